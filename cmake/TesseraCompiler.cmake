@@ -1,0 +1,32 @@
+# Language level, warnings, sanitizers and the compiler cache, for every target of ours.
+include_guard(GLOBAL)
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_LINK_DEPENDS_NO_SHARED ON)
+
+# Everything with the same flags and text compiles to the same object, whichever checkout it lies in:
+# paths are made relative, so the cache serves all checkouts of one machine.
+find_program(TESSERA_CCACHE ccache)
+if(TESSERA_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER
+    env "CCACHE_BASEDIR=${CMAKE_SOURCE_DIR}" CCACHE_NOHASHDIR=1
+    CCACHE_SLOPPINESS=pch_defines,time_macros "${TESSERA_CCACHE}")
+endif()
+
+add_library(tessera_compiler INTERFACE)
+target_compile_options(tessera_compiler INTERFACE
+  -Wall -Wextra -Wpedantic
+  "-ffile-prefix-map=${CMAKE_SOURCE_DIR}/=")
+
+if(TESSERA_SANITIZE)
+  # Third-party sources compiled here (none of ours) are instrumented too, so that both sides agree on layouts.
+  add_compile_options("-fsanitize=${TESSERA_SANITIZE}" -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options("-fsanitize=${TESSERA_SANITIZE}")
+endif()
+if(TESSERA_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
