@@ -1,0 +1,100 @@
+// The seam between scheduling and processors: a device runs plans on slices and says when they ended.
+//
+// What any device must do is stated once, as the contract suite in tests/contract, and holds for host, fake and cuda:
+//  * atoms are disjoint, and a launch runs only on the atoms of its slice;
+//  * a launch starts after every earlier launch whose slice overlaps its own has ended (After::kOverlap), or after the
+//    last one of its lane (After::kLane); on one slice launches therefore end in the order given;
+//  * exactly one Completion follows each accepted launch, none a refused one;
+//  * a plan's failure is that launch's error and nobody else's; a fault of the processor itself ends everything in
+//    flight with one error each, then device_down is raised, and every later launch is refused.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "core/batch.h"
+#include "core/slice.h"
+
+namespace tessera::device {
+
+// Something that a device of the same kind can run in one slice, made by an engine (or by a test as a probe). Each kind
+// of device declares its own subclass (host/host_plan.h, ...). Immutable while launches of it are in flight.
+class Plan {
+ public:
+  virtual ~Plan() = default;
+};
+
+enum class After { kOverlap, kLane };
+
+struct Launch {
+  LaunchId id;
+  InstanceId instance;           // with `lane`: what After::kLane waits for
+  LaneIndex lane;
+  Slice slice;                   // on the ladder
+  After after = After::kOverlap;
+  const Plan* plan = nullptr;    // alive until the completion
+  Batch* batch = nullptr;        // likewise
+  // Where it would save a thread hop, the caller offers to run the launch itself: see Started::kRunHere.
+  bool may_run_here = false;
+};
+
+enum class Started {
+  kQueued,   // the device runs it; the completion comes through the sink
+  kRunHere,  // the caller must call run_here(id) soon, on this thread, without holding what others wait for
+};
+
+struct Completion {
+  LaunchId id;
+  Status status;        // kCancelled: dropped before it was committed, or ran with its result discarded
+  bool ran = false;     // whether the slice spent time on it (started, ended are set)
+  TimePoint started{};
+  TimePoint ended{};
+};
+
+// Where a device reports. Thread-safe: called from the device's own threads, and inside run_here and cancel.
+class CompletionSink {
+ public:
+  virtual ~CompletionSink() = default;
+  virtual void completed(const Completion& completion) = 0;
+  virtual void device_down(const Error& reason) = 0;  // once, after the completions of all that was in flight
+};
+
+// Unless a method says otherwise it is called by the holder of the device's dispatcher role alone (a single thread at a
+// time).
+class Device {
+ public:
+  virtual ~Device() = default;  // ends what is in flight (each with its completion), joins its threads
+
+  virtual const DeviceShape& shape() const = 0;  // thread-safe
+
+  // Called once, before the first launch.
+  virtual void set_sink(CompletionSink& sink) = 0;
+
+  // Error: refused; nothing else follows. kDeviceLost once the device is down.
+  virtual Result<Started> launch(const Launch& launch) = 0;
+
+  // Runs, on the calling thread, a launch for which launch() said kRunHere. Any thread, once.
+  virtual void run_here(LaunchId id) = 0;
+
+  // Asks to forget a launch: one that is not committed is dropped (completion kCancelled, ran = false); a committed one
+  // runs and its completion is kCancelled with ran = true. Unknown or ended ids are ignored.
+  virtual void cancel(LaunchId id) = 0;
+
+  // The holder took this completion off the sink: the device may start what waited for it. To be called before the
+  // scheduler hears of the completion. Devices that order launches in hardware do nothing.
+  virtual void retire(LaunchId id) = 0;
+
+  // ---- The loader's side: called by the one loader thread, any time the scheduler has granted it the slice. ----
+
+  // Confines the calling thread to the loader slice, for good: what it creates and computes happens there.
+  virtual Status become_loader_thread() = 0;
+  // Runs a plan in a borrowed slice and returns when it has ended; measures and warms.
+  virtual Result<Duration> run_borrowed(const Plan& plan, const Slice& slice, Batch& batch) = 0;
+};
+
+}  // namespace tessera::device

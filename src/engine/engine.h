@@ -1,0 +1,66 @@
+// Engines turn a model file into plans that a device can run in its slices.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "core/slice.h"
+#include "core/tensor.h"
+#include "device/device.h"
+
+namespace tessera::engine {
+
+// What a model file says of itself, before any configuration. Immutable.
+struct FileSignature {
+  std::vector<TensorSpec> inputs;   // full shapes as in the file; -1 where a dimension is free
+  std::vector<TensorSpec> outputs;
+};
+
+struct LoadOptions {
+  std::filesystem::path file;       // checked and confined by model/ already
+  std::string digest;               // of everything the file stands for; keys caches
+  std::int32_t max_batch_size = 0;  // 0: no batch dimension
+  std::uint16_t lanes = 2;
+  std::filesystem::path cache_dir;  // for optimised copies; empty: keep nothing
+};
+
+// Figures that an engine can tell about a loaded model; shown in metrics and /config.
+struct MemoryUse {
+  Bytes weights;           // held once per device
+  Bytes per_home;          // what one more slice adds, as measured at the last home made; 0 where unknown
+};
+
+// A model in memory, for one device. prepare_home is called by the loader thread, with the loader slice borrowed; the
+// rest is thread-safe.
+class LoadedModel {
+ public:
+  virtual ~LoadedModel() = default;
+  virtual const FileSignature& signature() const = 0;
+  virtual MemoryUse memory() const = 0;
+
+  // The plan that runs `bucket` rows in `slice` with the memory of `lane`; made on first use, may take seconds.
+  // Engines that need no plan of their own per bucket or lane return the same one. Lives as long as the model.
+  virtual Result<const device::Plan*> prepare_home(std::int32_t bucket, LaneIndex lane, const Slice& slice) = 0;
+
+  // Whether prepare_home gives the same plan for every bucket and lane of a slice, so that one call homes them all.
+  virtual bool one_plan_per_slice() const = 0;
+};
+
+// Thread-safe.
+class Engine {
+ public:
+  virtual ~Engine() = default;
+  virtual const std::string& name() const = 0;     // "onnxruntime"
+  virtual std::string version() const = 0;         // part of profile keys
+
+  // Reads the signature only. Error: kInvalidArgument with the parser's words for a broken file.
+  virtual Result<FileSignature> inspect(const std::filesystem::path& file) = 0;
+  virtual Result<std::unique_ptr<LoadedModel>> load(const LoadOptions& options) = 0;
+};
+
+}  // namespace tessera::engine

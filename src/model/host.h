@@ -1,0 +1,38 @@
+// What the life of a model needs from the runtime that serves it. Keeps model/ below runtime/.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "core/slice.h"
+#include "device/device.h"
+#include "model/instance.h"
+#include "sched/profile.h"
+
+namespace tessera::model {
+
+// Implemented by runtime/, called by the loader thread alone.
+class Host {
+ public:
+  virtual ~Host() = default;
+
+  virtual device::Device& device() = 0;
+  virtual InstanceId next_instance_id() = 0;
+
+  // Runs `step` on the calling thread while `slice` is borrowed from the scheduler; waits until it is granted.
+  virtual Status with_borrowed(const Slice& slice, Duration expected, const std::function<Status()>& step) = 0;
+
+  // From here on the instance serves. Requests without a version go to the newest published version of a name.
+  virtual Status publish(std::shared_ptr<const Instance> instance, sched::Profile profile) = 0;
+
+  // `slice` got its plans (for all buckets and lanes).
+  virtual void slice_ready(const Instance& instance, const Slice& slice) = 0;
+
+  // No new requests reach the instance; returns when what it had accepted is answered. Then the caller lets go of it.
+  // The instance's learned profile comes back, to be kept.
+  virtual sched::Profile withdraw(const Instance& instance) = 0;
+};
+
+}  // namespace tessera::model

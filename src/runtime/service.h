@@ -1,0 +1,96 @@
+// The inference server without its wire: what the HTTP and gRPC front ends, tests and in-process callers talk to.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "core/request.h"
+#include "device/device.h"
+#include "engine/engine.h"
+#include "model/instance.h"
+#include "model/lifecycle.h"
+#include "runtime/statistics.h"
+#include "sched/policy.h"
+
+namespace tessera::runtime {
+
+// One request on its way. The front end fills `request`, keeps what it needs to answer in its subclass, and hands the
+// call over; the service calls done() exactly once, on any thread, possibly before infer() returns.
+class InferCall {
+ public:
+  virtual ~InferCall() = default;
+  virtual void done(Result<InferResponse> result) noexcept = 0;
+
+  InferRequest request;
+
+ private:
+  friend class Service;
+  RequestId id_{};  // set by infer(); owned by the service
+};
+
+// Memory for one request's tensors, charged to the model's byte quota as bytes arrive.
+class BodyMemory {
+ public:
+  virtual ~BodyMemory() = default;
+  virtual std::span<std::byte> bytes() = 0;     // aligned to 64; the size asked for
+  virtual Status charge(Bytes arrived) = 0;     // in total so far. Error: kResourceExhausted, over the model's quota
+};
+
+struct ServiceOptions {
+  std::string policy = "tessera";              // sched::make_policy
+  model::LifecycleOptions models;
+  Bytes body_quota_per_model{std::uint64_t{1} << 30};
+  std::size_t max_waiting = 65536;
+};
+
+// Thread-safe.
+class Service {
+ public:
+  static Result<std::unique_ptr<Service>> create(ServiceOptions options, std::unique_ptr<device::Device> device,
+                                                 std::unique_ptr<engine::Engine> engine);
+  ~Service();  // drain() first, where answers matter
+
+  // Loads the models of the control mode; returns when they are ready or have failed.
+  Status start();
+
+  // Checks the request against its model, queues it and returns; see InferCall.
+  void infer(std::shared_ptr<InferCall> call);
+  // The peer went away: a waiting request is dropped (done() is called with kCancelled), a launched one is finished.
+  void cancel(const InferCall& call);
+
+  Result<std::shared_ptr<BodyMemory>> lease_body(std::string_view model, Bytes size);
+
+  // Error: kNotFound with the text clients match. Without a version: the newest one that serves.
+  Result<std::shared_ptr<const model::Instance>> find(std::string_view model, std::optional<std::int64_t> version) const;
+  std::vector<std::int64_t> versions(std::string_view model) const;  // serving ones, ascending
+  std::vector<std::shared_ptr<const model::Instance>> serving() const;
+
+  bool live() const;
+  bool ready() const;  // started, not draining, device up; every model of the start is ready (strict readiness)
+
+  model::Lifecycle& models();
+  model::ControlMode control_mode() const;
+
+  // By model and version; the versions that are gone are kept until the model's next load.
+  Result<std::vector<ModelStatistics>> statistics(std::string_view model, std::optional<std::int64_t> version) const;
+  std::vector<ModelStatistics> statistics() const;
+  DeviceStatistics device_statistics() const;
+
+  // Readiness off, new requests refused; returns when all accepted ones are answered or `limit` has passed (false).
+  bool drain(std::chrono::milliseconds limit);
+
+ private:
+  class State;
+  explicit Service(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace tessera::runtime

@@ -1,0 +1,49 @@
+// Counts and times of what was served, in Triton's terms and in ours.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/histogram.h"
+#include "base/time.h"
+
+namespace tessera::runtime {
+
+struct CountAndTime {
+  std::uint64_t count = 0;
+  Duration total{0};
+};
+
+// A snapshot of one model version.
+struct ModelStatistics {
+  std::string model;
+  std::int64_t version = 0;
+  std::uint64_t inference_count = 0;   // rows
+  std::uint64_t execution_count = 0;   // batches
+  std::uint64_t last_inference_ms = 0; // Unix time
+  CountAndTime success, fail, queue, compute_input, compute_infer, compute_output;
+  struct Batch {
+    CountAndTime compute_input, compute_infer, compute_output;
+  };
+  std::map<std::int32_t, Batch> batches;              // by executed batch size
+  std::map<std::string, std::uint64_t> failures;      // by reason, of nv_inference_request_failure and tessera_rejected
+  std::uint64_t pending = 0;
+  std::uint64_t with_slo = 0;                         // answered or rejected requests that had an objective
+  std::uint64_t met_slo = 0;
+  Duration slo{0};                                    // zero: none
+  Histogram latency;                                  // arrival to answer ready, successful requests
+  Histogram queue_time;
+  double atom_seconds = 0;                            // slice time used
+  std::map<std::uint16_t, std::uint64_t> launches_by_atom;  // which atoms its batches ran on
+};
+
+struct DeviceStatistics {
+  std::string device;
+  std::vector<double> busy_seconds;  // per atom
+  std::uint64_t launches = 0;
+  std::uint64_t copied_tensor_bytes = 0;  // user-space copies of tensor bytes on the request path
+};
+
+}  // namespace tessera::runtime

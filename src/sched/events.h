@@ -1,0 +1,158 @@
+// What a scheduler is told and what it answers: plain values, so that a server, a simulation and a replay feed the very
+// same object.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/time.h"
+#include "core/slice.h"
+#include "sched/model_params.h"
+#include "sched/profile.h"
+
+namespace tessera::sched {
+
+// ---- Events ----
+
+// A request was admitted. Its deadline (DESIGN: arrival + min(SLO, timeout, queue policy's timeout)) is derived here.
+struct Arrival {
+  RequestId request;
+  InstanceId instance;
+  ShapeId shape;                                   // only equal shapes share a batch
+  std::int32_t rows = 1;                           // <= max(1, max_batch_size)
+  std::uint32_t priority = 0;                      // 0: the model's default
+  TimePoint arrival{};
+  std::optional<Duration> timeout;                 // the request's own
+  std::optional<std::uint16_t> poster_atom;        // tie-break for the slice: where the posting thread runs
+  bool input_ready = true;                         // false where InputReady will follow (GPUs)
+};
+
+struct InputReady {
+  RequestId request;
+  TimePoint predicted_end{};  // of its last copy
+};
+
+// The device is done with a launch.
+struct LaunchEnded {
+  LaunchId launch;
+  bool ok = true;
+  bool ran = true;
+  TimePoint started{};
+  TimePoint ended{};
+};
+
+struct TimerFired {};
+
+// The caller went away: a waiting request is forgotten (no action follows), a launched one is finished and counted.
+struct Cancelled {
+  RequestId request;
+};
+
+struct ModelUp {
+  InstanceId instance;
+  std::shared_ptr<const ModelParams> params;
+  Profile profile;  // measured or cached points; may be empty
+};
+
+// No new arrivals follow. Waiting requests are still served; the instance is gone once InstanceDrained was answered.
+struct ModelDown {
+  InstanceId instance;
+};
+
+// A slice has a homed plan. Without bucket or lane: for all of them.
+struct SliceReady {
+  InstanceId instance;
+  Slice slice;
+  std::optional<std::int32_t> bucket;
+  std::optional<LaneIndex> lane;
+};
+
+// A loader step (one session creation, one measuring run) wants a slice: the loader slice, or for a measuring run any
+// other. One step at a time. Answered by GrantLoader when its atoms are free and the policy's guard allows it, after 1 s
+// as soon as what runs there has ended; the atoms do not exist for anybody else until LoaderDone.
+struct LoaderWants {
+  Slice slice;
+  Duration expected{0};
+};
+struct LoaderDone {};
+
+struct LaneWanted {
+  InstanceId instance;
+  LaneIndex lane;
+};
+struct LaneDone {
+  InstanceId instance;
+  LaneIndex lane;
+};
+
+struct DeviceDown {};
+
+using Event = std::variant<Arrival, InputReady, LaunchEnded, TimerFired, Cancelled, ModelUp, ModelDown, SliceReady, LoaderWants,
+                           LoaderDone, LaneWanted, LaneDone, DeviceDown>;
+
+// ---- Actions ----
+
+enum class RejectReason {
+  kTimeout,         // the request's or the queue policy's time ran out: "Request timeout expired"
+  kDeadline,        // its objective cannot be met (slo_policy reject)
+  kQueueFull,       // "Exceeds maximum queue size"
+  kModelGone,       // the instance is not up
+  kDeviceDown,
+};
+
+struct StartLaunch {
+  LaunchId launch;
+  InstanceId instance;
+  std::vector<RequestId> requests;  // in batch order
+  std::int32_t rows = 0;
+  std::int32_t bucket = 0;
+  LaneIndex lane;
+  Slice slice;
+  Duration predicted{0};            // of the run alone; kForever where nothing is known
+  bool after_lane_only = false;     // device::After::kLane (policy streams)
+};
+
+struct Reject {
+  RequestId request;
+  RejectReason reason = RejectReason::kTimeout;
+  Duration retry_after{0};  // when the same request could be served; 0: unknown
+};
+
+// The one timer of the scheduler: each SetTimer replaces the one before; kNever stops it.
+struct SetTimer {
+  TimePoint at = kNever;
+};
+
+struct PrepareHome {
+  InstanceId instance;
+  std::int32_t bucket = 0;
+  LaneIndex lane;
+  Slice slice;
+};
+struct DropHome {
+  InstanceId instance;
+  std::int32_t bucket = 0;
+  LaneIndex lane;
+  Slice slice;
+};
+
+struct GrantLoader {};
+struct GrantLane {
+  InstanceId instance;
+  LaneIndex lane;
+};
+// Nothing of the instance waits or runs any more.
+struct InstanceDrained {
+  InstanceId instance;
+};
+
+using Action = std::variant<StartLaunch, Reject, SetTimer, PrepareHome, DropHome, GrantLoader, GrantLane, InstanceDrained>;
+using Actions = std::vector<Action>;
+
+}  // namespace tessera::sched

@@ -1,0 +1,50 @@
+// What a scheduling policy sees and answers. A policy is one file under policy/ and one line in its registry.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "core/slice.h"
+#include "sched/model_params.h"
+#include "sched/profile.h"
+
+namespace tessera::sched {
+
+class View;  // view.h: the device and its queues as the scheduler keeps them, maintained incrementally
+
+// One batch to start now: the first `requests` of the instance's queue (in its order) that share the head's shape.
+struct BatchDecision {
+  InstanceId instance;
+  std::int32_t requests = 0;
+  std::int32_t bucket = 0;
+  LaneIndex lane;
+  Slice slice;
+};
+
+struct Decisions {
+  std::vector<BatchDecision> launches;
+  std::vector<RequestId> hopeless;   // waiting requests that cannot meet their deadline any more
+  std::vector<std::pair<InstanceId, Slice>> wanted_homes;
+  TimePoint wake_up = kNever;        // when to decide again if nothing happens before
+};
+
+// Owned by the scheduler. Pure: decides from the view and its own state.
+class Policy {
+ public:
+  virtual ~Policy() = default;
+  virtual std::string_view name() const = 0;
+  // Called after every event that may change what can be done.
+  virtual void decide(const View& view, TimePoint now, Decisions& out) = 0;
+};
+
+// Error: unknown name; the message lists the known ones. `options` are "key=value" pairs after the name
+// ("temporal:triton=1"; "fixed:share.MODEL=0.5").
+Result<std::unique_ptr<Policy>> make_policy(std::string_view name_and_options);
+
+}  // namespace tessera::sched

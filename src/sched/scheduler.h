@@ -1,0 +1,37 @@
+// The scheduler of one device: a pure state machine. Same events at the same times, same actions, byte for byte.
+#pragma once
+
+#include <memory>
+
+#include "core/slice.h"
+#include "sched/events.h"
+#include "sched/policy.h"
+
+namespace tessera::sched {
+
+struct SchedulerLimits {
+  std::size_t max_waiting = 65536;     // requests in all queues; further ones are rejected with kQueueFull
+  std::uint16_t committed_per_atom = 0;  // launches committed behind the running one (run-ahead)
+};
+
+// Owned by the holder of the device's dispatcher role (or by a simulation); never reads a clock.
+class Scheduler {
+ public:
+  Scheduler(DeviceShape shape, std::unique_ptr<Policy> policy, SchedulerLimits limits);
+  ~Scheduler();
+
+  // Appends what is to be done, in order. `now` never goes back.
+  void on_event(const Event& event, TimePoint now, Actions& out);
+
+  // Requests waiting and launches not ended: what a router and metrics look at.
+  std::size_t waiting() const;
+  std::size_t in_flight() const;
+  // The corrected profile of an instance, to be kept on disk; nullptr for an unknown one.
+  const Profile* profile(InstanceId instance) const;
+
+ private:
+  class State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace tessera::sched
