@@ -130,6 +130,7 @@ function(tessera_test name)
   if(arg_SERIAL)
     list(APPEND properties RUN_SERIAL TRUE)
   endif()
+  set_property(GLOBAL APPEND PROPERTY TESSERA_TEST_PROGRAMS ${name})
   gtest_discover_tests(${name} TEST_PREFIX "${name}." DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 30
     PROPERTIES ${properties})
 endfunction()
@@ -164,6 +165,7 @@ endfunction()
 # tessera_fuzz(NAME [DEPS lib...] [EXTERNAL name...]): the fuzz target fuzz_NAME from NAME_fuzz.cc with the seeds in
 #   corpus/NAME. With TESSERA_FUZZ it is a libFuzzer program, run for TESSERA_FUZZ_SECONDS by ctest (label fuzz);
 #   otherwise a program that replays the seeds, run as a unit test.
+add_custom_target(fuzz_programs)
 set(TESSERA_FUZZ_SECONDS 10 CACHE STRING "How long ctest runs each fuzz target")
 function(tessera_fuzz name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "DEPS;EXTERNAL")
@@ -183,11 +185,21 @@ function(tessera_fuzz name)
     add_test(NAME fuzz.${name} WORKING_DIRECTORY "${work}" COMMAND fuzz_${name} found "${corpus}"
       -max_total_time=${TESSERA_FUZZ_SECONDS} -timeout=10 -rss_limit_mb=2048 -print_final_stats=1)
     set_tests_properties(fuzz.${name} PROPERTIES LABELS fuzz TIMEOUT 600)
+    add_dependencies(fuzz_programs fuzz_${name})
   else()
     target_sources(fuzz_${name} PRIVATE "${CMAKE_SOURCE_DIR}/tests/fuzz/replay_main.cc")
     add_test(NAME fuzz_seeds.${name} COMMAND fuzz_${name} "${corpus}")
     set_tests_properties(fuzz_seeds.${name} PROPERTIES LABELS unit TIMEOUT 60)
   endif()
+endfunction()
+
+# tessera_bench(NAME [DEPS lib...] [EXTERNAL name...]): the benchmark build/bin/bench_NAME from NAME.cc or the folder NAME.
+function(tessera_bench name)
+  set(sources "${CMAKE_CURRENT_SOURCE_DIR}/${name}.cc")
+  if(NOT EXISTS "${sources}")
+    _tessera_sources(sources "${CMAKE_CURRENT_SOURCE_DIR}/${name}")
+  endif()
+  tessera_program(bench_${name} SOURCES ${sources} ${ARGN})
 endfunction()
 
 # tessera_e2e_tests(): every test_*.py of the calling folder is one ctest test (label e2e), run by pytest in the
