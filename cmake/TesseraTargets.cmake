@@ -65,8 +65,9 @@ function(tessera_program name)
   target_link_libraries(${name} PRIVATE tessera_compiler ${links} ${external})
 endfunction()
 
-# tessera_proto(NAME [GRPC] PROTOS file...): target tessera_proto_NAME, alias tessera::proto_NAME, from files of the
-#   calling folder; with GRPC also their service code. Generated headers are included as "file.pb.h".
+# tessera_proto(NAME [GRPC] PROTOS file... [DEPS lib...]): target tessera_proto_NAME, alias tessera::proto_NAME, from
+#   files of the calling folder: their messages, or with GRPC the code of their services alone, for which DEPS names the
+#   target of the messages. Generated headers are included as "file.pb.h" and "file.grpc.pb.h".
 function(tessera_proto name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "GRPC" "" "PROTOS;DEPS")
   set(out "${CMAKE_BINARY_DIR}/proto/${name}")
@@ -74,14 +75,15 @@ function(tessera_proto name)
   set(generated "")
   foreach(proto IN LISTS arg_PROTOS)
     get_filename_component(stem "${proto}" NAME_WE)
-    set(outputs "${out}/${stem}.pb.cc" "${out}/${stem}.pb.h")
-    set(command protobuf::protoc "--cpp_out=${out}" "-I${CMAKE_CURRENT_SOURCE_DIR}")
     if(arg_GRPC)
-      list(APPEND outputs "${out}/${stem}.grpc.pb.cc" "${out}/${stem}.grpc.pb.h")
-      list(APPEND command "--grpc_out=${out}" "--plugin=protoc-gen-grpc=${TESSERA_GRPC_PLUGIN}")
+      set(outputs "${out}/${stem}.grpc.pb.cc" "${out}/${stem}.grpc.pb.h")
+      set(flags "--grpc_out=${out}" "--plugin=protoc-gen-grpc=${TESSERA_GRPC_PLUGIN}")
+    else()
+      set(outputs "${out}/${stem}.pb.cc" "${out}/${stem}.pb.h")
+      set(flags "--cpp_out=${out}")
     endif()
     add_custom_command(OUTPUT ${outputs}
-      COMMAND ${command} "${CMAKE_CURRENT_SOURCE_DIR}/${proto}"
+      COMMAND protobuf::protoc ${flags} "-I${CMAKE_CURRENT_SOURCE_DIR}" "${CMAKE_CURRENT_SOURCE_DIR}/${proto}"
       DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/${proto}" VERBATIM)
     list(APPEND generated ${outputs})
   endforeach()
