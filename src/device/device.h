@@ -19,6 +19,7 @@
 #include "base/time.h"
 #include "core/batch.h"
 #include "core/slice.h"
+#include "device/staging.h"
 
 namespace tessera::device {
 
@@ -71,6 +72,13 @@ class Device {
   virtual ~Device() = default;  // ends what is in flight (each with its completion), joins its threads
 
   virtual const DeviceShape& shape() const = 0;  // thread-safe
+
+  // Where request bodies for this device are read into. Thread-safe, lives as long as the device.
+  virtual StagingPool& staging() = 0;
+
+  // The atom that the calling thread is confined to, where it could run a launch itself; nothing for other threads and
+  // for devices that no thread of ours runs on. Thread-safe, and cheap enough to be asked for every request.
+  virtual std::optional<std::uint16_t> atom_here() const { return std::nullopt; }
 
   // Called once, before the first launch.
   virtual void set_sink(CompletionSink& sink) = 0;
