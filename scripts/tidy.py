@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+"""Runs clang-tidy 14 over translation units, several at once, and skips those that passed unchanged before.
+
+usage: tidy.py --build FOLDER [--jobs N] [--skip-heavy] FILE...
+
+A unit is unchanged if the configuration, its compile command, itself and all headers of ours that it includes, directly
+or not, are. What passed is remembered in .cache/tidy.
+"""
+
+import argparse
+import concurrent.futures
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+CACHE = os.path.join(ROOT, ".cache", "tidy")
+QUOTED = re.compile(rb'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
+HEAVY = re.compile(rb"^\s*#\s*include\s*<(boost/(asio|beast)|grpcpp|grpc)/|\.pb\.h\"", re.MULTILINE)
+
+
+def own_files(path: str, seen: dict) -> None:
+    """Collects the text of path and of the headers of ours that it includes."""
+    if path in seen or not os.path.isfile(path):
+        return
+    with open(path, "rb") as file:
+        seen[path] = file.read()
+    for name in QUOTED.findall(seen[path]):
+        header = name.decode()
+        for folder in (os.path.join(ROOT, "src"), ROOT, os.path.dirname(path)):
+            own_files(os.path.join(folder, header), seen)
+
+
+def run(unit: str, command: str, build: str, skip_heavy: bool) -> tuple:
+    texts = {}
+    own_files(unit, texts)
+    if skip_heavy and any(HEAVY.search(text) for text in texts.values()):
+        return "heavy", ""
+    digest = hashlib.sha256(command.encode())
+    with open(os.path.join(ROOT, ".clang-tidy"), "rb") as file:
+        digest.update(file.read())
+    for path in sorted(texts):
+        digest.update(path.encode() + b"\0" + texts[path])
+    stamp = os.path.join(CACHE, digest.hexdigest())
+    if os.path.exists(stamp):
+        os.utime(stamp)
+        return "unchanged", ""
+    result = subprocess.run(
+        ["clang-tidy-14", "-p", build, "--quiet", unit], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if result.returncode == 0:
+        with open(stamp, "w", encoding="utf-8"):
+            pass
+        return "clean", ""
+    errors = "" if "error:" in result.stdout else result.stderr
+    return "found", result.stdout + errors
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--build", required=True)
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--skip-heavy", action="store_true")
+    parser.add_argument("files", nargs="+")
+    arguments = parser.parse_args()
+
+    os.makedirs(CACHE, exist_ok=True)
+    with open(os.path.join(ROOT, arguments.build, "compile_commands.json"), encoding="utf-8") as file:
+        commands = {os.path.realpath(entry["file"]): entry["command"] for entry in json.load(file)}
+    units = [os.path.realpath(os.path.join(ROOT, name)) for name in arguments.files]
+    known = [unit for unit in units if unit in commands]
+    counts = {"not built here": len(units) - len(known)}
+    with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
+        jobs = [pool.submit(run, unit, commands[unit], arguments.build, arguments.skip_heavy) for unit in known]
+        for job in concurrent.futures.as_completed(jobs):
+            verdict, output = job.result()
+            counts[verdict] = counts.get(verdict, 0) + 1
+            if output:
+                print(output, flush=True)
+    print("clang-tidy: " + ", ".join(f"{count} {what}" for what, count in counts.items() if count))
+    return 1 if counts.get("found") else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
