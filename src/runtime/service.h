@@ -1,11 +1,13 @@
 // The inference server without its wire: what the HTTP and gRPC front ends, tests and in-process callers talk to.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,17 +25,18 @@
 namespace tessera::runtime {
 
 // One request on its way. The front end fills `request`, keeps what it needs to answer in its subclass, and hands the
-// call over; the service calls done() exactly once, on any thread, possibly before infer() returns.
+// call over; the service calls done() exactly once, on any thread, possibly before infer() returns. The thread may be
+// the one that runs the slice's next batch: done() writes or hands over the answer, and does nothing long.
 class InferCall {
  public:
   virtual ~InferCall() = default;
   virtual void done(Result<InferResponse> result) noexcept = 0;
 
-  InferRequest request;
+  InferRequest request;  // untouched by the service, so that what is computed at done() may still read it
 
  private:
-  friend class Service;
-  RequestId id_{};  // set by infer(); owned by the service
+  friend class Serving;
+  std::atomic<std::uint64_t> ticket_{0};  // a RequestId, set by infer(); 0: none yet
 };
 
 // Memory for one request's tensors, charged to the model's byte quota as bytes arrive.
@@ -48,7 +51,8 @@ struct ServiceOptions {
   std::string policy = "tessera";              // sched::make_policy
   model::LifecycleOptions models;
   Bytes body_quota_per_model{std::uint64_t{1} << 30};
-  std::size_t max_waiting = 65536;
+  std::size_t max_waiting = 65536;             // requests in all queues; further ones get kResourceExhausted
+  bool strict_readiness = true;                // ready only when every model of the start is
 };
 
 // Thread-safe.
@@ -66,6 +70,7 @@ class Service {
   // The peer went away: a waiting request is dropped (done() is called with kCancelled), a launched one is finished.
   void cancel(const InferCall& call);
 
+  // Error: kNotFound as find(); kTooLarge or kResourceExhausted when the pool cannot give so much.
   Result<std::shared_ptr<BodyMemory>> lease_body(std::string_view model, Bytes size);
 
   // Error: kNotFound with the text clients match. Without a version: the newest one that serves.
@@ -74,7 +79,7 @@ class Service {
   std::vector<std::shared_ptr<const model::Instance>> serving() const;
 
   bool live() const;
-  bool ready() const;  // started, not draining, device up; every model of the start is ready (strict readiness)
+  bool ready() const;  // started, not draining, device up; with strict readiness every model of the start is ready
 
   model::Lifecycle& models();
   model::ControlMode control_mode() const;
@@ -83,6 +88,8 @@ class Service {
   Result<std::vector<ModelStatistics>> statistics(std::string_view model, std::optional<std::int64_t> version) const;
   std::vector<ModelStatistics> statistics() const;
   DeviceStatistics device_statistics() const;
+  // A front end tells of tensor bytes that it copied from one user-space place to another (device_statistics()).
+  void count_copied(Bytes bytes);
 
   // Readiness off, new requests refused; returns when all accepted ones are answered or `limit` has passed (false).
   bool drain(std::chrono::milliseconds limit);

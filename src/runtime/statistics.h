@@ -28,7 +28,9 @@ struct ModelStatistics {
     CountAndTime compute_input, compute_infer, compute_output;
   };
   std::map<std::int32_t, Batch> batches;              // by executed batch size
-  std::map<std::string, std::uint64_t> failures;      // by reason, of nv_inference_request_failure and tessera_rejected
+  // Requests without a result, by reason: "invalid" (refused by the checks; not counted in `fail`), "queue_full",
+  // "timeout", "deadline", "model_gone", "cancelled", "engine", "device".
+  std::map<std::string, std::uint64_t> failures;
   std::uint64_t pending = 0;
   std::uint64_t with_slo = 0;                         // answered or rejected requests that had an objective
   std::uint64_t met_slo = 0;
