@@ -1,0 +1,228 @@
+"""Timeouts, priorities, objectives and queues, as a client sees them."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+import tritonclient.grpc as grpcclient
+
+from clients import Client, InferenceServerException
+from small_models import busy, put, simple, slow_rows
+
+
+def trips_per_second(client):
+    client.infer("busy", {"TRIPS": np.array([50], np.int64)})
+    begin = time.perf_counter()
+    client.infer("busy", {"TRIPS": np.array([500], np.int64)})
+    return 500 / (time.perf_counter() - begin)
+
+
+class Hog:
+    """Keeps every core busy with runs of about `seconds` each until the block ends."""
+
+    def __init__(self, server, trips, threads=4):
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._work, args=(server, trips)) for _ in range(threads)]
+
+    def _work(self, server, trips):
+        with Client(server, "grpc") as client:
+            while not self._stop.is_set():
+                try:
+                    client.infer("busy", {"TRIPS": np.array([trips], np.int64)})
+                except InferenceServerException:
+                    time.sleep(0.01)
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        time.sleep(0.5)
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+
+@pytest.fixture
+def repository(tmp_path):
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    put(folder, "busy", busy())
+    put(folder, "simple", simple())
+    return folder
+
+
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+def test_timeout_is_answered_at_its_moment_while_all_cores_work(serve, repository, protocol):
+    server = serve(repository)
+    with Client(server, protocol) as client:
+        trips = int(trips_per_second(client) * 0.8)
+        late = []
+        with Hog(server, trips):
+            for timeout_ms in (30, 60, 100, 150, 200):
+                begin = time.perf_counter()
+                try:
+                    client.infer("busy", {"TRIPS": np.array([1], np.int64)}, timeout=timeout_ms * 1000)
+                except InferenceServerException as error:
+                    assert "Request timeout expired" in str(error)
+                    late.append((time.perf_counter() - begin) * 1e3 - timeout_ms)
+        assert late, "with runs of 0.8 s on every core at least one request must have timed out"
+        # The server's bound is 5 ms; the client shares the busy cores, so its own delay comes on top.
+        assert min(late) < 15, late
+
+
+def test_no_timeout_no_end(serve, repository):
+    server = serve(repository)
+    with Client(server, "http") as client:
+        trips = int(trips_per_second(client) * 0.3)
+        with Hog(server, trips):
+            assert client.infer("busy", {"TRIPS": np.array([1], np.int64)})["OUT"][0] == 1
+
+
+def test_queue_policy_default_timeout_and_size(serve, tmp_path):
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    put(folder, "busy", busy())
+    put(folder, "rows", slow_rows(), config="""
+max_batch_size: 4
+instance_group [{ kind: KIND_CPU count: 1 }]
+dynamic_batching {
+  default_queue_policy { timeout_action: REJECT default_timeout_microseconds: 100000 max_queue_size: 3 }
+}
+""")
+    server = serve(folder)
+    with Client(server, "http") as client:
+        trips = int(trips_per_second(client) * 1.0)
+        errors = []
+
+        def ask():
+            with Client(server, "http") as own:
+                try:
+                    own.infer("rows", {"IN": np.ones((4, 4), np.float32)})
+                except InferenceServerException as error:
+                    errors.append((error.status(), str(error)))
+
+        with Hog(server, trips):
+            threads = [threading.Thread(target=ask) for _ in range(16)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        texts = " ".join(text for _, text in errors)
+        assert "Exceeds maximum queue size" in texts
+        assert "Request timeout expired" in texts
+        assert all(status == "503" for status, _ in errors), errors
+
+
+def test_objective_that_cannot_be_met_is_refused_early_with_a_reason(serve, tmp_path):
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    put(folder, "rows", slow_rows(), config="""
+max_batch_size: 8
+parameters { key: "slo_ms" value { string_value: "60" } }
+""")
+    server = serve(folder)
+    refused, answered = [], []
+
+    def ask(seed):
+        with Client(server, "grpc") as own:
+            for _ in range(40):
+                try:
+                    own.infer("rows", {"IN": np.ones((8, 4), np.float32)})
+                    answered.append(1)
+                except InferenceServerException as error:
+                    refused.append((error.status(), str(error)))
+
+    threads = [threading.Thread(target=ask, args=(i,)) for i in range(24)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answered
+    assert refused, "24 clients without pause must overload an objective of 60 ms"
+    assert all("UNAVAILABLE" in status for status, _ in refused), refused[0]
+    assert any("objective" in text or "deadline" in text for _, text in refused), refused[0]
+
+
+def test_retry_after_header(serve, tmp_path):
+    import json
+    import urllib.error
+    import urllib.request
+
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    put(folder, "rows", slow_rows(), config="""
+max_batch_size: 8
+parameters { key: "slo_ms" value { string_value: "1" } }
+""")
+    server = serve(folder)
+    body = json.dumps({"inputs": [{"name": "IN", "shape": [8, 4], "datatype": "FP32", "data": [1.0] * 32}]}).encode()
+    seen = []
+
+    def ask():
+        for _ in range(30):
+            try:
+                urllib.request.urlopen(urllib.request.Request(
+                    f"http://{server.http}/v2/models/rows/infer", data=body), timeout=30).read()
+            except urllib.error.HTTPError as error:
+                seen.append((error.code, error.headers.get("Retry-After"), error.read()))
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen and all(code == 503 for code, _, _ in seen)
+    assert any(after is not None for _, after, _ in seen), seen[0]
+
+
+def test_priority_goes_first(serve, tmp_path):
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    put(folder, "busy", busy())
+    put(folder, "rows", slow_rows(), config="""
+max_batch_size: 1
+instance_group [{ kind: KIND_CPU count: 1 }]
+dynamic_batching { priority_levels: 2 default_priority_level: 2 }
+""")
+    server = serve(folder)
+    order, lock = [], threading.Lock()
+    with Client(server, "http") as client:
+        trips = int(trips_per_second(client) * 1.0)
+
+    def ask(priority):
+        with Client(server, "grpc") as own:
+            own.infer("rows", {"IN": np.ones((1, 4), np.float32)}, priority=priority)
+            with lock:
+                order.append(priority)
+
+    with Hog(server, trips):
+        threads = [threading.Thread(target=ask, args=(2,)) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.15)
+        urgent = [threading.Thread(target=ask, args=(1,)) for _ in range(3)]
+        for thread in urgent:
+            thread.start()
+        for thread in threads + urgent:
+            thread.join()
+    # At most what had been launched before the urgent ones came may stand in front of them.
+    assert sum(position for position, priority in enumerate(order) if priority == 1) <= 3 * 4, order
+
+
+def test_cancelled_requests_leave_the_queue(serve, repository):
+    server = serve(repository)
+    with Client(server, "grpc") as client:
+        trips = int(trips_per_second(client) * 0.5)
+        with Hog(server, trips):
+            tensor = grpcclient.InferInput("TRIPS", [1], "INT64")
+            tensor.set_data_from_numpy(np.array([trips * 4], np.int64))
+            for _ in range(20):
+                call = client.raw.async_infer("busy", [tensor], lambda result, error: None)
+                call.cancel()
+            begin = time.perf_counter()
+            client.infer("busy", {"TRIPS": np.array([1], np.int64)})
+            # Had the twenty stayed, twenty runs of 2 s would come first.
+            assert time.perf_counter() - begin < 15
