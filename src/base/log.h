@@ -1,6 +1,7 @@
 // The process's log: one line an event, as text or JSON, to standard error.
 #pragma once
 
+#include <cstdint>
 #include <initializer_list>
 #include <string>
 #include <string_view>
