@@ -19,6 +19,7 @@ namespace tessera::engine {
 struct FileSignature {
   std::vector<TensorSpec> inputs;   // full shapes as in the file; -1 where a dimension is free
   std::vector<TensorSpec> outputs;
+  std::vector<std::string> external_data = {};  // other files that hold its weights, relative to its folder, each once
 };
 
 struct LoadOptions {
