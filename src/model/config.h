@@ -46,34 +46,58 @@ struct WarmupSample {
 struct ModelConfig {
   std::shared_ptr<const inference::ModelConfig> proto;  // completed; what the config endpoints show
   std::string name;
-  std::string platform;             // "onnxruntime_onnx"
-  std::string default_model_file;   // "model.onnx"
+  std::string platform;            // "onnxruntime_onnx"
+  std::string default_model_file;  // as configured; empty: "model.onnx", or the only .onnx file there is
   VersionPolicy versions;
   ModelSignature signature;
   sched::ModelParams params;
   std::vector<WarmupSample> warmup;
   std::vector<std::pair<std::string, std::string>> label_files;  // (output, file under the model's folder)
-  std::optional<Bytes> memory_limit;
+  std::optional<Bytes> memory_limit;  // of what the engine holds for the model: weights and homes
   std::string determinism = "off";
 };
 
 inline constexpr std::size_t kMaxConfigBytes = 1 << 20;
+inline constexpr int kMaxConfigDepth = 32;  // of nested messages, objects and arrays
+inline constexpr std::int32_t kMaxBatchSize = 65536;
+inline constexpr std::int32_t kMaxLanes = 64;
+inline constexpr std::size_t kMaxTensors = 4096;  // inputs and outputs of one model, each
+inline constexpr std::int32_t kAutomaticBatchSize = 8;
+inline constexpr std::uint16_t kDefaultLanes = 2;
+inline constexpr std::uint64_t kMaxPriorityLevels = 1024;
+inline constexpr std::size_t kMaxWarmupRuns = 10000;        // of one model, all samples
+inline constexpr std::uint64_t kMaxWarmupBytes = 64 << 20;  // of one sample's inputs
+inline constexpr std::uint32_t kMaxVersions = 1024;         // of one model
 
-// Parses config.pbtxt text. Error: kInvalidArgument naming line and field for what is malformed; kUnsupported naming
-// the field for what this build does not do.
-Result<std::shared_ptr<inference::ModelConfig>> parse_config_text(std::string_view text);
-// The same from the JSON form (load requests may carry it).
-Result<std::shared_ptr<inference::ModelConfig>> parse_config_json(std::string_view json);
-
-struct ConfigDefaults {
-  std::optional<Duration> slo;  // --default-slo-ms
-  std::string device_kind;      // "host" or "cuda": what instance_group kinds are honoured
+// What somebody wrote, before it is completed. Immutable.
+struct WrittenConfig {
+  std::shared_ptr<const inference::ModelConfig> proto;
+  bool says_batch_size = false;  // also where it says max_batch_size: 0, which the message cannot tell from nothing
 };
 
-// Completes `proto` (which may be empty) for the model `name` from what its file says, checks that the two agree and
-// that everything asked for can be honoured.
-Result<ModelConfig> complete_config(std::string_view name, const inference::ModelConfig& proto,
+// Parses config.pbtxt text. Error: kTooLarge; kInvalidArgument naming line and field for what is malformed.
+Result<WrittenConfig> parse_config_text(std::string_view text);
+// The same from the JSON form (load requests may carry it).
+Result<WrittenConfig> parse_config_json(std::string_view json);
+
+struct ConfigDefaults {
+  std::optional<Duration> slo;         // --default-slo-ms
+  std::string device_kind;             // "host" or "cuda": what instance_group kinds are honoured
+  std::string engine = "onnxruntime";  // the one that `parameters.engine` may name
+};
+
+// Completes `written` (which may be empty) for the model `name` from what its file says, checks that the two agree and
+// that everything asked for can be honoured. Error: kInvalidArgument for what is wrong, kUnsupported for what this
+// build does not do; both name the field.
+Result<ModelConfig> complete_config(std::string_view name, const WrittenConfig& written,
                                     const engine::FileSignature& file, const ConfigDefaults& defaults);
+
+// The part of it that is needed before any file is opened. Error: as complete_config.
+struct FileChoice {
+  VersionPolicy versions;
+  std::string default_model_file;  // empty: "model.onnx", or the only .onnx file there is
+};
+Result<FileChoice> choose_files(std::string_view name, const inference::ModelConfig& proto);
 
 // "{...}" in Triton's field names, every field present: the body of GET .../config.
 std::string config_json(const ModelConfig& config);

@@ -19,8 +19,8 @@ struct Instance {
   InstanceId id;
   std::string name;
   std::int64_t version = 0;
-  std::string digest;         // of the model's files and engine options; first part of every plan id
-  ModelConfig config;         // completed
+  std::string digest;  // of the model's files and engine options; first part of every plan id
+  ModelConfig config;  // completed
   ModelSignature signature;
   std::map<std::string, std::vector<std::string>> labels;  // by output name; what the classification extension prints
   std::unique_ptr<engine::LoadedModel> engine_model;

@@ -22,9 +22,9 @@ enum class ControlMode { kNone, kPoll, kExplicit };
 struct LifecycleOptions {
   std::vector<std::filesystem::path> repositories;
   ControlMode control = ControlMode::kNone;
-  std::vector<std::string> load_at_start;        // explicit mode; "*" alone: all
+  std::vector<std::string> load_at_start;  // explicit mode; "*" alone: all
   std::chrono::seconds poll_interval{15};
-  std::filesystem::path cache_dir;               // profiles and optimised models; empty: keep nothing
+  std::filesystem::path cache_dir;  // profiles and optimised models; empty: keep nothing
   ConfigDefaults defaults;
 };
 
@@ -37,8 +37,8 @@ struct IndexEntry {
 
 struct LoadRequest {
   std::string name;
-  std::optional<std::string> config_json;                  // overrides config.pbtxt
-  std::map<std::string, std::string> files;                // "<version>/<file name>" -> content; only with config_json
+  std::optional<std::string> config_json;    // overrides config.pbtxt
+  std::map<std::string, std::string> files;  // "<version>/<file name>" -> content; only with config_json
 };
 
 // Thread-safe. Owns the loader thread; every load and unload happens there, one at a time and in the order asked.
