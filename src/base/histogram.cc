@@ -6,7 +6,14 @@
 
 namespace tessera {
 
-int Histogram::bucket_of(std::uint64_t ns) {
+Histogram::Histogram(const std::array<std::uint64_t, kBuckets>& counts, Duration sum) : buckets_(counts), sum_(sum) {
+  for (const std::uint64_t count : counts) {
+    count_ += count;
+  }
+}
+
+int Histogram::bucket_of(Duration value) {
+  const auto ns = static_cast<std::uint64_t>(std::max<Duration::rep>(0, value.count()));
   if (ns < (1U << kSubBits)) {
     return static_cast<int>(ns);
   }
@@ -29,8 +36,7 @@ std::uint64_t Histogram::upper_edge(int bucket) {
 }
 
 void Histogram::record(Duration value) {
-  const auto ns = static_cast<std::uint64_t>(std::max<Duration::rep>(0, value.count()));
-  ++buckets_[static_cast<std::size_t>(bucket_of(ns))];
+  ++buckets_[static_cast<std::size_t>(bucket_of(value))];
   ++count_;
   sum_ += value;
 }

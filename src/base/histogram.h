@@ -16,6 +16,13 @@ class Histogram {
   static constexpr int kMaxBits = 40;
   static constexpr int kBuckets = (kMaxBits - kSubBits + 1) << kSubBits;
 
+  Histogram() = default;
+  // From counts kept elsewhere, one a bucket.
+  Histogram(const std::array<std::uint64_t, kBuckets>& counts, Duration sum);
+
+  // The bucket in which a duration counts; negative ones count as zero.
+  static int bucket_of(Duration value);
+
   void record(Duration value);
   void merge(const Histogram& other);
 
@@ -27,7 +34,6 @@ class Histogram {
   std::uint64_t count_up_to(Duration limit) const;
 
  private:
-  static int bucket_of(std::uint64_t ns);
   static std::uint64_t upper_edge(int bucket);
 
   std::array<std::uint64_t, kBuckets> buckets_{};

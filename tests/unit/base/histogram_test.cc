@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <random>
 #include <vector>
@@ -103,6 +104,20 @@ TEST(Histogram, CountUpToGrowsWithItsLimitAndNeverCountsLongerValues) {
   }
   EXPECT_EQ(histogram.count_up_to(milliseconds(104)), 100U);
   EXPECT_EQ(histogram.count_up_to(nanoseconds(-1)), 0U);
+}
+
+TEST(Histogram, IsTheSameFromCountsKeptElsewhere) {
+  Histogram recorded;
+  std::array<std::uint64_t, Histogram::kBuckets> counts{};
+  for (const Duration value : {Duration(nanoseconds(3)), Duration(microseconds(70)), Duration(hours(2))}) {
+    recorded.record(value);
+    ++counts[static_cast<std::size_t>(Histogram::bucket_of(value))];
+  }
+  const Histogram made(counts, recorded.sum());
+  EXPECT_EQ(made.count(), 3U);
+  for (const double q : {0.1, 0.5, 1.0}) {
+    EXPECT_EQ(made.quantile(q), recorded.quantile(q));
+  }
 }
 
 }  // namespace
