@@ -1,0 +1,98 @@
+// The live form of ModelStatistics.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/histogram.h"
+#include "base/time.h"
+#include "core/slice.h"
+#include "runtime/statistics.h"
+
+namespace tessera::runtime {
+
+// A number with one writer at a time (the holder of a role) and any number of readers: a plain load and store, no
+// locked instruction.
+class Cell {
+ public:
+  void add(std::uint64_t n) { value_.store(get() + n, std::memory_order_relaxed); }
+  void set(std::uint64_t n) { value_.store(n, std::memory_order_relaxed); }
+  std::uint64_t get() const { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::uint64_t> value_{0};
+};
+
+struct TimeCell {
+  Cell count;
+  Cell ns;
+
+  void add(Duration time) {
+    count.add(1);
+    ns.add(static_cast<std::uint64_t>(std::max(time, Duration::zero()).count()));
+  }
+  CountAndTime get() const { return {count.get(), Duration(static_cast<std::int64_t>(ns.get()))}; }
+};
+
+// A Histogram with one writer and any number of readers.
+class HistogramCells {
+ public:
+  void record(Duration value);
+  Histogram get() const;
+
+ private:
+  std::array<Cell, Histogram::kBuckets> buckets_;
+  Cell sum_ns_;
+};
+
+enum class Failure : std::size_t {
+  kInvalid, kQueueFull, kTimeout, kDeadline, kModelGone, kCancelled, kEngine, kDevice, kCount
+};
+
+// What is counted when a batch has ended.
+struct BatchTimes {
+  TimePoint launched{};
+  TimePoint started{};
+  TimePoint ended{};
+  TimePoint ready{};  // when its answers could be sent
+};
+
+// Written by the holder of the dispatcher's role, except fail() (any thread); read by any thread. A reader may see a
+// request in one number and not yet in the next.
+class ModelCounters {
+ public:
+  ModelCounters(std::string model, std::int64_t version, std::int32_t max_batch_size, Duration slo,
+                std::uint16_t atoms);
+
+  void arrived() { waiting_.add(1); }
+  void left_queue() { waiting_.add(~std::uint64_t{0}); }
+  void batch_ended(std::int32_t rows, const Slice& slice, const BatchTimes& times, bool ok);
+  void request_ended(TimePoint arrival, std::int32_t rows, const BatchTimes& times);
+  // A request got no result after `waited`. `counts_for_slo`: whether it thereby missed the objective, where one is set.
+  void fail(Failure reason, Duration waited, bool counts_for_slo);
+
+  ModelStatistics snapshot() const;
+
+ private:
+  struct BatchCells {
+    TimeCell input, infer, output;
+  };
+
+  const std::string model_;
+  const std::int64_t version_;
+  const Duration slo_;
+  Cell rows_, executions_, last_ended_ns_, waiting_;
+  TimeCell success_, queue_, input_, infer_, output_;
+  std::vector<BatchCells> batches_;  // by rows
+  std::array<std::atomic<std::uint64_t>, static_cast<std::size_t>(Failure::kCount)> failures_{};
+  std::atomic<std::uint64_t> missed_{0}, fail_ns_{0};
+  Cell met_, late_, atom_ns_;
+  std::vector<Cell> launches_by_atom_;
+  HistogramCells latency_, queue_time_;
+};
+
+}  // namespace tessera::runtime

@@ -1,0 +1,196 @@
+// The role: posting, taking, draining, letting go. What the holder does with a message is in dispatcher_actions.cc, what
+// follows after the role in dispatcher_answers.cc.
+#include "runtime/dispatcher.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+namespace tessera::runtime {
+
+namespace {
+
+// The innermost turn of the calling thread. A caller's done() may post the next request, and a device may report a
+// completion from within run_here(): such a call adds to the turn that is under way instead of nesting another one, so
+// the stack stays flat and answers are given in one place. A void pointer because Turn is the dispatcher's own.
+thread_local void* t_turn = nullptr;
+
+}  // namespace
+
+Dispatcher::Dispatcher(device::Device& device, std::unique_ptr<sched::Policy> policy, Limits limits,
+                       std::function<void(const sched::PrepareHome&)> on_prepare_home)
+    : device_(device),
+      shape_(device.shape()),
+      on_prepare_home_(std::move(on_prepare_home)),
+      tickets_(std::min(limits.max_waiting + limits.max_running, kMaxSlots)),
+      launches_(std::min(limits.max_running, kMaxSlots)),
+      scheduler_(device.shape(), std::move(policy), sched::SchedulerLimits{limits.max_waiting, 0}),
+      busy_ns_(device.shape().atoms()),
+      timer_([this] {
+        if (!timer_posted_.exchange(true)) {
+          inbox_.push(timer_message_);
+        }
+        work(RequestId{}, true);
+      }) {
+  device_.set_sink(*this);
+}
+
+Dispatcher::~Dispatcher() { work(RequestId{}, true); }
+
+Ticket* Dispatcher::take_ticket() {
+  Ticket* ticket = tickets_.take();
+  if (ticket != nullptr) {
+    ticket->state.store(Ticket::State::kPosted, std::memory_order_relaxed);
+  }
+  return ticket;
+}
+
+void Dispatcher::give_back(Ticket& ticket) { recycle(ticket); }
+
+void Dispatcher::post(Ticket& ticket, ServedInstance& served) {
+  ticket.poster_atom = device_.atom_here();
+  const RequestId id = ticket.id();
+  inbox_.push(ticket.arrival);  // from here on the ticket may be gone
+  served.admitting.fetch_sub(1);
+  work(id, false);
+}
+
+void Dispatcher::cancel(RequestId request) {
+  Ticket* ticket = tickets_.at(slot_index(request.value));
+  if (ticket == nullptr) {
+    return;
+  }
+  // Fails when the request is answered already, or its cancellation is under way.
+  std::uint64_t word = slot_generation(request.value) << Ticket::kFlagBits;
+  if (ticket->word.compare_exchange_strong(word, word | Ticket::kCancelPosted)) {
+    post_and_take_part(ticket->cancellation, RequestId{});
+  }
+}
+
+void Dispatcher::send(sched::Event event, std::shared_ptr<ServedInstance> served) {
+  auto control = std::make_unique<ControlMessage>();
+  control->event = std::move(event);
+  control->served = std::move(served);
+  post_and_take_part(control.release()->message, RequestId{});  // deleted by handle_control
+}
+
+void Dispatcher::model_up(std::shared_ptr<ServedInstance> served, sched::Profile profile) {
+  const auto& instance = served->instance;
+  sched::ModelUp up;
+  up.instance = instance->id;
+  up.params = std::shared_ptr<const sched::ModelParams>(instance, &instance->config.params);
+  up.profile = std::move(profile);
+  send(std::move(up), served);
+}
+
+void Dispatcher::slice_ready(InstanceId instance, const Slice& slice) {
+  send(sched::SliceReady{instance, slice, std::nullopt, std::nullopt}, nullptr);
+}
+
+void Dispatcher::model_down(std::shared_ptr<ServedInstance> served) {
+  const InstanceId id = served->instance->id;
+  send(sched::ModelDown{id}, std::move(served));
+}
+
+Status Dispatcher::borrow(const Slice& slice, Duration expected) {
+  send(sched::LoaderWants{slice, expected}, nullptr);
+  loader_signal_.acquire();
+  if (!loader_granted_) {
+    return Error(ErrorCode::kDeviceLost, "device '" + shape_.name + "' is down or stopping");
+  }
+  return ok_status();
+}
+
+void Dispatcher::give_back_slice() { send(sched::LoaderDone{}, nullptr); }
+
+void Dispatcher::completed(const device::Completion& completion) {
+  LaunchRecord* record = launches_.at(slot_index(completion.id.value));
+  TESSERA_CHECK(record != nullptr && record->id() == completion.id);
+  record->completion = completion;
+  post_and_take_part(record->ended, RequestId{});
+}
+
+void Dispatcher::device_down(const Error& reason) {
+  log(LogLevel::kError, "device is down", {{"device", shape_.name}, {"reason", reason.message()}});
+  down_reason_ = reason;
+  down_.store(true, std::memory_order_release);
+  post_and_take_part(down_message_, RequestId{});
+}
+
+void Dispatcher::stop() { post_and_take_part(stop_message_, RequestId{}); }
+
+void Dispatcher::post_and_take_part(Message& message, RequestId own) {
+  inbox_.push(message);
+  work(own, false);
+}
+
+void Dispatcher::work(RequestId own, bool patient) {
+  Turn* outer = static_cast<Turn*>(t_turn);
+  if (outer != nullptr && outer->owner == this) {
+    outer->own = own;
+    take_part(*outer);  // what this leaves to be done is done by the outer call
+    outer->own = RequestId{};
+    return;
+  }
+  Turn turn{this, outer, patient, own, nullptr, {}, {}};
+  t_turn = &turn;
+  bool more = take_part(turn);
+  turn.own = RequestId{};
+  for (;;) {
+    deliver(turn);
+    if (!(more && patient)) {
+      break;
+    }
+    more = take_part(turn);
+  }
+  t_turn = outer;
+}
+
+// Serves the inbox as long as the role can be had and there is something in it. True: there was more than this thread
+// should do.
+//
+// Nothing is stranded: a poster pushes first and tries the role second, a holder lets go first and looks at the inbox
+// second, all sequentially consistent. So either the poster gets the role or the holder sees the message.
+bool Dispatcher::take_part(Turn& turn) {
+  while (!inbox_.empty() && !held_.exchange(true, std::memory_order_seq_cst)) {
+    const bool more = drain(turn);
+    held_.store(false, std::memory_order_seq_cst);
+    if (more) {
+      if (!turn.patient) {
+        timer_.wake();
+      }
+      return true;
+    }
+  }
+  return false;
+}
+
+bool Dispatcher::drain(Turn& turn) {
+  for (int round = 0; round < kMaxRounds; ++round) {
+    Message* message = inbox_.take_all();
+    if (message == nullptr) {
+      return false;
+    }
+    while (message != nullptr) {
+      Message* next = message->next;  // handling it may give its object away
+      handle(*message, turn);
+      message = next;
+    }
+  }
+  return !inbox_.empty();
+}
+
+DeviceStatistics Dispatcher::statistics() const {
+  DeviceStatistics out;
+  out.device = shape_.name;
+  for (const Cell& busy : busy_ns_) {
+    out.busy_seconds.push_back(static_cast<double>(busy.get()) * 1e-9);
+  }
+  out.launches = launch_count_.get();
+  out.copied_tensor_bytes = copied_.load(std::memory_order_relaxed);
+  return out;
+}
+
+}  // namespace tessera::runtime

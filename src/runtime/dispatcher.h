@@ -1,0 +1,178 @@
+// The dispatcher of one device: a role, held by one thread at a time.
+//
+// Any thread that has something to tell posts a message and then tries to take the role. Who gets it feeds the
+// scheduler with everything posted, carries out its actions, and lets go of the role. Only then does it run a launch
+// that the device left to it, and hand answers to their callers: nobody waits for a holder that computes or writes.
+// A thread that finds the role held goes on; the holder takes care of its message.
+//
+// Who owns what:
+//   a request's Ticket     its poster until posted, the holder until the answer is known, then the thread that answers
+//   a batch's LaunchRecord the holder, while it runs the device, then the thread that answers
+//   scheduler, timer, instances by id, counters   the holder
+// No lock is taken on a request's way. Memory for it comes from pools that keep their size.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <semaphore>
+#include <unordered_map>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "device/device.h"
+#include "runtime/inbox.h"
+#include "runtime/served_instance.h"
+#include "runtime/slot_pool.h"
+#include "runtime/statistics.h"
+#include "runtime/ticket.h"
+#include "runtime/timer.h"
+#include "sched/scheduler.h"
+
+namespace tessera::runtime {
+
+// Something rare to be told to the scheduler: the life of models, and the loader.
+struct ControlMessage {
+  Message message{Message::Kind::kControl, this};
+  sched::Event event;
+  std::shared_ptr<ServedInstance> served;  // of ModelUp and ModelDown
+};
+
+// Thread-safe, except where a member says otherwise.
+class Dispatcher final : public device::CompletionSink {
+ public:
+  struct Limits {
+    std::size_t max_waiting = 65536;   // tickets beyond those running: further requests are refused
+    std::size_t max_running = 4096;    // launches not yet answered, and requests in them
+  };
+  // Launches predicted to be shorter are offered to the thread that posted the request.
+  static constexpr Duration kRunHereBelow = std::chrono::microseconds(100);
+  // A thread that came to post does not serve others for longer than this many rounds; the timer's thread goes on.
+  static constexpr int kMaxRounds = 32;
+
+  // `on_prepare_home` is called by the holder and must be short.
+  Dispatcher(device::Device& device, std::unique_ptr<sched::Policy> policy, Limits limits,
+             std::function<void(const sched::PrepareHome&)> on_prepare_home);
+  // After stop() and after the device is gone.
+  ~Dispatcher() override;
+
+  // ---- Requests ----
+
+  // nullptr: all are taken, which is the answer kResourceExhausted.
+  Ticket* take_ticket();
+  // Gives a ticket back that was not posted.
+  void give_back(Ticket& ticket);
+  // Queues the ticket's request, which admission has accepted; its call is answered exactly once. `served`, the ticket's
+  // instance, is kept alive by the caller and is told that the request is through admission.
+  void post(Ticket& ticket, ServedInstance& served);
+  // A waiting request is answered with kCancelled; a launched or answered one is left alone.
+  void cancel(RequestId request);
+
+  // ---- The life of models: called by the loader thread ----
+
+  void model_up(std::shared_ptr<ServedInstance> served, sched::Profile profile);
+  void slice_ready(InstanceId instance, const Slice& slice);
+  // `served.drained` is released when nothing of it waits or runs any more.
+  void model_down(std::shared_ptr<ServedInstance> served);
+  // Waits until `slice` is granted. Error: the device went down, nothing is borrowed.
+  Status borrow(const Slice& slice, Duration expected);
+  void give_back_slice();
+
+  // ---- The device's reports ----
+
+  void completed(const device::Completion& completion) override;
+  void device_down(const Error& reason) override;
+
+  bool is_down() const { return down_.load(std::memory_order_acquire); }
+  DeviceStatistics statistics() const;
+  void count_copied(Bytes bytes) { copied_.fetch_add(bytes.value, std::memory_order_relaxed); }
+
+  // Answers all that wait and everything that comes, and reports nothing to the scheduler any more. Called once, before
+  // the device is destroyed.
+  void stop();
+
+ private:
+  // What one thread does between posting and returning; lies on its stack.
+  struct Turn {
+    const Dispatcher* owner;
+    Turn* outer;
+    bool patient = false;          // the timer's thread: may serve others as long as it takes
+    RequestId own{};               // the request this thread has just posted
+    LaunchRecord* to_run = nullptr;
+    Chain<Ticket> refused;
+    Chain<LaunchRecord> ended;
+  };
+
+  void post_and_take_part(Message& message, RequestId own);
+  void work(RequestId own, bool patient);
+  bool take_part(Turn& turn);
+  bool drain(Turn& turn);
+  void send(sched::Event event, std::shared_ptr<ServedInstance> served);
+
+  // By the holder alone.
+  void handle(Message& message, Turn& turn);
+  void handle_arrival(Ticket& ticket, TimePoint at, Turn& turn);
+  void handle_cancel(Ticket& ticket, TimePoint at, Turn& turn);
+  void handle_ended(LaunchRecord& record, TimePoint at, Turn& turn);
+  void handle_control(ControlMessage& control, TimePoint at, Turn& turn);
+  void handle_down(TimePoint at, Turn& turn);
+  void feed(const sched::Event& event, TimePoint at, Turn& turn);
+  void perform(const sched::StartLaunch& action, TimePoint at, Turn& turn);
+  void perform(const sched::Reject& action, TimePoint at, Turn& turn);
+  void perform(const sched::SetTimer& action, TimePoint at, Turn& turn);
+  void perform(const sched::PrepareHome& action, TimePoint at, Turn& turn);
+  void perform(const sched::DropHome& action, TimePoint at, Turn& turn);
+  void perform(const sched::GrantLoader& action, TimePoint at, Turn& turn);
+  void perform(const sched::GrantLane& action, TimePoint at, Turn& turn);
+  void perform(const sched::InstanceDrained& action, TimePoint at, Turn& turn);
+  LaunchRecord* make_record(const sched::StartLaunch& action, TimePoint at);
+  void launch(LaunchRecord& record, const sched::StartLaunch& action, Turn& turn);
+  void fail_launch(LaunchRecord& record, Error error);
+  void refuse(Ticket& ticket, Refusal why, Turn& turn);
+  void refuse_all_waiting(Refusal why, Turn& turn);
+  void end_loader_wait(bool granted);
+  void count(LaunchRecord& record);
+  Ticket* waiting_ticket(RequestId request);
+
+  // After the role: answers.
+  void deliver(Turn& turn);
+  void answer(LaunchRecord& record);
+  void answer(Ticket& ticket);
+  void finish(Ticket& ticket, Result<InferResponse> result);
+  void recycle(Ticket& ticket);
+
+  device::Device& device_;
+  const DeviceShape& shape_;
+  const std::function<void(const sched::PrepareHome&)> on_prepare_home_;
+  SlotPool<Ticket> tickets_;
+  SlotPool<LaunchRecord> launches_;
+
+  Inbox inbox_;
+  std::atomic<bool> held_{false};
+
+  // Owned by the holder of the role.
+  sched::Scheduler scheduler_;
+  sched::Actions actions_;
+  std::unordered_map<std::uint32_t, std::shared_ptr<ServedInstance>> instances_;
+  TimePoint timer_at_ = kNever;
+  bool loader_waits_ = false;
+  bool stopped_ = false;
+  std::vector<Cell> busy_ns_;
+  Cell launch_count_;
+
+  std::atomic<bool> down_{false};
+  std::optional<Error> down_reason_;  // written before down_
+  std::atomic<std::uint64_t> copied_{0};
+  bool loader_granted_ = false;  // ordered by loader_signal_
+  std::binary_semaphore loader_signal_{0};
+  Message timer_message_{Message::Kind::kTimer};
+  std::atomic<bool> timer_posted_{false};
+  Message down_message_{Message::Kind::kDeviceDown};
+  Message stop_message_{Message::Kind::kStop};
+  Timer timer_;  // last: its thread uses all of the above
+};
+
+}  // namespace tessera::runtime

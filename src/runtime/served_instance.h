@@ -1,0 +1,38 @@
+// What the runtime keeps of a published model instance.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <semaphore>
+
+#include "core/slice.h"
+#include "model/instance.h"
+#include "runtime/counters.h"
+#include "runtime/plan_table.h"
+#include "runtime/shape_table.h"
+#include "sched/profile.h"
+
+namespace tessera::runtime {
+
+// Thread-safe; each member says who writes it. Everything a request touches lies here, one object an instance, so that
+// tenants share no lock and no counter.
+struct ServedInstance {
+  ServedInstance(std::shared_ptr<const model::Instance> loaded, const DeviceShape& device);
+
+  const std::shared_ptr<const model::Instance> instance;
+  const std::shared_ptr<ModelCounters> counters;  // outlives the instance: statistics are kept
+  const bool dynamic_shapes;                      // whether rows of different shapes can arrive
+  ShapeTable shapes;
+  PlanTable plans;
+
+  std::atomic<std::uint32_t> admitting{0};   // requests that found it and have not been posted yet
+  std::atomic<std::uint32_t> unanswered{0};  // requests that found it and whose done() has not returned
+
+  // Written by the holder of the role before `drained` is released; read by the loader thread after.
+  std::optional<sched::Profile> last_profile;
+  std::binary_semaphore drained{0};
+};
+
+}  // namespace tessera::runtime

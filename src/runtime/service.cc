@@ -1,0 +1,97 @@
+#include "runtime/service.h"
+
+#include <set>
+#include <utility>
+
+#include "runtime/serving.h"
+
+namespace tessera::runtime {
+
+class Service::State {
+ public:
+  State(ServiceOptions options, std::unique_ptr<engine::Engine> engine, std::unique_ptr<Serving> serving)
+      : strict_readiness(options.strict_readiness),
+        control(options.models.control),
+        engine(std::move(engine)),
+        serving(std::move(serving)),
+        models(std::move(options.models), *this->serving, *this->engine) {}
+
+  // Whether every model that the start wanted has a version that serves.
+  bool all_ready() {
+    if (all_ready_at_start.load()) {
+      return true;
+    }
+    std::set<std::string> ready;
+    std::set<std::string> known;
+    for (const model::IndexEntry& entry : models.index()) {
+      known.insert(entry.name);
+      if (entry.state == "READY") {
+        ready.insert(entry.name);
+      }
+    }
+    return ready == known;
+  }
+
+  const bool strict_readiness;
+  const model::ControlMode control;
+  std::atomic<bool> started{false};
+  std::atomic<bool> all_ready_at_start{false};
+  const std::unique_ptr<engine::Engine> engine;
+  const std::unique_ptr<Serving> serving;
+  model::Lifecycle models;  // destroyed first: unloads through `serving`
+};
+
+Result<std::unique_ptr<Service>> Service::create(ServiceOptions options, std::unique_ptr<device::Device> device,
+                                                 std::unique_ptr<engine::Engine> engine) {
+  ServingOptions serving_options;
+  serving_options.policy = options.policy;
+  serving_options.body_quota_per_model = options.body_quota_per_model;
+  serving_options.limits.max_waiting = options.max_waiting;
+  TESSERA_ASSIGN_OR_RETURN(auto serving, Serving::create(std::move(serving_options), std::move(device)));
+  auto state = std::make_unique<State>(std::move(options), std::move(engine), std::move(serving));
+  return std::unique_ptr<Service>(new Service(std::move(state)));
+}
+
+Service::Service(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Service::~Service() = default;
+
+Status Service::start() {
+  Status status = state_->models.start();
+  state_->all_ready_at_start.store(status.ok());
+  state_->started.store(true);
+  return status;
+}
+
+void Service::infer(std::shared_ptr<InferCall> call) { state_->serving->infer(std::move(call)); }
+void Service::cancel(const InferCall& call) { state_->serving->cancel(call); }
+
+Result<std::shared_ptr<BodyMemory>> Service::lease_body(std::string_view model, Bytes size) {
+  return state_->serving->lease_body(model, size);
+}
+
+Result<std::shared_ptr<const model::Instance>> Service::find(std::string_view model,
+                                                             std::optional<std::int64_t> version) const {
+  return state_->serving->find(model, version);
+}
+std::vector<std::int64_t> Service::versions(std::string_view model) const { return state_->serving->versions(model); }
+std::vector<std::shared_ptr<const model::Instance>> Service::serving() const { return state_->serving->serving(); }
+
+bool Service::live() const { return true; }
+bool Service::ready() const {
+  return state_->started.load() && state_->serving->accepts() && (!state_->strict_readiness || state_->all_ready());
+}
+
+model::Lifecycle& Service::models() { return state_->models; }
+model::ControlMode Service::control_mode() const { return state_->control; }
+
+Result<std::vector<ModelStatistics>> Service::statistics(std::string_view model,
+                                                         std::optional<std::int64_t> version) const {
+  return state_->serving->statistics().of(model, version);
+}
+std::vector<ModelStatistics> Service::statistics() const { return state_->serving->statistics().all(); }
+DeviceStatistics Service::device_statistics() const { return state_->serving->device_statistics(); }
+void Service::count_copied(Bytes bytes) { state_->serving->count_copied(bytes); }
+
+bool Service::drain(std::chrono::milliseconds limit) { return state_->serving->drain(limit); }
+
+}  // namespace tessera::runtime

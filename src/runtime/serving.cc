@@ -1,0 +1,207 @@
+#include "runtime/serving.h"
+
+#include <algorithm>
+#include <thread>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "runtime/admission.h"
+#include "runtime/assembly.h"
+
+namespace tessera::runtime {
+namespace {
+
+// How often the slow side (unloading, stopping) looks whether requests have been answered.
+constexpr std::chrono::microseconds kPoll{200};
+
+}  // namespace
+
+Result<std::unique_ptr<Serving>> Serving::create(ServingOptions options, std::unique_ptr<device::Device> device) {
+  TESSERA_ASSIGN_OR_RETURN(auto policy, sched::make_policy(options.policy));
+  const auto& limits = options.limits;
+  if (limits.max_waiting < 1 || limits.max_running < 1 || limits.max_waiting + limits.max_running > kMaxSlots) {
+    return invalid_argument("at most " + std::to_string(kMaxSlots - limits.max_running) +
+                            " requests can wait, at least one");
+  }
+  return std::unique_ptr<Serving>(new Serving(std::move(options), std::move(policy), std::move(device)));
+}
+
+Serving::Serving(ServingOptions options, std::unique_ptr<sched::Policy> policy, std::unique_ptr<device::Device> device)
+    : device_(std::move(device)),
+      table_(options.body_quota_per_model),
+      dispatcher_(*device_, std::move(policy), options.limits, std::move(options.on_prepare_home)) {}
+
+Serving::~Serving() {
+  draining_.store(true);
+  dispatcher_.stop();
+  device_.reset();  // its last completions come to the dispatcher, which outlives it
+}
+
+void Serving::infer(std::shared_ptr<InferCall> call) {
+  const InferRequest& request = call->request;
+  const auto served = table_.enter(request.model, request.version);
+  if (!served) {
+    call->done(draining_.load() ? unavailable("the server is stopping") : unknown_model(request.model));
+    return;
+  }
+  if (const Status queued = queue(call, served); !queued.ok()) {
+    served->admitting.fetch_sub(1);
+    call->done(queued.error());
+    served->unanswered.fetch_sub(1);
+  }
+}
+
+Status Serving::queue(std::shared_ptr<InferCall>& call, const std::shared_ptr<ServedInstance>& served) {
+  // Read after the request was counted as unanswered, written by drain() before it counts: one of the two sees the other.
+  if (draining_.load()) {
+    return unavailable("the server is stopping");
+  }
+  const TimePoint arrived = call->request.arrival == TimePoint{} ? now() : call->request.arrival;
+  Ticket* ticket = dispatcher_.take_ticket();
+  if (ticket == nullptr) {
+    served->counters->fail(Failure::kQueueFull, now() - arrived, true);
+    return Error(ErrorCode::kResourceExhausted, "Exceeds maximum queue size");
+  }
+  ticket->served = served;
+  ticket->arrived = arrived;
+  if (Status admitted = admit(call->request, *ticket); !admitted.ok()) {
+    served->counters->fail(Failure::kInvalid, Duration::zero(), false);
+    dispatcher_.give_back(*ticket);
+    return admitted;
+  }
+  if (ticket->rows == 0) {
+    InferResponse response = empty_response(*ticket);
+    dispatcher_.give_back(*ticket);
+    served->admitting.fetch_sub(1);
+    call->done(std::move(response));
+    served->unanswered.fetch_sub(1);
+    return ok_status();
+  }
+  call->ticket_.store(ticket->id().value);
+  ticket->call = std::move(call);
+  dispatcher_.post(*ticket, *served);
+  return ok_status();
+}
+
+void Serving::cancel(const InferCall& call) {
+  if (const std::uint64_t ticket = call.ticket_.load(); ticket != 0) {
+    dispatcher_.cancel({ticket});
+  }
+}
+
+Result<std::shared_ptr<BodyMemory>> Serving::lease_body(std::string_view model, Bytes size) {
+  auto quota = table_.quota(model);
+  if (!quota) {
+    return unknown_model(model);
+  }
+  return runtime::lease_body(device_->staging(), std::move(quota), model, size);
+}
+
+Result<std::shared_ptr<const model::Instance>> Serving::find(std::string_view model,
+                                                             std::optional<std::int64_t> version) const {
+  const auto served = table_.find(model, version);
+  if (!served) {
+    return unknown_model(model);
+  }
+  return served->instance;
+}
+
+std::vector<std::shared_ptr<const model::Instance>> Serving::serving() const {
+  std::vector<std::shared_ptr<const model::Instance>> out;
+  for (const auto& served : table_.all()) {
+    out.push_back(served->instance);
+  }
+  return out;
+}
+
+bool Serving::drain(std::chrono::milliseconds limit) {
+  draining_.store(true);
+  const TimePoint end = add_saturating(now(), limit);
+  while (book_.unanswered() != 0) {
+    if (now() >= end) {
+      return false;
+    }
+    std::this_thread::sleep_for(kPoll);
+  }
+  return true;
+}
+
+Status Serving::with_borrowed(const Slice& slice, Duration expected, const std::function<Status()>& step) {
+  TESSERA_RETURN_IF_ERROR(dispatcher_.borrow(slice, expected));
+  Status status = step();
+  dispatcher_.give_back_slice();
+  return status;
+}
+
+Status Serving::publish(std::shared_ptr<const model::Instance> instance, sched::Profile profile) {
+  const sched::ModelParams& params = instance->config.params;
+  if (params.buckets.empty() || !std::is_sorted(params.buckets.begin(), params.buckets.end()) || params.lanes == 0) {
+    return internal_error("model '" + instance->name + "' has no batch sizes or no lane");
+  }
+  const InstanceId id = instance->id;
+  const auto served = std::make_shared<ServedInstance>(std::move(instance), device_->shape());
+  published_[id] = served;
+  // The scheduler knows the instance before the first request can find it.
+  dispatcher_.model_up(served, std::move(profile));
+  if (const auto early = ready_before_publishing_.extract(id)) {
+    for (const Slice& slice : early.mapped()) {
+      slice_ready(*served->instance, slice);
+    }
+  }
+  book_.add(served);
+  table_.put(served);
+  return ok_status();
+}
+
+void Serving::slice_ready(const model::Instance& instance, const Slice& slice) {
+  const auto found = published_.find(instance.id);
+  if (found == published_.end()) {
+    ready_before_publishing_[instance.id].push_back(slice);
+    return;
+  }
+  if (const Status entered = enter_plans(*found->second, slice); !entered.ok()) {
+    log(LogLevel::kError, "a slice that was said to be ready has no plan",
+        {{"model", instance.name}, {"reason", entered.error().message()}});
+    return;
+  }
+  dispatcher_.slice_ready(instance.id, slice);
+}
+
+Status Serving::enter_plans(ServedInstance& served, const Slice& slice) {
+  engine::LoadedModel& engine_model = *served.instance->engine_model;
+  const sched::ModelParams& params = served.instance->config.params;
+  for (const std::int32_t bucket : params.buckets) {
+    for (std::uint16_t lane = 0; lane < params.lanes; ++lane) {
+      TESSERA_ASSIGN_OR_RETURN(const device::Plan* plan, engine_model.prepare_home(bucket, {lane}, slice));
+      served.plans.set(slice, bucket, {lane}, plan);
+      if (engine_model.one_plan_per_slice()) {
+        return ok_status();
+      }
+    }
+  }
+  return ok_status();
+}
+
+sched::Profile Serving::withdraw(const model::Instance& instance) {
+  ready_before_publishing_.erase(instance.id);
+  const auto found = published_.extract(instance.id);
+  if (!found) {
+    return {};
+  }
+  const std::shared_ptr<ServedInstance> served = found.mapped();
+  table_.remove(instance.id);
+  // Requests that found it in time are let in, then the door is shut.
+  while (served->admitting.load() != 0) {
+    std::this_thread::sleep_for(kPoll);
+  }
+  dispatcher_.model_down(served);
+  served->drained.acquire();
+  while (served->unanswered.load(std::memory_order_acquire) != 0) {
+    std::this_thread::sleep_for(kPoll);
+  }
+  book_.withdraw(instance.id);
+  return served->last_profile.value_or(sched::Profile());
+}
+
+}  // namespace tessera::runtime

@@ -1,0 +1,78 @@
+// Serving on one device: everything of the service but the lives of the models, which come and go through model::Host.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "device/device.h"
+#include "model/host.h"
+#include "runtime/dispatcher.h"
+#include "runtime/model_table.h"
+#include "runtime/service.h"
+#include "runtime/statistics_book.h"
+
+namespace tessera::runtime {
+
+struct ServingOptions {
+  std::string policy = "tessera";
+  Bytes body_quota_per_model{std::uint64_t{1} << 30};
+  Dispatcher::Limits limits;
+  // Told by the holder of the dispatcher's role which slice an instance should be homed on; must be short.
+  std::function<void(const sched::PrepareHome&)> on_prepare_home = [](const sched::PrepareHome&) {};
+};
+
+// Thread-safe; the methods of model::Host are the loader thread's.
+class Serving final : public model::Host {
+ public:
+  // Error: unknown policy; a bound out of range.
+  static Result<std::unique_ptr<Serving>> create(ServingOptions options, std::unique_ptr<device::Device> device);
+  ~Serving() override;  // answers what is still there; nobody may call any more
+
+  // See Service.
+  void infer(std::shared_ptr<InferCall> call);
+  void cancel(const InferCall& call);
+  Result<std::shared_ptr<BodyMemory>> lease_body(std::string_view model, Bytes size);
+  Result<std::shared_ptr<const model::Instance>> find(std::string_view model, std::optional<std::int64_t> version) const;
+  std::vector<std::int64_t> versions(std::string_view model) const { return table_.versions(model); }
+  std::vector<std::shared_ptr<const model::Instance>> serving() const;
+  bool accepts() const { return !draining_.load() && !dispatcher_.is_down(); }
+  bool drain(std::chrono::milliseconds limit);
+
+  const StatisticsBook& statistics() const { return book_; }
+  DeviceStatistics device_statistics() const { return dispatcher_.statistics(); }
+  void count_copied(Bytes bytes) { dispatcher_.count_copied(bytes); }
+
+  // model::Host
+  device::Device& device() override { return *device_; }
+  InstanceId next_instance_id() override { return {next_instance_.fetch_add(1)}; }
+  Status with_borrowed(const Slice& slice, Duration expected, const std::function<Status()>& step) override;
+  Status publish(std::shared_ptr<const model::Instance> instance, sched::Profile profile) override;
+  void slice_ready(const model::Instance& instance, const Slice& slice) override;
+  sched::Profile withdraw(const model::Instance& instance) override;
+
+ private:
+  Serving(ServingOptions options, std::unique_ptr<sched::Policy> policy, std::unique_ptr<device::Device> device);
+
+  // An accepted request's way to the queue. Error: what it is answered with.
+  Status queue(std::shared_ptr<InferCall>& call, const std::shared_ptr<ServedInstance>& served);
+  Status enter_plans(ServedInstance& served, const Slice& slice);
+
+  std::unique_ptr<device::Device> device_;
+  std::atomic<bool> draining_{false};
+  std::atomic<std::uint32_t> next_instance_{1};
+  ModelTable table_;
+  StatisticsBook book_;
+  // Owned by the loader thread.
+  std::map<InstanceId, std::shared_ptr<ServedInstance>> published_;
+  std::map<InstanceId, std::vector<Slice>> ready_before_publishing_;
+  Dispatcher dispatcher_;
+};
+
+}  // namespace tessera::runtime

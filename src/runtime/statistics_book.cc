@@ -1,0 +1,72 @@
+#include "runtime/statistics_book.h"
+
+#include <algorithm>
+#include <tuple>
+
+namespace tessera::runtime {
+
+void StatisticsBook::add(const std::shared_ptr<ServedInstance>& served) {
+  const model::Instance& instance = *served->instance;
+  const std::lock_guard lock(mutex_);
+  std::erase_if(entries_, [&](const Entry& entry) { return entry.gone && entry.model == instance.name; });
+  entries_.push_back({instance.id, instance.name, instance.version, false, served->counters, served});
+}
+
+void StatisticsBook::withdraw(InstanceId instance) {
+  const std::lock_guard lock(mutex_);
+  const auto found = std::find_if(entries_.begin(), entries_.end(),
+                                  [&](const Entry& entry) { return entry.instance == instance; });
+  if (found == entries_.end()) {
+    return;
+  }
+  if (followed(*found)) {
+    entries_.erase(found);
+  } else {
+    found->gone = true;
+  }
+}
+
+bool StatisticsBook::followed(const Entry& entry) const {
+  return std::any_of(entries_.begin(), entries_.end(), [&](const Entry& other) {
+    return other.model == entry.model && other.version == entry.version && other.instance > entry.instance;
+  });
+}
+
+std::vector<ModelStatistics> StatisticsBook::all() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<ModelStatistics> out;
+  for (const Entry& entry : entries_) {
+    if (!followed(entry)) {
+      out.push_back(entry.counters->snapshot());
+    }
+  }
+  std::sort(out.begin(), out.end(), [](const ModelStatistics& a, const ModelStatistics& b) {
+    return std::tie(a.model, a.version) < std::tie(b.model, b.version);
+  });
+  return out;
+}
+
+Result<std::vector<ModelStatistics>> StatisticsBook::of(std::string_view model,
+                                                        std::optional<std::int64_t> version) const {
+  std::vector<ModelStatistics> out = all();
+  std::erase_if(out, [&](const ModelStatistics& entry) {
+    return entry.model != model || (version && entry.version != *version);
+  });
+  if (out.empty()) {
+    return invalid_argument("requested model '" + std::string(model) + "' is not available");
+  }
+  return out;
+}
+
+std::uint64_t StatisticsBook::unanswered() const {
+  const std::lock_guard lock(mutex_);
+  std::uint64_t sum = 0;
+  for (const Entry& entry : entries_) {
+    if (const auto served = entry.served.lock()) {
+      sum += served->unanswered.load();
+    }
+  }
+  return sum;
+}
+
+}  // namespace tessera::runtime
