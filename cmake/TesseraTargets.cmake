@@ -211,7 +211,8 @@ function(tessera_e2e_tests)
   file(GLOB scripts CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/test_*.py")
   foreach(script IN LISTS scripts)
     get_filename_component(stem "${script}" NAME_WE)
-    add_test(NAME e2e.${stem} COMMAND "${python}" -m pytest -q --tb=short -p no:cacheprovider "${script}")
+    add_test(NAME e2e.${stem} COMMAND "${python}" -m pytest -q --tb=short -p no:cacheprovider
+      "--junitxml=${CMAKE_BINARY_DIR}/e2e/${stem}.xml" "${script}")
     set_tests_properties(e2e.${stem} PROPERTIES LABELS e2e TIMEOUT 600 RUN_SERIAL TRUE
       ENVIRONMENT "TESSERA_BIN=${CMAKE_BINARY_DIR}/bin/tessera;TESSERA_SOURCE_DIR=${CMAKE_SOURCE_DIR};TESSERA_DEPS=${TESSERA_DEPS};PYTHONDONTWRITEBYTECODE=1")
   endforeach()

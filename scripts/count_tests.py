@@ -1,0 +1,47 @@
+#!/usr/bin/env python3
+"""Prints "PASSED FAILED SKIPPED" from what ctest --output-junit wrote.
+
+usage: count_tests.py CTEST_XML FOLDER
+
+A test e2e.NAME of ctest is a whole file of pytest cases; they are counted one by one from FOLDER/NAME.xml.
+"""
+
+import os
+import sys
+import xml.etree.ElementTree as tree
+
+
+def ctest_verdict(case) -> str:
+    if case.get("status") == "run":
+        return "passed"
+    reason = case.find("skipped")
+    if case.get("status") == "disabled" or (reason is not None and reason.get("message", "").startswith("SKIP_")):
+        return "skipped"
+    return "failed"  # it failed, ran out of time, or could not be started
+
+
+def pytest_verdict(case) -> str:
+    if case.find("failure") is not None or case.find("error") is not None:
+        return "failed"
+    return "skipped" if case.find("skipped") is not None else "passed"
+
+
+def main() -> int:
+    counts = {"passed": 0, "failed": 0, "skipped": 0}
+    for case in tree.parse(sys.argv[1]).getroot().iter("testcase"):
+        verdict = ctest_verdict(case)
+        details = os.path.join(sys.argv[2], case.get("name").removeprefix("e2e.") + ".xml")
+        if case.get("name").startswith("e2e.") and os.path.exists(details):
+            verdicts = [pytest_verdict(each) for each in tree.parse(details).getroot().iter("testcase")]
+            if verdict == "failed" and "failed" not in verdicts:
+                verdicts.append("failed")
+        else:
+            verdicts = [verdict]
+        for each in verdicts:
+            counts[each] += 1
+    print(counts["passed"], counts["failed"], counts["skipped"])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
