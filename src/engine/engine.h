@@ -62,6 +62,10 @@ class Engine {
   // Reads the signature only. Error: kInvalidArgument with the parser's words for a broken file.
   virtual Result<FileSignature> inspect(const std::filesystem::path& file) = 0;
   virtual Result<std::unique_ptr<LoadedModel>> load(const LoadOptions& options) = 0;
+
+  // Tensor bytes that its plans copied from one user-space place to another since the start: inputs of batches beyond
+  // one request, inputs that lay unaligned, and strings both ways.
+  virtual Bytes copied_tensor_bytes() const { return {}; }
 };
 
 }  // namespace tessera::engine
