@@ -1,0 +1,58 @@
+// A model in ONNX Runtime on the host: weights once, a session for all single-core slices, one for each larger slice.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+
+#include "base/affinity.h"
+#include "engine/engine.h"
+#include "engine/onnxruntime/onnx_plan.h"
+#include "engine/onnxruntime/optimized_files.h"
+#include "engine/onnxruntime/pinned_threads.h"
+#include "engine/onnxruntime/shared_weights.h"
+
+namespace tessera::engine {
+
+// Which processors a slice stands for. Thread-safe.
+using CpusOfSlice = std::function<CpuSet(const Slice&)>;
+
+class OnnxModel final : public LoadedModel {
+ public:
+  static Result<std::unique_ptr<LoadedModel>> load(std::shared_ptr<const Environment> environment,
+                                                   std::shared_ptr<CopyCounter> copies, CpusOfSlice cpus_of,
+                                                   const LoadOptions& options);
+
+  const FileSignature& signature() const override { return facts_.signature; }
+  MemoryUse memory() const override;
+  Result<const device::Plan*> prepare_home(std::int32_t bucket, LaneIndex lane, const Slice& slice) override;
+  bool one_plan_per_slice() const override { return true; }
+
+  const SharedWeights& weights() const { return *weights_; }
+
+ private:
+  // A session with the threads it computes on; a thread is gone before its maker is.
+  struct Seat {
+    std::unique_ptr<const PinnedThreads> threads;  // none: the calling thread alone
+    Ort::Session session{nullptr};
+    std::unique_ptr<const OnnxPlan> plan;
+  };
+
+  OnnxModel(OptimizedFiles files, std::unique_ptr<const SharedWeights> weights, CpusOfSlice cpus_of);
+  Result<std::unique_ptr<Seat>> make_seat(const CpuSet* cpus);
+
+  // In the order in which they may go: seats first.
+  const OptimizedFiles files_;
+  const CpusOfSlice cpus_of_;
+  PlanFacts facts_;
+  const std::unique_ptr<const SharedWeights> weights_;
+
+  mutable std::mutex mutex_;  // guards what follows; held while a session is made, never by a run
+  std::unique_ptr<Seat> single_core_;
+  std::map<Slice, std::unique_ptr<Seat>> larger_;
+  Bytes per_home_;
+};
+
+}  // namespace tessera::engine
