@@ -70,7 +70,7 @@ Status SharedWeights::add(const Environment& environment, const StoredTensor& st
     return value.error();
   }
   bytes_.value += data.size();
-  tensors_.push_back({stored.name, std::move(value).value()});
+  tensors_.push_back({stored.name, data, std::move(value).value()});
   return {};
 }
 
@@ -88,6 +88,15 @@ SharedWeights::~SharedWeights() {
   if (prepacked_ != nullptr) {
     Ort::GetApi().ReleasePrepackedWeightsContainer(prepacked_);
   }
+}
+
+std::span<const std::byte> SharedWeights::find(const std::string& name) const {
+  for (const Tensor& tensor : tensors_) {
+    if (tensor.name == name) {
+      return tensor.bytes;
+    }
+  }
+  return {};
 }
 
 void SharedWeights::add_to(Ort::SessionOptions& options) const {

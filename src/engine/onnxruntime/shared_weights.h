@@ -30,7 +30,8 @@ class SharedWeights {
   OrtPrepackedWeightsContainer* prepacked() const { return prepacked_; }
 
   Bytes bytes() const { return bytes_; }
-  std::size_t count() const { return tensors_.size(); }
+  // Where the initialiser of that name lies; empty for one that ONNX Runtime keeps itself.
+  std::span<const std::byte> find(const std::string& name) const;
 
   // After a session was made: most of what it read are the originals of weights it packed, which nobody reads again.
   void drop_pages() const { file_.drop_pages(); }
@@ -38,6 +39,7 @@ class SharedWeights {
  private:
   struct Tensor {
     std::string name;
+    std::span<const std::byte> bytes;
     Ort::Value value;
   };
 
