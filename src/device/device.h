@@ -33,13 +33,13 @@ class Plan {
 enum class After { kOverlap, kLane };
 
 struct Launch {
-  LaunchId id;
-  InstanceId instance;           // with `lane`: what After::kLane waits for
-  LaneIndex lane;
-  Slice slice;                   // on the ladder
+  LaunchId id{};
+  InstanceId instance{};  // with `lane`: what After::kLane waits for
+  LaneIndex lane{};
+  Slice slice{};  // on the ladder
   After after = After::kOverlap;
-  const Plan* plan = nullptr;    // alive until the completion
-  Batch* batch = nullptr;        // likewise
+  const Plan* plan = nullptr;  // alive until the completion
+  Batch* batch = nullptr;      // likewise
   // Where it would save a thread hop, the caller offers to run the launch itself: see Started::kRunHere.
   bool may_run_here = false;
 };
@@ -50,14 +50,16 @@ enum class Started {
 };
 
 struct Completion {
-  LaunchId id;
-  Status status;        // kCancelled: dropped before it was committed, or ran with its result discarded
-  bool ran = false;     // whether the slice spent time on it (started, ended are set)
+  LaunchId id{};
+  Status status{};   // kCancelled: dropped before it was committed, or ran with its result discarded
+  bool ran = false;  // whether the slice spent time on it (started, ended are set)
   TimePoint started{};
   TimePoint ended{};
 };
 
-// Where a device reports. Thread-safe: called from the device's own threads, and inside run_here and cancel.
+// Where a device reports. Thread-safe: called from the device's own threads, and inside run_here, cancel, retire and
+// the destructor, by whoever calls those. It never calls the device back; a thread that takes the dispatcher role
+// inside completed() may, as the holder, unless it is the holder already.
 class CompletionSink {
  public:
   virtual ~CompletionSink() = default;
@@ -69,15 +71,18 @@ class CompletionSink {
 // time).
 class Device {
  public:
-  virtual ~Device() = default;  // ends what is in flight (each with its completion), joins its threads
+  // Ends what is in flight (each with its completion) and joins its threads. By the holder of the role, who keeps it
+  // meanwhile; no other method runs then, and a launch that was to run here and did not is dropped.
+  virtual ~Device() = default;
 
   virtual const DeviceShape& shape() const = 0;  // thread-safe
 
   // Where request bodies for this device are read into. Thread-safe, lives as long as the device.
   virtual StagingPool& staging() = 0;
 
-  // The atom that the calling thread is confined to, where it could run a launch itself; nothing for other threads and
-  // for devices that no thread of ours runs on. Thread-safe, and cheap enough to be asked for every request.
+  // The atom that the calling thread is on at this moment, where it could run a launch itself (run_here confines it to
+  // the slice for the run); nothing for threads elsewhere and for devices that no thread of ours runs on. Thread-safe,
+  // and cheap enough to be asked for every request.
   virtual std::optional<std::uint16_t> atom_here() const { return std::nullopt; }
 
   // Called once, before the first launch.

@@ -1,0 +1,42 @@
+#include "device/host/worker.h"
+
+#include <utility>
+
+#include "base/check.h"
+
+namespace tessera::device {
+
+Worker::Worker(std::string name, CpuSet cpus, Run run)
+    : run_(std::move(run)), thread_([this, name = std::move(name), cpus] { loop(name, cpus); }) {}
+
+Worker::~Worker() {
+  word_.fetch_or(kStop, std::memory_order_release);
+  word_.notify_one();
+  thread_.join();
+}
+
+void Worker::hand_over(std::size_t job) {
+  const std::uint32_t before = word_.fetch_or(static_cast<std::uint32_t>(job) + 1, std::memory_order_release);
+  TESSERA_CHECK((before & ~kStop) == 0);
+  word_.notify_one();  // a system call only where the worker sleeps
+}
+
+void Worker::loop(const std::string& name, const CpuSet& cpus) {
+  name_this_thread(name);
+  // The caller has checked that these processors are there. Should one have been taken away in between, the slice runs
+  // on what is left, as the kernel would do for a pinned thread.
+  static_cast<void>(pin_this_thread(cpus));
+  for (;;) {
+    const std::uint32_t word = word_.load(std::memory_order_acquire);
+    if (word == 0) {
+      word_.wait(0, std::memory_order_acquire);
+    } else if (const std::uint32_t job = word & ~kStop; job != 0) {
+      word_.fetch_and(kStop, std::memory_order_relaxed);  // the place is free again before the job can end
+      run_(job - 1);
+    } else {
+      return;
+    }
+  }
+}
+
+}  // namespace tessera::device

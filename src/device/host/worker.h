@@ -1,0 +1,40 @@
+// The thread that runs a slice's launches.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <thread>
+
+#include "base/affinity.h"
+
+namespace tessera::device {
+
+// One pinned thread with room for one job. hand_over() is called by one thread at a time, and only after the job before
+// was taken up; the caller's wait table sees to that.
+class Worker {
+ public:
+  using Run = std::function<void(std::size_t job)>;
+
+  // `run` is called on the worker's thread for each job.
+  Worker(std::string name, CpuSet cpus, Run run);
+  ~Worker();  // after the job in hand and the one handed over have ended
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  void hand_over(std::size_t job);
+
+ private:
+  void loop(const std::string& name, const CpuSet& cpus);
+
+  static constexpr std::uint32_t kStop = 1U << 31;
+
+  Run run_;
+  // 0: nothing to do; else the job's number plus one, and kStop. One word, because that is what a futex can wait on.
+  alignas(64) std::atomic<std::uint32_t> word_{0};
+  std::thread thread_;
+};
+
+}  // namespace tessera::device
