@@ -1,8 +1,5 @@
 #include "server/metadata.h"
 
-#include <algorithm>
-#include <charconv>
-
 namespace tessera::server {
 namespace {
 
@@ -27,19 +24,6 @@ ServerMetadata server_metadata() {
           TESSERA_VERSION,
           {"classification", "model_repository", "schedule_policy", "model_configuration", "system_shared_memory",
            "binary_tensor_data", "parameters", "statistics"}};
-}
-
-Result<std::optional<std::int64_t>> parse_version(std::string_view text) {
-  if (text.empty()) {
-    return std::optional<std::int64_t>();
-  }
-  std::int64_t version = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), version);
-  if (error != std::errc() || end != text.data() + text.size() || version < 1) {
-    return invalid_argument("failed to get model version from specified version string '" + std::string(text) +
-                            "': a version is a number of at least 1");
-  }
-  return std::optional(version);
 }
 
 ModelMetadata model_metadata(const model::Instance& instance, const std::vector<std::int64_t>& versions) {

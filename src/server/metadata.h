@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "model/lifecycle.h"
 #include "runtime/service.h"
+#include "server/version.h"
 
 namespace tessera::server {
 
@@ -34,9 +35,6 @@ struct ModelMetadata {
 };
 
 ServerMetadata server_metadata();
-
-// Empty text: no version asked for. Error: kInvalidArgument for what is not a number of at least 1.
-Result<std::optional<std::int64_t>> parse_version(std::string_view text);
 
 // Error: kNotFound "Request for unknown model: ...".
 Result<ModelMetadata> model_metadata(const runtime::Service& service, std::string_view model,
