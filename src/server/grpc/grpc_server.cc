@@ -1,0 +1,108 @@
+#include "server/grpc/grpc_server.h"
+
+#include <grpc/grpc.h>
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/impl/service_type.h>
+#include <grpcpp/resource_quota.h>
+
+#include <mutex>
+#include <utility>
+
+#include "server/grpc/backend.h"
+#include "server/grpc/open_streams.h"
+#include "server/grpc/services.h"
+
+namespace tessera::server {
+namespace {
+
+// A peer that is gone without a word is found within a minute; clients may ask whether we live every 10 s.
+constexpr int kKeepaliveMs = 40'000;
+constexpr int kKeepaliveTimeoutMs = 20'000;
+constexpr int kClientPingIntervalMs = 10'000;
+// What one stream may send ahead: a 600 KB image arrives without waiting for window updates.
+constexpr int kLookaheadBytes = 1 << 20;
+constexpr int kFrameBytes = 1 << 20;
+
+std::string endpoint(const std::string& address, std::uint16_t port) {
+  const bool v6 = address.find(':') != std::string::npos && address.front() != '[';
+  return (v6 ? "[" + address + "]" : address) + ":" + std::to_string(port);
+}
+
+void set_arguments(::grpc::ServerBuilder& builder, const GrpcOptions& options) {
+  ::grpc::ResourceQuota quota("tessera");
+  quota.Resize(static_cast<std::size_t>(options.max_memory.value));
+  builder.SetResourceQuota(quota);
+  builder.SetMaxReceiveMessageSize(static_cast<int>(options.max_message.value));
+  builder.SetMaxSendMessageSize(-1);
+  // A second server on the port is a mistake to be told of, not a load balancer.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, options.max_streams_per_connection);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kClientPingIntervalMs);
+  // Fixed windows instead of measuring pings; no bookkeeping that nobody reads.
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kLookaheadBytes);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, kFrameBytes);
+  builder.AddChannelArgument(GRPC_ARG_ENABLE_CHANNELZ, 0);
+  builder.AddChannelArgument(GRPC_ARG_ENABLE_CENSUS, 0);
+}
+
+}  // namespace
+
+class GrpcServer::State {
+ public:
+  State(runtime::Service& service, SharedMemory& shared_memory)
+      : backend(service, shared_memory),
+        inference(make_inference_service(backend, streams)),
+        health(make_health_service(backend, streams)) {}
+
+  Backend backend;
+  OpenStreams streams;
+  std::unique_ptr<::grpc::Service> inference;
+  std::unique_ptr<::grpc::Service> health;
+  std::uint16_t port = 0;
+  std::once_flag shut_down;
+  std::unique_ptr<::grpc::Server> server;  // the first to go: its calls use the rest
+};
+
+GrpcServer::GrpcServer(std::unique_ptr<State> state) : state_(std::move(state)) {}
+
+GrpcServer::~GrpcServer() { shut_down(std::chrono::milliseconds(0)); }
+
+Result<std::unique_ptr<GrpcServer>> GrpcServer::start(const GrpcOptions& options, runtime::Service& service,
+                                                      SharedMemory& shared_memory) {
+  auto state = std::make_unique<State>(service, shared_memory);
+  ::grpc::ServerBuilder builder;
+  set_arguments(builder, options);
+  int port = 0;
+  const std::string where = endpoint(options.address, options.port);
+  builder.AddListeningPort(where, ::grpc::InsecureServerCredentials(), &port);
+  builder.RegisterService(state->inference.get());
+  builder.RegisterService(state->health.get());
+  state->server = builder.BuildAndStart();
+  if (state->server == nullptr || port <= 0) {
+    return unavailable("gRPC cannot listen on " + where + ": the port is in use or the address is not this machine's");
+  }
+  state->port = static_cast<std::uint16_t>(port);
+  return std::unique_ptr<GrpcServer>(new GrpcServer(std::move(state)));  // NOLINT: the constructor is private
+}
+
+std::uint16_t GrpcServer::port() const { return state_->port; }
+
+void GrpcServer::shut_down(std::chrono::milliseconds limit) {
+  std::call_once(state_->shut_down, [&] {
+    state_->streams.close_all();
+    state_->server->Shutdown(std::chrono::system_clock::now() + limit);
+    state_->server->Wait();
+  });
+}
+
+std::int64_t GrpcServer::open_streams() const { return state_->backend.open_streams.load(std::memory_order_relaxed); }
+
+std::int64_t GrpcServer::open_inferences() const {
+  return state_->backend.open_inferences.load(std::memory_order_relaxed);
+}
+
+}  // namespace tessera::server

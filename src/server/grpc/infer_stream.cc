@@ -1,0 +1,190 @@
+#include "server/grpc/infer_stream.h"
+
+#include <grpcpp/support/byte_buffer.h>
+#include <grpcpp/support/server_callback.h>
+
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "server/grpc/infer_exchange.h"
+#include "server/grpc/open_streams.h"
+
+namespace tessera::server {
+namespace {
+
+using ::grpc::ByteBuffer;
+
+class InferStream;
+
+// One request of a stream with the place that its answer has in the order.
+class StreamedInfer final : public InferExchange {
+ public:
+  StreamedInfer(Backend& backend, std::shared_ptr<InferStream> stream)
+      : InferExchange(backend), stream_(std::move(stream)) {}
+
+  // Whether `request` is ready for the service; otherwise its answer is there.
+  bool read(const ByteBuffer& message) {
+    const Status status = decode(message);
+    if (!status.ok()) answer_error(status.error());
+    return status.ok();
+  }
+
+  void done(Result<InferResponse> result) noexcept override;
+
+  // Under the stream's lock.
+  bool answered = false;
+  std::vector<ByteBuffer> messages;
+
+ private:
+  void answer_error(const Error& error) {
+    messages.resize(1);
+    encode_stream_error(named(error).message(), request.model, request.id, messages.front());
+  }
+
+  const std::shared_ptr<InferStream> stream_;
+};
+
+// At most one read and one write are under way. Thread-safe: gRPC's callbacks and done() come on any thread; the lock
+// is held for list work and for handing operations to gRPC, never while a request is decoded, run or encoded.
+class InferStream final : public ::grpc::ServerBidiReactor<ByteBuffer, ByteBuffer>,
+                          public ClosableStream,
+                          public std::enable_shared_from_this<InferStream> {
+ public:
+  explicit InferStream(Backend& backend) : backend_(backend) {
+    backend_.open_streams.fetch_add(1, std::memory_order_relaxed);
+  }
+  ~InferStream() override { backend_.open_streams.fetch_sub(1, std::memory_order_relaxed); }
+
+  void begin() {
+    self_ = shared_from_this();
+    const std::lock_guard lock(mutex_);
+    read_next();
+  }
+
+  void OnReadDone(bool ok) override {  // NOLINT(readability-identifier-naming)
+    if (!ok) {
+      const std::lock_guard lock(mutex_);
+      reading_ = false;
+      no_more_ = true;
+      finish_if_idle();
+      return;
+    }
+    auto call = std::make_shared<StreamedInfer>(backend_, shared_from_this());
+    const bool good = call->read(message_);
+    message_.Clear();
+    {
+      const std::lock_guard lock(mutex_);
+      reading_ = false;
+      call->answered = !good;
+      calls_.push_back(call);
+      // Before the request runs, perhaps on this thread: another may take the next one off the connection meanwhile.
+      read_next();
+      write_next();
+    }
+    if (good) backend_.service().infer(call);
+  }
+
+  void OnWriteDone(bool ok) override {  // NOLINT(readability-identifier-naming)
+    const std::lock_guard lock(mutex_);
+    writing_ = false;
+    if (!ok) broken_ = true;
+    auto& messages = calls_.front()->messages;
+    if (++written_ == messages.size() || broken_) {
+      calls_.pop_front();
+      written_ = 0;
+    }
+    read_next();
+    write_next();
+    finish_if_idle();
+  }
+
+  void OnCancel() override {  // NOLINT(readability-identifier-naming)
+    std::vector<std::shared_ptr<StreamedInfer>> waiting;
+    {
+      const std::lock_guard lock(mutex_);
+      broken_ = true;
+      for (const auto& call : calls_) {
+        if (!call->answered) waiting.push_back(call);
+      }
+    }
+    for (const auto& call : waiting) backend_.service().cancel(*call);
+  }
+
+  void OnDone() override { const auto last = std::move(self_); }  // NOLINT(readability-identifier-naming)
+
+  void close() override {
+    const std::lock_guard lock(mutex_);
+    no_more_ = true;
+    closing_ = true;
+    finish_if_idle();
+  }
+
+  void answered(StreamedInfer& call) {
+    const std::lock_guard lock(mutex_);
+    call.answered = true;
+    write_next();
+    read_next();
+    finish_if_idle();
+  }
+
+ private:
+  // The rest is called with the lock held.
+
+  void read_next() {
+    if (reading_ || no_more_ || finished_ || calls_.size() >= kMaxStreamRequests) return;
+    reading_ = true;
+    StartRead(&message_);
+  }
+
+  void write_next() {
+    while (broken_ && !writing_ && !calls_.empty() && calls_.front()->answered) calls_.pop_front();
+    if (writing_ || finished_ || calls_.empty() || !calls_.front()->answered) return;
+    writing_ = true;
+    StartWrite(&calls_.front()->messages[written_]);
+  }
+
+  void finish_if_idle() {
+    if (finished_ || !no_more_ || writing_ || !calls_.empty()) return;
+    finished_ = true;
+    Finish(closing_ ? ::grpc::Status(::grpc::StatusCode::UNAVAILABLE, "the server is shutting down")
+                    : ::grpc::Status::OK);
+  }
+
+  Backend& backend_;
+  std::mutex mutex_;
+  ByteBuffer message_;                                // of the read under way
+  std::deque<std::shared_ptr<StreamedInfer>> calls_;  // in the order of the requests
+  std::size_t written_ = 0;                           // messages of calls_.front()
+  bool reading_ = false;
+  bool writing_ = false;
+  bool no_more_ = false;  // requests: the client said so, went away, or the server ends
+  bool broken_ = false;   // answers reach nobody any more
+  bool closing_ = false;
+  bool finished_ = false;
+  std::shared_ptr<InferStream> self_;  // keeps the reactor while gRPC knows it
+};
+
+void StreamedInfer::done(Result<InferResponse> result) noexcept {
+  messages.resize(1);
+  const Status status = encode(std::move(result), Envelope::kStream, messages.front());
+  if (!status.ok()) {
+    answer_error(status.error());
+  } else if (wants_empty_final_response()) {
+    encode_empty_final(messages.emplace_back());
+  }
+  stream_->answered(*this);
+}
+
+}  // namespace
+
+::grpc::ServerBidiReactor<ByteBuffer, ByteBuffer>* infer_stream(Backend& backend, OpenStreams& streams) {
+  auto stream = std::make_shared<InferStream>(backend);
+  stream->begin();
+  if (!streams.add(stream)) stream->close();
+  return stream.get();
+}
+
+}  // namespace tessera::server
