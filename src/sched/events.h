@@ -24,13 +24,13 @@ namespace tessera::sched {
 struct Arrival {
   RequestId request;
   InstanceId instance;
-  ShapeId shape;                                   // only equal shapes share a batch
-  std::int32_t rows = 1;                           // <= max(1, max_batch_size)
-  std::uint32_t priority = 0;                      // 0: the model's default
+  ShapeId shape;               // only equal shapes share a batch
+  std::int32_t rows = 1;       // <= max(1, max_batch_size)
+  std::uint32_t priority = 0;  // 0: the model's default
   TimePoint arrival{};
-  std::optional<Duration> timeout;                 // the request's own
-  std::optional<std::uint16_t> poster_atom;        // tie-break for the slice: where the posting thread runs
-  bool input_ready = true;                         // false where InputReady will follow (GPUs)
+  std::optional<Duration> timeout;           // the request's own
+  std::optional<std::uint16_t> poster_atom;  // tie-break for the slice: where the posting thread runs
+  bool input_ready = true;                   // false where InputReady will follow (GPUs)
 };
 
 struct InputReady {
@@ -74,8 +74,8 @@ struct SliceReady {
 };
 
 // A loader step (one session creation, one measuring run) wants a slice: the loader slice, or for a measuring run any
-// other. One step at a time. Answered by GrantLoader when its atoms are free and the policy's guard allows it, after 1 s
-// as soon as what runs there has ended; the atoms do not exist for anybody else until LoaderDone.
+// other. One step at a time. Answered by GrantLoader when its atoms are free and the policy's guard allows it, after 1
+// s as soon as what runs there has ended; the atoms do not exist for anybody else until LoaderDone.
 struct LoaderWants {
   Slice slice;
   Duration expected{0};
@@ -93,16 +93,16 @@ struct LaneDone {
 
 struct DeviceDown {};
 
-using Event = std::variant<Arrival, InputReady, LaunchEnded, TimerFired, Cancelled, ModelUp, ModelDown, SliceReady, LoaderWants,
-                           LoaderDone, LaneWanted, LaneDone, DeviceDown>;
+using Event = std::variant<Arrival, InputReady, LaunchEnded, TimerFired, Cancelled, ModelUp, ModelDown, SliceReady,
+                           LoaderWants, LoaderDone, LaneWanted, LaneDone, DeviceDown>;
 
 // ---- Actions ----
 
 enum class RejectReason {
-  kTimeout,         // the request's or the queue policy's time ran out: "Request timeout expired"
-  kDeadline,        // its objective cannot be met (slo_policy reject)
-  kQueueFull,       // "Exceeds maximum queue size"
-  kModelGone,       // the instance is not up
+  kTimeout,    // the request's or the queue policy's time ran out: "Request timeout expired"
+  kDeadline,   // its objective cannot be met (slo_policy reject)
+  kQueueFull,  // "Exceeds maximum queue size"
+  kModelGone,  // the instance is not up
   kDeviceDown,
 };
 
@@ -114,8 +114,8 @@ struct StartLaunch {
   std::int32_t bucket = 0;
   LaneIndex lane;
   Slice slice;
-  Duration predicted{0};            // of the run alone; kForever where nothing is known
-  bool after_lane_only = false;     // device::After::kLane (policy streams)
+  Duration predicted{0};         // of the run alone; kForever where nothing is known
+  bool after_lane_only = false;  // device::After::kLane (policy streams)
 };
 
 struct Reject {
@@ -152,7 +152,8 @@ struct InstanceDrained {
   InstanceId instance;
 };
 
-using Action = std::variant<StartLaunch, Reject, SetTimer, PrepareHome, DropHome, GrantLoader, GrantLane, InstanceDrained>;
+using Action =
+    std::variant<StartLaunch, Reject, SetTimer, PrepareHome, DropHome, GrantLoader, GrantLane, InstanceDrained>;
 using Actions = std::vector<Action>;
 
 }  // namespace tessera::sched

@@ -31,24 +31,24 @@ struct QueuePolicy {
 
 // Immutable per instance; a reload makes a new instance.
 struct ModelParams {
-  std::string name;                       // for logs and errors
-  std::int32_t max_batch_size = 0;        // rows; 0: one request a run
-  std::vector<std::int32_t> buckets;      // ascending: 1, 2, 4, ..., max and the preferred sizes; {1} without batching
+  std::string name;                   // for logs and errors
+  std::int32_t max_batch_size = 0;    // rows; 0: one request a run
+  std::vector<std::int32_t> buckets;  // ascending: 1, 2, 4, ..., max and the preferred sizes; {1} without batching
   std::uint16_t lanes = 2;
 
   std::optional<Duration> slo;
   SloPolicy slo_policy = SloPolicy::kReject;
   double weight = 1.0;
-  double reserved_share = 0.0;            // 0..1 of the device's atoms
+  double reserved_share = 0.0;  // 0..1 of the device's atoms
   bool reserved_lend = true;
   double max_share = 1.0;
 
-  bool dynamic_batching = false;          // whether requests may be joined at all
-  Duration max_queue_delay{0};            // exact under temporal; an upper limit of holding under tessera
+  bool dynamic_batching = false;  // whether requests may be joined at all
+  Duration max_queue_delay{0};    // exact under temporal; an upper limit of holding under tessera
   std::vector<std::int32_t> preferred_batch_sizes;
   bool preserve_ordering = false;
 
-  std::uint32_t priority_levels = 1;      // 1..levels, 1 the highest
+  std::uint32_t priority_levels = 1;  // 1..levels, 1 the highest
   std::uint32_t default_priority = 1;
   QueuePolicy default_queue_policy;
   std::map<std::uint32_t, QueuePolicy> queue_policies;  // by priority level

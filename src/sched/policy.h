@@ -18,9 +18,10 @@ namespace tessera::sched {
 
 class View;  // view.h: the device and its queues as the scheduler keeps them, maintained incrementally
 
-// One batch to start now: the first `requests` of the instance's queue (in its order) that share the head's shape.
+// One batch to start now: the first `requests` of the instance's queue for that shape, in its order.
 struct BatchDecision {
   InstanceId instance;
+  ShapeId shape;
   std::int32_t requests = 0;
   std::int32_t bucket = 0;
   LaneIndex lane;
@@ -29,9 +30,16 @@ struct BatchDecision {
 
 struct Decisions {
   std::vector<BatchDecision> launches;
-  std::vector<RequestId> hopeless;   // waiting requests that cannot meet their deadline any more
+  std::vector<RequestId> hopeless;  // waiting requests to be rejected: they cannot meet their deadline any more
   std::vector<std::pair<InstanceId, Slice>> wanted_homes;
-  TimePoint wake_up = kNever;        // when to decide again if nothing happens before
+  TimePoint wake_up = kNever;  // when to decide again if nothing happens before; later than now
+
+  void clear() {
+    launches.clear();
+    hopeless.clear();
+    wanted_homes.clear();
+    wake_up = kNever;
+  }
 };
 
 // Owned by the scheduler. Pure: decides from the view and its own state.
@@ -39,8 +47,12 @@ class Policy {
  public:
   virtual ~Policy() = default;
   virtual std::string_view name() const = 0;
-  // Called after every event that may change what can be done.
+  // Called after every event that may change what can be done, and again after launches or rejections it asked for,
+  // until it asks for none: one launch at a time is enough. `out` comes empty.
   virtual void decide(const View& view, TimePoint now, Decisions& out) = 0;
+  // Whether the loader may have an idle slice for so long (Duration zero: not known). After a wait of one second it
+  // gets it without being asked about.
+  virtual bool may_lend(const View& view, TimePoint now, const Slice& slice, Duration expected);
 };
 
 // Error: unknown name; the message lists the known ones. `options` are "key=value" pairs after the name

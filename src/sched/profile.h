@@ -18,7 +18,9 @@ struct ProfilePoint {
   Duration latency{0};          // of one run, median
 };
 
-// Value owned by one scheduler. Points come from measurements at load or from a cache; observe() corrects them.
+// Value owned by one scheduler. Points come from measurements at load or from a cache; observe() corrects them. Between
+// known points latency is interpolated in logarithms of rows and processors, beyond them extrapolated with slopes that
+// are kept between "no gain" and "proportional".
 class Profile {
  public:
   Profile() = default;
@@ -28,22 +30,45 @@ class Profile {
   // with more rows or fewer processors.
   std::optional<Duration> latency(std::int32_t bucket, std::int32_t processors) const;
 
-  // A run was seen to take this long.
-  void observe(std::int32_t bucket, std::int32_t processors, Duration took);
+  // A run was seen to take this long, and `overhead` more until the scheduler heard of its end. What was measured but
+  // never seen running is scaled along.
+  void observe(std::int32_t bucket, std::int32_t processors, Duration took, Duration overhead = Duration{0});
 
-  // The learned 99th percentile of (observed - predicted), not below zero: what a guarantee has to add.
-  Duration margin() const;
+  // The learned 99th percentile of (observed + overhead - predicted), not below zero: what a guarantee has to add.
+  Duration margin() const { return margin_; }
+
+  // Whether enough runs were seen to turn a request away because of a prediction.
+  bool confident() const { return observations_ >= kConfidentAfter; }
+  // Changes when predictions or the margin have moved noticeably: time to read them again.
+  std::uint32_t version() const { return version_; }
 
   std::vector<ProfilePoint> points() const;  // the corrected ones, to be kept on disk
 
  private:
+  static constexpr std::uint32_t kConfidentAfter = 8;
+  static constexpr std::size_t kErrors = 256;
+
   struct Cell {
     double latency_ns = 0;
+    double published_ns = 0;  // as of version_
     std::uint32_t observations = 0;
   };
-  std::map<std::pair<std::int32_t, std::int32_t>, Cell> cells_;  // by (bucket, processors)
-  std::vector<double> errors_ns_;                               // a bounded ring of observed - predicted
+  using Key = std::pair<std::int32_t, std::int32_t>;  // (bucket, processors)
+
+  double row_log_latency(std::int32_t bucket, double log_processors) const;
+  double processor_slope() const;
+  double bucket_slope(std::int32_t low, std::int32_t high) const;
+  void scale_unseen(double ratio);
+  void record_error(double error_ns);
+  void publish_if_moved();
+
+  std::map<Key, Cell> cells_;
+  std::vector<std::int32_t> buckets_;  // those of cells_, ascending
+  std::vector<double> errors_ns_;      // a ring of the last kErrors (observed - predicted)
   std::size_t next_error_ = 0;
+  std::uint32_t observations_ = 0;
+  std::uint32_t version_ = 0;
+  Duration margin_{0};
 };
 
 }  // namespace tessera::sched

@@ -10,8 +10,9 @@
 namespace tessera::sched {
 
 struct SchedulerLimits {
-  std::size_t max_waiting = 65536;     // requests in all queues; further ones are rejected with kQueueFull
+  std::size_t max_waiting = 65536;       // requests in all queues; further ones are rejected with kQueueFull
   std::uint16_t committed_per_atom = 0;  // launches committed behind the running one (run-ahead)
+  Duration run_ahead = std::chrono::microseconds(200);  // how long before its predicted end at the earliest
 };
 
 // Owned by the holder of the device's dispatcher role (or by a simulation); never reads a clock.

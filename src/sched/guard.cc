@@ -1,0 +1,136 @@
+#include "sched/guard.h"
+
+#include <algorithm>
+
+namespace tessera::sched {
+namespace {
+
+constexpr Duration kReadEvery = std::chrono::milliseconds(100);
+constexpr Duration kUsedLately = std::chrono::seconds(5);  // a model nobody calls does not hold up the others
+
+}  // namespace
+
+Duration bounded_margin(Duration margin, Duration objective, Duration latency) {
+  return std::clamp(margin, Duration{0}, std::max(Duration{0}, (objective - latency) / 2));
+}
+
+std::uint16_t atoms_of(double share, const Occupancy& device) {
+  return share <= 0.0 ? 0 : static_cast<std::uint16_t>(std::max(1.0, share * device.shape().atoms() + 1e-9));
+}
+
+void Guard::refresh(const View& view, TimePoint now) {
+  if (version_ != view.instances_version || read_at_ == TimePoint::min() || now - read_at_ >= kReadEvery) {
+    read(view, now);
+  }
+}
+
+void Guard::read(const View& view, TimePoint now) {
+  version_ = view.instances_version;
+  read_at_ = now;
+  const std::size_t groups = view.device.groups();
+  least_wait_.assign(groups, kForever);
+  std::size_t used = 0;
+  for (const auto& instance : view.instances) {
+    const ModelParams& params = *instance->params;
+    const bool idle = instance->last_arrival == TimePoint::min() || now - instance->last_arrival > kUsedLately;
+    if (!params.slo || idle || instance->draining || !instance->table.known()) {
+      continue;
+    }
+    if (rows_.size() == used) {
+      rows_.emplace_back();
+    }
+    Row& row = rows_[used];
+    row.instance = instance.get();
+    row.may_wait.resize(groups);
+    bool possible = false;
+    for (std::size_t group = 0; group < groups; ++group) {
+      const Duration latency = instance->table.at(0, group);
+      row.may_wait[group] = *params.slo - latency - bounded_margin(instance->table.margin(), *params.slo, latency);
+      possible = possible || row.may_wait[group] >= Duration{0};
+    }
+    if (!possible) {
+      continue;  // nothing that others do could make it meet its objective
+    }
+    for (std::size_t group = 0; group < groups; ++group) {
+      least_wait_[group] = std::min(least_wait_[group], row.may_wait[group]);
+    }
+    ++used;
+  }
+  rows_.resize(used);
+}
+
+bool Guard::allows(const View& view, TimePoint now, const Slice& taken, TimePoint until) {
+  if (rows_.empty()) {
+    return true;
+  }
+  const std::size_t groups = view.device.groups();
+  starts_.assign(groups, kNever);
+  before_.assign(groups, kNever);
+  for (const Occupancy::SliceState& state : view.device.slices()) {
+    if (state.blocked) {
+      continue;
+    }
+    const TimePoint start = std::max(now, state.free_at);
+    before_[state.group] = std::min(before_[state.group], start);
+    starts_[state.group] = std::min(starts_[state.group], state.slice.overlaps(taken) ? std::max(start, until) : start);
+  }
+  for (std::size_t group = 0; group < groups; ++group) {
+    if (starts_[group] != kNever && starts_[group] - now <= least_wait_[group]) {
+      return true;
+    }
+  }
+  return std::all_of(rows_.begin(), rows_.end(), [&](const Row& row) {
+    TimePoint with = kNever;
+    TimePoint without = kNever;
+    for (std::size_t group = 0; group < groups; ++group) {
+      if (starts_[group] != kNever && starts_[group] - now <= row.may_wait[group]) {
+        return true;
+      }
+      const Duration latency = row.instance->table.at(0, group);
+      with = std::min(with, add_saturating(starts_[group], latency));
+      without = std::min(without, add_saturating(before_[group], latency));
+    }
+    return with <= without;
+  });
+}
+
+bool Guard::leaves_reserved(const View& view, TimePoint now, const Instance& taker, const Slice& taken,
+                            TimePoint until) {
+  const Occupancy& device = view.device;
+  for (const auto& owner : view.instances) {
+    const ModelParams& params = *owner->params;
+    if (params.reserved_share <= 0.0 || owner.get() == &taker || owner->draining) {
+      continue;
+    }
+    const std::uint32_t floor = atoms_of(params.reserved_share, device);
+    if (owner->atoms_held >= floor) {
+      continue;
+    }
+    // Until when lent atoms must be back. An owner without an SLO needs them only while something of it waits.
+    TimePoint back_by = now;
+    if (params.reserved_lend && !params.slo && owner->waiting == 0) {
+      continue;
+    }
+    if (params.reserved_lend && params.slo && owner->table.known()) {
+      std::size_t group = 0;
+      for (const Occupancy::SliceState& state : device.slices()) {
+        group = state.slice.count <= floor ? state.group : group;
+      }
+      const Duration latency = owner->table.at(0, group);
+      back_by =
+          std::max(now, now + *params.slo - latency - bounded_margin(owner->table.margin(), *params.slo, latency));
+    }
+    std::uint32_t in_time = owner->atoms_held;
+    for (std::uint16_t atom = 0; atom < device.shape().atoms(); ++atom) {
+      const TimePoint free_at = taken.contains(atom) ? until : device.atom_free_at(atom);
+      const bool idle = !taken.contains(atom) && device.atom_idle(atom);
+      in_time += idle || (free_at > now && free_at <= back_by) ? 1 : 0;
+    }
+    if (in_time < floor) {
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace tessera::sched

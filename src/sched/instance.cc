@@ -1,0 +1,90 @@
+#include "sched/instance.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+
+namespace tessera::sched {
+
+void LatencyTable::read(const Profile& profile, const ModelParams& params, const Occupancy& device) {
+  if (version_ > 0 && profile_version_ == profile.version()) {
+    return;
+  }
+  profile_version_ = profile.version();
+  ++version_;
+  groups_ = device.groups();
+  margin_ = profile.margin();
+  latencies_.assign(params.buckets.size() * groups_, Duration{0});
+  fastest_.assign(params.buckets.size(), kForever);
+  known_ = true;
+  for (std::size_t bucket = 0; bucket < params.buckets.size(); ++bucket) {
+    for (std::size_t group = 0; group < groups_; ++group) {
+      const auto latency = profile.latency(params.buckets[bucket], device.group_processors(group));
+      if (!latency) {
+        known_ = false;
+        return;
+      }
+      latencies_[bucket * groups_ + group] = *latency;
+      fastest_[bucket] = std::min(fastest_[bucket], *latency);
+    }
+  }
+}
+
+Instance::Instance(InstanceId instance_id, std::shared_ptr<const ModelParams> model_params, Profile known,
+                   const Occupancy& device)
+    : id(instance_id), params(std::move(model_params)), profile(std::move(known)), slices_(device.slices().size()) {
+  TESSERA_CHECK(!params->buckets.empty() && params->buckets.size() <= 32);
+  TESSERA_CHECK(std::is_sorted(params->buckets.begin(), params->buckets.end()) && params->buckets.front() > 0);
+  TESSERA_CHECK(params->buckets.back() >= max_rows());
+  TESSERA_CHECK(params->lanes > 0);
+  lanes.resize(params->lanes);
+  homes_.assign(lanes.size() * slices_, 0);
+  asked_.assign(lanes.size() * slices_, 0);
+  table.read(profile, *params, device);
+}
+
+std::size_t Instance::bucket_for(std::int64_t rows) const {
+  const auto& buckets = params->buckets;
+  const auto at = std::lower_bound(buckets.begin(), buckets.end(), rows);
+  return at == buckets.end() ? buckets.size() - 1 : static_cast<std::size_t>(at - buckets.begin());
+}
+
+void Instance::set_homed(std::optional<std::size_t> lane, std::size_t slice, std::optional<std::size_t> bucket) {
+  const std::uint32_t bits = bucket ? std::uint32_t{1} << *bucket
+                                    : static_cast<std::uint32_t>((std::uint64_t{1} << params->buckets.size()) - 1);
+  for (std::size_t at = lane.value_or(0); at < (lane ? *lane + 1 : lanes.size()); ++at) {
+    homes_[at * slices_ + slice] |= bits;
+  }
+}
+
+bool Instance::ask_home(std::size_t lane, std::size_t slice, std::size_t bucket) {
+  const std::uint32_t bit = std::uint32_t{1} << bucket;
+  const std::size_t at = lane * slices_ + slice;
+  if (((homes_[at] | asked_[at]) & bit) != 0) {
+    return false;
+  }
+  asked_[at] |= bit;
+  return true;
+}
+
+bool Instance::any_free_lane() const {
+  if (params->preserve_ordering && launches > 0) {
+    return false;  // two batches at once could end out of order
+  }
+  return std::any_of(lanes.begin(), lanes.end(), [](const Lane& lane) { return lane.usable(); });
+}
+
+std::optional<std::size_t> Instance::free_lane(std::size_t slice, std::size_t bucket) const {
+  if (params->preserve_ordering && launches > 0) {
+    return std::nullopt;
+  }
+  for (std::size_t lane = 0; lane < lanes.size(); ++lane) {
+    if (lanes[lane].usable() && homed(lane, slice, bucket)) {
+      return lane;
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace tessera::sched

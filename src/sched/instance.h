@@ -1,0 +1,97 @@
+// A model loaded on the scheduler's device: what it may do, what it holds, what it is predicted to take.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <memory_resource>
+#include <optional>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/time.h"
+#include "sched/model_params.h"
+#include "sched/occupancy.h"
+#include "sched/profile.h"
+#include "sched/rate_estimator.h"
+#include "sched/waiting.h"
+
+namespace tessera::sched {
+
+// Predicted latency by (bucket, group of slices): the profile read out once, so that a decision costs a table look-up.
+// Value.
+class LatencyTable {
+ public:
+  void read(const Profile& profile, const ModelParams& params, const Occupancy& device);
+
+  bool known() const { return known_; }
+  Duration at(std::size_t bucket, std::size_t group) const { return latencies_[bucket * groups_ + group]; }
+  Duration fastest(std::size_t bucket) const { return fastest_[bucket]; }
+  Duration margin() const { return margin_; }
+  std::uint32_t version() const { return version_; }  // of this table, counted up
+
+ private:
+  bool known_ = false;
+  std::size_t groups_ = 0;
+  std::vector<Duration> latencies_;
+  std::vector<Duration> fastest_;  // by bucket, over all groups
+  Duration margin_{0};
+  std::uint32_t version_ = 0;
+  std::uint32_t profile_version_ = 0;
+};
+
+struct Lane {
+  bool busy = false;    // a launch uses it
+  bool lent = false;    // the loader has it
+  bool wanted = false;  // the loader waits for it: no new launches
+  bool usable() const { return !busy && !lent && !wanted; }
+};
+
+// Owned by the scheduler; policies see it const.
+struct Instance {
+  Instance(InstanceId id, std::shared_ptr<const ModelParams> params, Profile profile, const Occupancy& device);
+
+  InstanceId id;
+  std::shared_ptr<const ModelParams> params;
+  Profile profile;
+  LatencyTable table;
+  bool draining = false;
+  std::size_t index = 0;  // place in View::instances
+
+  std::vector<Lane> lanes;
+  std::size_t launches = 0;      // not ended
+  std::uint32_t atoms_held = 0;  // by them
+  std::map<ShapeId, std::unique_ptr<ShapeQueue>> queues;
+  std::map<std::uint32_t, std::size_t> waiting_by_level;
+  std::size_t waiting = 0;  // with and without their input
+
+  RateEstimator rate;     // rows arriving
+  RateEstimator service;  // processor-seconds spent
+  TimePoint last_arrival = TimePoint::min();
+  TimePoint last_launch = TimePoint::min();
+  std::optional<ShapeId> base_shape;  // the one whose runs correct the profile itself
+  double mean_factor = 1.0;           // of the shapes seen running, relative to the base shape
+
+  // The smallest bucket that holds `rows`, or the largest there is.
+  std::size_t bucket_for(std::int64_t rows) const;
+  std::int32_t max_rows() const { return params->max_batch_size > 0 ? params->max_batch_size : 1; }
+
+  // Homed plans: without one a slice is not an option.
+  bool homed(std::size_t lane, std::size_t slice, std::size_t bucket) const {
+    return (homes_[lane * slices_ + slice] >> bucket & 1U) != 0;
+  }
+  void set_homed(std::optional<std::size_t> lane, std::size_t slice, std::optional<std::size_t> bucket);
+  // Marks a home as asked for; false when it is there or was asked for already.
+  bool ask_home(std::size_t lane, std::size_t slice, std::size_t bucket);
+  // A usable lane with a plan for the bucket in that slice.
+  std::optional<std::size_t> free_lane(std::size_t slice, std::size_t bucket) const;
+  bool any_free_lane() const;
+
+ private:
+  std::size_t slices_ = 0;
+  std::vector<std::uint32_t> homes_;  // by (lane, slice): a bit for each bucket
+  std::vector<std::uint32_t> asked_;
+};
+
+}  // namespace tessera::sched

@@ -1,0 +1,138 @@
+#include "sched/occupancy.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+
+namespace tessera::sched {
+
+Occupancy::Occupancy(DeviceShape shape, std::uint16_t depth) : shape_(std::move(shape)), depth_(depth) {
+  TESSERA_CHECK(shape_.atoms() > 0);
+  TESSERA_CHECK(depth_ > 0);
+  for (const Slice& slice : shape_.ladder) {
+    const int processors = shape_.processors_in(slice);
+    slices_.push_back({slice, processors});
+    group_processors_.push_back(processors);
+  }
+  TESSERA_CHECK(!slices_.empty() && slices_.back().slice == shape_.whole());
+  std::sort(group_processors_.begin(), group_processors_.end());
+  group_processors_.erase(std::unique(group_processors_.begin(), group_processors_.end()), group_processors_.end());
+  group_slices_.resize(group_processors_.size());
+  for (std::size_t index = 0; index < slices_.size(); ++index) {
+    SliceState& state = slices_[index];
+    const auto at = std::lower_bound(group_processors_.begin(), group_processors_.end(), state.processors);
+    state.group = static_cast<std::size_t>(at - group_processors_.begin());
+    group_slices_[state.group].push_back(index);
+  }
+  atoms_.resize(shape_.atoms());
+  idle_atoms_ = shape_.atoms();
+}
+
+std::optional<std::size_t> Occupancy::index_of(const Slice& slice) const {
+  for (std::size_t index = 0; index < slices_.size(); ++index) {
+    if (slices_[index].slice == slice) {
+      return index;
+    }
+  }
+  return std::nullopt;
+}
+
+std::uint16_t Occupancy::idle_run_around(const Slice& slice) const {
+  std::uint16_t first = slice.first;
+  std::uint16_t end = slice.end();
+  while (first > 0 && atom_idle(static_cast<std::uint16_t>(first - 1))) {
+    --first;
+  }
+  while (end < shape_.atoms() && atom_idle(end)) {
+    ++end;
+  }
+  return static_cast<std::uint16_t>(end - first);
+}
+
+TimePoint Occupancy::add(LaunchId launch, std::size_t index, TimePoint now, Duration predicted) {
+  TESSERA_CHECK(open(index));
+  const TimePoint begins = start_on(index, now);
+  const TimePoint ends = begins + predicted;
+  running_.push_back({launch, index, begins, predicted});
+  for (std::uint16_t atom = slices_[index].slice.first; atom < slices_[index].slice.end(); ++atom) {
+    TESSERA_CHECK(atoms_[atom].depth < depth_ && !atoms_[atom].blocked);
+    ++atoms_[atom].depth;
+  }
+  predict_ends(now);
+  return ends;
+}
+
+void Occupancy::remove(LaunchId launch, TimePoint now) {
+  const auto found =
+      std::find_if(running_.begin(), running_.end(), [&](const Running& r) { return r.launch == launch; });
+  TESSERA_CHECK(found != running_.end());
+  const Slice slice = slices_[found->slice].slice;
+  running_.erase(found);
+  for (std::uint16_t atom = slice.first; atom < slice.end(); ++atom) {
+    TESSERA_CHECK(atoms_[atom].depth > 0);
+    --atoms_[atom].depth;
+  }
+  predict_ends(now);
+}
+
+void Occupancy::block(const Slice& slice) {
+  TESSERA_CHECK(std::none_of(atoms_.begin(), atoms_.end(), [](const Atom& atom) { return atom.blocked; }));
+  TESSERA_CHECK(slice.end() <= shape_.atoms());
+  for (std::uint16_t atom = slice.first; atom < slice.end(); ++atom) {
+    atoms_[atom].blocked = true;
+  }
+  refresh_slices();
+}
+
+void Occupancy::unblock() {
+  for (Atom& atom : atoms_) {
+    atom.blocked = false;
+  }
+  refresh_slices();
+}
+
+bool Occupancy::drained(const Slice& slice) const {
+  return std::all_of(atoms_.begin() + slice.first, atoms_.begin() + slice.end(),
+                     [](const Atom& atom) { return atom.depth == 0; });
+}
+
+// A launch that ends early or late moves those committed behind it, so all ends are derived anew, in launch order.
+void Occupancy::predict_ends(TimePoint now) {
+  for (Atom& atom : atoms_) {
+    atom.free_at = TimePoint::min();
+  }
+  for (Running& running : running_) {
+    const Slice slice = slices_[running.slice].slice;
+    TimePoint behind = TimePoint::min();
+    for (std::uint16_t atom = slice.first; atom < slice.end(); ++atom) {
+      behind = std::max(behind, atoms_[atom].free_at);
+    }
+    // With nothing before it (any more) it runs since what was before it ended: now at the latest.
+    running.begins = behind == TimePoint::min() ? std::min(running.begins, now) : std::max(behind, now);
+    const TimePoint ends = running.begins + running.predicted;
+    for (std::uint16_t atom = slice.first; atom < slice.end(); ++atom) {
+      atoms_[atom].free_at = ends;
+    }
+  }
+  refresh_slices();
+}
+
+void Occupancy::refresh_slices() {
+  idle_atoms_ = 0;
+  for (std::uint16_t atom = 0; atom < shape_.atoms(); ++atom) {
+    idle_atoms_ = static_cast<std::uint16_t>(idle_atoms_ + (atom_idle(atom) ? 1 : 0));
+  }
+  for (SliceState& state : slices_) {
+    state.depth = 0;
+    state.blocked = false;
+    state.free_at = TimePoint::min();
+    for (std::uint16_t atom = state.slice.first; atom < state.slice.end(); ++atom) {
+      state.depth = std::max(state.depth, atoms_[atom].depth);
+      state.blocked = state.blocked || atoms_[atom].blocked;
+      state.free_at = std::max(state.free_at, atoms_[atom].free_at);
+    }
+  }
+}
+
+}  // namespace tessera::sched

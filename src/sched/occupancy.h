@@ -1,0 +1,90 @@
+// Which atoms of a device are busy, until when as far as is known, and which slices a launch could take.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/time.h"
+#include "core/slice.h"
+
+namespace tessera::sched {
+
+// Owned by the scheduler; policies see it const. Slices are named by their place on the ladder.
+class Occupancy {
+ public:
+  struct SliceState {
+    Slice slice;
+    std::int32_t processors = 0;
+    std::size_t group = 0;                 // slices with equally many processors
+    std::uint16_t depth = 0;               // launches running or committed on its busiest atom
+    bool blocked = false;                  // lent to the loader, or about to be
+    TimePoint free_at = TimePoint::min();  // predicted end of what it waits for; in the past for an idle one
+  };
+
+  // `depth` launches at most on one atom: the running one and those committed behind it.
+  Occupancy(DeviceShape shape, std::uint16_t depth);
+
+  const DeviceShape& shape() const { return shape_; }
+  std::span<const SliceState> slices() const { return slices_; }
+  const SliceState& slice(std::size_t index) const { return slices_[index]; }
+  std::optional<std::size_t> index_of(const Slice& slice) const;
+  // The place of the whole device.
+  std::size_t whole() const { return slices_.size() - 1; }
+
+  std::size_t groups() const { return group_processors_.size(); }
+  std::int32_t group_processors(std::size_t group) const { return group_processors_[group]; }
+  std::span<const std::size_t> group_slices(std::size_t group) const { return group_slices_[group]; }
+
+  std::uint16_t depth() const { return depth_; }
+  bool idle(std::size_t index) const { return slices_[index].depth == 0 && !slices_[index].blocked; }
+  // A launch may be added now (it runs at once only where the slice is idle).
+  bool open(std::size_t index) const { return slices_[index].depth < depth_ && !slices_[index].blocked; }
+  std::uint16_t idle_atoms() const { return idle_atoms_; }
+  std::size_t in_flight() const { return running_.size(); }
+  bool atom_idle(std::uint16_t atom) const { return atoms_[atom].depth == 0 && !atoms_[atom].blocked; }
+  TimePoint atom_free_at(std::uint16_t atom) const { return atoms_[atom].free_at; }
+  // How many idle atoms there are in one piece around a slice.
+  std::uint16_t idle_run_around(const Slice& slice) const;
+  TimePoint start_on(std::size_t index, TimePoint now) const {
+    return slices_[index].free_at > now ? slices_[index].free_at : now;
+  }
+
+  // The slice must be open. Returns the predicted end.
+  TimePoint add(LaunchId launch, std::size_t index, TimePoint now, Duration predicted);
+  void remove(LaunchId launch, TimePoint now);
+  // A blocked slice takes no more launches; what runs there goes on. One at a time.
+  void block(const Slice& slice);
+  void unblock();
+  bool drained(const Slice& slice) const;
+
+ private:
+  struct Running {
+    LaunchId launch;
+    std::size_t slice = 0;
+    TimePoint begins{};  // when it was given to an idle slice, or is predicted to follow
+    Duration predicted{0};
+  };
+  struct Atom {
+    std::uint16_t depth = 0;
+    bool blocked = false;
+    TimePoint free_at = TimePoint::min();
+  };
+
+  void predict_ends(TimePoint now);
+  void refresh_slices();
+
+  DeviceShape shape_;
+  std::uint16_t depth_;
+  std::vector<SliceState> slices_;
+  std::vector<std::int32_t> group_processors_;  // ascending
+  std::vector<std::vector<std::size_t>> group_slices_;
+  std::vector<Atom> atoms_;
+  std::vector<Running> running_;  // in the order of their launches
+  std::uint16_t idle_atoms_ = 0;
+};
+
+}  // namespace tessera::sched

@@ -1,0 +1,221 @@
+#include "sched/profile.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/check.h"
+
+namespace tessera::sched {
+namespace {
+
+// Where nothing better is known: latency falls with processors^-0.7 and grows with rows^0.7 (between "no gain", 0, and
+// "proportional", 1). A little optimistic about small slices, so that they are tried and then corrected.
+constexpr double kDefaultProcessorSlope = -0.7;
+constexpr double kDefaultBucketSlope = 0.7;
+
+constexpr double kSlowestLearning = 0.1;    // weight of one run once many were seen
+constexpr double kLargestCorrection = 4.0;  // one run moves a prediction as if it were at most this much off
+constexpr double kNoticeable = 0.02;        // relative change that is worth reading the profile again
+constexpr std::size_t kMarginEvery = 8;     // observations between two computations of the margin
+constexpr double kMarginQuantile = 0.99;
+
+double line(double x, double x0, double y0, double slope) { return y0 + (x - x0) * slope; }
+
+}  // namespace
+
+Profile::Profile(std::vector<ProfilePoint> points) {
+  for (const ProfilePoint& point : points) {
+    TESSERA_CHECK(point.bucket > 0 && point.processors > 0);
+    const double ns = std::max<double>(1.0, static_cast<double>(point.latency.count()));
+    cells_[{point.bucket, point.processors}] = Cell{ns, ns, 0};
+  }
+  for (const auto& [key, cell] : cells_) {
+    if (buckets_.empty() || buckets_.back() != key.first) {
+      buckets_.push_back(key.first);
+    }
+  }
+}
+
+std::optional<Duration> Profile::latency(std::int32_t bucket, std::int32_t processors) const {
+  if (cells_.empty()) {
+    return std::nullopt;
+  }
+  const double log_processors = std::log(static_cast<double>(processors));
+  const double log_bucket = std::log(static_cast<double>(bucket));
+  const auto result = [](double log_ns) { return Duration(static_cast<Duration::rep>(std::exp(log_ns))); };
+
+  // Rows below `bucket` bound it from below: a running maximum keeps the curve monotone in rows.
+  double before = 0;
+  double before_log_bucket = 0;
+  bool have_before = false;
+  for (const std::int32_t known : buckets_) {
+    double value = row_log_latency(known, log_processors);
+    if (have_before) {
+      value = std::max(value, before);
+    }
+    const double known_log = std::log(static_cast<double>(known));
+    if (known >= bucket) {
+      if (known == bucket) {
+        return result(value);
+      }
+      if (!have_before) {
+        const std::int32_t next = buckets_.size() > 1 ? buckets_[1] : known;
+        return result(line(log_bucket, known_log, value, bucket_slope(known, next)));
+      }
+      const double slope = (value - before) / (known_log - before_log_bucket);
+      return result(line(log_bucket, before_log_bucket, before, slope));
+    }
+    before = value;
+    before_log_bucket = known_log;
+    have_before = true;
+  }
+  const std::int32_t previous = buckets_.size() > 1 ? buckets_[buckets_.size() - 2] : buckets_.back();
+  return result(line(log_bucket, before_log_bucket, before, bucket_slope(previous, buckets_.back())));
+}
+
+double Profile::row_log_latency(std::int32_t bucket, double log_processors) const {
+  const auto begin = cells_.lower_bound({bucket, 0});
+  const auto end = cells_.lower_bound({bucket + 1, 0});
+  TESSERA_CHECK(begin != end);
+  // A running minimum keeps the curve monotone in processors. Slopes stay at or above -1 outside the known points: no
+  // slice is more than proportionally faster.
+  double x0 = 0;
+  double y0 = 0;
+  double slope = processor_slope();
+  bool have = false;
+  for (auto it = begin; it != end; ++it) {
+    const double x1 = std::log(static_cast<double>(it->first.second));
+    double y1 = std::log(it->second.latency_ns);
+    if (have) {
+      y1 = std::min(y1, y0);
+      const double between = (y1 - y0) / (x1 - x0);
+      if (log_processors <= x1) {
+        const bool outside = log_processors < x0;
+        return line(log_processors, x0, y0, outside ? std::clamp(between, -1.0, 0.0) : between);
+      }
+      slope = std::clamp(between, -1.0, 0.0);
+    } else if (std::next(it) == end) {
+      return line(log_processors, x1, y1, slope);
+    }
+    x0 = x1;
+    y0 = y1;
+    have = true;
+  }
+  return line(log_processors, x0, y0, slope);
+}
+
+// Over all rows that were seen with more than one number of processors, so that rows with one point follow them.
+double Profile::processor_slope() const {
+  double sum = 0;
+  int rows = 0;
+  for (const std::int32_t bucket : buckets_) {
+    const auto first = cells_.lower_bound({bucket, 0});
+    const auto last = std::prev(cells_.lower_bound({bucket + 1, 0}));
+    if (first == last) {
+      continue;
+    }
+    const double run =
+        std::log(static_cast<double>(last->first.second)) - std::log(static_cast<double>(first->first.second));
+    sum += (std::log(last->second.latency_ns) - std::log(first->second.latency_ns)) / run;
+    ++rows;
+  }
+  return rows == 0 ? kDefaultProcessorSlope : std::clamp(sum / rows, -1.0, 0.0);
+}
+
+// At one fixed number of processors, so that the extrapolated curve stays monotone in processors.
+double Profile::bucket_slope(std::int32_t low, std::int32_t high) const {
+  if (low == high) {
+    return kDefaultBucketSlope;
+  }
+  const double at = std::log(static_cast<double>(cells_.lower_bound({high, 0})->first.second));
+  const double run = std::log(static_cast<double>(high)) - std::log(static_cast<double>(low));
+  return std::clamp((row_log_latency(high, at) - row_log_latency(low, at)) / run, 0.0, 1.0);
+}
+
+void Profile::observe(std::int32_t bucket, std::int32_t processors, Duration took, Duration overhead) {
+  TESSERA_CHECK(bucket > 0 && processors > 0);
+  const double took_ns = std::max<double>(1.0, static_cast<double>(took.count()));
+  const std::optional<Duration> predicted = latency(bucket, processors);
+  ++observations_;
+  if (predicted) {
+    const double predicted_ns = std::max<double>(1.0, static_cast<double>(predicted->count()));
+    const double ratio = std::clamp(took_ns / predicted_ns, 1.0 / kLargestCorrection, kLargestCorrection);
+    record_error(took_ns + static_cast<double>(overhead.count()) - predicted_ns);
+    const auto found = cells_.find({bucket, processors});
+    const std::uint32_t seen = found == cells_.end() ? 0 : found->second.observations;
+    if (seen < 8) {
+      scale_unseen(1.0 + (ratio - 1.0) / (2.0 + seen));
+    }
+    if (found != cells_.end()) {
+      Cell& cell = found->second;
+      // Against the cell itself, not the monotone curve through it: a cell must be able to follow what is seen.
+      const double own =
+          std::clamp(took_ns, cell.latency_ns / kLargestCorrection, cell.latency_ns * kLargestCorrection);
+      const double weight = std::max(kSlowestLearning, 1.0 / (cell.observations + 2.0));
+      cell.latency_ns += weight * (own - cell.latency_ns);
+      ++cell.observations;
+      publish_if_moved();
+      return;
+    }
+  }
+  cells_[{bucket, processors}] = Cell{took_ns, took_ns, 1};
+  const auto at = std::lower_bound(buckets_.begin(), buckets_.end(), bucket);
+  if (at == buckets_.end() || *at != bucket) {
+    buckets_.insert(at, bucket);
+  }
+  ++version_;
+}
+
+void Profile::scale_unseen(double ratio) {
+  for (auto& [key, cell] : cells_) {
+    if (cell.observations == 0) {
+      cell.latency_ns *= ratio;
+    }
+  }
+}
+
+void Profile::record_error(double error_ns) {
+  if (errors_ns_.size() < kErrors) {
+    errors_ns_.push_back(error_ns);
+  } else {
+    errors_ns_[next_error_] = error_ns;
+    next_error_ = (next_error_ + 1) % kErrors;
+  }
+  if (observations_ % kMarginEvery != 0) {
+    return;
+  }
+  std::vector<double> sorted = errors_ns_;
+  const auto rank = static_cast<std::size_t>(kMarginQuantile * static_cast<double>(sorted.size() - 1) + 0.5);
+  std::nth_element(sorted.begin(), sorted.begin() + static_cast<std::ptrdiff_t>(rank), sorted.end());
+  const Duration margin{static_cast<Duration::rep>(std::max(0.0, sorted[rank]))};
+  const auto change = std::chrono::abs(margin - margin_);
+  margin_ = margin;
+  if (change * 10 > margin) {
+    ++version_;
+  }
+}
+
+void Profile::publish_if_moved() {
+  const bool moved = std::any_of(cells_.begin(), cells_.end(), [](const auto& entry) {
+    const Cell& cell = entry.second;
+    return std::abs(cell.latency_ns - cell.published_ns) > kNoticeable * cell.published_ns;
+  });
+  if (!moved) {
+    return;
+  }
+  for (auto& [key, cell] : cells_) {
+    cell.published_ns = cell.latency_ns;
+  }
+  ++version_;
+}
+
+std::vector<ProfilePoint> Profile::points() const {
+  std::vector<ProfilePoint> points;
+  points.reserve(cells_.size());
+  for (const auto& [key, cell] : cells_) {
+    points.push_back({key.first, key.second, Duration(static_cast<Duration::rep>(cell.latency_ns))});
+  }
+  return points;
+}
+
+}  // namespace tessera::sched

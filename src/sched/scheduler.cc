@@ -1,0 +1,161 @@
+#include "sched/scheduler.h"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include "base/check.h"
+#include "sched/scheduler_state.h"
+
+namespace tessera::sched {
+
+bool Policy::may_lend(const View&, TimePoint, const Slice&, Duration) { return true; }
+
+Taken take(const ShapeQueue& queue, std::int64_t max_rows) {
+  Taken taken;
+  for (const ShapeQueue::Entry& entry : queue.entries()) {
+    const std::int32_t rows = entry.request->arrival.rows;
+    if (taken.requests > 0 && taken.rows + rows > max_rows) {
+      break;
+    }
+    ++taken.requests;
+    taken.rows += rows;
+    if (!queue.instance().params->dynamic_batching) {
+      break;
+    }
+  }
+  return taken;
+}
+
+Scheduler::State::State(DeviceShape shape, std::unique_ptr<Policy> policy, SchedulerLimits limits)
+    : view_(std::move(shape), limits.committed_per_atom,
+            limits.committed_per_atom > 0 ? limits.run_ahead : Duration{0}),
+      policy_(std::move(policy)),
+      limits_(limits) {
+  TESSERA_CHECK(policy_ != nullptr);
+}
+
+void Scheduler::State::on_event(const Event& event, TimePoint now, Actions& out) {
+  TESSERA_CHECK(now >= now_);
+  now_ = now;
+  out_ = &out;
+  std::visit([this](const auto& e) { handle(e); }, event);
+  end_waits();
+  lend();
+  decide();
+  let_go_of_drained();
+  set_timer();
+  out_ = nullptr;
+}
+
+Instance* Scheduler::State::find(InstanceId id) const {
+  const auto found = instances_.find(id);
+  return found == instances_.end() ? nullptr : found->second;
+}
+
+const Profile* Scheduler::State::profile(InstanceId id) const {
+  const Instance* instance = find(id);
+  return instance == nullptr ? nullptr : &instance->profile;
+}
+
+void Scheduler::State::handle(const TimerFired&) { timer_ = kNever; }
+
+void Scheduler::State::handle(const ModelUp& event) {
+  TESSERA_CHECK(event.params != nullptr && find(event.instance) == nullptr);
+  auto instance = std::make_unique<Instance>(event.instance, event.params, event.profile, view_.device);
+  instance->index = view_.instances.size();
+  instances_.emplace(event.instance, instance.get());
+  view_.instances.push_back(std::move(instance));
+  ++view_.instances_version;
+}
+
+void Scheduler::State::handle(const ModelDown& event) {
+  Instance* instance = find(event.instance);
+  TESSERA_CHECK(instance != nullptr && !instance->draining);
+  instance->draining = true;
+  ++draining_;
+}
+
+void Scheduler::State::handle(const DeviceDown&) {
+  down_ = true;
+  std::vector<Request*> waiting;
+  waiting.reserve(requests_.size());
+  for (auto& [id, request] : requests_) {
+    waiting.push_back(&request);
+  }
+  std::sort(waiting.begin(), waiting.end(),
+            [](const Request* a, const Request* b) { return a->sequence < b->sequence; });
+  for (Request* request : waiting) {
+    reject(*request, RejectReason::kDeviceDown);
+  }
+}
+
+void Scheduler::State::decide() {
+  for (;;) {
+    decisions_.clear();
+    policy_->decide(view_, now_, decisions_);
+    for (const RequestId id : decisions_.hopeless) {
+      const auto found = requests_.find(id);
+      TESSERA_CHECK(found != requests_.end());
+      reject(found->second, RejectReason::kDeadline);
+    }
+    for (const auto& [instance, slice] : decisions_.wanted_homes) {
+      want_home(instance, slice);
+    }
+    for (const BatchDecision& decision : decisions_.launches) {
+      launch(decision);
+    }
+    if (decisions_.launches.empty() && decisions_.hopeless.empty()) {
+      break;
+    }
+  }
+  wake_up_ = decisions_.wake_up;
+  TESSERA_CHECK(wake_up_ > now_);
+}
+
+void Scheduler::State::let_go_of_drained() {
+  if (draining_ == 0) {
+    return;
+  }
+  for (std::size_t index = 0; index < view_.instances.size();) {
+    Instance& instance = *view_.instances[index];
+    const bool lane_away = std::any_of(instance.lanes.begin(), instance.lanes.end(),
+                                       [](const Lane& lane) { return lane.lent || lane.wanted; });
+    if (!instance.draining || instance.waiting > 0 || instance.launches > 0 || lane_away) {
+      ++index;
+      continue;
+    }
+    out_->push_back(InstanceDrained{instance.id});
+    for (const auto& [shape, queue] : instance.queues) {
+      view_.give_slot(queue->slot);
+    }
+    instances_.erase(InstanceId(instance.id));
+    std::swap(view_.instances[index], view_.instances.back());
+    view_.instances[index]->index = index;
+    view_.instances.pop_back();
+    ++view_.instances_version;
+    --draining_;
+  }
+}
+
+void Scheduler::State::set_timer() {
+  TimePoint next = std::min(wake_up_, moments_.earliest());
+  if (loader_ == Loader::kWaiting) {
+    next = std::min(next, loader_since_ + kLoaderPatience);
+  }
+  if (next != timer_) {
+    timer_ = next;
+    out_->push_back(SetTimer{next});
+  }
+}
+
+Scheduler::Scheduler(DeviceShape shape, std::unique_ptr<Policy> policy, SchedulerLimits limits)
+    : state_(std::make_unique<State>(std::move(shape), std::move(policy), limits)) {}
+Scheduler::~Scheduler() = default;
+
+void Scheduler::on_event(const Event& event, TimePoint now, Actions& out) { state_->on_event(event, now, out); }
+std::size_t Scheduler::waiting() const { return state_->waiting(); }
+std::size_t Scheduler::in_flight() const { return state_->in_flight(); }
+const Profile* Scheduler::profile(InstanceId instance) const { return state_->profile(instance); }
+
+}  // namespace tessera::sched

@@ -1,0 +1,202 @@
+// What runs: launches and their ends, what is learned from them, and what is lent to the loader.
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "sched/scheduler_state.h"
+
+namespace tessera::sched {
+namespace {
+
+std::size_t bucket_index(const Instance& instance, std::int32_t bucket) {
+  const auto& buckets = instance.params->buckets;
+  const auto at = std::lower_bound(buckets.begin(), buckets.end(), bucket);
+  TESSERA_CHECK(at != buckets.end() && *at == bucket);
+  return static_cast<std::size_t>(at - buckets.begin());
+}
+
+}  // namespace
+
+void Scheduler::State::launch(const BatchDecision& decision) {
+  Instance* instance = find(decision.instance);
+  TESSERA_CHECK(instance != nullptr);
+  const auto found = instance->queues.find(decision.shape);
+  TESSERA_CHECK(found != instance->queues.end());
+  ShapeQueue& queue = *found->second;
+  TESSERA_CHECK(decision.requests > 0 && static_cast<std::size_t>(decision.requests) <= queue.size());
+  const auto slice = view_.device.index_of(decision.slice);
+  TESSERA_CHECK(slice.has_value());
+  const std::size_t bucket = bucket_index(*instance, decision.bucket);
+  const std::size_t lane = decision.lane.value;
+  TESSERA_CHECK(lane < instance->lanes.size() && instance->lanes[lane].usable());
+  TESSERA_CHECK(instance->homed(lane, *slice, bucket));
+
+  StartLaunch start;
+  start.launch = LaunchId{next_launch_++};
+  start.instance = instance->id;
+  start.bucket = decision.bucket;
+  start.lane = decision.lane;
+  start.slice = decision.slice;
+  const std::size_t group = view_.device.slice(*slice).group;
+  const bool known = instance->table.known();
+  start.predicted = known ? view_.predicted(queue, bucket, group) : kForever;
+  start.requests.reserve(static_cast<std::size_t>(decision.requests));
+  for (std::int32_t taken = 0; taken < decision.requests; ++taken) {
+    Request& request = *queue.entries().begin()->request;
+    start.requests.push_back(request.arrival.request);
+    start.rows += request.arrival.rows;
+    forget(request);  // may let go of the queue with its last request
+  }
+  TESSERA_CHECK(start.rows <= decision.bucket);
+
+  const bool at_once = view_.device.idle(*slice);
+  const Duration occupies = known ? start.predicted : Duration{0};
+  view_.device.add(start.launch, *slice, now_, occupies);
+  instance->lanes[lane].busy = true;
+  ++instance->launches;
+  instance->atoms_held += decision.slice.count;
+  instance->last_launch = now_;
+  const double seconds = std::chrono::duration<double>(occupies).count();
+  instance->service.add(seconds * view_.device.slice(*slice).processors, now_);
+  launches_.emplace(start.launch, Launched{instance, decision.shape, bucket, lane, *slice, now_, at_once});
+  out_->push_back(std::move(start));
+}
+
+void Scheduler::State::handle(const LaunchEnded& event) {
+  const auto found = launches_.find(event.launch);
+  TESSERA_CHECK(found != launches_.end());
+  const Launched launched = found->second;
+  launches_.erase(found);
+  Instance& instance = *launched.instance;
+  view_.device.remove(event.launch, now_);
+  Lane& lane = instance.lanes[launched.lane];
+  TESSERA_CHECK(lane.busy);
+  lane.busy = false;
+  --instance.launches;
+  instance.atoms_held -= view_.device.slice(launched.slice).slice.count;
+  if (event.ok && event.ran) {
+    learn(launched, event);
+  }
+  if (lane.wanted) {
+    grant_lane(instance, launched.lane);
+  }
+}
+
+void Scheduler::State::learn(const Launched& launched, const LaunchEnded& event) {
+  Instance& instance = *launched.instance;
+  const Duration took = event.ended - event.started;
+  const std::int32_t bucket = instance.params->buckets[launched.bucket];
+  const std::size_t group = view_.device.slice(launched.slice).group;
+  if (!instance.base_shape) {
+    instance.base_shape = launched.shape;
+  }
+  if (launched.shape == *instance.base_shape) {
+    const Duration overhead = launched.at_once ? std::max(Duration{0}, (now_ - launched.at) - took) : Duration{0};
+    instance.profile.observe(bucket, view_.device.group_processors(group), took, overhead);
+    const std::uint32_t before = instance.table.version();
+    instance.table.read(instance.profile, *instance.params, view_.device);
+    view_.instances_version += instance.table.version() != before ? 1 : 0;
+    return;
+  }
+  const auto queue = instance.queues.find(launched.shape);
+  const Duration base = instance.table.known() ? instance.table.at(launched.bucket, group) : Duration{0};
+  if (queue == instance.queues.end() || base <= Duration{0}) {
+    return;
+  }
+  const double factor = static_cast<double>(took.count()) / static_cast<double>(base.count());
+  queue->second->observe_factor(factor);
+  instance.mean_factor += 0.1 * (factor - instance.mean_factor);
+}
+
+void Scheduler::State::handle(const SliceReady& event) {
+  Instance* instance = find(event.instance);
+  const auto slice = view_.device.index_of(event.slice);
+  if (instance == nullptr || !slice) {
+    return;  // the instance went away while its slice was being homed
+  }
+  std::optional<std::size_t> lane;
+  std::optional<std::size_t> bucket;
+  if (event.lane) {
+    lane = event.lane->value;
+    TESSERA_CHECK(*lane < instance->lanes.size());
+  }
+  if (event.bucket) {
+    bucket = bucket_index(*instance, *event.bucket);
+  }
+  instance->set_homed(lane, *slice, bucket);
+}
+
+void Scheduler::State::want_home(InstanceId id, const Slice& slice) {
+  Instance* instance = find(id);
+  const auto index = view_.device.index_of(slice);
+  TESSERA_CHECK(instance != nullptr && index.has_value());
+  for (std::size_t lane = 0; lane < instance->lanes.size(); ++lane) {
+    for (std::size_t bucket = 0; bucket < instance->params->buckets.size(); ++bucket) {
+      if (instance->ask_home(lane, *index, bucket)) {
+        const LaneIndex lane_index{static_cast<std::uint16_t>(lane)};
+        out_->push_back(PrepareHome{id, instance->params->buckets[bucket], lane_index, slice});
+      }
+    }
+  }
+}
+
+void Scheduler::State::handle(const LoaderWants& event) {
+  TESSERA_CHECK(loader_ == Loader::kAway);
+  TESSERA_CHECK(event.slice.count > 0 && event.slice.end() <= view_.device.shape().atoms());
+  loader_ = Loader::kWaiting;
+  loader_wants_ = event;
+  loader_since_ = now_;
+}
+
+void Scheduler::State::handle(const LoaderDone&) {
+  TESSERA_CHECK(loader_ == Loader::kLent);
+  loader_ = Loader::kAway;
+  view_.device.unblock();
+}
+
+void Scheduler::State::lend() {
+  if (loader_ == Loader::kWaiting && now_ - loader_since_ >= kLoaderPatience) {
+    loader_ = Loader::kClosing;
+    view_.device.block(loader_wants_.slice);
+  }
+  const bool waits = loader_ == Loader::kWaiting || loader_ == Loader::kClosing;
+  // A device that is down will not run anything: the loader's step finds that out by itself.
+  if (!waits || (!down_ && !view_.device.drained(loader_wants_.slice))) {
+    return;
+  }
+  if (loader_ == Loader::kWaiting) {
+    if (!down_ && !policy_->may_lend(view_, now_, loader_wants_.slice, loader_wants_.expected)) {
+      return;
+    }
+    view_.device.block(loader_wants_.slice);
+  }
+  loader_ = Loader::kLent;
+  out_->push_back(GrantLoader{});
+}
+
+void Scheduler::State::handle(const LaneWanted& event) {
+  Instance* instance = find(event.instance);
+  TESSERA_CHECK(instance != nullptr && event.lane.value < instance->lanes.size());
+  Lane& lane = instance->lanes[event.lane.value];
+  TESSERA_CHECK(!lane.wanted && !lane.lent);
+  lane.wanted = true;
+  if (!lane.busy) {
+    grant_lane(*instance, event.lane.value);
+  }
+}
+
+void Scheduler::State::grant_lane(Instance& instance, std::size_t lane) {
+  instance.lanes[lane].wanted = false;
+  instance.lanes[lane].lent = true;
+  out_->push_back(GrantLane{instance.id, LaneIndex{static_cast<std::uint16_t>(lane)}});
+}
+
+void Scheduler::State::handle(const LaneDone& event) {
+  Instance* instance = find(event.instance);
+  TESSERA_CHECK(instance != nullptr && event.lane.value < instance->lanes.size());
+  Lane& lane = instance->lanes[event.lane.value];
+  TESSERA_CHECK(lane.lent);
+  lane.lent = false;
+}
+
+}  // namespace tessera::sched

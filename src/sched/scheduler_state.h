@@ -1,0 +1,106 @@
+// The state behind Scheduler, private to scheduler*.cc: one file for what arrives and waits, one for what runs, one for
+// the order in which things are done.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <memory_resource>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "sched/scheduler.h"
+#include "sched/view.h"
+#include "sched/waiting.h"
+
+namespace tessera::sched {
+
+class Scheduler::State {
+ public:
+  State(DeviceShape shape, std::unique_ptr<Policy> policy, SchedulerLimits limits);
+
+  void on_event(const Event& event, TimePoint now, Actions& out);
+
+  std::size_t waiting() const { return requests_.size(); }
+  std::size_t in_flight() const { return launches_.size(); }
+  const Profile* profile(InstanceId id) const;
+
+ private:
+  struct Launched {
+    Instance* instance = nullptr;
+    ShapeId shape;
+    std::size_t bucket = 0;
+    std::size_t lane = 0;
+    std::size_t slice = 0;
+    TimePoint at{};
+    bool at_once = false;  // its slice was idle
+  };
+  // A load that has waited so long is granted as soon as what runs in its slice has ended.
+  static constexpr Duration kLoaderPatience = std::chrono::seconds(1);
+  enum class Loader { kAway, kWaiting, kClosing, kLent };
+
+  // scheduler_waiting.cc
+  void handle(const Arrival& event);
+  void handle(const InputReady& event);
+  void handle(const Cancelled& event);
+  void admit(const Arrival& event, Instance& instance, const QueuePolicy& policy, std::uint32_t level);
+  void set_times(Request& request, const QueuePolicy& policy) const;
+  void enqueue(Request& request);
+  void dequeue(Request& request);
+  void forget(Request& request);
+  void reject(Request& request, RejectReason reason);
+  void end_waits();
+  Duration retry_after(const Request& request) const;
+
+  // scheduler_running.cc
+  void handle(const LaunchEnded& event);
+  void handle(const SliceReady& event);
+  void handle(const LoaderWants& event);
+  void handle(const LoaderDone&);
+  void handle(const LaneWanted& event);
+  void handle(const LaneDone& event);
+  void launch(const BatchDecision& decision);
+  void learn(const Launched& launched, const LaunchEnded& event);
+  void lend();
+  void grant_lane(Instance& instance, std::size_t lane);
+  void want_home(InstanceId id, const Slice& slice);
+
+  // scheduler.cc
+  void handle(const TimerFired&);
+  void handle(const ModelUp& event);
+  void handle(const ModelDown& event);
+  void handle(const DeviceDown&);
+  void decide();
+  void let_go_of_drained();
+  void set_timer();
+  Instance* find(InstanceId id) const;
+
+  View view_;
+  std::unique_ptr<Policy> policy_;
+  SchedulerLimits limits_;
+  Decisions decisions_;
+
+  std::pmr::unsynchronized_pool_resource memory_;  // of the nodes below, so that a steady load allocates nothing
+  std::pmr::unordered_map<RequestId, Request> requests_{&memory_};
+  Moments moments_;
+  std::unordered_map<InstanceId, Instance*> instances_;
+  std::pmr::unordered_map<LaunchId, Launched> launches_{&memory_};
+  std::uint64_t next_launch_ = 1;
+  std::uint64_t next_sequence_ = 1;
+  std::uint64_t next_serial_ = 1;
+
+  Loader loader_ = Loader::kAway;
+  LoaderWants loader_wants_;
+  TimePoint loader_since_{};
+
+  bool down_ = false;
+  std::size_t draining_ = 0;
+  TimePoint wake_up_ = kNever;
+  TimePoint timer_ = kNever;  // as last set
+
+  // Of the event at hand.
+  TimePoint now_{};
+  Actions* out_ = nullptr;
+};
+
+}  // namespace tessera::sched

@@ -1,0 +1,183 @@
+// What arrives and waits: admission, deadlines, queues, and the moments at which a wait ends.
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "sched/scheduler_state.h"
+
+namespace tessera::sched {
+namespace {
+
+constexpr std::size_t kShapesKept = 64;  // empty queues, with what was learned of their shapes, an instance
+
+std::uint32_t level_of(const Arrival& arrival, const ModelParams& params) {
+  const bool stated = arrival.priority > 0 && arrival.priority <= params.priority_levels;
+  return stated ? arrival.priority : params.default_priority;
+}
+
+const QueuePolicy& policy_of(const ModelParams& params, std::uint32_t level) {
+  const auto found = params.queue_policies.find(level);
+  return found == params.queue_policies.end() ? params.default_queue_policy : found->second;
+}
+
+}  // namespace
+
+void Scheduler::State::handle(const Arrival& event) {
+  Instance* instance = find(event.instance);
+  const auto refuse = [&](RejectReason reason) { out_->push_back(Reject{event.request, reason, Duration{0}}); };
+  if (down_) {
+    refuse(RejectReason::kDeviceDown);
+    return;
+  }
+  if (instance == nullptr || instance->draining) {
+    refuse(RejectReason::kModelGone);
+    return;
+  }
+  TESSERA_CHECK(event.rows > 0 && event.rows <= instance->max_rows());
+  const std::uint32_t level = level_of(event, *instance->params);
+  const QueuePolicy& policy = policy_of(*instance->params, level);
+  const bool level_full = policy.max_queue_size > 0 && instance->waiting_by_level[level] >= policy.max_queue_size;
+  if (requests_.size() >= limits_.max_waiting || level_full) {
+    refuse(RejectReason::kQueueFull);
+    return;
+  }
+  admit(event, *instance, policy, level);
+}
+
+void Scheduler::State::admit(const Arrival& event, Instance& instance, const QueuePolicy& policy, std::uint32_t level) {
+  const auto [at, fresh] = requests_.try_emplace(event.request);
+  TESSERA_CHECK(fresh);
+  Request& request = at->second;
+  request.arrival = event;
+  request.instance = &instance;
+  request.level = level;
+  request.sequence = next_sequence_++;
+  set_times(request, policy);
+  moments_.update(request);
+  ++instance.waiting;
+  ++instance.waiting_by_level[level];
+  instance.rate.add(event.rows, now_);
+  instance.last_arrival = now_;
+  if (event.input_ready) {
+    enqueue(request);
+  }
+}
+
+void Scheduler::State::set_times(Request& request, const QueuePolicy& policy) const {
+  const ModelParams& params = *request.instance->params;
+  const TimePoint arrival = request.arrival.arrival;
+  Duration patience = request.arrival.timeout.value_or(kForever);
+  if (policy.timeout_action == TimeoutAction::kReject) {
+    patience = std::min(patience, policy.default_timeout);
+  } else {
+    request.delays = add_saturating(arrival, policy.default_timeout);
+  }
+  const Duration slo = params.slo.value_or(kForever);
+  request.deadline = add_saturating(arrival, std::min(slo, patience));
+  request.ends = add_saturating(arrival, patience);
+  request.ends_with = RejectReason::kTimeout;
+  if (params.slo_policy == SloPolicy::kReject && slo < patience) {
+    request.ends = request.deadline;
+    request.ends_with = RejectReason::kDeadline;
+  }
+}
+
+void Scheduler::State::handle(const InputReady& event) {
+  const auto found = requests_.find(event.request);
+  if (found != requests_.end() && found->second.queue == nullptr) {
+    enqueue(found->second);
+  }
+}
+
+void Scheduler::State::handle(const Cancelled& event) {
+  const auto found = requests_.find(event.request);
+  if (found != requests_.end()) {
+    forget(found->second);
+  }
+}
+
+void Scheduler::State::enqueue(Request& request) {
+  Instance& instance = *request.instance;
+  std::unique_ptr<ShapeQueue>& queue = instance.queues[request.arrival.shape];
+  if (!queue) {
+    queue = std::make_unique<ShapeQueue>(instance, request.arrival.shape, next_serial_++, memory_);
+    queue->guess_factor(instance.mean_factor);
+    queue->slot = view_.take_slot();
+  }
+  queue->add(request);
+  if (queue->active_index == 0) {
+    view_.active.push_back(queue.get());
+    queue->active_index = view_.active.size();
+  }
+}
+
+void Scheduler::State::dequeue(Request& request) {
+  ShapeQueue& queue = *request.queue;
+  queue.remove(request);
+  if (!queue.empty()) {
+    return;
+  }
+  ShapeQueue* last = view_.active.back();
+  view_.active[queue.active_index - 1] = last;
+  last->active_index = queue.active_index;
+  view_.active.pop_back();
+  queue.active_index = 0;
+  if (queue.instance().queues.size() > kShapesKept) {
+    view_.give_slot(queue.slot);
+    queue.instance().queues.erase(ShapeId(queue.shape()));
+  }
+}
+
+void Scheduler::State::forget(Request& request) {
+  if (request.queue != nullptr) {
+    dequeue(request);
+  }
+  moments_.remove(request);
+  Instance& instance = *request.instance;
+  --instance.waiting;
+  --instance.waiting_by_level[request.level];
+  requests_.erase(RequestId(request.arrival.request));
+}
+
+void Scheduler::State::reject(Request& request, RejectReason reason) {
+  const bool again = reason == RejectReason::kDeadline;
+  out_->push_back(Reject{request.arrival.request, reason, again ? retry_after(request) : Duration{0}});
+  forget(request);
+}
+
+// Until the first slice is free and what waits of this model now has run: rough, but it grows with the queue.
+Duration Scheduler::State::retry_after(const Request& request) const {
+  const Instance& instance = *request.instance;
+  if (!instance.table.known()) {
+    return Duration{0};
+  }
+  TimePoint free_at = kNever;
+  for (std::size_t slice = 0; slice < view_.device.slices().size(); ++slice) {
+    free_at = std::min(free_at, view_.device.start_on(slice, now_));
+  }
+  const auto batches = static_cast<std::int64_t>(instance.waiting) / instance.max_rows() + 1;
+  return (free_at - now_) + instance.table.fastest(instance.params->buckets.size() - 1) * batches;
+}
+
+void Scheduler::State::end_waits() {
+  while (moments_.earliest() <= now_) {
+    Request& request = moments_.top();
+    if (request.ends <= now_) {
+      reject(request, request.ends_with);
+      continue;
+    }
+    // It stays, behind all that have not waited as long.
+    request.delays = kNever;
+    const bool queued = request.queue != nullptr;
+    if (queued) {
+      dequeue(request);
+    }
+    request.delayed = true;
+    moments_.update(request);
+    if (queued) {
+      enqueue(request);
+    }
+  }
+}
+
+}  // namespace tessera::sched

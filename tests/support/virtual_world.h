@@ -1,0 +1,446 @@
+// A scheduler on a virtual clock with a device that takes as long as it is told: what unit, property and simulation
+// tests of src/sched share. It checks every action against the rules that hold for all policies.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <queue>
+#include <random>
+#include <set>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "core/slice.h"
+#include "sched/policy.h"
+#include "sched/scheduler.h"
+
+namespace tessera::testing {
+
+using namespace std::chrono_literals;
+
+inline TimePoint at(Duration since_start) { return TimePoint(since_start); }
+
+inline DeviceShape device_of(std::uint16_t atoms, std::uint16_t processors_per_atom = 1) {
+  DeviceShape shape;
+  shape.name = "virtual";
+  shape.processors.assign(atoms, processors_per_atom);
+  shape.ladder = aligned_ladder(atoms);
+  shape.loader = loader_slice(atoms);
+  return shape;
+}
+
+// Time of one run: a + b * rows, spread over processors with a part that is not spread.
+struct Truth {
+  Duration fixed = 0ms;      // whatever the slice and the rows
+  Duration per_batch = 0ms;  // on one processor
+  Duration per_row = 1ms;    // on one processor
+  double slowdown = 1.0;     // may change during a run
+
+  Duration operator()(std::int32_t bucket, std::int32_t processors) const {
+    const auto spread = static_cast<double>((per_batch + per_row * bucket).count()) / processors;
+    return Duration(static_cast<Duration::rep>((static_cast<double>(fixed.count()) + spread) * slowdown));
+  }
+};
+
+inline sched::ModelParams model(std::string name, std::int32_t max_batch = 8) {
+  sched::ModelParams params;
+  params.name = std::move(name);
+  params.max_batch_size = max_batch;
+  for (std::int32_t bucket = 1; bucket < max_batch; bucket *= 2) {
+    params.buckets.push_back(bucket);
+  }
+  params.buckets.push_back(max_batch);
+  params.dynamic_batching = max_batch > 1;
+  return params;
+}
+
+inline std::unique_ptr<sched::Policy> policy(std::string_view name) {
+  auto made = sched::make_policy(name);
+  EXPECT_TRUE(made.ok()) << (made.ok() ? "" : made.error().message());
+  return std::move(made).value();
+}
+
+// What became of a request.
+struct Fate {
+  InstanceId instance;
+  TimePoint arrival{};
+  std::optional<TimePoint> launched;
+  std::optional<TimePoint> ended;
+  std::optional<TimePoint> rejected;
+  sched::RejectReason reason{};
+  bool cancelled = false;
+  Slice slice;
+  std::int32_t batch = 0;  // requests that ran together
+};
+
+class World {
+ public:
+  struct Options {
+    std::string policy = "tessera";
+    sched::SchedulerLimits limits;
+    Duration host_overhead = 0us;  // between a run's end and the scheduler hearing of it
+    double noise = 0.0;            // sigma of the runs' log-normal factor
+    std::uint64_t seed = 1;
+    bool home_everything = true;  // at ModelUp; otherwise PrepareHome is answered after homing_time
+    Duration homing_time = 1ms;
+    bool keep_log = false;
+  };
+
+  World(DeviceShape shape, Options options)
+      : shape_(shape),
+        options_(options),
+        scheduler_(shape, policy(options.policy), options.limits),
+        atom_free_at_(shape.atoms(), TimePoint{}),
+        atom_depth_(shape.atoms(), 0),
+        random_(options.seed) {}
+  World(DeviceShape shape, std::string_view policy_name) : World(std::move(shape), with_policy(policy_name)) {}
+
+  static Options with_policy(std::string_view name) {
+    Options options;
+    options.policy = name;
+    return options;
+  }
+
+  // ---- Building a scenario ----
+
+  InstanceId add_model(sched::ModelParams params, Truth truth, bool profiled = true) {
+    const InstanceId id{next_instance_++};
+    sched::Profile profile = profiled ? profile_of(params, truth) : sched::Profile();
+    add_model(id, std::move(params), truth, std::move(profile));
+    return id;
+  }
+
+  void add_model(InstanceId id, sched::ModelParams params, Truth truth, sched::Profile profile) {
+    auto shared = std::make_shared<const sched::ModelParams>(std::move(params));
+    models_[id] = {shared, truth};
+    send(sched::ModelUp{id, shared, std::move(profile)});
+    if (options_.home_everything) {
+      for (const Slice& slice : shape_.ladder) {
+        home(id, slice);
+      }
+    }
+  }
+
+  void home(InstanceId id, const Slice& slice) {
+    homed_.insert({id, slice});
+    send(sched::SliceReady{id, slice, std::nullopt, std::nullopt});
+  }
+
+  sched::Profile profile_of(const sched::ModelParams& params, const Truth& truth) const {
+    std::vector<sched::ProfilePoint> points;
+    std::set<std::int32_t> sizes;
+    for (const Slice& slice : shape_.ladder) {
+      sizes.insert(shape_.processors_in(slice));
+    }
+    for (const std::int32_t bucket : params.buckets) {
+      for (const std::int32_t processors : sizes) {
+        points.push_back({bucket, processors, truth(bucket, processors)});
+      }
+    }
+    return sched::Profile(points);
+  }
+
+  Truth& truth(InstanceId id) { return models_.at(id).truth; }
+
+  sched::Arrival arrival(InstanceId id) {
+    sched::Arrival arrival;
+    arrival.request = RequestId{next_request_++};
+    arrival.instance = id;
+    arrival.arrival = now_;
+    return arrival;
+  }
+
+  // Sends a request now, or schedules it.
+  RequestId request(InstanceId id) { return request(arrival(id)); }
+  RequestId request(sched::Arrival arrival) {
+    fates_[arrival.request] = Fate{arrival.instance, arrival.arrival, {}, {}, {}, {}, false, {}, 0};
+    send(arrival);
+    return arrival.request;
+  }
+  void poisson(InstanceId id, double per_second, TimePoint until, std::uint64_t seed) {
+    auto random = std::make_shared<std::mt19937_64>(seed);
+    next_poisson(id, per_second, until, std::move(random));
+  }
+  void later(TimePoint when, std::function<void()> what) { heap_.push({when, next_event_++, std::move(what)}); }
+
+  // ---- Running ----
+
+  void send(const sched::Event& event) {
+    actions_.clear();
+    scheduler_.on_event(event, now_, actions_);
+    ++events_;
+    const std::vector<sched::Action> actions = actions_;
+    for (const sched::Action& action : actions) {
+      note(action);
+      std::visit([this](const auto& a) { carry_out(a); }, action);
+    }
+  }
+
+  void run_until(TimePoint end) {
+    while (!heap_.empty() && heap_.top().when <= end) {
+      auto what = heap_.top().what;
+      now_ = std::max(now_, heap_.top().when);
+      heap_.pop();
+      what();
+    }
+    now_ = std::max(now_, end);
+  }
+  void run_until(Duration since_start) { run_until(at(since_start)); }
+  void run_to_rest(TimePoint limit = at(3600s)) {
+    while (!heap_.empty() && heap_.top().when <= limit) {
+      run_until(heap_.top().when);
+    }
+  }
+
+  // ---- Looking ----
+
+  TimePoint now() const { return now_; }
+  const Fate& fate(RequestId id) const { return fates_.at(id); }
+  const std::map<RequestId, Fate>& fates() const { return fates_; }
+  const std::vector<sched::StartLaunch>& launches() const { return launches_; }
+  const std::vector<sched::PrepareHome>& homings() const { return homings_; }
+  const sched::Scheduler& scheduler() const { return scheduler_; }
+  sched::Scheduler& scheduler() { return scheduler_; }
+  TimePoint timer() const { return timer_; }
+  int loader_grants() const { return loader_grants_; }
+  int lane_grants() const { return lane_grants_; }
+  std::set<InstanceId> drained() const { return drained_; }
+  std::string log() const { return log_.str(); }
+  std::uint64_t events() const { return events_; }
+  double busy_atom_seconds() const { return busy_atom_seconds_; }
+
+  struct Score {
+    std::size_t offered = 0;
+    std::size_t met = 0;
+    std::size_t rejected = 0;
+    double attainment() const { return offered == 0 ? 1.0 : static_cast<double>(met) / static_cast<double>(offered); }
+  };
+  // Of the requests that arrived in [from, until).
+  Score score(InstanceId id, TimePoint from, TimePoint until) const {
+    Score score;
+    const auto slo = models_.at(id).params->slo;
+    for (const auto& [request, fate] : fates_) {
+      if (fate.instance != id || fate.arrival < from || fate.arrival >= until || fate.cancelled) {
+        continue;
+      }
+      ++score.offered;
+      score.rejected += fate.rejected ? 1 : 0;
+      score.met += fate.ended && (!slo || *fate.ended - fate.arrival <= *slo) ? 1 : 0;
+    }
+    return score;
+  }
+
+  // Every request that was sent ended in exactly one way.
+  void expect_all_ended() const {
+    for (const auto& [request, fate] : fates_) {
+      const int ways = (fate.ended ? 1 : 0) + (fate.rejected ? 1 : 0) + (fate.cancelled && !fate.launched ? 1 : 0);
+      EXPECT_EQ(ways, 1) << "request " << request.value << " of instance " << fate.instance.value << " arrived at "
+                         << fate.arrival.time_since_epoch().count();
+    }
+    EXPECT_EQ(scheduler_.waiting(), 0U);
+    EXPECT_EQ(scheduler_.in_flight(), 0U);
+  }
+
+  void cancel(RequestId id) {
+    Fate& fate = fates_.at(id);
+    if (!fate.ended && !fate.rejected) {
+      fate.cancelled = true;
+    }
+    send(sched::Cancelled{id});
+  }
+
+ private:
+  struct Model {
+    std::shared_ptr<const sched::ModelParams> params;
+    Truth truth;
+  };
+  struct Scheduled {
+    TimePoint when;
+    std::uint64_t sequence;
+    std::function<void()> what;
+    friend bool operator<(const Scheduled& a, const Scheduled& b) {
+      return a.when != b.when ? a.when > b.when : a.sequence > b.sequence;
+    }
+  };
+
+  void next_poisson(InstanceId id, double per_second, TimePoint until, std::shared_ptr<std::mt19937_64> random) {
+    // Not std::exponential_distribution, whose results differ between standard libraries.
+    const double uniform = (static_cast<double>((*random)() >> 11) + 0.5) / 9007199254740992.0;
+    const TimePoint when = now_ + Duration(static_cast<Duration::rep>(-std::log(uniform) / per_second * 1e9));
+    if (when >= until) {
+      return;
+    }
+    later(when, [this, id, per_second, until, random] {
+      request(id);
+      next_poisson(id, per_second, until, random);
+    });
+  }
+
+  void carry_out(const sched::StartLaunch& launch) {
+    const Model& model = models_.at(launch.instance);
+    ASSERT_TRUE(lanes_busy_.insert({launch.instance, launch.lane}).second) << "a lane is used twice";
+    ASSERT_LT(launch.lane.value, model.params->lanes);
+    ASSERT_TRUE(homed_.count({launch.instance, launch.slice})) << "launched on a slice that is not homed";
+    ASSERT_FALSE(loader_slice_ && loader_slice_->overlaps(launch.slice)) << "launched on what is lent";
+    ASSERT_FALSE(launch.requests.empty());
+    ASSERT_LE(launch.rows, launch.bucket);
+    TimePoint begin = now_;
+    for (std::uint16_t atom = launch.slice.first; atom < launch.slice.end(); ++atom) {
+      ASSERT_LE(++atom_depth_[atom], 1 + options_.limits.committed_per_atom) << "an atom is used twice";
+      begin = std::max(begin, atom_free_at_[atom]);
+    }
+    const TimePoint end = begin + noisy(model.truth(launch.bucket, shape_.processors_in(launch.slice)));
+    for (std::uint16_t atom = launch.slice.first; atom < launch.slice.end(); ++atom) {
+      atom_free_at_[atom] = end;
+    }
+    busy_atom_seconds_ += std::chrono::duration<double>(end - begin).count() * launch.slice.count;
+    for (const RequestId id : launch.requests) {
+      Fate& fate = fates_.at(id);
+      ASSERT_FALSE(fate.launched || fate.rejected || fate.cancelled) << "request " << id.value << " ended before";
+      fate.launched = now_;
+      fate.slice = launch.slice;
+      fate.batch = static_cast<std::int32_t>(launch.requests.size());
+    }
+    launches_.push_back(launch);
+    later(end + options_.host_overhead, [this, launch, begin, end] { end_launch(launch, begin, end); });
+  }
+
+  void end_launch(const sched::StartLaunch& launch, TimePoint begin, TimePoint end) {
+    lanes_busy_.erase({launch.instance, launch.lane});
+    for (std::uint16_t atom = launch.slice.first; atom < launch.slice.end(); ++atom) {
+      --atom_depth_[atom];
+    }
+    for (const RequestId id : launch.requests) {
+      fates_.at(id).ended = now_;
+    }
+    send(sched::LaunchEnded{launch.launch, true, true, begin, end});
+  }
+
+  void carry_out(const sched::Reject& reject) {
+    Fate& fate = fates_.at(reject.request);
+    ASSERT_FALSE(fate.launched || fate.rejected || fate.cancelled)
+        << "request " << reject.request.value << " ended before";
+    fate.rejected = now_;
+    fate.reason = reject.reason;
+  }
+
+  void carry_out(const sched::SetTimer& timer) {
+    ASSERT_NE(timer.at, timer_) << "a timer set to what it was";
+    ASSERT_GT(timer.at, now_);
+    timer_ = timer.at;
+    const std::uint64_t number = ++timer_number_;
+    if (timer.at != kNever) {
+      later(timer.at, [this, number] {
+        if (number == timer_number_) {
+          timer_ = kNever;
+          send(sched::TimerFired{});
+        }
+      });
+    }
+  }
+
+  void carry_out(const sched::PrepareHome& home_wanted) {
+    homings_.push_back(home_wanted);
+    later(now_ + options_.homing_time, [this, home_wanted] {
+      homed_.insert({home_wanted.instance, home_wanted.slice});
+      send(sched::SliceReady{home_wanted.instance, home_wanted.slice, home_wanted.bucket, home_wanted.lane});
+    });
+  }
+  void carry_out(const sched::DropHome&) {}
+  void carry_out(const sched::GrantLoader&) {
+    ++loader_grants_;
+    if (wanted_loader_slice) {
+      for (std::uint16_t atom = wanted_loader_slice->first; atom < wanted_loader_slice->end(); ++atom) {
+        EXPECT_EQ(atom_depth_[atom], 0) << "lent while it runs";
+      }
+      loader_slice_ = wanted_loader_slice;
+    }
+  }
+  void carry_out(const sched::GrantLane& grant) {
+    ++lane_grants_;
+    EXPECT_FALSE(lanes_busy_.count({grant.instance, grant.lane}));
+  }
+  void carry_out(const sched::InstanceDrained& gone) { EXPECT_TRUE(drained_.insert(gone.instance).second); }
+
+  Duration noisy(Duration span) {
+    if (options_.noise == 0.0) {
+      return span;
+    }
+    // Sum of uniforms: normal enough, and the same everywhere.
+    double sum = -6.0;
+    for (int i = 0; i < 12; ++i) {
+      sum += static_cast<double>(random_() >> 11) / 9007199254740992.0;
+    }
+    return Duration(static_cast<Duration::rep>(static_cast<double>(span.count()) * std::exp(options_.noise * sum)));
+  }
+
+  void note(const sched::Action& action) {
+    if (!options_.keep_log) {
+      return;
+    }
+    log_ << now_.time_since_epoch().count() << ' ' << action.index();
+    if (const auto* launch = std::get_if<sched::StartLaunch>(&action)) {
+      log_ << " L" << launch->launch.value << " i" << launch->instance.value << " b" << launch->bucket << " l"
+           << launch->lane.value << " s" << launch->slice.first << '+' << launch->slice.count << " p"
+           << launch->predicted.count();
+      for (const RequestId id : launch->requests) {
+        log_ << ' ' << id.value;
+      }
+    } else if (const auto* reject = std::get_if<sched::Reject>(&action)) {
+      log_ << " R" << reject->request.value << ' ' << static_cast<int>(reject->reason) << ' '
+           << reject->retry_after.count();
+    } else if (const auto* timer = std::get_if<sched::SetTimer>(&action)) {
+      log_ << " T" << timer->at.time_since_epoch().count();
+    }
+    log_ << '\n';
+  }
+
+ public:
+  // Set before LoaderWants is sent, so that the loan can be checked.
+  std::optional<Slice> wanted_loader_slice;
+  void loader_done() {
+    loader_slice_.reset();
+    wanted_loader_slice.reset();
+    send(sched::LoaderDone{});
+  }
+
+ private:
+  DeviceShape shape_;
+  Options options_;
+  sched::Scheduler scheduler_;
+  TimePoint now_{};
+  std::priority_queue<Scheduled> heap_;
+  std::uint64_t next_event_ = 0;
+  std::uint32_t next_instance_ = 1;
+  std::uint64_t next_request_ = 1;
+  std::map<InstanceId, Model> models_;
+  std::map<RequestId, Fate> fates_;
+  std::vector<sched::StartLaunch> launches_;
+  std::vector<sched::PrepareHome> homings_;
+  std::set<std::pair<InstanceId, Slice>> homed_;
+  std::set<std::pair<InstanceId, LaneIndex>> lanes_busy_;
+  std::vector<TimePoint> atom_free_at_;
+  std::vector<int> atom_depth_;
+  std::optional<Slice> loader_slice_;
+  std::set<InstanceId> drained_;
+  TimePoint timer_ = kNever;
+  std::uint64_t timer_number_ = 0;
+  int loader_grants_ = 0;
+  int lane_grants_ = 0;
+  double busy_atom_seconds_ = 0;
+  std::uint64_t events_ = 0;
+  std::mt19937_64 random_;
+  std::ostringstream log_;
+  sched::Actions actions_;
+};
+
+}  // namespace tessera::testing
