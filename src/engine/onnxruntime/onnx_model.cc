@@ -9,10 +9,10 @@
 namespace tessera::engine {
 namespace {
 
-// What the process holds in its heap and in allocations of their own; others allocate too, so differences are estimates.
-std::uint64_t heap_in_use() {
+// What the process holds; others allocate too, so differences are estimates.
+std::uint64_t memory_in_use(const Environment& environment) {
   const struct mallinfo2 heap = mallinfo2();
-  return heap.uordblks + heap.hblkhd;
+  return heap.uordblks + heap.hblkhd + environment.run_memory()->in_use().value;
 }
 
 }  // namespace
@@ -50,7 +50,7 @@ MemoryUse OnnxModel::memory() const {
 }
 
 Result<std::unique_ptr<OnnxModel::Seat>> OnnxModel::make_seat(const CpuSet* cpus) {
-  const std::uint64_t before = heap_in_use();
+  const std::uint64_t before = memory_in_use(*facts_.environment);
   auto seat = std::make_unique<Seat>();
   auto made = guarded(Blame::kUs, [&] {
     Ort::SessionOptions options = facts_.environment->session_options();
@@ -70,7 +70,7 @@ Result<std::unique_ptr<OnnxModel::Seat>> OnnxModel::make_seat(const CpuSet* cpus
   // Packing weights that turn out to be there already leaves freed memory behind.
   malloc_trim(0);
   weights_->drop_pages();
-  const std::uint64_t after = heap_in_use();
+  const std::uint64_t after = memory_in_use(*facts_.environment);
   per_home_ = {after > before ? after - before : 0};
   return seat;
 }
