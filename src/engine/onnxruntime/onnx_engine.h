@@ -12,8 +12,8 @@ namespace tessera::engine {
 // Thread-safe. Its models may outlive it.
 class OnnxEngine final : public Engine {
  public:
-  // `cpus_of` tells which processors a slice of the host device stands for.
-  static Result<std::unique_ptr<OnnxEngine>> create(CpusOfSlice cpus_of);
+  // `topology`: that of the host device whose slices the models will run in.
+  static Result<std::unique_ptr<OnnxEngine>> create(device::HostTopology topology);
 
   const std::string& name() const override { return name_; }
   std::string version() const override;
@@ -22,13 +22,13 @@ class OnnxEngine final : public Engine {
   Bytes copied_tensor_bytes() const override { return copies_->total(); }
 
  private:
-  OnnxEngine(std::shared_ptr<const Environment> environment, CpusOfSlice cpus_of)
-      : environment_(std::move(environment)), cpus_of_(std::move(cpus_of)) {}
+  OnnxEngine(std::shared_ptr<const Environment> environment, device::HostTopology topology)
+      : environment_(std::move(environment)), topology_(std::move(topology)) {}
 
   const std::string name_ = "onnxruntime";
   const std::shared_ptr<const Environment> environment_;
   const std::shared_ptr<CopyCounter> copies_ = std::make_shared<CopyCounter>();
-  const CpusOfSlice cpus_of_;
+  const device::HostTopology topology_;
 };
 
 }  // namespace tessera::engine

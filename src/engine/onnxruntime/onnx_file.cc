@@ -215,8 +215,7 @@ Result<std::vector<std::string>> external_locations(Message model) {
   return std::vector<std::string>(finder.locations.begin(), finder.locations.end());
 }
 
-Status check_external_data(Message model, const std::filesystem::path& folder) {
-  TESSERA_ASSIGN_OR_RETURN(const std::vector<std::string> locations, external_locations(model));
+Status check_external_data(std::span<const std::string> locations, const std::filesystem::path& folder) {
   std::error_code failed;
   const std::filesystem::path root = std::filesystem::canonical(folder, failed);
   for (const std::string& location : locations) {

@@ -33,7 +33,7 @@ Result<std::vector<StoredTensor>> read_initializers(std::span<const std::byte> m
 // Every external location that the model names anywhere (subgraphs and attributes included), each once.
 Result<std::vector<std::string>> external_locations(std::span<const std::byte> model);
 
-// Error: kInvalidArgument unless every external location of the model lies inside `folder`, symbolic links resolved.
-Status check_external_data(std::span<const std::byte> model, const std::filesystem::path& folder);
+// Error: kInvalidArgument unless every location is a file inside `folder`, symbolic links resolved.
+Status check_external_data(std::span<const std::string> locations, const std::filesystem::path& folder);
 
 }  // namespace tessera::engine

@@ -17,23 +17,25 @@ std::uint64_t memory_in_use(const Environment& environment) {
 
 }  // namespace
 
-OnnxModel::OnnxModel(OptimizedFiles files, std::unique_ptr<const SharedWeights> weights, CpusOfSlice cpus_of)
-    : files_(std::move(files)), cpus_of_(std::move(cpus_of)), weights_(std::move(weights)) {}
+OnnxModel::OnnxModel(OptimizedFiles files, std::unique_ptr<const SharedWeights> weights, device::HostTopology topology)
+    : files_(std::move(files)), topology_(std::move(topology)), weights_(std::move(weights)) {}
 
 Result<std::unique_ptr<LoadedModel>> OnnxModel::load(std::shared_ptr<const Environment> environment,
-                                                     std::shared_ptr<CopyCounter> copies, CpusOfSlice cpus_of,
-                                                     const LoadOptions& options) {
+                                                     std::shared_ptr<CopyCounter> copies, device::HostTopology topology,
+                                                     const LoadOptions& options,
+                                                     std::vector<std::string> external_data) {
   TESSERA_ASSIGN_OR_RETURN(OptimizedFiles files, OptimizedFiles::make(*environment, options.file, options.digest,
                                                                       options.cache_dir));
   TESSERA_ASSIGN_OR_RETURN(std::unique_ptr<const SharedWeights> weights, SharedWeights::map(*environment, files));
   std::unique_ptr<OnnxModel> model(
-      new OnnxModel(std::move(files), std::move(weights), std::move(cpus_of)));  // NOLINT: the constructor is private
+      new OnnxModel(std::move(files), std::move(weights), std::move(topology)));  // NOLINT: the constructor is private
   PlanFacts& facts = model->facts_;
   facts.max_batch_size = options.max_batch_size;
   facts.environment = std::move(environment);
   facts.copies = std::move(copies);
-  TESSERA_ASSIGN_OR_RETURN(model->single_core_, model->make_seat(nullptr));
+  TESSERA_ASSIGN_OR_RETURN(model->single_core_, model->make_seat({}));
   TESSERA_ASSIGN_OR_RETURN(facts.signature, read_signature(model->single_core_->session));
+  facts.signature.external_data = std::move(external_data);
   for (const TensorSpec& input : facts.signature.inputs) {
     facts.input_names.push_back(input.name.c_str());
   }
@@ -49,14 +51,14 @@ MemoryUse OnnxModel::memory() const {
   return {weights_->bytes(), per_home_};
 }
 
-Result<std::unique_ptr<OnnxModel::Seat>> OnnxModel::make_seat(const CpuSet* cpus) {
+Result<std::unique_ptr<OnnxModel::Seat>> OnnxModel::make_seat(std::span<const int> helper_cpus) {
   const std::uint64_t before = memory_in_use(*facts_.environment);
   auto seat = std::make_unique<Seat>();
   auto made = guarded(Blame::kUs, [&] {
     Ort::SessionOptions options = facts_.environment->session_options();
     options.SetGraphOptimizationLevel(ORT_DISABLE_ALL);
-    if (cpus != nullptr) {
-      seat->threads = std::make_unique<PinnedThreads>(*cpus);
+    if (!helper_cpus.empty()) {
+      seat->threads = std::make_unique<PinnedThreads>(helper_cpus);
       seat->threads->use_in(options);
     }
     weights_->add_to(options);
@@ -82,8 +84,7 @@ Result<const device::Plan*> OnnxModel::prepare_home(std::int32_t /*bucket*/, Lan
   }
   std::unique_ptr<Seat>& seat = larger_[slice];
   if (!seat) {
-    const CpuSet cpus = cpus_of_(slice);
-    TESSERA_ASSIGN_OR_RETURN(seat, make_seat(&cpus));
+    TESSERA_ASSIGN_OR_RETURN(seat, make_seat(topology_.helper_cpus(slice)));
   }
   return static_cast<const device::Plan*>(seat->plan.get());
 }

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <span>
+#include <string>
+#include <vector>
 
-#include "base/affinity.h"
+#include "device/host/topology.h"
 #include "engine/engine.h"
 #include "engine/onnxruntime/onnx_plan.h"
 #include "engine/onnxruntime/optimized_files.h"
@@ -16,14 +18,13 @@
 
 namespace tessera::engine {
 
-// Which processors a slice stands for. Thread-safe.
-using CpusOfSlice = std::function<CpuSet(const Slice&)>;
-
+// Thread-safe.
 class OnnxModel final : public LoadedModel {
  public:
   static Result<std::unique_ptr<LoadedModel>> load(std::shared_ptr<const Environment> environment,
-                                                   std::shared_ptr<CopyCounter> copies, CpusOfSlice cpus_of,
-                                                   const LoadOptions& options);
+                                                   std::shared_ptr<CopyCounter> copies, device::HostTopology topology,
+                                                   const LoadOptions& options,
+                                                   std::vector<std::string> external_data);
 
   const FileSignature& signature() const override { return facts_.signature; }
   MemoryUse memory() const override;
@@ -35,17 +36,17 @@ class OnnxModel final : public LoadedModel {
  private:
   // A session with the threads it computes on; a thread is gone before its maker is.
   struct Seat {
-    std::unique_ptr<const PinnedThreads> threads;  // none: the calling thread alone
+    std::unique_ptr<PinnedThreads> threads;  // none: the calling thread alone
     Ort::Session session{nullptr};
     std::unique_ptr<const OnnxPlan> plan;
   };
 
-  OnnxModel(OptimizedFiles files, std::unique_ptr<const SharedWeights> weights, CpusOfSlice cpus_of);
-  Result<std::unique_ptr<Seat>> make_seat(const CpuSet* cpus);
+  OnnxModel(OptimizedFiles files, std::unique_ptr<const SharedWeights> weights, device::HostTopology topology);
+  Result<std::unique_ptr<Seat>> make_seat(std::span<const int> helper_cpus);
 
   // In the order in which they may go: seats first.
   const OptimizedFiles files_;
-  const CpusOfSlice cpus_of_;
+  const device::HostTopology topology_;
   PlanFacts facts_;
   const std::unique_ptr<const SharedWeights> weights_;
 

@@ -4,20 +4,23 @@
 #include <system_error>
 #include <thread>
 
+#include "base/affinity.h"
 #include "base/log.h"
 
 namespace tessera::engine {
 
-void PinnedThreads::use_in(Ort::SessionOptions& options) const {
-  options.SetIntraOpNumThreads(cpus_.count());
-  // ONNX Runtime hands the pointer back to create(), which only reads.
-  options.SetCustomThreadCreationOptions(const_cast<PinnedThreads*>(this));
+void PinnedThreads::use_in(Ort::SessionOptions& options) {
+  // The thread that calls Run computes too and is counted.
+  options.SetIntraOpNumThreads(static_cast<int>(cpus_.size()) + 1);
+  options.SetCustomThreadCreationOptions(this);
   options.SetCustomCreateThreadFn(&PinnedThreads::create);
   options.SetCustomJoinThreadFn(&PinnedThreads::join);
 }
 
 OrtCustomThreadHandle PinnedThreads::create(void* self, OrtThreadWorkerFn work, void* argument) {
-  const CpuSet cpus = static_cast<const PinnedThreads*>(self)->cpus_;
+  auto& threads = *static_cast<PinnedThreads*>(self);
+  CpuSet cpus;
+  cpus.add(threads.cpus_[threads.created_++ % threads.cpus_.size()]);
   try {
     auto thread = std::make_unique<std::thread>([cpus, work, argument] {
       name_this_thread("ort-slice");

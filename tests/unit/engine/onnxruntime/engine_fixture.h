@@ -11,7 +11,6 @@
 #include <string_view>
 #include <vector>
 
-#include "base/affinity.h"
 #include "core/batch.h"
 #include "device/host/host_plan.h"
 #include "engine/onnxruntime/onnx_engine.h"
@@ -25,20 +24,11 @@ class EngineTest : public testing::Test {
     std::string name = (std::filesystem::temp_directory_path() / "tessera-engine-test-XXXXXX").string();
     TESSERA_CHECK(::mkdtemp(name.data()) != nullptr);
     folder_ = name;
-    cpus_ = allowed_cpus().value().list();
-    auto engine = OnnxEngine::create([this](const Slice& slice) { return cpus_of(slice); });
+    auto engine = OnnxEngine::create(topology_);
     TESSERA_CHECK(engine.ok());
     engine_ = std::move(engine).value();
   }
   ~EngineTest() override { std::filesystem::remove_all(folder_); }
-
-  CpuSet cpus_of(const Slice& slice) const {
-    CpuSet set;
-    for (std::uint16_t atom = slice.first; atom < slice.end(); ++atom) {
-      set.add(cpus_[atom % cpus_.size()]);
-    }
-    return set;
-  }
 
   std::filesystem::path save(const test_support::OnnxModel& model, std::string_view name = "model.onnx") const {
     model.save(folder_ / name);
@@ -59,7 +49,7 @@ class EngineTest : public testing::Test {
   }
 
   std::filesystem::path folder_;
-  std::vector<int> cpus_;
+  const device::HostTopology topology_ = device::HostTopology::of().value();
   std::unique_ptr<OnnxEngine> engine_;
 };
 

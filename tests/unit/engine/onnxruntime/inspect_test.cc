@@ -115,7 +115,8 @@ class ExternalDataTest : public InspectTest {
 TEST_F(ExternalDataTest, InsideTheFolderIsRead) {
   for (const char* location : {"inside.bin", "./inside.bin", "inner/deep.bin", "inner/../inside.bin", "good_link.bin"}) {
     const auto found = inspect(location);
-    EXPECT_TRUE(found.ok()) << location << ": " << found.error().message();
+    ASSERT_TRUE(found.ok()) << location << ": " << found.error().message();
+    EXPECT_EQ(found->external_data, std::vector<std::string>{location});
   }
 }
 
