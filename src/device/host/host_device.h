@@ -15,7 +15,7 @@ namespace tessera::device {
 struct HostOptions {
   std::vector<int> cores;  // logical processors in atom order; empty: all that the process may use
   std::string name = "host";
-  HostStagingLimits staging;
+  HostStagingLimits staging{};
 };
 
 // Starts one pinned worker per slice of the ladder. Engines that pin threads take the same cores through

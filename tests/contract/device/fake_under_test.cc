@@ -117,7 +117,10 @@ class FakeUnderTest final : public DeviceUnderTest {
   }
 
   Device& device() override { return *device_; }
-  void destroy_device() override { device_.reset(); }
+  void destroy_device() override {
+    const std::lock_guard lock(destruction_);
+    device_.reset();
+  }
   std::unique_ptr<Gate> make_gate() override { return std::make_unique<FakeGate>(*this); }
   std::unique_ptr<Probe> make_probe(const ProbeWork& work) override {
     return std::make_unique<FakeProbe>(work, order_);
@@ -136,7 +139,9 @@ class FakeUnderTest final : public DeviceUnderTest {
     }
     return atoms;
   }
+  // Called by whichever thread opens a gate, also while the device is being destroyed.
   void wake() {
+    const std::lock_guard lock(destruction_);
     if (device_) {
       device_->wake();
     }
@@ -145,6 +150,7 @@ class FakeUnderTest final : public DeviceUnderTest {
  private:
   const FakeOptions options_;
   std::atomic<std::uint64_t> order_{1};
+  std::mutex destruction_;
   std::unique_ptr<FakeDevice> device_;
 };
 
