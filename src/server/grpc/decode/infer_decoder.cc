@@ -6,8 +6,8 @@
 #include <limits>
 #include <utility>
 
+#include "model/utf8.h"
 #include "server/grpc/decode/typed_contents.h"
-#include "server/grpc/decode/utf8.h"
 #include "server/grpc/decode/wire_parameter.h"
 #include "server/grpc/decode/wire_reader.h"
 #include "server/parameters.h"
@@ -207,14 +207,14 @@ class Decoder {
 
   // Texts come back in answers and errors, where a client expects what protobuf calls a string.
   Status check_texts() {
-    bool valid = is_utf8(out_.request.model) && is_utf8(version_);
-    if (!is_utf8(out_.request.id)) {
+    bool valid = model::is_utf8(out_.request.model) && model::is_utf8(version_);
+    if (!model::is_utf8(out_.request.id)) {
       valid = false;
       out_.request.id.clear();
     }
-    for (const Input& input : inputs_) valid = valid && is_utf8(input.name) && is_utf8(input.datatype);
+    for (const Input& input : inputs_) valid = valid && model::is_utf8(input.name) && model::is_utf8(input.datatype);
     for (const OutputOptions& output : out_.outputs) {
-      valid = valid && is_utf8(output.name);
+      valid = valid && model::is_utf8(output.name);
       out_.request.outputs.push_back(output.name);
     }
     if (valid) return ok_status();
