@@ -23,7 +23,7 @@ struct FileSignature {
 };
 
 struct LoadOptions {
-  std::filesystem::path file;       // checked and confined by model/ already
+  std::filesystem::path file;       // checked and confined by model/ already; read during load() alone
   std::string digest;               // of everything the file stands for; keys caches
   std::int32_t max_batch_size = 0;  // 0: no batch dimension
   std::uint16_t lanes = 2;

@@ -88,8 +88,6 @@ void of_model(const inference::ModelConfig& proto, Refusals& refuse) {
   refuse.when(proto.model_transaction_policy().decoupled(), "model_transaction_policy.decoupled",
               "every request has exactly one answer");
   refuse.when(proto.response_cache().enable(), "response_cache.enable", "answers are not cached");
-  refuse.when(proto.dynamic_batching().preserve_ordering(), "dynamic_batching.preserve_ordering",
-              "answers leave as soon as they are there");
   refuse.when(proto.batch_input_size() > 0, "batch_input", "inputs are never made up by the server");
   refuse.when(proto.batch_output_size() > 0, "batch_output", "outputs are only taken apart by rows");
   refuse.when(proto.cc_model_filenames_size() > 0, "cc_model_filenames", "one file serves every device");

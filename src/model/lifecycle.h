@@ -17,6 +17,8 @@
 
 namespace tessera::model {
 
+inline constexpr std::size_t kMaxWaitingLoads = 1024;
+
 enum class ControlMode { kNone, kPoll, kExplicit };
 
 struct LifecycleOptions {
@@ -53,7 +55,9 @@ class Lifecycle {
   // others are in the index as well).
   Status start();
 
-  // `done` is called once, on the loader thread. A failed load leaves the old version serving.
+  // `done` is called once, on the loader thread; where the queue is full (kMaxWaitingLoads) or the server stops, on the
+  // calling one. A failed load leaves the old version serving. Of several versions each is swapped by itself; those
+  // that are not selected any more go when all others are there.
   void load(LoadRequest request, std::function<void(Status)> done);
   void unload(std::string name, std::function<void(Status)> done);
 

@@ -124,7 +124,6 @@ TEST(Refusals, NameTheField) {
       {"ensemble_scheduling { }", "ensemble_scheduling"},
       {"model_transaction_policy { decoupled: true }", "model_transaction_policy.decoupled"},
       {"response_cache { enable: true }", "response_cache.enable"},
-      {"dynamic_batching { preserve_ordering: true }", "dynamic_batching.preserve_ordering"},
       {"batch_input { }", "batch_input"},
       {"batch_output { }", "batch_output"},
       {"cc_model_filenames { key: \"7.5\" value: \"a\" }", "cc_model_filenames"},
@@ -174,6 +173,7 @@ TEST(Refusals, DefaultsWrittenOutAreAccepted) {
 TEST(Batching, IsReadInFull) {
   const auto config = complete_text(R"(max_batch_size: 10
     dynamic_batching {
+      preserve_ordering: true
       preferred_batch_size: [ 6, 3 ]
       max_queue_delay_microseconds: 250
       priority_levels: 3
@@ -185,6 +185,7 @@ TEST(Batching, IsReadInFull) {
   const auto& params = config->params;
   EXPECT_EQ(params.buckets, (std::vector<std::int32_t>{1, 2, 3, 4, 6, 8, 10}));
   EXPECT_TRUE(params.dynamic_batching);
+  EXPECT_TRUE(params.preserve_ordering);
   EXPECT_EQ(params.preferred_batch_sizes, (std::vector<std::int32_t>{3, 6}));
   EXPECT_EQ(params.max_queue_delay, Duration(microseconds(250)));
   EXPECT_EQ(params.priority_levels, 3U);

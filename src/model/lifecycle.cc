@@ -1,0 +1,148 @@
+#include "model/lifecycle.h"
+
+#include <algorithm>
+#include <future>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "model/lifecycle_state.h"
+#include "model/repository.h"
+
+namespace tessera::model {
+namespace {
+
+constexpr std::string_view kNotExplicit = "explicit model load / unload is not allowed if polling is enabled";
+
+}  // namespace
+
+// ---- The loader thread ----
+
+void Lifecycle::State::run() {
+  bool confined = false;
+  while (auto command = next()) {
+    // Not before the first command: until then the host may still be under construction.
+    if (!confined) {
+      confined = true;
+      if (const Status status = host_.device().become_loader_thread(); !status.ok()) {
+        log(LogLevel::kWarning, "the loader thread is not confined to its slice",
+            {{"reason", status.error().message()}});
+      }
+    }
+    command->done(command->work());
+  }
+  stop_all();
+}
+
+// The next command, or the next of what is done while there is none; nothing once the server stops.
+std::optional<Lifecycle::State::Command> Lifecycle::State::next() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    if (stopping_) return std::nullopt;
+    if (!commands_.empty()) {
+      Command command = std::move(commands_.front());
+      commands_.pop_front();
+      return command;
+    }
+    if (next_poll_ && now() >= *next_poll_) {
+      next_poll_ = now() + options_.poll_interval;
+      return Command{[this] {
+                       poll();
+                       return ok_status();
+                     },
+                     [](const Status& /*always good*/) {}};
+    }
+    if (has_background_work()) {
+      return Command{[this] {
+                       home_one();
+                       return ok_status();
+                     },
+                     [](const Status& /*always good*/) {}};
+    }
+    if (next_poll_) {
+      changed_.wait_for(lock, *next_poll_ - now());
+    } else {
+      changed_.wait(lock);
+    }
+  }
+}
+
+bool Lifecycle::State::has_background_work() const {
+  return std::any_of(models_.begin(), models_.end(), [](const auto& model) {
+    return std::any_of(model.second.serving.begin(), model.second.serving.end(),
+                       [](const auto& version) { return !version.second.to_home.empty(); });
+  });
+}
+
+// One slice of the version that has the fewest, so that none waits for another to have all of its own.
+void Lifecycle::State::home_one() {
+  LoadedVersion* poorest = nullptr;
+  for (auto& [name, model] : models_) {
+    for (auto& [number, version] : model.serving) {
+      if (!version.to_home.empty() && (poorest == nullptr || version.homed.size() < poorest->homed.size())) {
+        poorest = &version;
+      }
+    }
+  }
+  if (poorest == nullptr) return;
+  if (const auto slice = loader_.home_next(*poorest)) {
+    host_.slice_ready(*poorest->instance, *slice);
+  }
+}
+
+void Lifecycle::State::stop_all() {
+  std::deque<Command> left;
+  {
+    const std::lock_guard lock(mutex_);
+    left.swap(commands_);
+  }
+  for (Command& command : left) command.done(unavailable("the server is stopping"));
+  for (auto& [name, model] : models_) {
+    for (auto& [number, version] : model.serving) withdraw(name, version, "unloaded");
+    model.serving.clear();
+  }
+}
+
+// ---- The interface ----
+
+Lifecycle::Lifecycle(LifecycleOptions options, Host& host, engine::Engine& engine)
+    : state_(std::make_unique<State>(std::move(options), host, engine)) {}
+
+Lifecycle::~Lifecycle() = default;
+
+Status Lifecycle::start() {
+  std::promise<Status> ended;
+  State* state = state_.get();
+  state->post({[state] { return state->load_at_start(); }, [&](Status status) { ended.set_value(std::move(status)); }});
+  return ended.get_future().get();
+}
+
+void Lifecycle::load(LoadRequest request, std::function<void(Status)> done) {
+  State* state = state_.get();
+  const bool allowed = state->options().control == ControlMode::kExplicit;
+  state->post({[state, allowed, request = std::move(request)]() -> Status {
+                 return allowed ? state->load(request) : Status(unavailable(std::string(kNotExplicit)));
+               },
+               std::move(done)});
+}
+
+void Lifecycle::unload(std::string name, std::function<void(Status)> done) {
+  State* state = state_.get();
+  const bool allowed = state->options().control == ControlMode::kExplicit;
+  state->post({[state, allowed, name = std::move(name)]() -> Status {
+                 return allowed ? state->unload(name) : Status(unavailable(std::string(kNotExplicit)));
+               },
+               std::move(done)});
+}
+
+std::vector<IndexEntry> Lifecycle::index() const {
+  std::vector<std::string> known;
+  for (const auto& repository : state_->options().repositories) {
+    // A repository that cannot be read hides what it would add, and nothing that is loaded.
+    if (const auto names = model_names(repository); names.ok()) {
+      known.insert(known.end(), names->begin(), names->end());
+    }
+  }
+  return state_->index().entries(known);
+}
+
+}  // namespace tessera::model

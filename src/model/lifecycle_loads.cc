@@ -1,0 +1,175 @@
+#include <algorithm>
+#include <set>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "model/confined_path.h"
+#include "model/lifecycle_state.h"
+#include "model/model_source.h"
+
+namespace tessera::model {
+namespace {
+
+std::string failed(const std::string& name) {
+  return "failed to load '" + name + "', failed to poll from model repository";
+}
+
+// What is missing or too large in a model is, for who asked to load it, the model's fault.
+ErrorCode for_caller(ErrorCode code) {
+  return code == ErrorCode::kNotFound || code == ErrorCode::kTooLarge ? ErrorCode::kInvalidArgument : code;
+}
+
+}  // namespace
+
+void Lifecycle::State::poll() {
+  std::set<std::string> present;
+  for (const auto& repository : options_.repositories) {
+    const auto names = model_names(repository);
+    if (!names.ok()) {
+      // What cannot be read for a moment must not unload what serves.
+      log(LogLevel::kWarning, "a model repository cannot be read", {{"reason", names.error().message()}});
+      return;
+    }
+    present.insert(names->begin(), names->end());
+  }
+  for (const std::string& name : present) {
+    const auto folder = find_model(options_.repositories, name);
+    const auto print = folder.ok() ? fingerprint(*folder) : Result<std::string>(folder.error());
+    const std::string now_there = print.ok() ? *print : print.error().message();
+    const auto known = models_.find(name);
+    if (known != models_.end() && known->second.fingerprint == now_there) continue;
+    static_cast<void>(load({name, std::nullopt, {}}).ok());  // failures are logged and in the index
+    models_[name].fingerprint = now_there;
+  }
+  std::vector<std::string> gone;
+  for (const auto& [name, model] : models_) {
+    if (present.count(name) == 0) gone.push_back(name);
+  }
+  for (const std::string& name : gone) {
+    static_cast<void>(unload(name).ok());  // always is
+    models_.erase(name);
+  }
+}
+
+Status Lifecycle::State::load_at_start() {
+  std::set<std::string> names(options_.load_at_start.begin(), options_.load_at_start.end());
+  if (options_.control != ControlMode::kExplicit || names == std::set<std::string>{"*"}) {
+    names.clear();
+    for (const auto& repository : options_.repositories) {
+      TESSERA_ASSIGN_OR_RETURN(const auto found, model_names(repository));
+      names.insert(found.begin(), found.end());
+    }
+  } else {
+    for (const auto& repository : options_.repositories) TESSERA_RETURN_IF_ERROR(model_names(repository));
+  }
+  Status first;
+  for (const std::string& name : names) {
+    const Status loaded = load({name, std::nullopt, {}});
+    if (!loaded.ok() && first.ok()) first = loaded;
+  }
+  if (options_.control == ControlMode::kPoll) next_poll_ = now() + options_.poll_interval;
+  return first;
+}
+
+Status Lifecycle::State::load(const LoadRequest& request) {
+  Model& model = models_[request.name];
+  const Status loaded = load_source(request, model);
+  if (!loaded.ok()) {
+    log(LogLevel::kError, "a load failed", {{"model", request.name}, {"reason", loaded.error().message()}});
+  }
+  // Only polling looks back at what failed.
+  if (model.serving.empty() && options_.control != ControlMode::kPoll) models_.erase(request.name);
+  return loaded;
+}
+
+Status Lifecycle::State::load_source(const LoadRequest& request, Model& model) {
+  const std::string& name = request.name;
+  const auto folder = open_folder(request, options_.repositories);
+  if (!folder.ok() && folder.error().code() == ErrorCode::kNotFound) {
+    return Error(ErrorCode::kNotFound, failed(name));
+  }
+  auto source = folder.ok() ? open_source(request, *folder) : Result<ModelSource>(folder.error());
+  const auto versions = source.ok() ? select_versions(source->files.versions, source->folder)
+                                    : Result<std::vector<std::int64_t>>(source.error());
+  if (!versions.ok()) {
+    const Error& error = versions.error();
+    if (model.serving.empty() && is_plain_name(name)) index_.set(name, 0, VersionState::kUnavailable, error.message());
+    return Error(for_caller(error.code()), failed(name) + ": " + error.message());
+  }
+  if (!source->overridden && model.settled && !model.serving.empty() && model.fingerprint == source->fingerprint) {
+    return ok_status();
+  }
+  model.fingerprint = source->fingerprint;
+  model.settled = false;
+  index_.forget_failures(name);
+  std::string reasons;
+  ErrorCode code = ErrorCode::kInvalidArgument;
+  // The newest first: it answers the requests that name no version.
+  for (auto version = versions->rbegin(); version != versions->rend(); ++version) {
+    const Status loaded = load_version(*source, *version, model);
+    if (loaded.ok()) continue;
+    code = for_caller(loaded.error().code());
+    reasons += (reasons.empty() ? "" : "; ") + ("version " + std::to_string(*version)) +
+               " is at UNAVAILABLE state: " + loaded.error().message();
+  }
+  if (!reasons.empty()) return Error(code, "load failed for model '" + name + "': " + reasons);
+  for (auto at = model.serving.begin(); at != model.serving.end();) {
+    if (std::binary_search(versions->begin(), versions->end(), at->first)) {
+      ++at;
+    } else {
+      withdraw(name, at->second, "version is not selected any more");
+      at = model.serving.erase(at);
+    }
+  }
+  model.settled = !source->overridden;
+  return ok_status();
+}
+
+Status Lifecycle::State::load_version(const ModelSource& source, std::int64_t version, Model& model) {
+  const std::string& name = source.folder.name;
+  const auto old = model.serving.find(version);
+  const bool serves = old != model.serving.end();
+  if (!serves) index_.set(name, version, VersionState::kLoading);
+  const TimePoint begin = now();
+  const bool alone =
+      std::all_of(models_.begin(), models_.end(), [](const auto& m) { return m.second.serving.empty(); });
+  auto loaded = loader_.load(source, version, serves ? old->second.instance.get() : nullptr, alone);
+  if (loaded.ok() && loaded->instance == nullptr) return ok_status();
+  Status published = loaded.ok() ? host_.publish(loaded->instance, loaded->profile) : Status(loaded.error());
+  if (!published.ok()) {
+    if (!serves) index_.set(name, version, VersionState::kUnavailable, published.error().message());
+    return published;
+  }
+  for (const Slice& slice : loaded->homed) host_.slice_ready(*loaded->instance, slice);
+  index_.set(name, version, VersionState::kReady);
+  log(LogLevel::kInfo, "model ready",
+      {{"model", name},
+       {"version", version},
+       {"max_batch_size", std::int64_t{loaded->instance->signature.max_batch_size}},
+       {"digest", loaded->instance->digest.substr(0, 16)},
+       {"seconds", std::chrono::duration<double>(now() - begin).count()}});
+  if (serves) {
+    const sched::Profile learned = host_.withdraw(*old->second.instance);
+    loader_.keep_profile(old->second, learned);
+    old->second = std::move(*loaded);
+  } else {
+    model.serving.emplace(version, std::move(*loaded));
+  }
+  return ok_status();
+}
+
+void Lifecycle::State::withdraw(const std::string& name, LoadedVersion& version, const std::string& reason) {
+  index_.set(name, version.instance->version, VersionState::kUnloading);
+  loader_.keep_profile(version, host_.withdraw(*version.instance));
+  index_.set(name, version.instance->version, VersionState::kUnavailable, reason);
+}
+
+Status Lifecycle::State::unload(const std::string& name) {
+  const auto known = models_.find(name);
+  if (known == models_.end()) return ok_status();
+  for (auto& [number, version] : known->second.serving) withdraw(name, version, "unloaded");
+  models_.erase(known);
+  return ok_status();
+}
+
+}  // namespace tessera::model

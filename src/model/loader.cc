@@ -1,0 +1,258 @@
+#include "model/loader.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "model/digest.h"
+#include "model_config.pb.h"
+
+namespace tessera::model {
+namespace {
+
+constexpr Duration kUnknownStep = std::chrono::milliseconds(500);  // announced where nothing is known yet
+constexpr Duration kHashStep = std::chrono::milliseconds(50);
+
+// The slices that a model is published with: the whole device, and one atom of the loader slice.
+std::vector<Slice> first_slices(const DeviceShape& shape) {
+  std::vector<Slice> slices{shape.whole()};
+  const Slice last{static_cast<std::uint16_t>(shape.atoms() - 1), 1};
+  const Slice small =
+      std::find(shape.ladder.begin(), shape.ladder.end(), last) != shape.ladder.end() ? last : shape.ladder.front();
+  if (small != slices.front()) slices.push_back(small);
+  return slices;
+}
+
+std::vector<Slice> other_slices(const DeviceShape& shape, const std::vector<Slice>& homed) {
+  std::vector<Slice> rest;
+  for (const Slice& slice : shape.ladder) {
+    if (std::find(homed.begin(), homed.end(), slice) == homed.end()) rest.push_back(slice);
+  }
+  return rest;
+}
+
+std::string describe(const DeviceShape& shape) {
+  std::string text = shape.name + " [";
+  for (const std::uint16_t processors : shape.processors) text += std::to_string(processors) + " ";
+  text.back() = ']';
+  return text;
+}
+
+Status check_memory(const engine::LoadedModel& model, const ModelConfig& config, std::size_t homes) {
+  const engine::MemoryUse use = model.memory();
+  const std::uint64_t total = use.weights.value + use.per_home.value * homes;
+  if (config.memory_limit && total > config.memory_limit->value) {
+    return invalid_argument("parameters.memory_limit_mb: weights and " + std::to_string(homes) + " slices take " +
+                            std::to_string((total + (1 << 20) - 1) >> 20) + " MB");
+  }
+  return ok_status();
+}
+
+Result<std::map<std::string, std::vector<std::string>>> read_all_labels(const ModelFolder& folder,
+                                                                        const ModelConfig& config) {
+  std::map<std::string, std::vector<std::string>> labels;
+  for (const auto& [output, file] : config.label_files) {
+    TESSERA_ASSIGN_OR_RETURN(labels[output], read_labels(folder, file));
+  }
+  return labels;
+}
+
+bool same(const Instance& a, const Instance& b) {
+  return a.digest == b.digest && a.labels == b.labels && config_json(a.config) == config_json(b.config) &&
+         a.config.params.slo == b.config.params.slo;
+}
+
+// What was written, with the model file's name, and without a batch dimension where `single`.
+WrittenConfig with_file(const WrittenConfig& written, const std::string& file, bool single) {
+  auto proto = std::make_shared<inference::ModelConfig>(*written.proto);
+  proto->set_default_model_filename(file);
+  return {std::move(proto), written.says_batch_size || single};
+}
+
+}  // namespace
+
+// What was found of a version, before it is loaded.
+struct Loader::Files {
+  VersionFiles found;
+  engine::FileSignature signature;
+  std::string digest;   // of their content
+  bool single = false;  // the batch dimension that the file seems to have turned out to be none
+};
+
+Status Loader::step(Duration expected, const std::function<Status()>& work) {
+  if (stopped_.load()) return unavailable("the server is stopping");
+  return host_.with_borrowed(host_.device().shape().loader, expected, work);
+}
+
+Status Loader::inspect(const ModelSource& source, std::int64_t version, Files& files) {
+  TESSERA_ASSIGN_OR_RETURN(files.found, find_version(source.folder, version, source.files.default_model_file));
+  TESSERA_RETURN_IF_ERROR(step(kUnknownStep, [&]() -> Status {
+    TESSERA_ASSIGN_OR_RETURN(files.signature, engine_.inspect(files.found.model));
+    return ok_status();
+  }));
+  TESSERA_RETURN_IF_ERROR(add_external(files.signature.external_data, files.found));
+  TESSERA_ASSIGN_OR_RETURN(files.digest, hash(files));
+  return ok_status();
+}
+
+Result<std::string> Loader::hash(const Files& files) {
+  Sha256 sum;
+  for (const FileStamp& file : files.found.stamps) {
+    sum.add_text(std::to_string(file.size));
+    TESSERA_RETURN_IF_ERROR(read_pieces(file, kHashPiece, [&](std::span<const std::byte> piece) {
+      return step(kHashStep, [&] {
+        sum.add(piece);
+        return ok_status();
+      });
+    }));
+  }
+  for (const std::string& location : files.signature.external_data) sum.add_text(location);
+  return sum.finish();
+}
+
+Status Loader::load_engine(const Files& files, Instance& instance, Duration& took) {
+  engine::LoadOptions options;
+  options.file = files.found.model;
+  options.digest = instance.digest;
+  options.max_batch_size = instance.signature.max_batch_size;
+  options.lanes = instance.config.params.lanes;
+  options.cache_dir = cache_dir_;
+  const TimePoint begin = now();
+  TESSERA_RETURN_IF_ERROR(step(kUnknownStep, [&]() -> Status {
+    TESSERA_ASSIGN_OR_RETURN(instance.engine_model, engine_.load(options));
+    return ok_status();
+  }));
+  took = now() - begin;
+  return ok_status();
+}
+
+Status Loader::home(engine::LoadedModel& model, const ModelConfig& config, const Slice& slice, Duration& took) {
+  for (const std::int32_t bucket : config.params.buckets) {
+    for (std::uint16_t lane = 0; lane < config.params.lanes; ++lane) {
+      Duration one{0};
+      TESSERA_RETURN_IF_ERROR(step(took, [&]() -> Status {
+        const TimePoint begin = now();
+        TESSERA_RETURN_IF_ERROR(model.prepare_home(bucket, {lane}, slice));
+        one = now() - begin;
+        return ok_status();
+      }));
+      took = one;
+      if (model.one_plan_per_slice()) return ok_status();
+    }
+  }
+  return ok_status();
+}
+
+Result<LoadedVersion> Loader::load(const ModelSource& source, std::int64_t version, const Instance* serving,
+                                   bool alone) {
+  std::string path;
+  for (int attempt = 0; attempt < kLoadAttempts; ++attempt) {
+    Files files;
+    const Status inspected = inspect(source, version, files);
+    path = files.found.model.string();
+    Result<LoadedVersion> loaded =
+        inspected.ok() ? load_with(source, version, serving, alone, files) : Result<LoadedVersion>(inspected.error());
+    // Whatever came out of files that are others by now counts for nothing.
+    if (stopped_.load() || unchanged(files.found.stamps)) return loaded;
+  }
+  return unavailable("'" + path + "' and its data kept changing while they were loaded");
+}
+
+Result<LoadedVersion> Loader::load_with(const ModelSource& source, std::int64_t version, const Instance* serving,
+                                        bool alone, Files& files) {
+  const std::string file = files.found.model.filename();
+  auto loaded = load_once(source, with_file(source.written, file, false), version, serving, alone, files);
+  if (!loaded.ok() && files.single) {
+    log(LogLevel::kWarning, "the model does not batch although its file looks so",
+        {{"model", source.folder.name}, {"reason", loaded.error().message()}});
+    loaded = load_once(source, with_file(source.written, file, true), version, serving, alone, files);
+  }
+  return loaded;
+}
+
+Result<LoadedVersion> Loader::load_once(const ModelSource& source, const WrittenConfig& written, std::int64_t version,
+                                        const Instance* serving, bool alone, Files& files) {
+  auto instance = std::make_shared<Instance>();
+  instance->name = source.folder.name;
+  instance->version = version;
+  TESSERA_ASSIGN_OR_RETURN(instance->config, complete_config(source.folder.name, written, files.signature, defaults_));
+  instance->signature = instance->config.signature;
+  TESSERA_ASSIGN_OR_RETURN(instance->labels, read_all_labels(source.folder, instance->config));
+  Sha256 sum;
+  for (const std::string& part : {files.digest, engine_.name(), engine_.version(),
+                                  std::to_string(instance->signature.max_batch_size), instance->config.determinism}) {
+    sum.add_text(part);
+  }
+  instance->digest = sum.finish();
+  if (serving != nullptr && same(*instance, *serving)) return LoadedVersion{};
+
+  instance->id = host_.next_instance_id();
+  LoadedVersion loaded;
+  loaded.brought = source.brought;
+  TESSERA_RETURN_IF_ERROR(load_engine(files, *instance, loaded.last_home));
+  const DeviceShape& shape = host_.device().shape();
+  for (const Slice& slice : first_slices(shape)) {
+    TESSERA_RETURN_IF_ERROR(home(*instance->engine_model, instance->config, slice, loaded.last_home));
+    loaded.homed.push_back(slice);
+    TESSERA_RETURN_IF_ERROR(check_memory(*instance->engine_model, instance->config, loaded.homed.size()));
+  }
+  loaded.to_home = other_slices(shape, loaded.homed);
+  loaded.measurer = std::make_unique<Measurer>(host_, *instance->engine_model, instance->config);
+  loaded.profile_key = {instance->digest, describe(shape), engine_.name() + " " + engine_.version()};
+  loaded.instance = instance;
+  const Status fit = warm_and_measure(source, alone, loaded);
+  if (fit.ok()) return loaded;
+  // A batch dimension that nobody asked for may be none after all.
+  files.single = !written.says_batch_size && written.proto->max_batch_size() == 0 &&
+                 instance->signature.max_batch_size > 1 && fit.error().code() != ErrorCode::kUnavailable &&
+                 fit.error().code() != ErrorCode::kDeviceLost;
+  return fit.error();
+}
+
+Status Loader::warm_and_measure(const ModelSource& source, bool alone, LoadedVersion& loaded) {
+  // The smallest of the slices holds up the fewest.
+  const Slice& slice = loaded.homed.back();
+  TESSERA_RETURN_IF_ERROR(loaded.measurer->first_run(slice));
+  if (const Status fits = loaded.measurer->try_largest(slice); !fits.ok()) {
+    return fits.error().in("max_batch_size: one row runs, " +
+                           std::to_string(loaded.instance->signature.max_batch_size) + " do not");
+  }
+  TESSERA_RETURN_IF_ERROR(loaded.measurer->run_warmup(source.folder, slice));
+  if (auto kept = profiles_.load(loaded.profile_key)) {
+    loaded.profile = sched::Profile(std::move(*kept));
+    return ok_status();
+  }
+  std::vector<Slice> slices(loaded.homed.rbegin(), loaded.homed.rend());
+  auto points = loaded.measurer->measure(slices, alone);
+  profiles_.save(loaded.profile_key, points);
+  loaded.profile = sched::Profile(std::move(points));
+  return ok_status();
+}
+
+std::optional<Slice> Loader::home_next(LoadedVersion& version) {
+  TESSERA_CHECK(!version.to_home.empty());
+  const Slice slice = version.to_home.front();
+  version.to_home.erase(version.to_home.begin());
+  engine::LoadedModel& model = *version.instance->engine_model;
+  const ModelConfig& config = version.instance->config;
+  Status done = check_memory(model, config, version.homed.size() + 1);
+  if (done.ok()) done = home(model, config, slice, version.last_home);
+  if (!done.ok()) {
+    if (!stopped_.load()) {
+      log(LogLevel::kWarning, "the model keeps the slices it has",
+          {{"model", config.name}, {"version", version.instance->version}, {"reason", done.error().message()}});
+    }
+    version.to_home.clear();
+    return std::nullopt;
+  }
+  version.homed.push_back(slice);
+  version.measurer->touch(slice);
+  return slice;
+}
+
+void Loader::keep_profile(const LoadedVersion& version, const sched::Profile& profile) const {
+  profiles_.save(version.profile_key, profile.points());
+}
+
+}  // namespace tessera::model

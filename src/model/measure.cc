@@ -1,0 +1,155 @@
+#include "model/measure.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "model/synthetic.h"
+
+namespace tessera::model {
+namespace {
+
+constexpr std::array<std::int64_t, 3> kSides{224, 32, 1};
+constexpr Duration kUnknownRun = std::chrono::milliseconds(100);  // announced for a first run
+constexpr int kRunsPerPoint = 5;
+constexpr Duration kLongestStep = std::chrono::milliseconds(20);  // several short runs in one borrowed step
+
+bool is_final(const Status& status) {
+  return !status.ok() &&
+         (status.error().code() == ErrorCode::kDeviceLost || status.error().code() == ErrorCode::kUnavailable);
+}
+
+Duration median(std::vector<Duration> took) {
+  std::nth_element(took.begin(), took.begin() + std::ssize(took) / 2, took.end());
+  return took[took.size() / 2];
+}
+
+}  // namespace
+
+TrialRun Measurer::run(const Slice& slice, Batch& batch, Duration expected, int times) {
+  TrialRun trial;
+  std::vector<Duration> took;
+  trial.status = host_.with_borrowed(slice, expected, [&]() -> Status {
+    TESSERA_ASSIGN_OR_RETURN(const device::Plan* plan, model_.prepare_home(batch.bucket, {0}, slice));
+    const TimePoint begin = now();
+    for (int i = 0; i < times && (i == 0 || now() - begin < kLongestStep); ++i) {
+      batch.outputs.clear();
+      batch.output_memory.reset();
+      TESSERA_ASSIGN_OR_RETURN(const Duration one, host_.device().run_borrowed(*plan, slice, batch));
+      took.push_back(one);
+    }
+    return check_outputs(batch);
+  });
+  if (!took.empty()) trial.took = median(took);
+  batch.outputs.clear();
+  batch.output_memory.reset();
+  return trial;
+}
+
+TrialRun Measurer::run_rows(const Slice& slice, std::int32_t rows, Duration expected, int times) {
+  auto made = synthetic_batch(config_.signature, rows, rows, side_);
+  if (!made.ok()) return {made.error(), {}};
+  return run(slice, made->batch(), expected, times);
+}
+
+// A model whose outputs have no row for each row of its inputs has no batch dimension, whatever its file looks like.
+Status Measurer::check_outputs(const Batch& batch) const {
+  if (config_.signature.max_batch_size == 0) return ok_status();
+  for (std::size_t i = 0; i < std::min(batch.outputs.size(), config_.signature.outputs.size()); ++i) {
+    const Shape& shape = batch.outputs[i].shape;
+    if (shape.rank() == 0 || shape[0] != batch.rows) {
+      return invalid_argument("output '" + config_.signature.outputs[i].name + "' is " + shape.to_string() + " for " +
+                              std::to_string(batch.rows) + " rows");
+    }
+  }
+  return ok_status();
+}
+
+Status Measurer::first_run(const Slice& slice) {
+  const bool free = has_free_dimensions(config_.signature);
+  Status last;
+  for (const std::int64_t side : kSides) {
+    side_ = side;
+    const TrialRun trial = run_rows(slice, 1, kUnknownRun, 1);
+    if (trial.status.ok()) {
+      one_row_ = trial.took;
+      return ok_status();
+    }
+    side_ = 0;
+    last = trial.status;
+    if (is_final(last) || !free) return last.error().in("the model does not run");
+  }
+  log(LogLevel::kInfo, "no made-up input fits the model; its latency will be learned from requests",
+      {{"model", config_.name}, {"reason", last.error().message()}});
+  return ok_status();
+}
+
+Status Measurer::try_largest(const Slice& slice) {
+  const std::int32_t most = config_.params.buckets.back();
+  if (!runs() || most == 1 || one_row_ * most > kMeasureBudget) return ok_status();
+  const TrialRun trial = run_rows(slice, most, one_row_ * most, 1);
+  if (trial.status.ok() || trial.status.error().code() == ErrorCode::kTooLarge) return ok_status();
+  return trial.status;
+}
+
+Duration Measurer::longest_probe(const Slice& slice, bool alone) const {
+  const Slice& loader = host_.device().shape().loader;
+  const bool inside = slice.first >= loader.first && slice.end() <= loader.end();
+  return alone ? kLongestProbeAlone : inside ? kLongestProbeInside : kLongestProbeBeside;
+}
+
+std::vector<sched::ProfilePoint> Measurer::measure(const std::vector<Slice>& slices, bool alone) {
+  std::vector<sched::ProfilePoint> points;
+  if (!runs()) return points;
+  const auto& buckets = config_.params.buckets;
+  std::vector<std::int32_t> sizes{buckets.front()};
+  if (buckets.size() > 1) sizes.push_back(buckets.back());
+  if (buckets.size() > 2) sizes.push_back(buckets[buckets.size() / 2]);
+  const DeviceShape& shape = host_.device().shape();
+  Duration spent{0};
+  for (const std::int32_t rows : sizes) {
+    for (const Slice& slice : slices) {
+      // Rows times the latency of one is an upper bound.
+      const Duration expected = one_row_ * rows;
+      if (expected > longest_probe(slice, alone) || spent + expected > kMeasureBudget) continue;
+      run_rows(slice, rows, expected, 1);  // the first run of a size sets things up, and is not counted
+      const TrialRun trial = run_rows(slice, rows, expected, kRunsPerPoint);
+      if (!trial.status.ok()) {
+        if (is_final(trial.status)) return points;
+        continue;
+      }
+      spent += std::max(trial.took * kRunsPerPoint, Duration(1));
+      points.push_back({rows, shape.processors_in(slice), trial.took});
+    }
+  }
+  // A model too slow to be measured any further still has its first run: too long rather than too short.
+  if (points.empty() && one_row_ > Duration::zero()) {
+    points.push_back({1, shape.processors_in(slices.front()), one_row_});
+  }
+  return points;
+}
+
+void Measurer::touch(const Slice& slice) {
+  if (!runs() || one_row_ > longest_probe(slice, false)) return;
+  const TrialRun trial = run_rows(slice, 1, one_row_, 1);
+  if (!trial.status.ok()) {
+    log(LogLevel::kWarning, "a first run failed",
+        {{"model", config_.name}, {"reason", trial.status.error().message()}});
+  }
+}
+
+Status Measurer::run_warmup(const ModelFolder& folder, const Slice& slice) {
+  for (const WarmupSample& sample : config_.warmup) {
+    TESSERA_ASSIGN_OR_RETURN(SyntheticBatch made, warmup_batch(sample, folder, config_.params.buckets));
+    Duration expected = std::max(one_row_, kUnknownRun);
+    for (std::uint32_t i = 0; i < sample.count; ++i) {
+      const TrialRun trial = run(slice, made.batch(), expected, 1);
+      if (!trial.status.ok()) return trial.status.error().in("model_warmup '" + sample.name + "'");
+      expected = trial.took;
+    }
+  }
+  return ok_status();
+}
+
+}  // namespace tessera::model

@@ -1,0 +1,39 @@
+// What the repository index shows: the state of every version that was ever asked for.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "model/lifecycle.h"
+
+namespace tessera::model {
+
+enum class VersionState { kLoading, kReady, kUnloading, kUnavailable };
+
+// Beyond that many names failures are not noted any more: load requests can make names up.
+inline constexpr std::size_t kMaxIndexedModels = 20000;
+
+// Thread-safe.
+class VersionIndex {
+ public:
+  // Version 0 stands for a model that failed before its versions were known; any other state of the model ends it.
+  void set(const std::string& model, std::int64_t version, VersionState state, std::string reason = {});
+  // The versions that are not ready are forgotten: a new load finds its own.
+  void forget_failures(const std::string& model);
+
+  // One entry a version; for `known` models without any, one with nothing but the name. Sorted.
+  std::vector<IndexEntry> entries(const std::vector<std::string>& known) const;
+
+ private:
+  struct Entry {
+    VersionState state = VersionState::kUnavailable;
+    std::string reason;
+  };
+  mutable std::mutex mutex_;
+  std::map<std::string, std::map<std::int64_t, Entry>> models_;
+};
+
+}  // namespace tessera::model

@@ -1,0 +1,316 @@
+// A host, a device and an engine that do what a test says, and note what is asked of them.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <future>
+#include <iterator>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <random>
+#include <set>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "model/host.h"
+#include "model/lifecycle.h"
+
+namespace tessera::model {
+
+// A folder that goes away with the test.
+class Folder {
+ public:
+  Folder() {
+    std::random_device random;
+    path_ = std::filesystem::canonical(std::filesystem::temp_directory_path()) /
+            ("tessera-test-" + std::to_string(random()) + std::to_string(random()));
+    std::filesystem::create_directories(path_);
+  }
+  ~Folder() { std::filesystem::remove_all(path_); }
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+
+  const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
+
+  std::filesystem::path write(const std::string& name, const std::string& content) const {
+    const std::filesystem::path file = path_ / name;
+    std::filesystem::create_directories(file.parent_path());
+    std::ofstream(file, std::ios::binary) << content;
+    return file;
+  }
+
+ private:
+  std::filesystem::path path_;
+};
+
+// What happened, in order. Thread-safe.
+class Journal {
+ public:
+  void note(std::string event) {
+    const std::lock_guard lock(mutex_);
+    events_.push_back(std::move(event));
+    changed_.notify_all();
+  }
+  std::vector<std::string> events(const std::string& prefix = "") const {
+    const std::lock_guard lock(mutex_);
+    std::vector<std::string> found;
+    std::copy_if(events_.begin(), events_.end(), std::back_inserter(found),
+                 [&](const std::string& event) { return event.rfind(prefix, 0) == 0; });
+    return found;
+  }
+  std::size_t count(const std::string& prefix) const { return events(prefix).size(); }
+  // Waits until that many events with the prefix happened; ten seconds at most.
+  bool wait(const std::string& prefix, std::size_t times) const {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::seconds(10), [&] {
+      return static_cast<std::size_t>(std::count_if(events_.begin(), events_.end(), [&](const std::string& event) {
+               return event.rfind(prefix, 0) == 0;
+             })) >= times;
+    });
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  mutable std::condition_variable changed_;
+  std::vector<std::string> events_;
+};
+
+inline std::string text_of(const Slice& slice) {
+  return std::to_string(slice.first) + "+" + std::to_string(slice.count);
+}
+
+class FakePlan : public device::Plan {
+ public:
+  ModelSignature signature;
+};
+
+// Runs take a millisecond a row, shared by the atoms. A test may put `run` in its place.
+class FakeDevice : public device::Device {
+ public:
+  explicit FakeDevice(std::uint16_t atoms, Journal& journal) : journal_(journal) {
+    shape_ = {"fake", std::vector<std::uint16_t>(atoms, 1), aligned_ladder(atoms), loader_slice(atoms)};
+  }
+  const DeviceShape& shape() const override { return shape_; }
+  device::StagingPool& staging() override { std::abort(); }
+  void set_sink(device::CompletionSink& /*sink*/) override {}
+  Result<device::Started> launch(const device::Launch& /*launch*/) override { return unsupported("launch"); }
+  void run_here(LaunchId /*id*/) override {}
+  void cancel(LaunchId /*id*/) override {}
+  void retire(LaunchId /*id*/) override {}
+  Status become_loader_thread() override {
+    loader = std::this_thread::get_id();
+    return ok_status();
+  }
+  Result<Duration> run_borrowed(const device::Plan& plan, const Slice& slice, Batch& batch) override {
+    journal_.note("run " + std::to_string(batch.rows) + " on " + text_of(slice));
+    if (run) {
+      if (Status status = run(slice, batch); !status.ok()) return status.error();
+    }
+    const ModelSignature& signature = static_cast<const FakePlan&>(plan).signature;
+    if (batch.outputs.empty()) {
+      for (const TensorSpec& output : signature.outputs) {
+        batch.outputs.push_back({output.dtype, output.shape.with_first(batch.rows), {}});
+      }
+    }
+    return Duration(std::chrono::milliseconds(1)) * batch.rows / slice.count;
+  }
+
+  std::function<Status(const Slice&, Batch&)> run;
+  std::thread::id loader;
+
+ private:
+  Journal& journal_;
+  DeviceShape shape_;
+};
+
+class FakeHost : public Host {
+ public:
+  explicit FakeHost(std::uint16_t atoms = 4) : device_(atoms, journal) {}
+
+  FakeDevice& device() override { return device_; }
+  InstanceId next_instance_id() override { return {++last_id_}; }
+  Status with_borrowed(const Slice& slice, Duration expected, const std::function<Status()>& step) override {
+    EXPECT_GT(expected, Duration::zero() - Duration(1));
+    EXPECT_FALSE(borrowed.exchange(true));
+    if (on_borrow) on_borrow(slice);
+    const Status status = step();
+    borrowed = false;
+    return status;
+  }
+  Status publish(std::shared_ptr<const Instance> instance, sched::Profile profile) override {
+    if (refuse_publish) return unavailable("no room");
+    const std::lock_guard lock(mutex_);
+    published.push_back(instance);
+    profiles[instance->name] = std::move(profile);
+    journal.note("publish " + instance->name + "/" + std::to_string(instance->version));
+    return ok_status();
+  }
+  void slice_ready(const Instance& instance, const Slice& slice) override {
+    journal.note("ready " + instance.name + " " + text_of(slice));
+  }
+  sched::Profile withdraw(const Instance& instance) override {
+    const std::lock_guard lock(mutex_);
+    journal.note("withdraw " + instance.name + "/" + std::to_string(instance.version));
+    std::erase_if(published, [&](const auto& other) { return other->id == instance.id; });
+    return sched::Profile({{1, 1, std::chrono::microseconds(77)}});
+  }
+
+  std::vector<std::shared_ptr<const Instance>> serving() const {
+    const std::lock_guard lock(mutex_);
+    return published;
+  }
+  std::shared_ptr<const Instance> serving(const std::string& name) const {
+    const auto all = serving();
+    const auto found = std::find_if(all.rbegin(), all.rend(), [&](const auto& i) { return i->name == name; });
+    return found == all.rend() ? nullptr : *found;
+  }
+
+  Journal journal;
+  std::atomic<bool> borrowed{false};
+  std::function<void(const Slice&)> on_borrow;
+  std::atomic<bool> refuse_publish{false};
+  std::map<std::string, sched::Profile> profiles;
+
+ private:
+  mutable std::mutex mutex_;
+  std::vector<std::shared_ptr<const Instance>> published;
+  FakeDevice device_;
+  std::uint32_t last_id_ = 0;
+};
+
+class FakeModel : public engine::LoadedModel {
+ public:
+  FakeModel(engine::FileSignature signature, bool one_plan, const std::atomic<bool>& borrowed, Journal& journal)
+      : signature_(std::move(signature)), one_plan_(one_plan), borrowed_(borrowed), journal_(journal) {
+    plan_.signature.outputs = signature_.outputs;
+    for (TensorSpec& output : plan_.signature.outputs) {
+      if (output.shape.rank() > 0) output.shape = output.shape.without_first();
+    }
+  }
+  const engine::FileSignature& signature() const override { return signature_; }
+  engine::MemoryUse memory() const override { return {Bytes{std::uint64_t{10} << 20}, Bytes{std::uint64_t{1} << 20}}; }
+  Result<const device::Plan*> prepare_home(std::int32_t bucket, LaneIndex lane, const Slice& slice) override {
+    EXPECT_TRUE(borrowed_.load());
+    const std::string key = std::to_string(bucket) + "." + std::to_string(lane.value) + "@" + text_of(slice);
+    if (homes_.insert(one_plan_ ? text_of(slice) : key).second) journal_.note("home " + key);
+    return &plan_;
+  }
+  bool one_plan_per_slice() const override { return one_plan_; }
+
+ private:
+  const engine::FileSignature signature_;
+  const bool one_plan_;
+  const std::atomic<bool>& borrowed_;
+  Journal& journal_;
+  FakePlan plan_;
+  std::set<std::string> homes_;
+};
+
+// Model files are texts: "batched", "fixed", "free" (dimensions), "external FILE...", each with anything after a line's
+// end; all else is broken.
+class FakeEngine : public engine::Engine {
+ public:
+  explicit FakeEngine(FakeHost& host) : host_(host) {}
+
+  const std::string& name() const override { return name_; }
+  std::string version() const override { return version_number; }
+  Result<engine::FileSignature> inspect(const std::filesystem::path& file) override {
+    EXPECT_TRUE(host_.borrowed.load());
+    std::ifstream in(file);
+    std::string kind;
+    std::string line;
+    std::getline(in, line);
+    std::istringstream words(line);
+    words >> kind;
+    if (on_inspect) on_inspect(file);
+    engine::FileSignature signature{{{"x", DType::kFp32, {-1, 16}}}, {{"y", DType::kInt32, {-1, 4}}}, {}};
+    if (kind == "fixed") {
+      signature.inputs[0].shape = {1, 16};
+      signature.outputs[0].shape = {1, 4};
+    } else if (kind == "free") {
+      signature.inputs[0].shape = {-1, 3, -1, -1};
+    } else if (kind == "external") {
+      for (std::string name; words >> name;) signature.external_data.push_back(name);
+    } else if (kind != "batched") {
+      return invalid_argument("no model: '" + kind.substr(0, 20) + "'");
+    }
+    return signature;
+  }
+  Result<std::unique_ptr<engine::LoadedModel>> load(const engine::LoadOptions& options) override {
+    EXPECT_TRUE(host_.borrowed.load());
+    EXPECT_EQ(options.digest.size(), 64U);
+    EXPECT_EQ(std::this_thread::get_id(), host_.device().loader);
+    host_.journal.note("load " + options.file.string());
+    last_options = options;
+    TESSERA_ASSIGN_OR_RETURN(auto signature, inspect(options.file));
+    if (on_load) on_load(options);
+    return std::unique_ptr<engine::LoadedModel>(
+        std::make_unique<FakeModel>(std::move(signature), one_plan, host_.borrowed, host_.journal));
+  }
+
+  std::function<void(const std::filesystem::path&)> on_inspect;
+  std::function<void(const engine::LoadOptions&)> on_load;
+  engine::LoadOptions last_options;
+  std::string version_number = "1.0";
+  bool one_plan = true;
+
+ private:
+  FakeHost& host_;
+  const std::string name_ = "fake";
+};
+
+// A lifecycle over one repository.
+class LifecycleTest : public testing::Test {
+ protected:
+  LifecycleTest() { options.defaults.device_kind = "host"; }
+
+  void begin(ControlMode control = ControlMode::kExplicit) {
+    options.control = control;
+    if (options.repositories.empty()) options.repositories = {repository.path()};
+    lifecycle = std::make_unique<Lifecycle>(options, host, engine);
+    started = lifecycle->start();
+  }
+
+  static Status wait_for(const std::function<void(std::function<void(Status)>)>& ask) {
+    std::promise<Status> ended;
+    ask([&](Status status) { ended.set_value(std::move(status)); });
+    return ended.get_future().get();
+  }
+  Status load(const std::string& name) { return load(LoadRequest{name, std::nullopt, {}}); }
+  Status load(LoadRequest request) {
+    return wait_for([&](auto done) { lifecycle->load(std::move(request), std::move(done)); });
+  }
+  Status unload(const std::string& name) {
+    return wait_for([&](auto done) { lifecycle->unload(name, std::move(done)); });
+  }
+  // "name version state reason" of every entry.
+  std::vector<std::string> index() const {
+    std::vector<std::string> lines;
+    for (const IndexEntry& entry : lifecycle->index()) {
+      lines.push_back(entry.name + " " + entry.version + " " + entry.state + " " + entry.reason);
+    }
+    return lines;
+  }
+  static std::string text(const Status& status) {
+    return status.ok() ? "ok" : std::string(to_string(status.error().code())) + ": " + status.error().message();
+  }
+
+  Folder repository;
+  FakeHost host;
+  FakeEngine engine{host};
+  LifecycleOptions options;
+  std::unique_ptr<Lifecycle> lifecycle;
+  Status started;
+};
+
+}  // namespace tessera::model
