@@ -1,4 +1,5 @@
-// Writes small ONNX models byte by byte, so that tests and fuzzers need neither files in the tree nor a second language.
+// Writes small ONNX models byte by byte, so that tests and fuzzers need neither files in the tree nor a second
+// language.
 #pragma once
 
 #include <cstddef>
@@ -50,20 +51,34 @@ class WireWriter {
 // The element types of ONNX (TensorProto.DataType).
 inline std::int64_t onnx_type(DType dtype) {
   switch (dtype) {
-    case DType::kFp32: return 1;
-    case DType::kUint8: return 2;
-    case DType::kInt8: return 3;
-    case DType::kUint16: return 4;
-    case DType::kInt16: return 5;
-    case DType::kInt32: return 6;
-    case DType::kInt64: return 7;
-    case DType::kBytes: return 8;
-    case DType::kBool: return 9;
-    case DType::kFp16: return 10;
-    case DType::kFp64: return 11;
-    case DType::kUint32: return 12;
-    case DType::kUint64: return 13;
-    case DType::kBf16: return 16;
+    case DType::kFp32:
+      return 1;
+    case DType::kUint8:
+      return 2;
+    case DType::kInt8:
+      return 3;
+    case DType::kUint16:
+      return 4;
+    case DType::kInt16:
+      return 5;
+    case DType::kInt32:
+      return 6;
+    case DType::kInt64:
+      return 7;
+    case DType::kBytes:
+      return 8;
+    case DType::kBool:
+      return 9;
+    case DType::kFp16:
+      return 10;
+    case DType::kFp64:
+      return 11;
+    case DType::kUint32:
+      return 12;
+    case DType::kUint64:
+      return 13;
+    case DType::kBf16:
+      return 16;
   }
   return 0;
 }

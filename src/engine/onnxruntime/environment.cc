@@ -14,13 +14,15 @@ void ORT_API_CALL forward_log(void* /*param*/, OrtLoggingLevel severity, const c
   const LogLevel level = severity >= ORT_LOGGING_LEVEL_ERROR     ? LogLevel::kError
                          : severity == ORT_LOGGING_LEVEL_WARNING ? LogLevel::kWarning
                                                                  : LogLevel::kDebug;
-  log(level, message, {{"from", std::string("onnxruntime")}, {"id", std::string(logid)}, {"at", std::string(code_location)}});
+  log(level, message,
+      {{"from", std::string("onnxruntime")}, {"id", std::string(logid)}, {"at", std::string(code_location)}});
 }
 
 }  // namespace
 
 Environment::Environment()
-    // Whatever fails comes back as a status; a line for each request whose shapes do not fit would let peers fill the log.
+    // Whatever fails comes back as a status; a line for each request whose shapes do not fit would let peers fill the
+    // log.
     : env_(ORT_LOGGING_LEVEL_FATAL, "tessera", forward_log, nullptr),
       cpu_(Ort::MemoryInfo::CreateCpu(OrtDeviceAllocator, OrtMemTypeDefault)),
       run_memory_(std::make_shared<RunMemory>()) {

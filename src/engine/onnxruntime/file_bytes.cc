@@ -13,7 +13,8 @@ namespace tessera::engine {
 namespace {
 
 Error failure(const std::filesystem::path& path, int number) {
-  const std::string words = "cannot read '" + path.filename().string() + "': " + std::generic_category().message(number);
+  const std::string words =
+      "cannot read '" + path.filename().string() + "': " + std::generic_category().message(number);
   return number == ENOENT ? not_found(words) : invalid_argument(words);
 }
 

@@ -10,8 +10,8 @@
 
 namespace tessera::engine {
 
-// Owner of a private, read-only mapping of a whole file. Movable; immutable otherwise. The file must not shrink while it
-// is mapped.
+// Owner of a private, read-only mapping of a whole file. Movable; immutable otherwise. The file must not shrink while
+// it is mapped.
 class FileBytes {
  public:
   FileBytes() = default;

@@ -77,12 +77,23 @@ Result<StoredTensor> read_tensor(Message message) {
           TESSERA_RETURN_IF_ERROR(read_packed_dims(tensor.bytes(), out.dims));
         }
         break;
-      case 2: out.onnx_type = static_cast<std::int32_t>(tensor.integer()); break;
-      case 8: out.name = tensor.text(); break;
-      case 9: out.raw = tensor.bytes(); break;
-      case 13: TESSERA_RETURN_IF_ERROR(read_external_entry(tensor.bytes(), out)); break;
-      case 14: out.external = tensor.integer() == 1; break;
-      default: break;
+      case 2:
+        out.onnx_type = static_cast<std::int32_t>(tensor.integer());
+        break;
+      case 8:
+        out.name = tensor.text();
+        break;
+      case 9:
+        out.raw = tensor.bytes();
+        break;
+      case 13:
+        TESSERA_RETURN_IF_ERROR(read_external_entry(tensor.bytes(), out));
+        break;
+      case 14:
+        out.external = tensor.integer() == 1;
+        break;
+      default:
+        break;
     }
   }
   if (!tensor.ok()) {
@@ -121,19 +132,26 @@ class LocationFinder {
     }
     return for_each_field(message, [&](std::uint32_t field, Message bytes) -> Status {
       switch (field) {
-        case 1: return node(bytes, depth);
-        case 5: return tensor(bytes);
-        case 15: return sparse_tensor(bytes);
-        default: return {};
+        case 1:
+          return node(bytes, depth);
+        case 5:
+          return tensor(bytes);
+        case 15:
+          return sparse_tensor(bytes);
+        default:
+          return {};
       }
     });
   }
   Status function(Message message) {
     return for_each_field(message, [&](std::uint32_t field, Message bytes) -> Status {
       switch (field) {
-        case 7: return node(bytes, 0);
-        case 11: return attribute(bytes, 0);
-        default: return {};
+        case 7:
+          return node(bytes, 0);
+        case 11:
+          return attribute(bytes, 0);
+        default:
+          return {};
       }
     });
   }
@@ -149,12 +167,16 @@ class LocationFinder {
     return for_each_field(message, [&](std::uint32_t field, Message bytes) -> Status {
       switch (field) {
         case 5:
-        case 10: return tensor(bytes);
+        case 10:
+          return tensor(bytes);
         case 6:
-        case 11: return graph(bytes, depth + 1);
+        case 11:
+          return graph(bytes, depth + 1);
         case 22:
-        case 23: return sparse_tensor(bytes);
-        default: return {};
+        case 23:
+          return sparse_tensor(bytes);
+        default:
+          return {};
       }
     });
   }
@@ -207,9 +229,12 @@ Result<std::vector<std::string>> external_locations(Message model) {
   LocationFinder finder;
   TESSERA_RETURN_IF_ERROR(for_each_field(model, [&](std::uint32_t field, Message bytes) -> Status {
     switch (field) {
-      case 7: return finder.graph(bytes, 0);
-      case 25: return finder.function(bytes);
-      default: return {};
+      case 7:
+        return finder.graph(bytes, 0);
+      case 25:
+        return finder.function(bytes);
+      default:
+        return {};
     }
   }));
   return std::vector<std::string>(finder.locations.begin(), finder.locations.end());

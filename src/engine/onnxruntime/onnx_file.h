@@ -17,13 +17,13 @@ namespace tessera::engine {
 // One tensor that a graph carries. Views into the file's bytes.
 struct StoredTensor {
   std::string name;
-  std::int32_t onnx_type = 0;            // TensorProto.DataType
+  std::int32_t onnx_type = 0;  // TensorProto.DataType
   std::vector<std::int64_t> dims;
-  std::span<const std::byte> raw;        // raw_data; empty where the data is external or in a typed field
+  std::span<const std::byte> raw;  // raw_data; empty where the data is external or in a typed field
   bool external = false;
-  std::string location;                  // external: relative to the file's folder
+  std::string location;  // external: relative to the file's folder
   std::uint64_t offset = 0;
-  std::uint64_t length = 0;              // 0: to the end of that file
+  std::uint64_t length = 0;  // 0: to the end of that file
 };
 
 // The initialisers of the main graph that no graph input of the same name can override.

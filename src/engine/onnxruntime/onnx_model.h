@@ -23,8 +23,7 @@ class OnnxModel final : public LoadedModel {
  public:
   static Result<std::unique_ptr<LoadedModel>> load(std::shared_ptr<const Environment> environment,
                                                    std::shared_ptr<CopyCounter> copies, device::HostTopology topology,
-                                                   const LoadOptions& options,
-                                                   std::vector<std::string> external_data);
+                                                   const LoadOptions& options, std::vector<std::string> external_data);
 
   const FileSignature& signature() const override { return facts_.signature; }
   MemoryUse memory() const override;

@@ -78,10 +78,10 @@ class OnnxPlan::Inputs {
     TESSERA_ASSIGN_OR_RETURN(const std::size_t size, byte_size(spec.dtype, shape));
     TESSERA_ASSIGN_OR_RETURN(const std::byte* bytes, contiguous(spec, input, size));
     OrtValue* value = nullptr;
-    TESSERA_RETURN_IF_ERROR(to_status(
-        Ort::GetApi().CreateTensorWithDataAsOrtValue(facts_.environment->cpu(), const_cast<std::byte*>(bytes), size,
-                                                     shape.dims().data(), shape.rank(), to_onnx_type(spec.dtype), &value),
-        Blame::kUs));
+    TESSERA_RETURN_IF_ERROR(to_status(Ort::GetApi().CreateTensorWithDataAsOrtValue(
+                                          facts_.environment->cpu(), const_cast<std::byte*>(bytes), size,
+                                          shape.dims().data(), shape.rank(), to_onnx_type(spec.dtype), &value),
+                                      Blame::kUs));
     values_.emplace_back(value);
     addresses_.push_back(bytes);
     return {};
@@ -199,10 +199,10 @@ Status OnnxPlan::run(const Slice& /*slice*/, Batch& batch) const {
   Inputs inputs(facts_);
   TESSERA_RETURN_IF_ERROR(inputs.gather(batch));
   auto outputs = std::make_shared<Outputs>(facts_);
-  TESSERA_RETURN_IF_ERROR(to_status(
-      Ort::GetApi().Run(session_, nullptr, facts_.input_names.data(), inputs.data(), inputs.size(),
-                        facts_.output_names.data(), outputs->size(), outputs->data()),
-      Blame::kRequest));
+  TESSERA_RETURN_IF_ERROR(
+      to_status(Ort::GetApi().Run(session_, nullptr, facts_.input_names.data(), inputs.data(), inputs.size(),
+                                  facts_.output_names.data(), outputs->size(), outputs->data()),
+                Blame::kRequest));
   TESSERA_RETURN_IF_ERROR(outputs->describe(facts_, inputs, batch.rows, batch.outputs));
   batch.output_memory = std::move(outputs);
   return {};

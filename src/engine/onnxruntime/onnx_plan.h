@@ -18,7 +18,7 @@ namespace tessera::engine {
 struct PlanFacts {
   FileSignature signature;
   std::int32_t max_batch_size = 0;
-  std::vector<const char*> input_names;   // of the signature's strings
+  std::vector<const char*> input_names;  // of the signature's strings
   std::vector<const char*> output_names;
   std::shared_ptr<const Environment> environment;
   std::shared_ptr<CopyCounter> copies;

@@ -1,4 +1,5 @@
-// What every source of this engine needs of ONNX Runtime: its C++ wrapper (whose exceptions end here), its errors as ours.
+// What every source of this engine needs of ONNX Runtime: its C++ wrapper (whose exceptions end here), its errors as
+// ours.
 #pragma once
 
 #include <onnxruntime_cxx_api.h>

@@ -36,8 +36,7 @@ OrtCustomThreadHandle PinnedThreads::create(void* self, OrtThreadWorkerFn work, 
 }
 
 void PinnedThreads::join(OrtCustomThreadHandle handle) {
-  const std::unique_ptr<std::thread> thread(
-      reinterpret_cast<std::thread*>(const_cast<OrtCustomHandleType*>(handle)));
+  const std::unique_ptr<std::thread> thread(reinterpret_cast<std::thread*>(const_cast<OrtCustomHandleType*>(handle)));
   thread->join();
 }
 

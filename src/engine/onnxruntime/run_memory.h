@@ -1,8 +1,8 @@
 // Activations, outputs and gathered inputs of all models, from caches of freed blocks, one per processor.
 //
-// Why not ONNX Runtime's own arena: there is one a session, so every (model, slice) would keep its peak for ever; one arena
-// shared by all has a lock that another tenant can hold. Here what one model frees on a core serves the next model that
-// runs there, and nobody waits: a cache that is busy is passed by.
+// Why not ONNX Runtime's own arena: there is one a session, so every (model, slice) would keep its peak for ever; one
+// arena shared by all has a lock that another tenant can hold. Here what one model frees on a core serves the next
+// model that runs there, and nobody waits: a cache that is busy is passed by.
 #pragma once
 
 #include <onnxruntime_c_api.h>
@@ -22,7 +22,8 @@ namespace tessera::engine {
 // Thread-safe. Blocks are aligned to 64 bytes and may be given back by any thread.
 class RunMemory {
  public:
-  // What each processor's cache may hold; blocks freed beyond it go back to the system, least recently used sizes first.
+  // What each processor's cache may hold; blocks freed beyond it go back to the system, least recently used sizes
+  // first.
   static constexpr Bytes kCachePerProcessor{256U << 20};
 
   explicit RunMemory(Bytes cache_per_processor = kCachePerProcessor);

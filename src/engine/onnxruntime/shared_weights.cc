@@ -24,8 +24,7 @@ Result<std::unique_ptr<const SharedWeights>> SharedWeights::map(const Environmen
   TESSERA_ASSIGN_OR_RETURN(const FileBytes graph, FileBytes::map(files.graph()));
   TESSERA_ASSIGN_OR_RETURN(const std::vector<StoredTensor> stored, read_initializers(graph.bytes()));
   std::unique_ptr<SharedWeights> weights(new SharedWeights());  // NOLINT: the constructor is private
-  TESSERA_RETURN_IF_ERROR(
-      to_status(Ort::GetApi().CreatePrepackedWeightsContainer(&weights->prepacked_), Blame::kUs));
+  TESSERA_RETURN_IF_ERROR(to_status(Ort::GetApi().CreatePrepackedWeightsContainer(&weights->prepacked_), Blame::kUs));
   const auto external =
       std::find_if(stored.begin(), stored.end(), [](const StoredTensor& tensor) { return tensor.external; });
   if (external != stored.end()) {

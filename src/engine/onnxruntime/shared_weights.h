@@ -16,8 +16,8 @@
 
 namespace tessera::engine {
 
-// Owner of the initialisers' bytes: large ones are the mapped weights file, small ones a copy. Immutable; must outlive the
-// sessions that were given it. What pre-packing makes of them is shared through the container.
+// Owner of the initialisers' bytes: large ones are the mapped weights file, small ones a copy. Immutable; must outlive
+// the sessions that were given it. What pre-packing makes of them is shared through the container.
 class SharedWeights {
  public:
   static Result<std::unique_ptr<const SharedWeights>> map(const Environment& environment, const OptimizedFiles& files);

@@ -24,8 +24,7 @@ void write_length(std::byte* at, std::uint32_t length) {
 }
 
 Error bad_strings(std::int64_t elements) {
-  return invalid_argument("BYTES data does not hold exactly " + std::to_string(elements) +
-                          " length-prefixed elements");
+  return invalid_argument("BYTES data does not hold exactly " + std::to_string(elements) + " length-prefixed elements");
 }
 
 }  // namespace
@@ -51,9 +50,9 @@ Result<Ort::Value> decode_strings(std::span<const std::span<const std::byte>> pa
         return bad_strings(elements);
       }
       char* text = nullptr;
-      TESSERA_RETURN_IF_ERROR(to_status(
-          api.GetResizedStringTensorElementBuffer(value, static_cast<std::size_t>(index), length, &text),
-          Blame::kRequest));
+      TESSERA_RETURN_IF_ERROR(
+          to_status(api.GetResizedStringTensorElementBuffer(value, static_cast<std::size_t>(index), length, &text),
+                    Blame::kRequest));
       if (length > 0) {
         std::memcpy(text, rest.data(), length);
       }

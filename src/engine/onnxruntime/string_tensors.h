@@ -10,8 +10,8 @@
 
 namespace tessera::engine {
 
-// A string tensor of `dims` out of the elements of all parts, one part after the other. Error: kInvalidArgument where the
-// parts do not hold exactly that many well-formed elements.
+// A string tensor of `dims` out of the elements of all parts, one part after the other. Error: kInvalidArgument where
+// the parts do not hold exactly that many well-formed elements.
 Result<Ort::Value> decode_strings(std::span<const std::span<const std::byte>> parts, std::span<const std::int64_t> dims,
                                   std::int64_t elements);
 

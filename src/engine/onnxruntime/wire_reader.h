@@ -27,14 +27,18 @@ class WireReader {
     bytes_ = {};
     value_ = 0;
     switch (key & 7) {
-      case 0: return ok_ = varint(value_);
-      case 1: return ok_ = take(8);
+      case 0:
+        return ok_ = varint(value_);
+      case 1:
+        return ok_ = take(8);
       case 2: {
         std::uint64_t size = 0;
         return ok_ = varint(size) && take(size);
       }
-      case 5: return ok_ = take(4);
-      default: return ok_ = false;
+      case 5:
+        return ok_ = take(4);
+      default:
+        return ok_ = false;
     }
   }
 

@@ -39,9 +39,9 @@ TEST_F(InspectTest, FreeNamedAndNegativeDimensionsAreAllFree) {
 }
 
 TEST_F(InspectTest, EveryTypeOfTheProtocol) {
-  for (const DType dtype : {DType::kBool, DType::kUint8, DType::kUint16, DType::kUint32, DType::kUint64, DType::kInt8,
-                            DType::kInt16, DType::kInt32, DType::kInt64, DType::kFp16, DType::kBf16, DType::kFp32,
-                            DType::kFp64, DType::kBytes}) {
+  for (const DType dtype :
+       {DType::kBool, DType::kUint8, DType::kUint16, DType::kUint32, DType::kUint64, DType::kInt8, DType::kInt16,
+        DType::kInt32, DType::kInt64, DType::kFp16, DType::kBf16, DType::kFp32, DType::kFp64, DType::kBytes}) {
     const auto found = engine_->inspect(save(test_support::identity_model(dtype, {"batch", 3})));
     ASSERT_TRUE(found.ok()) << protocol_name(dtype) << ": " << found.error().message();
     EXPECT_EQ(found->inputs[0].dtype, dtype);
@@ -52,7 +52,9 @@ TEST_F(InspectTest, EveryTypeOfTheProtocol) {
 TEST_F(InspectTest, InitialisersListedAsInputsAreNone) {
   OnnxModel model;
   const std::vector<float> one{1.0F};
-  model.input("INPUT0", DType::kFp32, {"batch", 1}).input("W", DType::kFp32, {1}).output("OUTPUT0", DType::kFp32, {"batch", 1});
+  model.input("INPUT0", DType::kFp32, {"batch", 1})
+      .input("W", DType::kFp32, {1})
+      .output("OUTPUT0", DType::kFp32, {"batch", 1});
   model.initializer("W", DType::kFp32, {1}, std::string_view(reinterpret_cast<const char*>(one.data()), 4));
   model.node("Add", {"INPUT0", "W"}, {"OUTPUT0"});
   const auto found = engine_->inspect(save(model));
@@ -81,7 +83,9 @@ TEST_F(InspectTest, AGraphThatMakesNoSenseIsRefusedWithTheParsersWords) {
 
 TEST_F(InspectTest, UnknownOperatorsAreNamed) {
   OnnxModel model;
-  model.input("INPUT0", DType::kFp32, {1}).output("OUTPUT0", DType::kFp32, {1}).node("Frobnicate", {"INPUT0"}, {"OUTPUT0"});
+  model.input("INPUT0", DType::kFp32, {1})
+      .output("OUTPUT0", DType::kFp32, {1})
+      .node("Frobnicate", {"INPUT0"}, {"OUTPUT0"});
   EXPECT_NE(error_of(save(model)).message().find("Frobnicate"), std::string::npos);
 }
 
@@ -113,7 +117,8 @@ class ExternalDataTest : public InspectTest {
 };
 
 TEST_F(ExternalDataTest, InsideTheFolderIsRead) {
-  for (const char* location : {"inside.bin", "./inside.bin", "inner/deep.bin", "inner/../inside.bin", "good_link.bin"}) {
+  for (const char* location :
+       {"inside.bin", "./inside.bin", "inner/deep.bin", "inner/../inside.bin", "good_link.bin"}) {
     const auto found = inspect(location);
     ASSERT_TRUE(found.ok()) << location << ": " << found.error().message();
     EXPECT_EQ(found->external_data, std::vector<std::string>{location});
@@ -123,9 +128,9 @@ TEST_F(ExternalDataTest, InsideTheFolderIsRead) {
 TEST_F(ExternalDataTest, OutsideTheFolderIsRefused) {
   const std::string absolute = (folder_ / "outside.bin").string();
   const std::string sibling = "../" + folder_.filename().string() + "/outside.bin";
-  for (const std::string& location :
-       {std::string("../outside.bin"), absolute, std::string("link.bin"), sibling, std::string("inner/../../outside.bin"),
-        std::string("/etc/passwd"), std::string(""), std::string("."), std::string("../model-other/x")}) {
+  for (const std::string& location : {std::string("../outside.bin"), absolute, std::string("link.bin"), sibling,
+                                      std::string("inner/../../outside.bin"), std::string("/etc/passwd"),
+                                      std::string(""), std::string("."), std::string("../model-other/x")}) {
     const auto found = inspect(location);
     ASSERT_FALSE(found.ok()) << location;
     EXPECT_EQ(found.error().code(), ErrorCode::kInvalidArgument) << location;

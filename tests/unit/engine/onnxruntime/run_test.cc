@@ -96,7 +96,8 @@ TEST_F(RunTest, StringsOfAnyContentPassThroughUnchanged) {
   const std::string with_null("a\0b", 3);
   const auto first = encoded({"", "Tessera", with_null});
   const auto second = encoded({std::string(100'000, 'x'), "\xff\xfe", "end"});
-  const Batch done = run(test_support::string_identity_model(), 8, batch_of(2, {{DType::kBytes, {3}, {first, second}}}));
+  const Batch done =
+      run(test_support::string_identity_model(), 8, batch_of(2, {{DType::kBytes, {3}, {first, second}}}));
   EXPECT_EQ(done.outputs[0].dtype, DType::kBytes);
   EXPECT_EQ(done.outputs[0].shape, (Shape{2, 3}));
   std::vector<std::byte> both = first;
@@ -116,7 +117,8 @@ TEST_F(RunTest, MalformedStringsAreTheRequestsError) {
   const auto cut = std::vector<std::byte>(two.begin(), two.end() - 1);
   std::vector<std::byte> huge(4, std::byte{0xff});
   for (const auto& data : {two, cut, huge, encoded({"1", "2", "3", "4"})}) {
-    const Error error = run_error(test_support::string_identity_model(), 8, batch_of(1, {{DType::kBytes, {3}, {data}}}));
+    const Error error =
+        run_error(test_support::string_identity_model(), 8, batch_of(1, {{DType::kBytes, {3}, {data}}}));
     EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument) << error.message();
   }
 }
@@ -125,7 +127,8 @@ TEST_F(RunTest, HalfPrecisionKeepsItsBits) {
   const std::vector<std::uint16_t> bits{0x3c00, 0x7c00, 0xfc00, 0x7e01, 0x0001, 0x8000, 0x7bff, 0x1234};
   Batch done = run(test_support::fp16_identity_model(), 8, batch_of(1, {{DType::kFp16, {8}, {bytes_of(bits)}}}));
   EXPECT_EQ(numbers<std::uint16_t>(done.outputs[0]), bits);
-  done = run(test_support::identity_model(DType::kBf16, {"batch", 8}), 8, batch_of(1, {{DType::kBf16, {8}, {bytes_of(bits)}}}));
+  done = run(test_support::identity_model(DType::kBf16, {"batch", 8}), 8,
+             batch_of(1, {{DType::kBf16, {8}, {bytes_of(bits)}}}));
   EXPECT_EQ(numbers<std::uint16_t>(done.outputs[0]), bits);
 }
 
@@ -151,7 +154,8 @@ TEST_F(RunTest, EmptyTensorsAndScalars) {
   EXPECT_EQ(numbers<double>(done.outputs[0]), one);
   // One value a row.
   const std::vector<float> rows{1.0F, 2.0F};
-  done = run(test_support::identity_model(DType::kFp32, {"batch"}), 8, batch_of(2, {{DType::kFp32, {}, {bytes_of(rows)}}}));
+  done = run(test_support::identity_model(DType::kFp32, {"batch"}), 8,
+             batch_of(2, {{DType::kFp32, {}, {bytes_of(rows)}}}));
   EXPECT_EQ(done.outputs[0].shape, (Shape{2}));
 }
 
@@ -199,8 +203,8 @@ TEST_F(RunTest, AShapeThatTheGraphCannotDigestIsTheRequestsError) {
   model.output("OUTPUT0", DType::kFp32, {"batch", OnnxDim::free()}).node("Add", {"INPUT0", "INPUT1"}, {"OUTPUT0"});
   const std::vector<float> three(3, 1.0F);
   const std::vector<float> four(4, 1.0F);
-  const Error error = run_error(
-      model, 8, batch_of(1, {{DType::kFp32, {3}, {bytes_of(three)}}, {DType::kFp32, {4}, {bytes_of(four)}}}));
+  const Error error =
+      run_error(model, 8, batch_of(1, {{DType::kFp32, {3}, {bytes_of(three)}}, {DType::kFp32, {4}, {bytes_of(four)}}}));
   EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument) << error.message();
   // The plan serves on.
   Batch good = batch_of(1, {{DType::kFp32, {3}, {bytes_of(three)}}, {DType::kFp32, {3}, {bytes_of(three)}}});
@@ -209,8 +213,9 @@ TEST_F(RunTest, AShapeThatTheGraphCannotDigestIsTheRequestsError) {
 
 TEST_F(RunTest, BytesThatDoNotFitTheShapeNeverReachTheLibrary) {
   const auto a = sequence(15, 0);
-  const Error error = run_error(test_support::add_sub_model(true), 8,
-                                batch_of(1, {{DType::kInt32, {16}, {bytes_of(a)}}, {DType::kInt32, {16}, {bytes_of(a)}}}));
+  const Error error =
+      run_error(test_support::add_sub_model(true), 8,
+                batch_of(1, {{DType::kInt32, {16}, {bytes_of(a)}}, {DType::kInt32, {16}, {bytes_of(a)}}}));
   EXPECT_NE(error.message().find("60 bytes, not 64"), std::string::npos) << error.message();
 }
 

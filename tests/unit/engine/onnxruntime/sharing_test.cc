@@ -104,7 +104,8 @@ TEST_F(SharingTest, InitialisersHaveTheSameAddressInAllSessions) {
     EXPECT_EQ(one, two);
 
     // What is written there, both see.
-    auto* const page = reinterpret_cast<std::byte*>(reinterpret_cast<std::uintptr_t>(shared.data()) & ~std::uintptr_t{4095});
+    auto* const page =
+        reinterpret_cast<std::byte*>(reinterpret_cast<std::uintptr_t>(shared.data()) & ~std::uintptr_t{4095});
     const auto extent = static_cast<std::size_t>(shared.data() + shared.size() - page);
     ASSERT_EQ(::mprotect(page, extent, PROT_READ | PROT_WRITE), 0);
     const float mark = 1000.0F;

@@ -1,0 +1,51 @@
+// An engine without arithmetic: answers are copies of inputs, times come from a table, faults come on demand.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "engine/engine.h"
+
+namespace tessera::engine {
+
+// What a test wants to happen next, whichever model it hits. Thread-safe.
+class FakeFaults {
+ public:
+  void fail_next_load(Error error);
+  void fail_next_run(Error error);  // kDeviceLost: as a fault of the processor
+
+  std::optional<Error> take_load_fault();
+  std::optional<Error> take_run_fault();
+
+ private:
+  std::mutex mutex_;
+  std::optional<Error> load_;
+  std::optional<Error> run_;
+};
+
+// Thread-safe. Models are text files (fake_model_file.h) under any name.
+class FakeEngine final : public Engine {
+ public:
+  enum class Plans {
+    kHost,        // for the host device: runs keep its cores busy, or asleep, for their time
+    kFakeDevice,  // for the fake device, which keeps the time itself
+  };
+
+  explicit FakeEngine(Plans plans = Plans::kHost) : plans_(plans) {}
+
+  const std::string& name() const override { return name_; }
+  std::string version() const override { return "1"; }
+  Result<FileSignature> inspect(const std::filesystem::path& file) override;
+  Result<std::unique_ptr<LoadedModel>> load(const LoadOptions& options) override;
+
+  FakeFaults& faults() { return *faults_; }
+
+ private:
+  const std::string name_ = "fake";
+  const Plans plans_;
+  const std::shared_ptr<FakeFaults> faults_ = std::make_shared<FakeFaults>();
+};
+
+}  // namespace tessera::engine
