@@ -151,7 +151,7 @@ int run(const Arguments& arguments) {
     std::fprintf(stderr, "no host device\n");
     return 1;
   }
-  auto engine = engine::OnnxEngine::create([cores = *topology](const Slice& slice) { return cores.set_of(slice); });
+  auto engine = engine::OnnxEngine::create(*topology);
   if (!engine.ok()) {
     std::fprintf(stderr, "%s\n", engine.error().message().c_str());
     return 1;
