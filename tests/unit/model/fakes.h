@@ -94,7 +94,7 @@ class FakePlan : public device::Plan {
   ModelSignature signature;
 };
 
-// Runs take a millisecond a row, shared by the atoms. A test may put `run` in its place.
+// Runs claim to take `per_row` a row, shared by the atoms, and do what `run` says before.
 class FakeDevice : public device::Device {
  public:
   explicit FakeDevice(std::uint16_t atoms, Journal& journal) : journal_(journal) {
@@ -122,10 +122,11 @@ class FakeDevice : public device::Device {
         batch.outputs.push_back({output.dtype, output.shape.with_first(batch.rows), {}});
       }
     }
-    return Duration(std::chrono::milliseconds(1)) * batch.rows / slice.count;
+    return per_row * batch.rows / slice.count;
   }
 
   std::function<Status(const Slice&, Batch&)> run;
+  Duration per_row = std::chrono::milliseconds(1);
   std::thread::id loader;
 
  private:
