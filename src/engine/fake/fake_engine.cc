@@ -38,7 +38,7 @@ class HostFake final : public device::HostPlan {
   explicit HostFake(const Facts& facts) : facts_(facts) {}
   Status run(const Slice& slice, Batch& batch) const override {
     const TimePoint end = now() + facts_.latency(slice, batch);
-    const Status status = facts_.finish(batch);
+    Status status = facts_.finish(batch);
     if (!facts_.model.spins) {
       std::this_thread::sleep_for(end - now());
     }

@@ -5,8 +5,8 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstdlib>
 #include <memory>
+#include <new>
 #include <utility>
 
 #include "base/affinity.h"
@@ -67,7 +67,7 @@ int RunMemory::class_of(std::size_t size) {
 }
 
 std::size_t RunMemory::size_of_class(int size_class) {
-  const auto quarters = static_cast<std::size_t>(4 + (size_class & 3));
+  const std::size_t quarters = 4 + (static_cast<std::size_t>(size_class) & 3);
   return quarters * kSmallest / 4 << (size_class / 4);
 }
 
@@ -78,7 +78,7 @@ RunMemory::Block* RunMemory::from_system(int size_class) {
     bytes = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     bytes = bytes == MAP_FAILED ? nullptr : bytes;
   } else {
-    bytes = std::aligned_alloc(kAlignment, size);
+    bytes = ::operator new(size, std::align_val_t{kAlignment}, std::nothrow);
   }
   if (bytes == nullptr) {
     return nullptr;
@@ -95,7 +95,7 @@ void RunMemory::to_system(Block* chain) {
     if (size >= kMapFrom) {
       munmap(block, size);
     } else {
-      std::free(block);
+      ::operator delete(block, std::align_val_t{kAlignment});
     }
   }
 }
