@@ -1,0 +1,72 @@
+// One thread's event loop: waits for descriptors, timers and tasks from other threads. Asio does the work, behind this
+// header.
+#pragma once
+
+#include <chrono>
+#include <memory>
+
+#include "base/result.h"
+
+namespace tessera::server::http {
+
+// Something to be run by the loop's thread.
+class Task {
+ public:
+  virtual ~Task() = default;
+  virtual void run() = 0;
+};
+
+// Told when a descriptor is ready, by the loop's thread.
+class Watcher {
+ public:
+  virtual ~Watcher() = default;
+  virtual void readable() = 0;
+  virtual void writable() = 0;
+};
+
+// Thread-safe where it says so; the rest is for the loop's thread.
+class EventLoop {
+ public:
+  EventLoop();
+  ~EventLoop();
+  EventLoop(const EventLoop&) = delete;
+  EventLoop& operator=(const EventLoop&) = delete;
+
+  void run();   // returns after stop()
+  void stop();  // thread-safe
+
+  // Thread-safe. Tasks run in the order of their posting, never inside post().
+  void post(std::shared_ptr<Task> task);
+
+  // Runs `task` again and again until the loop stops.
+  void every(std::chrono::milliseconds period, std::shared_ptr<Task> task);
+
+  bool in_loop_thread() const;  // thread-safe
+
+ private:
+  friend class Watch;
+  class State;
+  std::unique_ptr<State> state_;
+};
+
+// A descriptor in a loop, which it owns. Owned by the loop's thread.
+class Watch {
+ public:
+  Watch(EventLoop& loop, int descriptor);
+  ~Watch();
+  Watch(const Watch&) = delete;
+  Watch& operator=(const Watch&) = delete;
+
+  int descriptor() const;
+  // One call of readable() (or writable()) follows, also when it is ready already; `watcher` is kept alive until then.
+  void wait_readable(std::shared_ptr<Watcher> watcher);
+  void wait_writable(std::shared_ptr<Watcher> watcher);
+  // Calls that have not begun do not come any more.
+  void close();
+
+ private:
+  class State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace tessera::server::http

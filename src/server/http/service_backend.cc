@@ -1,0 +1,162 @@
+#include "server/http/service_backend.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "model/config.h"
+#include "server/http/control_body.h"
+#include "server/http/http_server.h"
+#include "server/http/metadata_json.h"
+#include "server/metadata.h"
+
+namespace tessera::server::http {
+namespace {
+
+Answer ok_answer(std::string body = {}) {
+  Answer answer;
+  answer.body = std::move(body);
+  return answer;
+}
+
+Answer answer_of(const Status& status) { return status.ok() ? ok_answer() : error_answer(status.error()); }
+
+Answer health(bool good, std::string_view what) {
+  Answer answer;
+  answer.status = good ? 200 : 503;
+  answer.body.append("{\"").append(what).append(good ? "\":true}" : "\":false}");
+  return answer;
+}
+
+std::vector<std::string> serving_names(const runtime::Service& service) {
+  std::vector<std::string> names;
+  for (const auto& instance : service.serving()) {
+    names.push_back(instance->name);
+  }
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  return names;
+}
+
+}  // namespace
+
+Answer ServiceBackend::model_endpoint(const Route& route) {
+  switch (route.endpoint) {
+    case Endpoint::kModelReady:
+      return model_ready(service_, route.model, route.version)
+                 ? ok_answer(model_ready_json(route.model))
+                 : error_answer(invalid_argument(std::string(kModelNotReady)));
+    case Endpoint::kModelConfig: {
+      const auto instance = service_.find(route.model, route.version);
+      return instance.ok() ? ok_answer(model::config_json((*instance)->config)) : error_answer(instance.error());
+    }
+    case Endpoint::kModelStatistics:
+    case Endpoint::kAllStatistics: {
+      const auto statistics = model_statistics(service_, route.model, route.version);
+      return statistics.ok() ? ok_answer(statistics_json(*statistics)) : error_answer(statistics.error());
+    }
+    default: {
+      const auto metadata = model_metadata(service_, route.model, route.version);
+      return metadata.ok() ? ok_answer(model_metadata_json(*metadata)) : error_answer(metadata.error());
+    }
+  }
+}
+
+Answer ServiceBackend::index(std::string_view body) {
+  const auto ready = index_ready_only(body);
+  return ready.ok() ? ok_answer(index_json(repository_index(service_, *ready))) : error_answer(ready.error());
+}
+
+void ServiceBackend::load(const Route& route, std::string_view body, Reply reply) {
+  if (const Status allowed = check_explicit_control(service_); !allowed.ok()) {
+    reply(error_answer(allowed.error()));
+    return;
+  }
+  auto request = load_body(route.model, body);
+  if (!request.ok()) {
+    reply(error_answer(request.error()));
+    return;
+  }
+  service_.models().load(*std::move(request), [reply = std::move(reply)](const Status& status) { reply(answer_of(status)); });
+}
+
+void ServiceBackend::unload(const Route& route, std::string_view body, Reply reply) {
+  if (const Status allowed = check_explicit_control(service_); !allowed.ok()) {
+    reply(error_answer(allowed.error()));
+    return;
+  }
+  if (const Status valid = unload_body(body); !valid.ok()) {
+    reply(error_answer(valid.error()));
+    return;
+  }
+  service_.models().unload(route.model, [reply = std::move(reply)](const Status& status) { reply(answer_of(status)); });
+}
+
+Answer ServiceBackend::shared_memory_endpoint(const Route& route, std::string_view body) {
+  if (route.cuda) {
+    // There are no such regions, so all of them can be listed and unregistered; perf_analyzer does so at its start.
+    if (route.endpoint == Endpoint::kSharedMemoryUnregister) {
+      return ok_answer();
+    }
+    if (route.endpoint == Endpoint::kSharedMemoryStatus && route.region.empty()) {
+      return ok_answer(regions_json({}));
+    }
+    return error_answer(unsupported("CUDA shared memory is not supported"));
+  }
+  switch (route.endpoint) {
+    case Endpoint::kSharedMemoryRegister: {
+      const auto parsed = register_body(body);
+      return parsed.ok() ? answer_of(shared_memory_.register_region(route.region, parsed->key, parsed->offset,
+                                                                    parsed->byte_size))
+                         : error_answer(parsed.error());
+    }
+    case Endpoint::kSharedMemoryUnregister:
+      route.region.empty() ? shared_memory_.unregister_all() : shared_memory_.unregister(route.region);
+      return ok_answer();
+    default: {
+      const auto regions = route.region.empty() ? Result(shared_memory_.status()) : shared_memory_.status(route.region);
+      return regions.ok() ? ok_answer(regions_json(*regions)) : error_answer(regions.error());
+    }
+  }
+}
+
+void ServiceBackend::control(const Route& route, Method, std::string body, Reply reply) {
+  switch (route.endpoint) {
+    case Endpoint::kServerMetadata:
+      return reply(ok_answer(server_metadata_json(server_metadata())));
+    case Endpoint::kLive:
+      return reply(health(service_.live(), "live"));
+    case Endpoint::kReady:
+      return reply(health(service_.ready(), "ready"));
+    case Endpoint::kModels:
+      return reply(ok_answer(model_names_json(serving_names(service_))));
+    case Endpoint::kRepositoryIndex:
+      return reply(index(body));
+    case Endpoint::kRepositoryLoad:
+      return load(route, body, std::move(reply));
+    case Endpoint::kRepositoryUnload:
+      return unload(route, body, std::move(reply));
+    case Endpoint::kSharedMemoryStatus:
+    case Endpoint::kSharedMemoryRegister:
+    case Endpoint::kSharedMemoryUnregister:
+      return reply(shared_memory_endpoint(route, body));
+    case Endpoint::kTraceSetting:
+      return reply(error_answer(unsupported("tracing is not supported")));
+    case Endpoint::kLogging:
+      return reply(error_answer(unsupported("log settings cannot be changed while the server runs")));
+    case Endpoint::kGenerate:
+      return reply(error_answer(unsupported("the generate endpoints are not supported")));
+    default:
+      return reply(model_endpoint(route));
+  }
+}
+
+}  // namespace tessera::server::http
+
+namespace tessera::server {
+
+Result<std::unique_ptr<HttpServer>> HttpServer::start(HttpOptions options, runtime::Service& service,
+                                                      SharedMemory& shared_memory) {
+  return start(std::move(options), std::make_shared<http::ServiceBackend>(service, shared_memory));
+}
+
+}  // namespace tessera::server
