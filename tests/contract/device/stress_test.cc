@@ -39,10 +39,13 @@ TEST_P(DeviceContract, RandomLaunchesKeepAllRules) {
     if (random() % 8 == 0) {
       device().cancel(LaunchId{last_id_ - random() % std::min<std::uint64_t>(last_id_, 8)});
     }
-    if (random() % 3 == 0) {
+    if (random() % 6 == 0) {
       pump();
     }
-    ASSERT_TRUE(wait_until([&] { return last_id_ - completions_.size() < kMostInFlight; }, "room for the next"));
+    // Reports are left lying as long as there is room: what has ended but is not retired is a state of its own.
+    if (last_id_ - completions_.size() >= kMostInFlight) {
+      ASSERT_TRUE(wait_until([&] { return last_id_ - completions_.size() < kMostInFlight; }, "room for the next"));
+    }
   }
   ASSERT_TRUE(wait_for_all());
   settle();
