@@ -63,20 +63,6 @@ void assemble(LaunchRecord& record, std::int32_t bucket) {
   }
 }
 
-Bytes gathered_bytes(const LaunchRecord& record) {
-  const Batch& batch = record.batch;
-  if (record.first->next == nullptr && batch.rows == batch.bucket) {
-    return {0};
-  }
-  Bytes sum;
-  for (const BatchInput& input : batch.inputs) {
-    for (const auto& part : input.parts) {
-      sum.value += part.size();
-    }
-  }
-  return sum;
-}
-
 Status check_outputs(const LaunchRecord& record) {
   const model::Instance& instance = *record.served->instance;
   const ModelSignature& signature = instance.signature;

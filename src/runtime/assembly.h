@@ -14,9 +14,6 @@ namespace tessera::runtime {
 // reused. The views stay valid while the requests' memory does.
 void assemble(LaunchRecord& record, std::int32_t bucket);
 
-// Tensor bytes that a device has to copy to lay the batch out: none where one request fills it.
-Bytes gathered_bytes(const LaunchRecord& record);
-
 // Whether a plan filled the outputs as the signature says; the error is a bug of the engine or the model and goes to
 // every request of the batch.
 Status check_outputs(const LaunchRecord& record);

@@ -136,7 +136,9 @@ void Dispatcher::handle_cancel(Ticket& ticket, TimePoint at, Turn& turn) {
 }
 
 void Dispatcher::handle_ended(LaunchRecord& record, TimePoint at, Turn& turn) {
-  device_.retire(record.id());
+  if (record.accepted) {
+    device_.retire(record.id());
+  }
   record.ready = at;
   if (record.completion.status.ok()) {
     if (Status checked = check_outputs(record); !checked.ok()) {
@@ -226,6 +228,7 @@ LaunchRecord* Dispatcher::make_record(const sched::StartLaunch& action, TimePoin
   }
   record->scheduled = action.launch;
   record->slice = action.slice;
+  record->accepted = false;
   record->launched = at;
   record->completion = device::Completion{};
   Chain<Ticket> members;
@@ -262,18 +265,16 @@ void Dispatcher::launch(LaunchRecord& record, const sched::StartLaunch& action, 
       launch.may_run_here = ticket->id() == turn.own && ticket->poster_atom == action.slice.first;
     }
   }
-  const Bytes gathered = gathered_bytes(record);
+  record.accepted = true;  // the device may complete it before launch() returns
   const auto started = device_.launch(launch);
   if (!started.ok()) {
+    record.accepted = false;
     fail_launch(record, started.error());
     return;
   }
   if (*started == device::Started::kRunHere) {
     TESSERA_CHECK(launch.may_run_here);
     turn.to_run = &record;
-  }
-  if (gathered.value != 0) {
-    count_copied(gathered);
   }
 }
 

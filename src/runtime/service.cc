@@ -89,7 +89,11 @@ Result<std::vector<ModelStatistics>> Service::statistics(std::string_view model,
   return state_->serving->statistics().of(model, version);
 }
 std::vector<ModelStatistics> Service::statistics() const { return state_->serving->statistics().all(); }
-DeviceStatistics Service::device_statistics() const { return state_->serving->device_statistics(); }
+DeviceStatistics Service::device_statistics() const {
+  DeviceStatistics out = state_->serving->device_statistics();
+  out.copied_tensor_bytes += state_->engine->copied_tensor_bytes().value;
+  return out;
+}
 void Service::count_copied(Bytes bytes) { state_->serving->count_copied(bytes); }
 
 bool Service::drain(std::chrono::milliseconds limit) { return state_->serving->drain(limit); }

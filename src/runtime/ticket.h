@@ -80,6 +80,7 @@ struct LaunchRecord : PoolSlot {
   std::shared_ptr<ServedInstance> served;
   Batch batch;
   Slice slice;
+  bool accepted = false;  // by the device
   Ticket* first = nullptr;  // the requests, in batch order, linked by `next`
   TimePoint launched{};
   TimePoint ready{};

@@ -4,6 +4,7 @@
 #include <limits>
 #include <utility>
 
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -15,15 +16,21 @@ namespace {
 
 constexpr std::int64_t kNeverNs = kNever.time_since_epoch().count();
 constexpr std::int64_t kAwake = std::numeric_limits<std::int64_t>::min();
+constexpr int kRealTimePriority = 1;  // the lowest: above every ordinary thread, below whatever else is real-time
 constexpr int kNice = -15;
 constexpr unsigned long kSlackNs = 1000;
 
 void take_precedence() {
   prctl(PR_SET_NAME, "tessera-timer");
   prctl(PR_SET_TIMERSLACK, kSlackNs);
-  // Needs a privilege that a server may lack. Without it the kernel's ordinary preference for threads that sleep much
-  // remains.
-  static_cast<void>(setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kNice));
+  // With both cores computing, an ordinary thread that wakes may wait for several time slices, however nice the others
+  // are: 9 ms in the median and 26 ms at worst were measured on two cores, 0.03 ms in the median as a real-time thread.
+  sched_param priority{};
+  priority.sched_priority = kRealTimePriority;
+  if (sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &priority) != 0) {
+    // Both need CAP_SYS_NICE, which a server may lack; the kernel's preference for threads that sleep much remains.
+    static_cast<void>(setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kNice));
+  }
 }
 
 void sleep_until(sem_t& signal, std::int64_t until_ns) {

@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <thread>
@@ -235,6 +236,7 @@ class ManualDevice final : public device::Device {
       return Error(ErrorCode::kInternal, "refused by the device");
     }
     launches_.push_back(launch);
+    accepted_.insert(launch.id.value);
     ++offers;
     here_ = launch.may_run_here ? std::optional(launch.id) : std::nullopt;
     return launch.may_run_here ? device::Started::kRunHere : device::Started::kQueued;
@@ -245,7 +247,11 @@ class ManualDevice final : public device::Device {
     run_oldest();
   }
   void cancel(LaunchId) override {}
-  void retire(LaunchId) override { ++retired; }
+  void retire(LaunchId id) override {
+    const std::lock_guard lock(mutex_);
+    TESSERA_CHECK(accepted_.erase(id.value) == 1);
+    ++retired;
+  }
   Status become_loader_thread() override { return ok_status(); }
   Result<Duration> run_borrowed(const device::Plan&, const Slice&, Batch&) override { return Duration(1); }
 
@@ -306,6 +312,7 @@ class ManualDevice final : public device::Device {
   device::CompletionSink* sink_ = nullptr;
   std::mutex mutex_;
   std::vector<device::Launch> launches_;
+  std::set<std::uint64_t> accepted_;  // and not retired
   std::optional<LaunchId> here_;
   std::optional<std::string> down_;
 };
