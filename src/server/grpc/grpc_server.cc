@@ -1,6 +1,7 @@
 #include "server/grpc/grpc_server.h"
 
 #include <grpc/grpc.h>
+#include <grpc/support/log.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/impl/service_type.h>
 #include <grpcpp/resource_quota.h>
@@ -8,6 +9,7 @@
 #include <mutex>
 #include <utility>
 
+#include "base/log.h"
 #include "server/grpc/backend.h"
 #include "server/grpc/open_streams.h"
 #include "server/grpc/services.h"
@@ -26,6 +28,11 @@ constexpr int kFrameBytes = 1 << 20;
 std::string endpoint(const std::string& address, std::uint16_t port) {
   const bool v6 = address.find(':') != std::string::npos && address.front() != '[';
   return (v6 ? "[" + address + "]" : address) + ":" + std::to_string(port);
+}
+
+// gRPC's own log says what it met, not what became of it: that is told here, in sentences of ours.
+void quiet_library() {
+  gpr_set_log_function([](gpr_log_func_args* said) { log(LogLevel::kDebug, said->message); });
 }
 
 void set_arguments(::grpc::ServerBuilder& builder, const GrpcOptions& options) {
@@ -74,6 +81,7 @@ GrpcServer::~GrpcServer() { shut_down(std::chrono::milliseconds(0)); }
 Result<std::unique_ptr<GrpcServer>> GrpcServer::start(const GrpcOptions& options, runtime::Service& service,
                                                       SharedMemory& shared_memory) {
   auto state = std::make_unique<State>(service, shared_memory);
+  quiet_library();
   ::grpc::ServerBuilder builder;
   set_arguments(builder, options);
   int port = 0;

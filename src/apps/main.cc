@@ -1,0 +1,62 @@
+// tessera: one program, a command for each thing it does.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+
+#include "apps/serve.h"
+#include "apps/serve_flags.h"
+#include "server/metadata.h"
+
+namespace {
+
+constexpr int kBadUsage = 2;
+
+// `error` as one line, and where to read more.
+int explain(const CLI::App& app, const CLI::ParseError& error) {
+  const auto commands = app.get_subcommands();
+  const std::string name = commands.empty() ? "tessera" : "tessera " + commands.front()->get_name();
+  std::string message = error.what();
+  if (const auto unknown = app.remaining(); commands.empty() && !unknown.empty()) {
+    message = "there is no command '" + unknown.front() + "'";
+  }
+  for (char& c : message) {
+    if (c == '\n') c = ' ';
+  }
+  std::fprintf(stderr, "%s: %s (see %s --help)\n", name.c_str(), message.c_str(), name.c_str());
+  return kBadUsage;
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("Inference server for edge clouds: several models share the processors, each within its objective.",
+               "tessera");
+  app.set_version_flag("--version", "tessera " + tessera::server::server_metadata().version);
+  app.require_subcommand(1);
+  app.get_formatter()->column_width(36);
+
+  tessera::apps::ServeOptions options;
+  CLI::App& serve = *app.add_subcommand("serve", "Serves the models of a repository over HTTP, gRPC and metrics");
+  tessera::apps::add_serve_flags(serve, options);
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp& help) {
+    return app.exit(help);
+  } catch (const CLI::CallForVersion& version) {
+    return app.exit(version);
+  } catch (const CLI::ParseError& error) {
+    return explain(app, error);
+  }
+  return tessera::apps::serve(options);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "tessera: %s\n", error.what());
+    return EXIT_FAILURE;
+  }
+}

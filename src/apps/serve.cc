@@ -1,0 +1,187 @@
+#include "apps/serve.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "apps/stop_signals.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "device/host/host_device.h"
+#include "engine/onnxruntime/onnx_engine.h"
+#include "runtime/service.h"
+#include "server/grpc/grpc_server.h"
+#include "server/http/http_server.h"
+#include "server/metrics/metrics_server.h"
+#include "server/shared_memory.h"
+
+namespace tessera::apps {
+namespace {
+
+using std::chrono::milliseconds;
+
+// What the process needs of the system, before there are threads.
+void prepare_process() {
+  // A peer that goes away while it is written to is an error of that call, not of the process.
+  signal(SIGPIPE, SIG_IGN);
+  // Ten thousand connections are common; the soft limit of most systems is 1024 for the sake of select().
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+  }
+}
+
+runtime::ServiceOptions service_options(const ServeOptions& options) {
+  runtime::ServiceOptions out;
+  out.policy = options.policy;
+  out.max_waiting = options.max_waiting;
+  out.strict_readiness = options.strict_readiness;
+  out.models.repositories = options.repositories;
+  out.models.control = options.control;
+  out.models.load_at_start = options.load_models;
+  out.models.poll_interval = options.poll_interval;
+  out.models.cache_dir = options.cache_dir;
+  out.models.defaults.device_kind = "host";
+  if (options.default_slo) out.models.defaults.slo = std::chrono::duration_cast<Duration>(*options.default_slo);
+  return out;
+}
+
+Result<std::unique_ptr<runtime::Service>> make_service(const ServeOptions& options,
+                                                       const device::HostTopology& topology) {
+  device::HostOptions host;
+  host.cores.assign(topology.cpus().begin(), topology.cpus().end());
+  // Tensors are aligned inside their block, so a block is a little larger than the largest body.
+  host.staging.largest = Bytes{std::max(host.staging.largest.value, 2 * options.max_body.value)};
+  TESSERA_ASSIGN_OR_RETURN(auto device, device::make_host_device(host));
+  TESSERA_ASSIGN_OR_RETURN(auto engine, engine::OnnxEngine::create(topology));
+  return runtime::Service::create(service_options(options), std::move(device), std::move(engine));
+}
+
+// Everything that listens. Members end in the reverse order; what they serve from outlives them.
+struct FrontEnds {
+  std::unique_ptr<server::HttpServer> http;
+  std::unique_ptr<server::GrpcServer> grpc;
+  std::unique_ptr<server::MetricsServer> metrics;
+};
+
+std::vector<server::MetricSource> sources(const FrontEnds& front, const runtime::Service& service) {
+  const auto* http = front.http.get();
+  const auto* grpc = front.grpc.get();
+  return {
+      {.name = "tessera_ready",
+       .help = "1 when the server is ready",
+       .value = [&service] { return service.ready() ? 1.0 : 0.0; }},
+      {.name = "tessera_http_connections",
+       .help = "Open HTTP connections",
+       .value = [http] { return static_cast<double>(http->statistics().connections); }},
+      {.name = "tessera_grpc_streams",
+       .help = "Open inference streams",
+       .value = [grpc] { return static_cast<double>(grpc->open_streams()); }},
+      {.name = "tessera_grpc_inferences",
+       .help = "Inferences over gRPC that are not answered yet",
+       .value = [grpc] { return static_cast<double>(grpc->open_inferences()); }},
+  };
+}
+
+server::HttpOptions http_options(const ServeOptions& options, const device::HostTopology& topology) {
+  server::HttpOptions http;
+  http.address = options.http.address;
+  http.port = options.http.port;
+  // Threads sit on the cores that compute: a small request then runs on the thread that read it.
+  http.cores = options.io_cores;
+  if (http.cores.empty()) http.cores.assign(topology.cpus().begin(), topology.cpus().end());
+  http.threads = options.io_threads > 0 ? options.io_threads : std::min(http.cores.size(), kMostIoThreads);
+  http.max_connections = options.max_connections;
+  http.max_body = options.max_body;
+  http.head_time = options.header_time;
+  http.body_time = options.body_time;
+  http.idle_time = options.idle_time;
+  return http;
+}
+
+Result<FrontEnds> listen(const ServeOptions& options, const device::HostTopology& topology, runtime::Service& service,
+                         server::SharedMemory& shared_memory) {
+  FrontEnds front;
+  TESSERA_ASSIGN_OR_RETURN(front.http,
+                           server::HttpServer::start(http_options(options, topology), service, shared_memory));
+  server::GrpcOptions grpc;
+  grpc.address = options.grpc.address;
+  grpc.port = options.grpc.port;
+  grpc.max_message = options.max_body;
+  TESSERA_ASSIGN_OR_RETURN(front.grpc, server::GrpcServer::start(grpc, service, shared_memory));
+  server::MetricsOptions metrics;
+  metrics.address = options.metrics.address;
+  metrics.port = options.metrics.port;
+  TESSERA_ASSIGN_OR_RETURN(front.metrics, server::MetricsServer::start(metrics, service, sources(front, service)));
+  return front;
+}
+
+std::string at(const ListenOptions& listen, std::uint16_t port) {
+  const bool v6 = listen.address.find(':') != std::string::npos && listen.address.front() != '[';
+  return (v6 ? "[" + listen.address + "]" : listen.address) + ":" + std::to_string(port);
+}
+
+void say_ready(const ServeOptions& options, const FrontEnds& front) {
+  std::printf("ready http=%s grpc=%s metrics=%s\n", at(options.http, front.http->port()).c_str(),
+              at(options.grpc, front.grpc->port()).c_str(), at(options.metrics, front.metrics->port()).c_str());
+  std::fflush(stdout);
+}
+
+// Refuses new requests, finishes the accepted ones and closes connections. False: `limit` was too short.
+bool drain(runtime::Service& service, FrontEnds& front, milliseconds limit) {
+  const TimePoint end = now() + limit;
+  const auto left = [&] { return std::max(std::chrono::duration_cast<milliseconds>(end - now()), milliseconds(0)); };
+  // Answers on their way to their clients get a moment even where the requests took all the time there was.
+  constexpr milliseconds kSend{500};
+  const bool answered = service.drain(limit);
+  const bool closed = front.http->drain(std::max(left(), kSend));
+  front.grpc->shut_down(std::max(std::min(left(), milliseconds(2000)), kSend));
+  return answered && closed;
+}
+
+int fail(const Error& error) {
+  std::fprintf(stderr, "tessera serve: %s\n", error.message().c_str());
+  return EXIT_FAILURE;
+}
+
+}  // namespace
+
+int serve(const ServeOptions& options) {
+  prepare_process();
+  set_up_log(options.log_format, options.log_level);
+  StopSignals signals;
+
+  const auto topology = device::HostTopology::of(options.host_cores);
+  if (!topology.ok()) return fail(topology.error());
+  auto made = make_service(options, *topology);
+  if (!made.ok()) return fail(made.error());
+  const std::unique_ptr<runtime::Service> service = std::move(*made);
+  server::SharedMemory shared_memory;
+  // Before the models: a port that is taken should not cost a load, and probes of liveness are answered meanwhile.
+  auto front = listen(options, *topology, *service, shared_memory);
+  if (!front.ok()) return fail(front.error());
+
+  if (const Status started = service->start(); !started.ok()) {
+    if (options.strict_readiness) return fail(started.error());
+    log(LogLevel::kWarning, "a model could not be loaded; serving without it", {{"error", started.error().message()}});
+  }
+  if (!signals.stopped()) say_ready(options, *front);
+  signals.wait();
+
+  log(LogLevel::kInfo, "stopping: finishing what runs");
+  if (!drain(*service, *front, options.exit_timeout)) {
+    log(LogLevel::kError, "requests were still running after --exit-timeout-secs; they end unanswered");
+    std::_Exit(EXIT_FAILURE);  // a run cannot be interrupted, and waiting for it is what the limit is against
+  }
+  log(LogLevel::kInfo, "stopped");
+  return EXIT_SUCCESS;
+}
+
+}  // namespace tessera::apps

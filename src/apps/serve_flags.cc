@@ -1,0 +1,170 @@
+#include "apps/serve_flags.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "apps/core_list.h"
+#include "sched/policy.h"
+
+namespace tessera::apps {
+namespace {
+
+// Where profiles and optimised models are kept unless told otherwise; nowhere for a user without a home.
+std::string default_cache_dir() {
+  if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache != nullptr && *cache == '/') {
+    return std::string(cache) + "/tessera";
+  }
+  if (const char* home = std::getenv("HOME"); home != nullptr && *home == '/') {
+    return std::string(home) + "/.cache/tessera";
+  }
+  return {};
+}
+
+// A flag that takes a whole number from `least` to `most`.
+template <typename Take>
+void number(CLI::App& command, const std::string& name, const std::string& type, int least, int most, Take take,
+            const std::string& help) {
+  command.add_option_function<int>(name, take, help)->type_name(type)->check(CLI::Range(least, most).description(""));
+}
+
+void seconds(CLI::App& command, const std::string& name, std::chrono::seconds& value, int least,
+             const std::string& help) {
+  number(
+      command, name, "SECS", least, 1'000'000, [&value](int given) { value = std::chrono::seconds(given); },
+      help + " (" + std::to_string(value.count()) + ")");
+}
+
+void count(CLI::App& command, const std::string& name, std::size_t& value, int most, const std::string& help) {
+  number(
+      command, name, "N", 1, most, [&value](int given) { value = static_cast<std::size_t>(given); }, help);
+}
+
+// A flag that takes one of some words.
+template <typename T>
+void word(CLI::App& command, const std::string& name, const std::string& type, T& value,
+          const std::vector<std::pair<std::string, T>>& words) {
+  std::string known;
+  std::string standard;
+  for (const auto& [text, meaning] : words) {
+    known += (known.empty() ? "" : " | ") + text;
+    if (meaning == value) standard = text;
+  }
+  const auto take = [&value, name, words, known](const std::string& given) {
+    for (const auto& [text, meaning] : words) {
+      if (text != given) continue;
+      value = meaning;
+      return;
+    }
+    throw CLI::ValidationError(name, "'" + given + "' is none of " + known);
+  };
+  command.add_option_function<std::string>(name, take, known + " (" + standard + ")")->type_name(type);
+}
+
+void cores(CLI::App& command, const std::string& name, std::vector<int>& value, const std::string& help) {
+  const auto take = [&value, name](const std::string& text) {
+    auto list = parse_core_list(text);
+    if (!list.ok()) throw CLI::ValidationError(name, list.error().message());
+    value = std::move(*list);
+  };
+  command.add_option_function<std::string>(name, take, help)->type_name("LIST");
+}
+
+// A flag that may be given again and again, each time with one value.
+template <typename T>
+CLI::Option* repeatable(CLI::App& command, const std::string& name, const std::string& type, std::vector<T>& value,
+                        const std::string& help) {
+  return command.add_option(name, value, help)
+      ->type_name(type)
+      ->expected(1)
+      ->allow_extra_args(false)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
+void listen(CLI::App& command, const std::string& kind, ListenOptions& value) {
+  command.add_option("--" + kind + "-address", value.address, "(" + value.address + ")")->type_name("IP");
+  number(
+      command, "--" + kind + "-port", "PORT", 0, 65535,
+      [&value](int given) { value.port = static_cast<std::uint16_t>(given); },
+      "0: any free one (" + std::to_string(value.port) + ")");
+}
+
+void add_models(CLI::App& command, ServeOptions& options) {
+  repeatable(command, "--model-repository,--model-store", "PATH", options.repositories,
+             "folder of models; may be given repeatedly")
+      ->required()
+      ->check(CLI::ExistingDirectory.description(""));
+  word<model::ControlMode>(command, "--model-control-mode", "MODE", options.control,
+                           {{"none", model::ControlMode::kNone},
+                            {"poll", model::ControlMode::kPoll},
+                            {"explicit", model::ControlMode::kExplicit}});
+  repeatable(command, "--load-model", "NAME", options.load_models, "explicit mode: load at start, * for all");
+  seconds(command, "--repository-poll-secs", options.poll_interval, 1, "poll mode: between two looks");
+  word<bool>(command, "--strict-readiness", "BOOL", options.strict_readiness, {{"true", true}, {"false", false}});
+  options.cache_dir = default_cache_dir();
+  command.add_option("--cache-dir", options.cache_dir, "profiles, '' for none (~/.cache/tessera)")->type_name("PATH");
+}
+
+void add_scheduling(CLI::App& command, ServeOptions& options) {
+  word<DeviceKind>(command, "--device", "KIND", options.device,
+                   {{"host", DeviceKind::kHost}, {"auto", DeviceKind::kAuto}});
+  cores(command, "--host-cores", options.host_cores, "processors to compute on: 0,2-5 (all)");
+  const auto take_policy = [&options](const std::string& name) {
+    if (const auto made = sched::make_policy(name); !made.ok()) {
+      throw CLI::ValidationError("--policy", made.error().message());
+    }
+    options.policy = name;
+  };
+  command.add_option_function<std::string>("--policy", take_policy, "tessera | temporal | fixed (tessera)")
+      ->type_name("NAME");
+  const auto take_slo = [&options](double ms) { options.default_slo = std::chrono::duration<double, std::milli>(ms); };
+  command.add_option_function<double>("--default-slo-ms", take_slo, "objective of models without one (unset)")
+      ->type_name("MS")
+      ->check(CLI::Range(0.001, 1e9).description(""));
+  count(command, "--max-waiting", options.max_waiting, 1'000'000, "requests in all queues (65536)");
+}
+
+void add_limits(CLI::App& command, ServeOptions& options) {
+  number(
+      command, "--max-body-mb", "MB", 1, 1024,
+      [&options](int mb) { options.max_body = Bytes{static_cast<std::uint64_t>(mb) << 20}; },
+      "largest request, HTTP and gRPC (64)");
+  count(command, "--http-max-connections", options.max_connections, 1'000'000, "further ones are refused (16384)");
+  seconds(command, "--http-header-timeout-secs", options.header_time, 1, "for a request's head");
+  seconds(command, "--http-body-timeout-secs", options.body_time, 1, "for a request's body");
+  seconds(command, "--http-idle-timeout-secs", options.idle_time, 1, "between requests");
+  count(command, "--io-threads", options.io_threads, 256, "for HTTP (one per io core, at most 8)");
+  cores(command, "--io-cores", options.io_cores, "where these run (as --host-cores)");
+  seconds(command, "--exit-timeout-secs", options.exit_timeout, 0, "SIGTERM: wait for running requests");
+}
+
+void add_log(CLI::App& command, ServeOptions& options) {
+  word<LogFormat>(command, "--log-format", "FORM", options.log_format,
+                  {{"text", LogFormat::kText}, {"json", LogFormat::kJson}});
+  word<LogLevel>(command, "--log-level", "LEVEL", options.log_level,
+                 {{"debug", LogLevel::kDebug},
+                  {"info", LogLevel::kInfo},
+                  {"warning", LogLevel::kWarning},
+                  {"error", LogLevel::kError}});
+}
+
+}  // namespace
+
+void add_serve_flags(CLI::App& command, ServeOptions& options) {
+  command.option_defaults()->group("Models");
+  add_models(command, options);
+  command.option_defaults()->group("Scheduling");
+  add_scheduling(command, options);
+  command.option_defaults()->group("Addresses (loopback unless told otherwise)");
+  listen(command, "http", options.http);
+  listen(command, "grpc", options.grpc);
+  listen(command, "metrics", options.metrics);
+  command.option_defaults()->group("Connections and limits");
+  add_limits(command, options);
+  command.option_defaults()->group("Log (on standard error)");
+  add_log(command, options);
+}
+
+}  // namespace tessera::apps

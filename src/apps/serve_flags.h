@@ -1,0 +1,15 @@
+// The command line of `tessera serve`.
+#pragma once
+
+#include "apps/serve_options.h"
+
+namespace CLI {
+class App;
+}
+
+namespace tessera::apps {
+
+// Declares the flags on `command`; parsing fills `options`, which must live as long as the command.
+void add_serve_flags(CLI::App& command, ServeOptions& options);
+
+}  // namespace tessera::apps

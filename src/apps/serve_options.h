@@ -1,0 +1,61 @@
+// What `tessera serve` can be told.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/log.h"
+#include "model/lifecycle.h"
+
+namespace tessera::apps {
+
+enum class DeviceKind {
+  kHost,
+  kAuto,  // the best that this host has
+};
+
+struct ListenOptions {
+  std::string address = "127.0.0.1";
+  std::uint16_t port = 0;
+};
+
+struct ServeOptions {
+  std::vector<std::filesystem::path> repositories;
+  model::ControlMode control = model::ControlMode::kNone;
+  std::vector<std::string> load_models;
+  std::chrono::seconds poll_interval{15};
+  bool strict_readiness = true;
+  std::string cache_dir;  // empty: keep nothing
+
+  ListenOptions http{.port = 8000};
+  ListenOptions grpc{.port = 8001};
+  ListenOptions metrics{.port = 8002};
+
+  DeviceKind device = DeviceKind::kAuto;  // both are the host's cores in this build
+  std::vector<int> host_cores;            // empty: all that the process may use
+  std::string policy = "tessera";
+  std::optional<std::chrono::duration<double, std::milli>> default_slo;
+  std::size_t max_waiting = 65536;
+
+  std::size_t io_threads = 0;  // 0: one for each of io_cores, at most kMostIoThreads
+  std::vector<int> io_cores;   // empty: those of the host device
+  Bytes max_body{std::uint64_t{64} << 20};
+  std::size_t max_connections = 16384;
+  std::chrono::seconds header_time{30};
+  std::chrono::seconds body_time{300};
+  std::chrono::seconds idle_time{900};
+  std::chrono::seconds exit_timeout{30};
+
+  LogFormat log_format = LogFormat::kText;
+  LogLevel log_level = LogLevel::kInfo;
+};
+
+// Unless told, connections are served by at most so many threads: more only pays with a fast network.
+inline constexpr std::size_t kMostIoThreads = 8;
+
+}  // namespace tessera::apps

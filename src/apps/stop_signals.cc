@@ -1,0 +1,61 @@
+#include "apps/stop_signals.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "base/affinity.h"
+
+namespace tessera::apps {
+namespace {
+
+sigset_t stop_set() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  return set;
+}
+
+}  // namespace
+
+StopSignals::StopSignals() {
+  const sigset_t set = stop_set();
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  thread_ = std::thread([this] { watch(); });
+}
+
+StopSignals::~StopSignals() {
+  {
+    const std::lock_guard lock(mutex_);
+    ending_ = true;
+  }
+  pthread_kill(thread_.native_handle(), SIGTERM);  // wakes it
+  thread_.join();
+}
+
+void StopSignals::watch() {
+  name_this_thread("signals");
+  const sigset_t set = stop_set();
+  while (true) {
+    int number = 0;
+    if (sigwait(&set, &number) != 0) continue;
+    const std::lock_guard lock(mutex_);
+    if (ending_) return;
+    if (stopped_) _exit(128 + number);
+    stopped_ = true;
+    came_.notify_all();
+  }
+}
+
+void StopSignals::wait() {
+  std::unique_lock lock(mutex_);
+  came_.wait(lock, [this] { return stopped_; });
+}
+
+bool StopSignals::stopped() {
+  const std::lock_guard lock(mutex_);
+  return stopped_;
+}
+
+}  // namespace tessera::apps

@@ -1,0 +1,32 @@
+// SIGTERM and SIGINT as an event to wait for.
+#pragma once
+
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+namespace tessera::apps {
+
+// Make it before any other thread, which then leave both signals to it. The first one is what wait() waits for; the
+// second ends the process at once with status 128 + its number, as a shell shows a process that a signal ended.
+class StopSignals {
+ public:
+  StopSignals();
+  ~StopSignals();
+  StopSignals(const StopSignals&) = delete;
+  StopSignals& operator=(const StopSignals&) = delete;
+
+  void wait();
+  bool stopped();  // whether the first signal came
+
+ private:
+  void watch();
+
+  std::mutex mutex_;
+  std::condition_variable came_;
+  bool stopped_ = false;
+  bool ending_ = false;
+  std::thread thread_;
+};
+
+}  // namespace tessera::apps
