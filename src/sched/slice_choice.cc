@@ -1,0 +1,191 @@
+#include "sched/slice_choice.h"
+
+#include <algorithm>
+#include <tuple>
+
+#include "sched/guard.h"
+
+namespace tessera::sched {
+namespace {
+
+constexpr std::size_t kClaims = 4;       // of one decision
+constexpr std::size_t kOptionBits = 64;  // options that can be ruled out one by one
+
+std::uint16_t atoms_left(const Instance& instance, const Occupancy& device) {
+  const std::uint32_t most = std::max<std::uint16_t>(1, atoms_of(instance.params->max_share, device));
+  return static_cast<std::uint16_t>(most > instance.atoms_held ? most - instance.atoms_held : 0);
+}
+
+}  // namespace
+
+void SliceChoice::look(const View& view, TimePoint now) {
+  now_ = now;
+  claims_.clear();
+  group_open_.assign(view.device.groups(), 0);
+  group_start_.assign(view.device.groups(), kNever);
+  anything_open_ = false;
+  for (std::size_t index = 0; index < view.device.slices().size(); ++index) {
+    const Occupancy::SliceState& state = view.device.slice(index);
+    if (state.blocked) {
+      continue;
+    }
+    group_start_[state.group] = std::min(group_start_[state.group], std::max(now, state.free_at));
+    if (view.launchable(index, now)) {
+      group_open_[state.group] = 1;
+      anything_open_ = true;
+    }
+  }
+  last_start_ = *std::max_element(group_start_.begin(), group_start_.end());
+}
+
+std::optional<Option> SliceChoice::now(const View& view, const ShapeQueue& queue, const Target& target, bool bound,
+                                       Decisions& out) const {
+  if (!bound) {
+    return placed(view, queue, target, Demand::kWhatever, out);
+  }
+  for (const Demand demand : {Demand::kWithHeadroom, Demand::kWithMargin, Demand::kInTime}) {
+    if (auto option = placed(view, queue, target, demand, out)) {
+      return option;
+    }
+  }
+  return std::nullopt;
+}
+
+// The best option for which there is a slice that is homed, free and not claimed.
+std::optional<Option> SliceChoice::placed(const View& view, const ShapeQueue& queue, const Target& target,
+                                          Demand demand, Decisions& out) const {
+  const std::size_t first = queue.instance().bucket_for(queue.head().arrival.rows);
+  std::uint64_t without = 0;  // options that have none
+  while (std::optional<Option> option = best(view, queue, target, demand, without)) {
+    if (const auto slice = pick(view, queue, option->bucket, option->group, now_ + option->latency, out)) {
+      option->slice = *slice;
+      return option;
+    }
+    const std::size_t bit = (option->bucket - first) * view.device.groups() + option->group;
+    if (bit >= kOptionBits) {
+      break;
+    }
+    without |= std::uint64_t{1} << bit;
+  }
+  return std::nullopt;
+}
+
+std::optional<Option> SliceChoice::best(const View& view, const ShapeQueue& queue, const Target& target, Demand demand,
+                                        std::uint64_t without) const {
+  const Instance& instance = queue.instance();
+  const std::size_t first = instance.bucket_for(queue.head().arrival.rows);
+  const std::size_t last = std::max(first, instance.bucket_for(target.rows));
+  const Headroom headroom(instance, target.margin, now_);
+  const Duration slack = target.deadline == kNever ? kForever : target.deadline - now_;
+  std::optional<Option> best;
+  for (std::size_t bucket = first; bucket <= last; ++bucket) {
+    const std::int64_t rows = std::min<std::int64_t>(target.rows, instance.params->buckets[bucket]);
+    for (std::size_t group = 0; group < view.device.groups(); ++group) {
+      const std::size_t bit = (bucket - first) * view.device.groups() + group;
+      if (group_open_[group] == 0 || (bit < kOptionBits && (without >> bit & 1U) != 0)) {
+        continue;
+      }
+      const Duration latency = view.predicted(queue, bucket, group);
+      if ((demand >= Demand::kInTime && latency > slack) ||
+          (demand >= Demand::kWithMargin && latency + target.margin > slack) ||
+          (demand >= Demand::kWithHeadroom && !headroom.leaves(latency, rows, slack))) {
+        continue;
+      }
+      const double score = score_of(rows, latency, view.device.group_processors(group));
+      if (!best || score > best->score * (bucket == best->bucket ? kSimilarScore : 1.0)) {
+        best = Option{bucket, group, 0, score, latency};
+      }
+    }
+  }
+  return best;
+}
+
+std::optional<Option> SliceChoice::soon(const View& view, const ShapeQueue& queue, const Target& target) const {
+  const Instance& instance = queue.instance();
+  if (target.deadline == kNever) {
+    return std::nullopt;
+  }
+  const std::size_t last = instance.bucket_for(target.rows);
+  std::optional<Option> best;
+  for (std::size_t bucket = instance.bucket_for(queue.head().arrival.rows); bucket <= last; ++bucket) {
+    const std::int64_t rows = std::min<std::int64_t>(target.rows, instance.params->buckets[bucket]);
+    for (std::size_t group = 0; group < view.device.groups(); ++group) {
+      if (group_open_[group] != 0 || group_start_[group] == kNever) {
+        continue;
+      }
+      const Duration latency = view.predicted(queue, bucket, group);
+      const double score = score_of(rows, latency, view.device.group_processors(group));
+      if (add_saturating(group_start_[group], latency + target.margin) <= target.deadline &&
+          (!best || score > best->score)) {
+        best = Option{bucket, group, 0, score, latency};
+      }
+    }
+  }
+  if (!best) {
+    return std::nullopt;
+  }
+  for (const std::size_t slice : view.device.group_slices(best->group)) {
+    if (!view.device.slice(slice).blocked && view.device.start_on(slice, now_) == group_start_[best->group]) {
+      best->slice = slice;
+    }
+  }
+  return best;
+}
+
+std::optional<Option> SliceChoice::largest(const View& view, const ShapeQueue& queue, Decisions& out) const {
+  const Instance& instance = queue.instance();
+  const std::int64_t rows = std::min<std::int64_t>(queue.rows(), instance.max_rows());
+  const std::size_t bucket = instance.bucket_for(instance.params->dynamic_batching ? rows : queue.head().arrival.rows);
+  for (std::size_t group = view.device.groups(); group-- > 0;) {
+    const auto slice = group_open_[group] != 0 ? pick(view, queue, bucket, group, now_, out) : std::nullopt;
+    if (slice) {
+      return Option{bucket, group, *slice, 0, Duration{0}};
+    }
+  }
+  return std::nullopt;
+}
+
+void SliceChoice::claim(const View& view, const Option& option) {
+  if (claims_.size() < kClaims) {
+    claims_.push_back({view.device.slice(option.slice).slice, view.device.start_on(option.slice, now_)});
+  }
+}
+
+// Aligned best fit: the slice with the least idle room around it, so that large ones stay whole; then the poster's own.
+std::optional<std::size_t> SliceChoice::pick(const View& view, const ShapeQueue& queue, std::size_t bucket,
+                                             std::size_t group, TimePoint until, Decisions& out) const {
+  const Instance& instance = queue.instance();
+  const auto poster = queue.head().arrival.poster_atom;
+  const std::uint16_t atoms = atoms_left(instance, view.device);
+  std::optional<std::size_t> best;
+  std::tuple<bool, int, bool> best_rank;
+  std::optional<std::size_t> not_homed;
+  for (const std::size_t index : view.device.group_slices(group)) {
+    const Slice slice = view.device.slice(index).slice;
+    if (slice.count > atoms || !view.launchable(index, now_)) {
+      continue;
+    }
+    const bool claimed = std::any_of(claims_.begin(), claims_.end(), [&](const Claim& claim) {
+      return claim.slice.overlaps(slice) && until > claim.from;
+    });
+    if (claimed || !Guard::leaves_reserved(view, now_, instance, slice, until)) {
+      continue;
+    }
+    if (!instance.free_lane(index, bucket)) {
+      not_homed = index;
+      continue;
+    }
+    const bool idle = view.device.idle(index);
+    const std::tuple rank(!idle, idle ? view.device.idle_run_around(slice) : 0, !(poster && slice.contains(*poster)));
+    if (!best || rank < best_rank) {
+      best = index;
+      best_rank = rank;
+    }
+  }
+  if (!best && not_homed) {
+    out.wanted_homes.emplace_back(instance.id, view.device.slice(*not_homed).slice);
+  }
+  return best;
+}
+
+}  // namespace tessera::sched

@@ -1,0 +1,68 @@
+// Which batch on which slice: the device as one decision sees it, with slices set aside for batches that wait for them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "base/time.h"
+#include "sched/policy.h"
+#include "sched/target.h"
+#include "sched/view.h"
+
+namespace tessera::sched {
+
+struct Option {
+  std::size_t bucket = 0;
+  std::size_t group = 0;
+  std::size_t slice = 0;
+  double score = 0;
+  Duration latency{0};
+};
+
+// Owned by its policy; good for one decision.
+class SliceChoice {
+ public:
+  void look(const View& view, TimePoint now);
+
+  bool anything_open() const { return anything_open_; }
+  // When the first slice of that group is free, and the last group has one.
+  TimePoint group_start(std::size_t group) const { return group_start_[group]; }
+  TimePoint last_start() const { return last_start_; }
+
+  // The most efficient batch that could begin now and be in time, with headroom where there is a choice. For one that
+  // has no deadline, or has lost it, the most efficient of all.
+  std::optional<Option> now(const View& view, const ShapeQueue& queue, const Target& target, bool bound,
+                            Decisions& out) const;
+  // The most efficient batch that could begin on a busy slice and still be in time.
+  std::optional<Option> soon(const View& view, const ShapeQueue& queue, const Target& target) const;
+  // With nothing known of a model: the largest slice that is free teaches most.
+  std::optional<Option> largest(const View& view, const ShapeQueue& queue, Decisions& out) const;
+
+  // Sets the slice aside: from its start on it belongs to somebody who waits for it.
+  void claim(const View& view, const Option& option);
+
+ private:
+  enum class Demand { kWhatever, kInTime, kWithMargin, kWithHeadroom };
+  struct Claim {
+    Slice slice;
+    TimePoint from;
+  };
+
+  std::optional<Option> placed(const View& view, const ShapeQueue& queue, const Target& target, Demand demand,
+                               Decisions& out) const;
+  std::optional<Option> best(const View& view, const ShapeQueue& queue, const Target& target, Demand demand,
+                             std::uint64_t without) const;
+  std::optional<std::size_t> pick(const View& view, const ShapeQueue& queue, std::size_t bucket, std::size_t group,
+                                  TimePoint until, Decisions& out) const;
+
+  TimePoint now_{};
+  std::vector<char> group_open_;  // a slice of that size could be launched on now
+  std::vector<TimePoint> group_start_;
+  TimePoint last_start_{};
+  bool anything_open_ = false;
+  std::vector<Claim> claims_;
+};
+
+}  // namespace tessera::sched

@@ -1,0 +1,120 @@
+#include "sched/target.h"
+
+#include <algorithm>
+
+#include "sched/guard.h"
+
+namespace tessera::sched {
+namespace {
+
+constexpr Duration kTargetAge = std::chrono::milliseconds(100);  // then rates are looked at again
+
+double ns(Duration span) { return static_cast<double>(span.count()); }
+
+}  // namespace
+
+double score_of(std::int64_t rows, Duration latency, std::int32_t processors) {
+  return static_cast<double>(rows) * 1e9 / (std::max(1.0, ns(latency)) * processors);
+}
+
+Headroom::Headroom(const Instance& instance, Duration margin, TimePoint now)
+    : margin_ns_(kMargins * ns(margin)),
+      lane_ns_per_row_(kLaneUse * instance.params->lanes * 1e9 / std::max(1e-3, instance.rate.per_second(now))) {}
+
+bool Headroom::leaves(Duration latency, std::int64_t rows, Duration slack) const {
+  return ns(latency) + margin_ns_ <= kPartOfSlack * ns(slack) &&
+         ns(latency) <= lane_ns_per_row_ * static_cast<double>(rows);
+}
+
+Target& Targets::of(const View& view, const ShapeQueue& queue, TimePoint now) {
+  if (kept_.size() < view.slots()) {
+    kept_.resize(view.slots());
+  }
+  Kept& kept = kept_[queue.slot];
+  if (kept.serial != queue.serial()) {
+    kept = Kept{};
+    kept.serial = queue.serial();
+  }
+  const std::uint32_t table_version = queue.instance().table.version();
+  if (kept.table_version != table_version || now >= kept.until) {
+    kept.table_version = table_version;
+    kept.until = now + kTargetAge;
+    kept.version = 0;
+    aim(view, queue, kept.target, now);
+  }
+  if (kept.version != queue.version()) {
+    kept.version = queue.version();
+    set_times(view, queue, kept.target);
+  }
+  return kept.target;
+}
+
+const Target& Targets::last(const ShapeQueue& queue) const {
+  static const Target kNone;
+  const bool there = queue.slot < kept_.size() && kept_[queue.slot].serial == queue.serial();
+  return there ? kept_[queue.slot].target : kNone;
+}
+
+void Targets::aim(const View& view, const ShapeQueue& queue, Target& target, TimePoint now) {
+  const Instance& instance = queue.instance();
+  const ModelParams& params = *instance.params;
+  target.known = instance.table.known();
+  target.score = 0;
+  target.bucket = 0;
+  if (!target.known) {
+    return;
+  }
+  const double rate = std::max(1e-3, instance.rate.per_second(now));
+  const std::size_t buckets = params.dynamic_batching ? params.buckets.size() : 1;
+  std::size_t fastest = 0;
+  for (std::size_t bucket = 0; bucket < buckets; ++bucket) {
+    const std::int32_t rows = std::min(params.buckets[bucket], instance.max_rows());
+    const Duration collecting{static_cast<Duration::rep>((rows - 1) / rate * 1e9)};
+    for (std::size_t group = 0; group < view.device.groups(); ++group) {
+      const Duration latency = view.predicted(queue, bucket, group);
+      fastest = bucket == 0 && latency <= view.predicted(queue, 0, fastest) ? group : fastest;
+      if (params.slo) {
+        const Headroom headroom(instance, bounded_margin(instance.table.margin(), *params.slo, latency), now);
+        if (!headroom.leaves(latency, rows, *params.slo - collecting)) {
+          continue;
+        }
+      }
+      // Groups come smallest first: a larger one is taken where it is hardly less efficient, for it is faster.
+      const double score = score_of(rows, latency, view.device.group_processors(group));
+      if (score > target.score * (bucket == target.bucket ? kSimilarScore : 1.0)) {
+        target.bucket = bucket;
+        target.group = group;
+        target.score = score;
+      }
+    }
+  }
+  if (target.score == 0) {  // not even a batch of one leaves headroom: the fastest there is comes closest
+    target.group = fastest;
+    target.score = score_of(1, view.predicted(queue, 0, fastest), view.device.group_processors(fastest));
+  }
+}
+
+void Targets::set_times(const View& view, const ShapeQueue& queue, Target& target) {
+  const Instance& instance = queue.instance();
+  const ModelParams& params = *instance.params;
+  const Request& head = queue.head();
+  target.rows = params.dynamic_batching ? std::min<std::int64_t>(queue.rows(), instance.max_rows()) : head.arrival.rows;
+  target.deadline = head.deadline;
+  target.latest = head.deadline;
+  target.margin = Duration{0};
+  if (!target.known || !params.slo) {
+    target.full = true;
+    return;
+  }
+  target.full = target.rows >= params.buckets[target.bucket];
+  const std::size_t bucket =
+      std::max(std::min(instance.bucket_for(target.rows), target.bucket), instance.bucket_for(head.arrival.rows));
+  const Duration latency = view.predicted(queue, bucket, target.group);
+  target.margin = bounded_margin(instance.table.margin(), *params.slo, latency);
+  target.latest = target.deadline - latency - target.margin;
+  if (params.dynamic_batching && params.max_queue_delay > Duration{0}) {
+    target.latest = std::min(target.latest, add_saturating(head.arrival.arrival, params.max_queue_delay));
+  }
+}
+
+}  // namespace tessera::sched

@@ -1,0 +1,71 @@
+// What a waiting queue aims at: the batch and slice size that answer most rows per processor-second among those that
+// its arrival rate can fill in time, and what follows for when it has to leave.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/time.h"
+#include "sched/view.h"
+
+namespace tessera::sched {
+
+// Of two slices with scores this close the faster one is taken.
+inline constexpr double kSimilarScore = 0.97;
+
+// Rows per processor-second: what slices and batches are compared by.
+double score_of(std::int64_t rows, Duration latency, std::int32_t processors);
+
+// What of an objective a batch may plan to use where there is a choice. The rest is for waiting and for runs that take
+// longer: a part of the slack, more than the learned margin, and lanes that are not busy all the time.
+class Headroom {
+ public:
+  Headroom(const Instance& instance, Duration margin, TimePoint now);
+  bool leaves(Duration latency, std::int64_t rows, Duration slack) const;
+
+ private:
+  static constexpr double kPartOfSlack = 0.7;
+  static constexpr double kMargins = 1.2;
+  static constexpr double kLaneUse = 0.6;
+
+  double margin_ns_;
+  double lane_ns_per_row_;  // how long a run may take for each of its rows
+};
+
+// What is derived from a queue and kept until the queue, the model's predictions or its rate change.
+struct Target {
+  bool known = false;  // the model's latency is
+  std::size_t bucket = 0;
+  std::size_t group = 0;
+  double score = 0;             // rows per processor-second
+  std::int64_t rows = 0;        // that wait, at most the model's largest batch
+  bool full = false;            // they reach the bucket
+  TimePoint deadline = kNever;  // of the head
+  TimePoint latest = kNever;    // latest start
+  Duration margin{0};
+  bool lost = false;  // the head cannot be in time by what is predicted; set anew in every decision
+};
+
+// Owned by its policy.
+class Targets {
+ public:
+  Target& of(const View& view, const ShapeQueue& queue, TimePoint now);
+  // The last one derived, however old; score 0 where there is none.
+  const Target& last(const ShapeQueue& queue) const;
+
+ private:
+  struct Kept {
+    std::uint64_t serial = 0;  // of the queue
+    std::uint64_t version = 0;
+    std::uint32_t table_version = 0;
+    TimePoint until = TimePoint::min();
+    Target target;
+  };
+
+  static void aim(const View& view, const ShapeQueue& queue, Target& target, TimePoint now);
+  static void set_times(const View& view, const ShapeQueue& queue, Target& target);
+
+  std::vector<Kept> kept_;  // by the queue's slot
+};
+
+}  // namespace tessera::sched
