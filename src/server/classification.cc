@@ -107,19 +107,44 @@ Result<BytesTensor> classify(const TensorView& values, bool batched, std::uint32
   };
   switch (values.dtype) {
     case DType::kBool:
-    case DType::kUint8: run(std::uint8_t{}, load_as<std::uint8_t>); break;
-    case DType::kUint16: run(std::uint16_t{}, load_as<std::uint16_t>); break;
-    case DType::kUint32: run(std::uint32_t{}, load_as<std::uint32_t>); break;
-    case DType::kUint64: run(std::uint64_t{}, load_as<std::uint64_t>); break;
-    case DType::kInt8: run(std::int8_t{}, load_as<std::int8_t>); break;
-    case DType::kInt16: run(std::int16_t{}, load_as<std::int16_t>); break;
-    case DType::kInt32: run(std::int32_t{}, load_as<std::int32_t>); break;
-    case DType::kInt64: run(std::int64_t{}, load_as<std::int64_t>); break;
-    case DType::kFp16: run(float{}, load_fp16); break;
-    case DType::kBf16: run(float{}, load_bf16); break;
-    case DType::kFp32: run(float{}, load_as<float>); break;
-    case DType::kFp64: run(double{}, load_as<double>); break;
-    case DType::kBytes: break;
+    case DType::kUint8:
+      run(std::uint8_t{}, load_as<std::uint8_t>);
+      break;
+    case DType::kUint16:
+      run(std::uint16_t{}, load_as<std::uint16_t>);
+      break;
+    case DType::kUint32:
+      run(std::uint32_t{}, load_as<std::uint32_t>);
+      break;
+    case DType::kUint64:
+      run(std::uint64_t{}, load_as<std::uint64_t>);
+      break;
+    case DType::kInt8:
+      run(std::int8_t{}, load_as<std::int8_t>);
+      break;
+    case DType::kInt16:
+      run(std::int16_t{}, load_as<std::int16_t>);
+      break;
+    case DType::kInt32:
+      run(std::int32_t{}, load_as<std::int32_t>);
+      break;
+    case DType::kInt64:
+      run(std::int64_t{}, load_as<std::int64_t>);
+      break;
+    case DType::kFp16:
+      run(float{}, load_fp16);
+      break;
+    case DType::kBf16:
+      run(float{}, load_bf16);
+      break;
+    case DType::kFp32:
+      run(float{}, load_as<float>);
+      break;
+    case DType::kFp64:
+      run(double{}, load_as<double>);
+      break;
+    case DType::kBytes:
+      break;
   }
   return result;
 }

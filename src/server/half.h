@@ -6,7 +6,9 @@
 
 namespace tessera::server {
 
-inline float float_from_bf16(std::uint16_t bits) { return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16); }
+inline float float_from_bf16(std::uint16_t bits) {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
+}
 
 inline float float_from_fp16(std::uint16_t bits) {
   const std::uint32_t sign = (bits & 0x8000U) << 16;

@@ -25,9 +25,8 @@ Status write_to_shared_memory(const SharedMemory& shared_memory, FinishedOutput&
 Status classify_output(const model::Instance& instance, std::uint32_t k, FinishedOutput& output) {
   static const std::vector<std::string> kNoLabels;
   const auto labels = instance.labels.find(std::string(output.name));
-  TESSERA_ASSIGN_OR_RETURN(BytesTensor classes,
-                           classify(output.tensor, instance.signature.max_batch_size > 0, k,
-                                    labels != instance.labels.end() ? labels->second : kNoLabels));
+  TESSERA_ASSIGN_OR_RETURN(BytesTensor classes, classify(output.tensor, instance.signature.max_batch_size > 0, k,
+                                                         labels != instance.labels.end() ? labels->second : kNoLabels));
   output.text = std::move(classes.data);
   output.tensor = TensorView{DType::kBytes, classes.shape, output.text};
   return ok_status();
@@ -35,7 +34,8 @@ Status classify_output(const model::Instance& instance, std::uint32_t k, Finishe
 
 }  // namespace
 
-Result<std::vector<FinishedOutput>> finish_outputs(const InferResponse& response, std::span<const OutputOptions> options,
+Result<std::vector<FinishedOutput>> finish_outputs(const InferResponse& response,
+                                                   std::span<const OutputOptions> options,
                                                    const model::Instance* instance, const SharedMemory& shared_memory) {
   std::vector<FinishedOutput> finished;
   finished.reserve(response.outputs.size());

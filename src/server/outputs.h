@@ -22,7 +22,7 @@ struct OutputOptions {
   std::string name;
   std::uint32_t classification = 0;  // 0: the values themselves
   std::optional<SharedMemoryRange> shared_memory;
-  std::optional<bool> binary;        // HTTP only: binary_data
+  std::optional<bool> binary;  // HTTP only: binary_data
 };
 
 // An output ready to be sent. `tensor` views the response's memory or `text`.
@@ -36,7 +36,8 @@ struct FinishedOutput {
 // `options` may be empty, or name outputs in any order; `instance` (its labels and batching) is needed for
 // classifications alone and may be null without them. Bytes are copied for shared memory only. Errors: kInvalidArgument
 // where an output does not fit its range; the errors of classify() and SharedMemory::view.
-Result<std::vector<FinishedOutput>> finish_outputs(const InferResponse& response, std::span<const OutputOptions> options,
+Result<std::vector<FinishedOutput>> finish_outputs(const InferResponse& response,
+                                                   std::span<const OutputOptions> options,
                                                    const model::Instance* instance, const SharedMemory& shared_memory);
 
 }  // namespace tessera::server

@@ -16,8 +16,8 @@ namespace tessera::server {
 using ParameterValue = std::variant<bool, std::int64_t, std::uint64_t, double, std::string_view>;
 
 // Applies one parameter of the request: priority, timeout (microseconds). Sequence parameters that ask for a sequence
-// are refused (kUnsupported) by name; names that are not known, and those of one wire alone, are ignored, as the protocol
-// lets clients send custom ones.
+// are refused (kUnsupported) by name; names that are not known, and those of one wire alone, are ignored, as the
+// protocol lets clients send custom ones.
 Status apply_request_parameter(std::string_view name, const ParameterValue& value, InferRequest& request);
 
 // The three shared-memory parameters of an input or output, collected in any order.

@@ -82,8 +82,8 @@ class SharedMemory::Mapping {
     const std::uint64_t base = offset / page * page;
     void* address = ::mmap(nullptr, end - base, PROT_READ | PROT_WRITE, MAP_SHARED, fd, static_cast<off_t>(base));
     if (address == MAP_FAILED) {
-      return invalid_argument("Unable to map shared memory region: '" + std::string(name) + "': " +
-                              std::strerror(errno));
+      return invalid_argument("Unable to map shared memory region: '" + std::string(name) +
+                              "': " + std::strerror(errno));
     }
     mapping->address_ = address;
     mapping->mapped_ = end - base;
@@ -135,8 +135,8 @@ Status SharedMemory::register_region(std::string_view name, std::string_view key
     }
   }
   if (regions_.size() >= limits_.max_regions) {
-    return Error(ErrorCode::kResourceExhausted, "no more than " + std::to_string(limits_.max_regions) +
-                                                    " shared memory regions can be registered");
+    return Error(ErrorCode::kResourceExhausted,
+                 "no more than " + std::to_string(limits_.max_regions) + " shared memory regions can be registered");
   }
   TESSERA_ASSIGN_OR_RETURN(auto mapping, Mapping::open(name, object, offset, byte_size));
   if (total > limits_.max_total.value) {

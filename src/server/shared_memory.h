@@ -46,8 +46,8 @@ struct SharedMemoryView {
 };
 
 // Thread-safe. A region that is unregistered while requests use it is gone for new ones at once; its mapping goes with
-// the last view. The peer owns the object behind a region and may change its bytes at any time: what is checked and then
-// relied on (lengths in BYTES tensors) has to be copied first.
+// the last view. The peer owns the object behind a region and may change its bytes at any time: what is checked and
+// then relied on (lengths in BYTES tensors) has to be copied first.
 class SharedMemory {
  public:
   explicit SharedMemory(SharedMemoryLimits limits = {});

@@ -11,8 +11,8 @@ namespace tessera::server {
 // HTTP status; 500 stands for a bug of ours alone.
 int http_status(ErrorCode code);
 
-// Value of grpc::StatusCode, kept as a number so that this header needs no gRPC. Waits that ended (queue full, deadline)
-// are UNAVAILABLE, as Triton's clients expect.
+// Value of grpc::StatusCode, kept as a number so that this header needs no gRPC. Waits that ended (queue full,
+// deadline) are UNAVAILABLE, as Triton's clients expect.
 int grpc_status(ErrorCode code);
 
 // "[request id: ID] " in front of the message, "<id_unknown>" where the client gave none; unless it is there already.

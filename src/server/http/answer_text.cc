@@ -2,25 +2,37 @@
 
 #include <algorithm>
 
-#include "server/http/json_text.h"
+#include "server/http/body/json_text.h"
 
 namespace tessera::server::http {
 namespace {
 
 std::string_view reason_of(int status) {
   switch (status) {
-    case 200: return "200 OK";
-    case 400: return "400 Bad Request";
-    case 404: return "404 Not Found";
-    case 405: return "405 Method Not Allowed";
-    case 408: return "408 Request Timeout";
-    case 413: return "413 Payload Too Large";
-    case 415: return "415 Unsupported Media Type";
-    case 417: return "417 Expectation Failed";
-    case 431: return "431 Request Header Fields Too Large";
-    case 501: return "501 Not Implemented";
-    case 503: return "503 Service Unavailable";
-    default: return "500 Internal Server Error";
+    case 200:
+      return "200 OK";
+    case 400:
+      return "400 Bad Request";
+    case 404:
+      return "404 Not Found";
+    case 405:
+      return "405 Method Not Allowed";
+    case 408:
+      return "408 Request Timeout";
+    case 413:
+      return "413 Payload Too Large";
+    case 415:
+      return "415 Unsupported Media Type";
+    case 417:
+      return "417 Expectation Failed";
+    case 431:
+      return "431 Request Header Fields Too Large";
+    case 501:
+      return "501 Not Implemented";
+    case 503:
+      return "503 Service Unavailable";
+    default:
+      return "500 Internal Server Error";
   }
 }
 

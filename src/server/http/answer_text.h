@@ -18,7 +18,7 @@ struct AnswerHead {
   std::optional<std::size_t> json_length;  // Inference-Header-Content-Length
   Coding coding = Coding::kIdentity;
   bool keep_alive = true;
-  bool http11 = true;                      // the request's version
+  bool http11 = true;  // the request's version
   std::optional<std::chrono::milliseconds> retry_after;
   std::string_view allow = {};
 };

@@ -1,6 +1,6 @@
 #include "server/http/backend.h"
 
-#include "server/http/json_text.h"
+#include "server/http/body/json_text.h"
 #include "server/status.h"
 
 namespace tessera::server::http {

@@ -19,7 +19,7 @@ namespace tessera::server::http {
 // An answer without tensors.
 struct Answer {
   int status = 200;
-  std::string body;          // JSON, or empty
+  std::string body;  // JSON, or empty
   std::optional<std::chrono::milliseconds> retry_after;
   std::string_view allow = {};  // of a 405
 };

@@ -9,8 +9,8 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "server/http/body/json_text.h"
 #include "server/http/io_thread.h"
-#include "server/http/json_text.h"
 
 namespace tessera::server::http {
 namespace {
@@ -257,8 +257,7 @@ bool Connection::take_head(bool& may_receive) {
     return true;
   }
   if (available_.size() > kMaxHeadBytes) {
-    refuse_and_close(answer_of(
-        {431, "the request's head is larger than " + std::to_string(kMaxHeadBytes) + " bytes"}));
+    refuse_and_close(answer_of({431, "the request's head is larger than " + std::to_string(kMaxHeadBytes) + " bytes"}));
     return true;
   }
   if (!may_receive) {
@@ -293,8 +292,7 @@ void Connection::begin_request(std::string_view head_text) {
   }
   const std::uint64_t limit = thread_.options().max_body.value;
   if (exchange_->body_left > limit) {
-    exchange_->refusal =
-        answer_of({413, "the body is larger than the limit of " + std::to_string(limit) + " bytes"});
+    exchange_->refusal = answer_of({413, "the body is larger than the limit of " + std::to_string(limit) + " bytes"});
   }
   state_ = State::kBody;
   const bool all_here = !head.chunked && exchange_->body_left <= available_.size();
@@ -326,7 +324,8 @@ bool Connection::take_sized_body(bool& may_receive, std::size_t& budget) {
   Exchange& exchange = *exchange_;
   while (state_ == State::kBody) {
     if (exchange.body_left > 0 && !available_.empty()) {
-      const std::string_view piece = available_.substr(0, std::min<std::uint64_t>(exchange.body_left, available_.size()));
+      const std::string_view piece =
+          available_.substr(0, std::min<std::uint64_t>(exchange.body_left, available_.size()));
       use(piece.size());
       exchange.body_left -= piece.size();
       if (!exchange.refusal) {

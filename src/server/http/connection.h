@@ -41,12 +41,12 @@ class Connection final : public Watcher,
 
  private:
   enum class State : std::uint8_t {
-    kHead,     // awaits a head; idle while nothing of it is there
+    kHead,  // awaits a head; idle while nothing of it is there
     kBody,
     kBusy,     // the request is with the service
     kPacking,  // its answer is being compressed
     kWriting,
-    kLinger,   // answered and closing; what the peer still sends is thrown away so that the answer reaches it
+    kLinger,  // answered and closing; what the peer still sends is thrown away so that the answer reaches it
     kClosed,
   };
   enum class Received { kSome, kFull, kNothing, kGone };  // kFull: as much as was asked for
@@ -89,12 +89,12 @@ class Connection final : public Watcher,
   std::size_t slot_ = 0;
   std::unique_ptr<Exchange> exchange_;
   std::string pending_;
-  std::string_view available_;   // received and not used yet: in the thread's scratch or in pending_
-  std::uint64_t request_ = 0;    // counts requests, so that late answers find out
+  std::string_view available_;  // received and not used yet: in the thread's scratch or in pending_
+  std::uint64_t request_ = 0;   // counts requests, so that late answers find out
   State state_ = State::kHead;
-  bool armed_ = false;           // a call of readable() is under way
-  bool timed_ = false;           // the deadline of the head or body in progress was set
-  bool must_close_ = false;      // after the answer in progress
+  bool armed_ = false;       // a call of readable() is under way
+  bool timed_ = false;       // the deadline of the head or body in progress was set
+  bool must_close_ = false;  // after the answer in progress
 };
 
 }  // namespace tessera::server::http

@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "server/http/body/infer_encoder.h"
 #include "server/http/connection.h"
-#include "server/http/infer_encoder.h"
 #include "server/http/io_thread.h"
 #include "server/outputs.h"
 
@@ -76,11 +76,10 @@ void Connection::submit_control() {
     return;
   }
   state_ = State::kBusy;
-  thread_.backend().control(
-      exchange_->route, exchange_->head.method, *std::move(body),
-      [gate = thread_.gate(), self = weak_from_this(), request = request_](Answer answer) {
-        gate->post(std::make_shared<ControlReply>(self, request, std::move(answer)));
-      });
+  thread_.backend().control(exchange_->route, exchange_->head.method, *std::move(body),
+                            [gate = thread_.gate(), self = weak_from_this(), request = request_](Answer answer) {
+                              gate->post(std::make_shared<ControlReply>(self, request, std::move(answer)));
+                            });
 }
 
 void Connection::control_answered(std::uint64_t request, Answer answer) {
@@ -113,8 +112,8 @@ void Connection::deliver(InferenceCall& call) {
     return;
   }
   exchange.outputs = *std::move(outputs);
-  const Status encoded = encode_answer(response, call.request.id, exchange.outputs, call.form, exchange.out.body,
-                                       exchange.out.tensors);
+  const Status encoded =
+      encode_answer(response, call.request.id, exchange.outputs, call.form, exchange.out.body, exchange.out.tensors);
   if (!encoded.ok()) {
     exchange.out.clear();
     send(error_answer(encoded.error()));

@@ -14,9 +14,9 @@
 #include "base/result.h"
 #include "server/http/answer_text.h"
 #include "server/http/backend.h"
-#include "server/http/content_coding.h"
+#include "server/http/body/content_coding.h"
+#include "server/http/body/infer_decoder.h"
 #include "server/http/infer_call.h"
-#include "server/http/infer_decoder.h"
 #include "server/http/outgoing.h"
 #include "server/http/request_head.h"
 #include "server/http/route.h"
@@ -54,17 +54,17 @@ class Exchange {
   // Tensor bytes that were copied in user space since start().
   std::uint64_t copied_tensor_bytes() const { return decoder_ ? decoder_->copied_tensor_bytes() : 0; }
 
-  RequestHead head;                    // `target` is not valid any more
+  RequestHead head;  // `target` is not valid any more
   Route route;
-  std::uint64_t body_left = 0;         // of a body with a length
-  std::optional<Answer> refusal;       // the answer is clear, the rest of the body is only skipped
-  std::shared_ptr<InferenceCall> call; // in flight
-  std::vector<FinishedOutput> outputs; // of the answer
+  std::uint64_t body_left = 0;          // of a body with a length
+  std::optional<Answer> refusal;        // the answer is clear, the rest of the body is only skipped
+  std::shared_ptr<InferenceCall> call;  // in flight
+  std::vector<FinishedOutput> outputs;  // of the answer
   AnswerHead answer;
   Outgoing out;
-  std::unique_ptr<Deflater> packer;    // while the answer is being packed
+  std::unique_ptr<Deflater> packer;  // while the answer is being packed
   std::string packed;
-  std::size_t packed_from = 0;         // bytes of the body that are packed
+  std::size_t packed_from = 0;  // bytes of the body that are packed
 
  private:
   Status unpack(std::span<const std::byte> bytes);
@@ -77,7 +77,7 @@ class Exchange {
   InferSource source_;
   std::optional<InferDecoder> decoder_;
   std::string control_body_;
-  std::uint64_t received_ = 0;         // payload bytes, packed where the body is
+  std::uint64_t received_ = 0;  // payload bytes, packed where the body is
   std::optional<Inflater> inflater_;
   std::optional<ChunkedBody> chunks_;
 };

@@ -20,8 +20,8 @@
 #include "base/log.h"
 #include "server/http/answer_text.h"
 #include "server/http/backend.h"
+#include "server/http/body/json_text.h"
 #include "server/http/io_thread.h"
-#include "server/http/json_text.h"
 
 namespace tessera::server {
 namespace {

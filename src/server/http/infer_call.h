@@ -9,8 +9,8 @@
 #include "core/request.h"
 #include "model/instance.h"
 #include "runtime/service.h"
+#include "server/http/body/infer_decoder.h"
 #include "server/http/event_loop.h"
-#include "server/http/infer_decoder.h"
 
 namespace tessera::server::http {
 
@@ -65,7 +65,7 @@ class InferenceCall final : public runtime::InferCall, public Task, public std::
  private:
   const std::shared_ptr<LoopGate> gate_;
   std::shared_ptr<InferenceCaller> caller_;
-  bool submitting_ = false;       // read and written by the loop's thread alone
+  bool submitting_ = false;  // read and written by the loop's thread alone
   bool answered_within_ = false;
 };
 

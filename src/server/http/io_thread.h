@@ -32,7 +32,7 @@ class IoThread {
   // Any thread.
   void start(std::optional<int> core);
   void stop();
-  void adopt(int socket);   // hands over a connected socket
+  void adopt(int socket);  // hands over a connected socket
   void begin_drain();
   std::size_t load() const { return load_.load(std::memory_order_relaxed); }
   EventLoop& loop() { return loop_; }

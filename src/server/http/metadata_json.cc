@@ -1,6 +1,6 @@
 #include "server/http/metadata_json.h"
 
-#include "server/http/json_text.h"
+#include "server/http/body/json_text.h"
 
 namespace tessera::server::http {
 namespace {

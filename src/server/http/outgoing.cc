@@ -23,7 +23,8 @@ std::size_t Outgoing::body_bytes() const {
 void Outgoing::add(std::span<const std::byte> bytes) {
   if (!bytes.empty()) {
     // The socket only reads, though the type does not say so.
-    pieces_.push_back({const_cast<std::byte*>(bytes.data()), bytes.size()});  // NOLINT(cppcoreguidelines-pro-type-const-cast)
+    pieces_.push_back(
+        {const_cast<std::byte*>(bytes.data()), bytes.size()});  // NOLINT(cppcoreguidelines-pro-type-const-cast)
   }
 }
 

@@ -16,9 +16,9 @@ namespace tessera::server::http {
 class Outgoing {
  public:
   std::string head;
-  std::string body;                                   // JSON, or the packed body
-  std::vector<std::span<const std::byte>> tensors;    // behind the body
-  std::shared_ptr<const void> memory;                 // keeps the tensors' bytes alive
+  std::string body;                                 // JSON, or the packed body
+  std::vector<std::span<const std::byte>> tensors;  // behind the body
+  std::shared_ptr<const void> memory;               // keeps the tensors' bytes alive
 
   std::size_t body_bytes() const;
 

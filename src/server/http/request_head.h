@@ -38,7 +38,7 @@ struct RequestHead {
   std::optional<std::uint64_t> content_length;
   std::optional<std::uint64_t> json_length;  // Inference-Header-Content-Length
   Coding content_coding = Coding::kIdentity;
-  Coding accepts = Coding::kIdentity;        // what the answer may be compressed with
+  Coding accepts = Coding::kIdentity;  // what the answer may be compressed with
 };
 
 // Where the head at the start of `text` ends (one past its empty line); nothing while it is incomplete.

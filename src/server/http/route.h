@@ -35,10 +35,10 @@ enum class Endpoint {
 
 struct Route {
   Endpoint endpoint = Endpoint::kServerMetadata;
-  std::string model;                    // of models and repository endpoints
+  std::string model;  // of models and repository endpoints
   std::optional<std::int64_t> version;
-  std::string region;                   // of shared memory; empty: all
-  bool cuda = false;                    // cudasharedmemory
+  std::string region;  // of shared memory; empty: all
+  bool cuda = false;   // cudasharedmemory
 };
 
 // Error: 404 for paths that do not exist, 405 for another method than the endpoint's, 400 for bad escapes and versions.

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "model/config.h"
-#include "server/http/control_body.h"
+#include "server/http/body/control_body.h"
 #include "server/http/http_server.h"
 #include "server/http/metadata_json.h"
 #include "server/metadata.h"
@@ -76,7 +76,8 @@ void ServiceBackend::load(const Route& route, std::string_view body, Reply reply
     reply(error_answer(request.error()));
     return;
   }
-  service_.models().load(*std::move(request), [reply = std::move(reply)](const Status& status) { reply(answer_of(status)); });
+  service_.models().load(*std::move(request),
+                         [reply = std::move(reply)](const Status& status) { reply(answer_of(status)); });
 }
 
 void ServiceBackend::unload(const Route& route, std::string_view body, Reply reply) {

@@ -110,8 +110,8 @@ class FakeBackend final : public Backend {
 
   void control(const Route& route, Method, std::string body, Reply reply) override {
     Answer answer;
-    answer.body = "{\"endpoint\":" + std::to_string(static_cast<int>(route.endpoint)) + ",\"body\":" +
-                  std::to_string(body.size()) + "}";
+    answer.body = "{\"endpoint\":" + std::to_string(static_cast<int>(route.endpoint)) +
+                  ",\"body\":" + std::to_string(body.size()) + "}";
     reply(std::move(answer));
   }
 

@@ -9,7 +9,7 @@
 #include <numeric>
 #include <thread>
 
-#include "server/http/content_coding.h"
+#include "server/http/body/content_coding.h"
 #include "tests/unit/server/http/fake_backend.h"
 #include "tests/unit/server/http/raw_client.h"
 
@@ -30,7 +30,8 @@ std::string binary_request(std::string_view model, std::size_t count, std::strin
                            std::string_view id = "") {
   const std::string size = std::to_string(count * 4);
   const std::string shape = "[1," + std::to_string(count) + "]";
-  const std::string tensor = ",\"shape\":" + shape + ",\"datatype\":\"INT32\",\"parameters\":{\"binary_data_size\":" + size + "}}";
+  const std::string tensor =
+      ",\"shape\":" + shape + ",\"datatype\":\"INT32\",\"parameters\":{\"binary_data_size\":" + size + "}}";
   const std::string json = "{\"id\":\"" + std::string(id) + "\",\"inputs\":[{\"name\":\"INPUT0\"" + tensor +
                            ",{\"name\":\"INPUT1\"" + tensor + "],\"parameters\":{\"binary_data_output\":true}}";
   return post("/v2/models/" + std::string(model) + "/infer", json + int32_bytes(0, count) + int32_bytes(1, count),
@@ -179,7 +180,8 @@ TEST_F(HttpServerTest, ReadsChunkedBodies) {
 TEST_F(HttpServerTest, RefusesBrokenChunks) {
   start();
   RawClient client(server_->port());
-  ASSERT_TRUE(client.send("POST /v2/models/addsub/infer HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n"));
+  ASSERT_TRUE(
+      client.send("POST /v2/models/addsub/infer HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n"));
   EXPECT_EQ(client.receive().value_or(RawAnswer{}).status, 400);
   EXPECT_TRUE(client.closed_by_peer());
 }
@@ -187,7 +189,8 @@ TEST_F(HttpServerTest, RefusesBrokenChunks) {
 TEST_F(HttpServerTest, RefusesALengthTogetherWithChunks) {
   start();
   RawClient client(server_->port());
-  ASSERT_TRUE(client.send("POST /v2/models/addsub/infer HTTP/1.1\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"));
+  ASSERT_TRUE(client.send(
+      "POST /v2/models/addsub/infer HTTP/1.1\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"));
   EXPECT_EQ(client.receive().value_or(RawAnswer{}).status, 400);
   EXPECT_TRUE(client.closed_by_peer());
 }
@@ -217,18 +220,21 @@ std::string unpacked(std::string_view text) {
 TEST_F(HttpServerTest, UnpacksCompressedBodies) {
   start();
   const std::string_view plain = kJsonRequest;
-  EXPECT_THAT(exchange(post("/v2/models/addsub/infer", packed(plain, Coding::kGzip), "Content-Encoding: gzip\r\n")).body,
-              HasSubstr(kJsonAnswer));
+  EXPECT_THAT(
+      exchange(post("/v2/models/addsub/infer", packed(plain, Coding::kGzip), "Content-Encoding: gzip\r\n")).body,
+      HasSubstr(kJsonAnswer));
   EXPECT_THAT(
       exchange(post("/v2/models/addsub/infer", packed(plain, Coding::kDeflate), "Content-Encoding: deflate\r\n")).body,
       HasSubstr(kJsonAnswer));
   EXPECT_EQ(exchange(post("/v2/models/addsub/infer", plain, "Content-Encoding: gzip\r\n")).status, 400);
-  EXPECT_EQ(exchange(post("/v2/models/addsub/infer", packed(plain, Coding::kGzip) + "more", "Content-Encoding: gzip\r\n"))
-                .status,
-            400);
+  EXPECT_EQ(
+      exchange(post("/v2/models/addsub/infer", packed(plain, Coding::kGzip) + "more", "Content-Encoding: gzip\r\n"))
+          .status,
+      400);
   const std::string cut = packed(plain, Coding::kGzip);
-  EXPECT_EQ(exchange(post("/v2/models/addsub/infer", cut.substr(0, cut.size() - 9), "Content-Encoding: gzip\r\n")).status,
-            400);
+  EXPECT_EQ(
+      exchange(post("/v2/models/addsub/infer", cut.substr(0, cut.size() - 9), "Content-Encoding: gzip\r\n")).status,
+      400);
   EXPECT_EQ(exchange(post("/v2/models/addsub/infer", plain, "Content-Encoding: br\r\n")).status, 415);
 }
 
@@ -276,12 +282,11 @@ TEST_F(HttpServerTest, RefusesAHeadThatIsTooLargeOrBroken) {
   RawClient large(server_->port());
   EXPECT_EQ(exchange(large, get("/v2", "X: " + std::string(20'000, 'x') + "\r\n")).status, 431);
   EXPECT_TRUE(large.closed_by_peer());
-  for (const std::string_view text : {"GET\r\n\r\n", "GET /v2 HTTP/3.0\r\n\r\n", "\x16\x03\x01 x\r\n\r\n",
-                                      "GET /v2 HTTP/1.1\r\nbad header\r\n\r\n",
-                                      "POST /v2 HTTP/1.1\r\nContent-Length: 1x\r\n\r\n",
-                                      "POST /v2 HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
-                                      "POST /v2 HTTP/1.1\r\nContent-Length: 99999999999999999999999\r\n\r\n",
-                                      "POST /v2/models/a/infer HTTP/1.1\r\nInference-Header-Content-Length: x\r\n\r\n"}) {
+  for (const std::string_view text :
+       {"GET\r\n\r\n", "GET /v2 HTTP/3.0\r\n\r\n", "\x16\x03\x01 x\r\n\r\n", "GET /v2 HTTP/1.1\r\nbad header\r\n\r\n",
+        "POST /v2 HTTP/1.1\r\nContent-Length: 1x\r\n\r\n", "POST /v2 HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        "POST /v2 HTTP/1.1\r\nContent-Length: 99999999999999999999999\r\n\r\n",
+        "POST /v2/models/a/infer HTTP/1.1\r\nInference-Header-Content-Length: x\r\n\r\n"}) {
     RawClient client(server_->port());
     EXPECT_EQ(exchange(client, text).status, 400) << text;
     EXPECT_TRUE(client.closed_by_peer()) << text;

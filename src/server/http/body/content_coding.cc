@@ -1,4 +1,4 @@
-#include "server/http/content_coding.h"
+#include "server/http/body/content_coding.h"
 
 #include <zlib.h>
 
@@ -9,7 +9,8 @@ namespace {
 
 // zlib takes input it does not change through a pointer that is not const.
 Bytef* zlib_pointer(std::span<const std::byte> bytes) {
-  return const_cast<Bytef*>(reinterpret_cast<const Bytef*>(bytes.data()));  // NOLINT(cppcoreguidelines-pro-type-const-cast)
+  return const_cast<Bytef*>(
+      reinterpret_cast<const Bytef*>(bytes.data()));  // NOLINT(cppcoreguidelines-pro-type-const-cast)
 }
 
 constexpr std::size_t kPiece = 1 << 20;  // fits zlib's 32-bit counts
@@ -77,8 +78,9 @@ class Deflater::Stream {
     constexpr int kWindowBits = 15;
     constexpr int kGzip = 16;
     constexpr int kMemoryLevel = 8;
-    TESSERA_CHECK(::deflateInit2(&stream_, Z_BEST_SPEED, Z_DEFLATED, kWindowBits + (coding == Coding::kGzip ? kGzip : 0),
-                                 kMemoryLevel, Z_DEFAULT_STRATEGY) == Z_OK);
+    TESSERA_CHECK(::deflateInit2(&stream_, Z_BEST_SPEED, Z_DEFLATED,
+                                 kWindowBits + (coding == Coding::kGzip ? kGzip : 0), kMemoryLevel,
+                                 Z_DEFAULT_STRATEGY) == Z_OK);
   }
   ~Stream() { ::deflateEnd(&stream_); }
   Stream(const Stream&) = delete;

@@ -1,4 +1,4 @@
-#include "server/http/control_body.h"
+#include "server/http/body/control_body.h"
 
 #include <array>
 #include <boost/json/parse.hpp>
@@ -64,7 +64,8 @@ auto with_object(std::string_view body, Use use) -> decltype(use(std::declval<co
 
 std::string text_of(json::string_view text) { return {text.data(), text.size()}; }
 
-Result<std::uint64_t> number_field(const json::object& object, std::string_view name, std::optional<std::uint64_t> absent) {
+Result<std::uint64_t> number_field(const json::object& object, std::string_view name,
+                                   std::optional<std::uint64_t> absent) {
   const json::value* value = object.if_contains({name.data(), name.size()});
   if (value == nullptr && absent) {
     return *absent;

@@ -16,7 +16,7 @@
 #include "base/result.h"
 #include "core/request.h"
 #include "core/tensor.h"
-#include "server/http/infer_json.h"
+#include "server/http/body/infer_json.h"
 #include "server/outputs.h"
 #include "server/shared_memory.h"
 
@@ -24,8 +24,8 @@ namespace tessera::server::http {
 
 // What the decoder needs from the server; a seam for tests. Outlives the decoder.
 struct InferSource {
-  Lease lease;                                       // charged to the request's model
-  std::function<Result<ModelSignature>()> signature; // of the request's model; asked for raw bodies alone
+  Lease lease;                                        // charged to the request's model
+  std::function<Result<ModelSignature>()> signature;  // of the request's model; asked for raw bodies alone
   const SharedMemory* shared_memory = nullptr;
 };
 
@@ -70,7 +70,7 @@ class InferDecoder {
 
  private:
   enum class Phase { kJson, kTensors, kRaw };
-  struct Segment {           // one binary input within the lease
+  struct Segment {  // one binary input within the lease
     std::size_t offset = 0;
     std::size_t size = 0;
   };
@@ -94,9 +94,9 @@ class InferDecoder {
 
   std::shared_ptr<runtime::BodyMemory> block_;
   std::vector<Segment> segments_;
-  std::size_t current_ = 0;       // the segment that the next byte belongs to
-  std::size_t in_current_ = 0;    // bytes of it that are there
-  std::size_t arrived_ = 0;       // of all segments
+  std::size_t current_ = 0;     // the segment that the next byte belongs to
+  std::size_t in_current_ = 0;  // bytes of it that are there
+  std::size_t arrived_ = 0;     // of all segments
   std::size_t announced_ = 0;
 
   std::optional<GrowingLease> raw_;

@@ -1,4 +1,4 @@
-#include "server/http/tensor_builder.h"
+#include "server/http/body/tensor_builder.h"
 
 #include <algorithm>
 #include <bit>

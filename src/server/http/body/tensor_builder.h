@@ -58,8 +58,8 @@ class GrowingLease {
   std::size_t charge_at_ = kChargeStep;
 };
 
-// Values in the order of the text. While the datatype is not known yet, up to kMaxUntyped numbers are kept as they came.
-// Owned by one connection.
+// Values in the order of the text. While the datatype is not known yet, up to kMaxUntyped numbers are kept as they
+// came. Owned by one connection.
 class TensorBuilder {
  public:
   static constexpr std::size_t kMaxUntyped = 1 << 16;

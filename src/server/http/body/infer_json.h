@@ -12,17 +12,17 @@
 #include "base/result.h"
 #include "core/request.h"
 #include "core/shape.h"
-#include "server/http/tensor_builder.h"
+#include "server/http/body/tensor_builder.h"
 #include "server/outputs.h"
 #include "server/parameters.h"
 
 namespace tessera::server::http {
 
 inline constexpr std::size_t kMaxJsonDepth = 32;
-inline constexpr std::size_t kMaxTensorsPerRequest = 1024;   // inputs, and outputs likewise
+inline constexpr std::size_t kMaxTensorsPerRequest = 1024;  // inputs, and outputs likewise
 inline constexpr std::size_t kMaxNameBytes = 1024;
 inline constexpr std::size_t kMaxIdBytes = 4096;
-inline constexpr std::size_t kMaxNumberBytes = 512;          // digits of one number
+inline constexpr std::size_t kMaxNumberBytes = 512;  // digits of one number
 
 // One entry of `inputs`.
 struct JsonInput {

@@ -1,4 +1,4 @@
-#include "server/http/infer_decoder.h"
+#include "server/http/body/infer_decoder.h"
 
 #include <algorithm>
 #include <cstring>
@@ -20,9 +20,9 @@ Status check_names(const std::vector<InputTensor>& inputs, const std::vector<Out
   const auto unique = [&names](std::string_view kind) -> Status {
     std::sort(names.begin(), names.end());
     const auto twice = std::adjacent_find(names.begin(), names.end());
-    return twice == names.end() ? ok_status()
-                                : Status(invalid_argument(std::string(kind) + " '" + std::string(*twice) +
-                                                          "' is given more than once"));
+    return twice == names.end()
+               ? ok_status()
+               : Status(invalid_argument(std::string(kind) + " '" + std::string(*twice) + "' is given more than once"));
   };
   for (const InputTensor& input : inputs) {
     names.emplace_back(input.name);
@@ -98,8 +98,8 @@ Status InferDecoder::lay_out_tensors() {
     }
     // Each step is checked against the limit, so that the sums cannot overflow.
     if (*input.binary_size > shape_.max_bytes - wire) {
-      return Error(ErrorCode::kTooLarge, "the binary tensors announce more than the limit of " +
-                                             std::to_string(shape_.max_bytes) + " bytes");
+      return Error(ErrorCode::kTooLarge,
+                   "the binary tensors announce more than the limit of " + std::to_string(shape_.max_bytes) + " bytes");
     }
     const auto size = static_cast<std::size_t>(*input.binary_size);
     segments_.push_back({place, size});
@@ -237,7 +237,8 @@ Status InferDecoder::finish_input(JsonInput& input, std::size_t& segment, InputT
   TESSERA_ASSIGN_OR_RETURN(const auto range, input.shared_memory.range(input.name));
   const int sources = (input.data ? 1 : 0) + (input.binary_size ? 1 : 0) + (range ? 1 : 0);
   if (sources != 1) {
-    return invalid_argument("input '" + input.name + "' needs one of 'data', 'binary_data_size' and shared memory, got " +
+    return invalid_argument("input '" + input.name +
+                            "' needs one of 'data', 'binary_data_size' and shared memory, got " +
                             std::to_string(sources));
   }
   if (input.binary_size && !shape_.json_length) {

@@ -8,7 +8,7 @@
 
 #include "base/result.h"
 #include "core/request.h"
-#include "server/http/infer_decoder.h"
+#include "server/http/body/infer_decoder.h"
 #include "server/outputs.h"
 
 namespace tessera::server::http {

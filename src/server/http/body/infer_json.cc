@@ -1,4 +1,4 @@
-#include "server/http/infer_json.h"
+#include "server/http/body/infer_json.h"
 
 #include <array>
 #include <boost/json/basic_parser_impl.hpp>
@@ -93,7 +93,8 @@ class InferJson::Handler {
 
   bool on_number_part(json::string_view part, JsonError& ec) {
     number_.append(part.data(), part.size());
-    return check(number_.size() <= kMaxNumberBytes ? ok_status() : Status(invalid_argument("a number is too long")), ec);
+    return check(number_.size() <= kMaxNumberBytes ? ok_status() : Status(invalid_argument("a number is too long")),
+                 ec);
   }
   bool on_int64(std::int64_t value, json::string_view, JsonError& ec) {
     number_.clear();
@@ -443,8 +444,8 @@ class InferJson::Handler {
       return invalid_argument("'shape' of input '" + input.name + "' has a negative dimension");
     }
     if (input.shape->rank() == Shape::kMaxRank) {
-      return invalid_argument("'shape' of input '" + input.name + "' has more than " +
-                              std::to_string(Shape::kMaxRank) + " dimensions");
+      return invalid_argument("'shape' of input '" + input.name + "' has more than " + std::to_string(Shape::kMaxRank) +
+                              " dimensions");
     }
     input.shape->push_back(*dim);
     return ok_status();
@@ -484,13 +485,13 @@ class InferJson::Handler {
   std::array<Place, kMaxJsonDepth + 1> stack_{};
   std::size_t depth_ = 0;
   Key key_ = Key::kOther;
-  std::string key_name_;   // the key whose value is read
-  std::string key_text_;   // parts of the key that is being read
-  std::string string_;     // parts of a string outside of data
-  std::string number_;     // parts of a number
+  std::string key_name_;  // the key whose value is read
+  std::string key_text_;  // parts of the key that is being read
+  std::string string_;    // parts of a string outside of data
+  std::string number_;    // parts of a number
   bool inputs_seen_ = false;
   bool outputs_seen_ = false;
-  bool named_ = false;     // the input or output in progress has its name
+  bool named_ = false;  // the input or output in progress has its name
   SharedMemoryParameters output_memory_;
 };
 

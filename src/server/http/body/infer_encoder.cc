@@ -1,11 +1,11 @@
-#include "server/http/infer_encoder.h"
+#include "server/http/body/infer_encoder.h"
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 
 #include "server/half.h"
-#include "server/http/json_text.h"
+#include "server/http/body/json_text.h"
 
 namespace tessera::server::http {
 namespace {
@@ -70,14 +70,30 @@ Status append_data(std::string& out, const TensorView& tensor, std::string_view 
       append_values<std::uint8_t>(out, data,
                                   [](std::string& to, std::uint8_t value) { to += value != 0 ? "true" : "false"; });
       break;
-    case DType::kUint8: append_integers<std::uint8_t>(out, data); break;
-    case DType::kUint16: append_integers<std::uint16_t>(out, data); break;
-    case DType::kUint32: append_integers<std::uint32_t>(out, data); break;
-    case DType::kUint64: append_integers<std::uint64_t>(out, data); break;
-    case DType::kInt8: append_integers<std::int8_t>(out, data); break;
-    case DType::kInt16: append_integers<std::int16_t>(out, data); break;
-    case DType::kInt32: append_integers<std::int32_t>(out, data); break;
-    case DType::kInt64: append_integers<std::int64_t>(out, data); break;
+    case DType::kUint8:
+      append_integers<std::uint8_t>(out, data);
+      break;
+    case DType::kUint16:
+      append_integers<std::uint16_t>(out, data);
+      break;
+    case DType::kUint32:
+      append_integers<std::uint32_t>(out, data);
+      break;
+    case DType::kUint64:
+      append_integers<std::uint64_t>(out, data);
+      break;
+    case DType::kInt8:
+      append_integers<std::int8_t>(out, data);
+      break;
+    case DType::kInt16:
+      append_integers<std::int16_t>(out, data);
+      break;
+    case DType::kInt32:
+      append_integers<std::int32_t>(out, data);
+      break;
+    case DType::kInt64:
+      append_integers<std::int64_t>(out, data);
+      break;
     case DType::kFp16:
       append_values<std::uint16_t>(
           out, data, [](std::string& to, std::uint16_t bits) { append_floating(to, float_from_fp16(bits)); });
@@ -86,9 +102,14 @@ Status append_data(std::string& out, const TensorView& tensor, std::string_view 
       append_values<std::uint16_t>(
           out, data, [](std::string& to, std::uint16_t bits) { append_floating(to, float_from_bf16(bits)); });
       break;
-    case DType::kFp32: append_values<float>(out, data, append_floating<float>); break;
-    case DType::kFp64: append_values<double>(out, data, append_floating<double>); break;
-    case DType::kBytes: return append_strings(out, data, output);
+    case DType::kFp32:
+      append_values<float>(out, data, append_floating<float>);
+      break;
+    case DType::kFp64:
+      append_values<double>(out, data, append_floating<double>);
+      break;
+    case DType::kBytes:
+      return append_strings(out, data, output);
   }
   return ok_status();
 }
