@@ -136,14 +136,12 @@ void say_ready(const ServeOptions& options, const FrontEnds& front) {
 
 // Refuses new requests, finishes the accepted ones and closes connections. False: `limit` was too short.
 bool drain(runtime::Service& service, FrontEnds& front, milliseconds limit) {
-  const TimePoint end = now() + limit;
-  const auto left = [&] { return std::max(std::chrono::duration_cast<milliseconds>(end - now()), milliseconds(0)); };
-  // Answers on their way to their clients get a moment even where the requests took all the time there was.
-  constexpr milliseconds kSend{500};
-  const bool answered = service.drain(limit);
-  const bool closed = front.http->drain(std::max(left(), kSend));
-  front.grpc->shut_down(std::max(std::min(left(), milliseconds(2000)), kSend));
-  return answered && closed;
+  if (!service.drain(limit)) return false;
+  // All is answered; the answers that are on their way get as long as a slow network may take.
+  constexpr milliseconds kSend{2000};
+  const bool sent = front.http->drain(kSend);
+  front.grpc->shut_down(kSend);
+  return sent;
 }
 
 int fail(const Error& error) {
@@ -177,7 +175,7 @@ int serve(const ServeOptions& options) {
 
   log(LogLevel::kInfo, "stopping: finishing what runs");
   if (!drain(*service, *front, options.exit_timeout)) {
-    log(LogLevel::kError, "requests were still running after --exit-timeout-secs; they end unanswered");
+    log(LogLevel::kError, "requests were still running, or answers not taken, at the end of --exit-timeout-secs");
     std::_Exit(EXIT_FAILURE);  // a run cannot be interrupted, and waiting for it is what the limit is against
   }
   log(LogLevel::kInfo, "stopped");

@@ -153,6 +153,8 @@ void add_log(CLI::App& command, ServeOptions& options) {
 }  // namespace
 
 void add_serve_flags(CLI::App& command, ServeOptions& options) {
+  // Given twice, the last one counts, so that scripts can add to a command line.
+  command.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   command.option_defaults()->group("Models");
   add_models(command, options);
   command.option_defaults()->group("Scheduling");
