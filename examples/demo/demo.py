@@ -111,16 +111,18 @@ def draw_text(server, deps, out):
                                   ["softmax_11.tmp_0"])
         read.append((line, vision.decode_words(scores, characters)))
 
-    zoom, font = 3, ImageFont.load_default(size=26)
+    zoom = 3
     picture = Image.new("RGB", (page.width * zoom, 2 * page.height * zoom), "white")
     picture.paste(page.resize((page.width * zoom, page.height * zoom), Image.LANCZOS), (0, 0))
     draw = ImageDraw.Draw(picture)
     for line, words in read:
         corners = [(x * zoom, y * zoom) for x, y in line.corners]
         draw.polygon(corners, outline=(220, 40, 40), width=3)
-        draw.polygon([(x, y + page.height * zoom) for x, y in corners], outline=(210, 210, 210))
-        draw.text((corners[0][0] + 6, (corners[0][1] + corners[3][1]) / 2 + page.height * zoom), words,
-                  fill=(20, 20, 20), font=font, anchor="lm")
+        # The words again, below, as wide as the line they were read from.
+        width = corners[1][0] - corners[0][0]
+        size = 28 * width / max(1, ImageFont.load_default(size=28).getlength(words))
+        draw.text((corners[0][0], (corners[0][1] + corners[3][1]) / 2 + page.height * zoom), words, fill=(20, 20, 20),
+                  font=ImageFont.load_default(size=min(60, size)), anchor="lm")
     picture.save(out / "text.png")
     return " ".join(words for _, words in read)
 

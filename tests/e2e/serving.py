@@ -28,8 +28,10 @@ class Serve:
     def __init__(self, repository, *flags, log, control="explicit", load=("*",), timeout=120):
         self.log_path = pathlib.Path(log)
         self._log = open(self.log_path, "w", encoding="utf-8")
-        command = [str(BINARY), "serve", "--model-control-mode", control, "--http-port", "0", "--grpc-port", "0",
-                   "--metrics-port", "0"]
+        command = [str(BINARY), "serve", "--model-control-mode", control]
+        for port in ("--http-port", "--grpc-port", "--metrics-port"):
+            if port not in flags:
+                command += [port, "0"]
         for folder in [repository] if isinstance(repository, (str, pathlib.Path)) else repository:
             command += ["--model-repository", str(folder)]
         if control == "explicit":

@@ -156,7 +156,8 @@ BAD_BODIES = {
 def test_bad_body(server, case):
     body, text = BAD_BODIES[case]
     status, error = infer(server, body)
-    assert 400 <= status < 500, (status, error)
+    # Sequences are no mistake of the peer's, but something this server does not do.
+    assert 400 <= status < 500 or (case == "sequences" and status == 501), (status, error)
     assert text in error
 
 
