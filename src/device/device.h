@@ -71,8 +71,8 @@ class CompletionSink {
 // time).
 class Device {
  public:
-  // Ends what is in flight (each with its completion) and joins its threads. By the holder of the role, who keeps it
-  // meanwhile; no other method runs then, and a launch that was to run here and did not is dropped.
+  // Ends what is in flight (each with its completion) and joins its threads; a launch that was to run here and did not
+  // is dropped. Meanwhile only the device's own threads may call it, from within the sink.
   virtual ~Device() = default;
 
   virtual const DeviceShape& shape() const = 0;  // thread-safe

@@ -84,6 +84,9 @@ Result<Started> FakeDevice::launch(const Launch& launch) {
   TESSERA_CHECK(sink_ != nullptr);
   TESSERA_RETURN_IF_ERROR(check(launch));
   const Lock lock(mutex_);
+  if (closing_) {
+    return Error(ErrorCode::kCancelled, "device " + shape_.name + " is closing");
+  }
   if (lost_) {
     return *lost_;
   }

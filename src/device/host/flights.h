@@ -22,7 +22,7 @@ struct Flight {
 
   std::atomic<LaunchId> id{LaunchId{0}};  // 0: the place is free
   std::atomic<bool> cancelled{false};
-  std::atomic<bool> claimed{false};  // by run_here
+  std::atomic<bool> claimed{false};  // by who runs it, or by the destructor that drops it
   Launch launch;
   Phase phase = Phase::kWaiting;
   std::uint32_t waits_for = 0;  // how many earlier flights

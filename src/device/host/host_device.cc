@@ -59,6 +59,7 @@ class HostDevice final : public Device {
   std::optional<std::size_t> rung(const Slice& slice) const;
   void commit(Flight& flight);
   void drop(Flight& flight, Error reason);
+  void run_job(Flight& flight);
   void run(Flight& flight, const Status& pinned);
   void report(const Completion& completion);
   void lose(const Error& reason);
@@ -78,7 +79,7 @@ class HostDevice final : public Device {
   std::once_flag lose_once_;
   std::string lost_reason_;  // readable once in_flight_.lost()
 
-  std::vector<std::unique_ptr<Worker>> workers_;  // one per rung; last member: joined before the rest goes
+  std::vector<std::unique_ptr<Worker>> workers_;  // one per rung
 };
 
 HostDevice::HostDevice(HostTopology topology, const HostOptions& options)
@@ -87,20 +88,22 @@ HostDevice::HostDevice(HostTopology topology, const HostOptions& options)
       staging_(make_host_staging(options.staging)) {
   for (const Slice& slice : shape_.ladder) {
     workers_.push_back(std::make_unique<Worker>(thread_name(shape_.name, slice), topology_.main_set(slice),
-                                                [this](std::size_t job) { run(flights_.at(job), ok_status()); }));
+                                                [this](std::size_t job) { run_job(flights_.at(job)); }));
   }
 }
 
+// The workers first: inside the sink they may be the role holder, and use the table.
 HostDevice::~HostDevice() {
   closing_.store(true);
-  for (Flight* flight : flights_.in_order()) {
-    const bool never_run_here =
-        flight->phase == Flight::Phase::kCommitted && flight->launch.may_run_here && !flight->claimed.exchange(true);
-    if (flight->phase == Flight::Phase::kWaiting || never_run_here) {
+  for (const auto& worker : workers_) {
+    worker->stop();
+  }
+  const std::vector<Flight*> left = flights_.in_order();  // a copy: what is dropped may be retired at once
+  for (Flight* flight : left) {
+    if (flight->phase != Flight::Phase::kDropped && !flight->claimed.exchange(true)) {
       drop(*flight, in_flight_.lost() ? lost_error() : closing_error());
     }
   }
-  workers_.clear();
 }
 
 Status HostDevice::check(const Launch& launch) const {
@@ -127,6 +130,9 @@ std::optional<std::size_t> HostDevice::rung(const Slice& slice) const {
 Result<Started> HostDevice::launch(const Launch& launch) {
   TESSERA_CHECK(sink_ != nullptr);
   TESSERA_RETURN_IF_ERROR(check(launch));
+  if (closing_.load()) {
+    return closing_error();
+  }
   if (!in_flight_.open()) {
     return lost_error();
   }
@@ -155,9 +161,14 @@ void HostDevice::commit(Flight& flight) {
   workers_[*rung(flight.launch.slice)]->hand_over(flights_.index_of(flight));
 }
 
+void HostDevice::run_job(Flight& flight) {
+  flight.claimed.store(true);
+  run(flight, ok_status());
+}
+
 void HostDevice::run_here(LaunchId id) {
   Flight* flight = flights_.find(id);
-  TESSERA_CHECK(flight != nullptr && !flight->claimed.exchange(true));
+  TESSERA_CHECK(flight != nullptr && flight->launch.may_run_here && !flight->claimed.exchange(true));
   const ScopedPin pin(topology_.main_set(flight->launch.slice));
   run(*flight, pin.status());
 }
@@ -234,6 +245,9 @@ void HostDevice::retire(LaunchId id) {
       }
     }
     return;
+  }
+  if (closing_.load()) {
+    return;  // the destructor drops what waits
   }
   for (Flight* flight : ready_) {
     commit(*flight);

@@ -23,7 +23,7 @@ struct HostOptions {
 //
 // Launches wait in a table that the role holder owns, so nothing here locks: a launch is committed when all it waits
 // for has been retired, and runs on its slice's worker or, where it need not wait and the caller offered it, on the
-// caller's thread (run_here), pinned for the run. Destroy it as the holder of the role, while no other method runs.
+// caller's thread (run_here), pinned for the run.
 Result<std::unique_ptr<Device>> make_host_device(const HostOptions& options);
 
 }  // namespace tessera::device

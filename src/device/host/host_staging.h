@@ -16,9 +16,9 @@ struct HostStagingLimits {
 };
 
 // Thread-safe, and no thread waits for another: free blocks lie in several small lists per size, and a list that is
-// being used is passed over. Sizes are powers of two from 1 KB; blocks up to 1 MB are cut from slabs of that size, larger
-// ones are ranges of their own. A free block keeps the pages it touched; over `retained` the size that keeps most gives
-// pages back to the kernel (blocks below a page never do). Leased blocks may outlive the pool.
+// being used is passed over. Sizes are powers of two from 1 KB; blocks up to 1 MB are cut from slabs of that size,
+// larger ones are ranges of their own. A free block keeps the pages it touched; over `retained` the size that keeps
+// most gives pages back to the kernel (blocks below a page never do). Leased blocks may outlive the pool.
 class HostStagingPool : public StagingPool {
  public:
   struct Usage {

@@ -9,7 +9,12 @@ namespace tessera::device {
 Worker::Worker(std::string name, CpuSet cpus, Run run)
     : run_(std::move(run)), thread_([this, name = std::move(name), cpus] { loop(name, cpus); }) {}
 
-Worker::~Worker() {
+Worker::~Worker() { stop(); }
+
+void Worker::stop() {
+  if (!thread_.joinable()) {
+    return;
+  }
   word_.fetch_or(kStop, std::memory_order_release);
   word_.notify_one();
   thread_.join();

@@ -20,11 +20,14 @@ class Worker {
 
   // `run` is called on the worker's thread for each job.
   Worker(std::string name, CpuSet cpus, Run run);
-  ~Worker();  // after the job in hand and the one handed over have ended
+  ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
   void hand_over(std::size_t job);
+
+  // Returns when the job in hand and one handed over before have ended; one handed over later is not taken up.
+  void stop();
 
  private:
   void loop(const std::string& name, const CpuSet& cpus);

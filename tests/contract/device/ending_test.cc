@@ -1,7 +1,15 @@
 // How launches on any device end: once each, with their own error and nobody else's.
 #include <chrono>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <optional>
 #include <thread>
+#include <utility>
+#include <vector>
 
+#include "base/clock.h"
 #include "tests/contract/device/device_contract.h"
 
 namespace tessera::device::contract {
@@ -222,6 +230,87 @@ TEST_P(DeviceContract, DestructionEndsWhatIsInFlight) {
   for (const auto& [id, times] : count) {
     EXPECT_EQ(times, 1) << id.value;
   }
+}
+
+// A dispatcher in small: whoever reports takes the role if it is free, retires what was reported and launches the next.
+// Thread-safe.
+class Relay final : public CompletionSink {
+ public:
+  Relay(Device& device, const Plan& plan, std::vector<Batch> batches)
+      : device_(device), plan_(plan), batches_(std::move(batches)) {}
+
+  // Before open() by the test, which has the role first; then by the holder.
+  void launch() {
+    const std::uint64_t id = launches_ + 1;
+    const auto& ladder = device_.shape().ladder;
+    Batch& batch = batches_[id % batches_.size()];
+    if (device_.launch({.id = {id}, .slice = ladder[id % ladder.size()], .plan = &plan_, .batch = &batch}).ok()) {
+      ++launches_;
+    }
+  }
+  void open() { work(); }
+
+  void completed(const Completion& completion) override {
+    {
+      const std::lock_guard lock(mutex_);
+      reported_.push_back(completion.id);
+      if (std::exchange(held_, true)) {
+        return;
+      }
+    }
+    work();
+  }
+  void device_down(const Error&) override { ADD_FAILURE() << "closing is no fault"; }
+
+  // Once the device is gone.
+  std::uint64_t launches() const { return launches_; }
+  std::uint64_t completions() const { return completions_; }
+
+ private:
+  void work() {
+    for (std::optional<LaunchId> id = next(); id; id = next()) {
+      ++completions_;
+      device_.retire(*id);
+      launch();
+    }
+  }
+  std::optional<LaunchId> next() {
+    const std::lock_guard lock(mutex_);
+    if (reported_.empty()) {
+      held_ = false;
+      return std::nullopt;
+    }
+    const LaunchId id = reported_.front();
+    reported_.pop_front();
+    return id;
+  }
+
+  Device& device_;
+  const Plan& plan_;
+  std::vector<Batch> batches_;     // more than are in flight
+  std::uint64_t launches_ = 0;     // the holder's
+  std::uint64_t completions_ = 0;  // the holder's
+  std::mutex mutex_;               // guards the rest
+  std::deque<LaunchId> reported_;
+  bool held_ = true;
+};
+
+TEST_P(DeviceContract, DestructionWhileTheDevicesThreadsHoldTheRole) {
+  constexpr std::size_t kBatches = 64;
+  Job& form = make_job(probe({.busy = microseconds(50)}), whole(), {});
+  Relay relay(device(), form.probe->plan(), std::vector<Batch>(kBatches, form.batch));
+  device().set_sink(relay);
+  for (int i = 0; i < 8; ++i) {
+    relay.launch();
+  }
+  relay.open();
+  for (const TimePoint end = now() + milliseconds(20); now() < end;) {
+    under_test().let_time_pass();
+    std::this_thread::yield();
+  }
+  under_test().destroy_device();
+  EXPECT_GE(relay.launches(), 8U);
+  EXPECT_EQ(relay.completions(), relay.launches());
 }
 
 TEST_P(DeviceContract, DestructionDropsALaunchThatTheCallerDidNotRun) {
