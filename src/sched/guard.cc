@@ -108,10 +108,10 @@ bool Guard::leaves_reserved(const View& view, TimePoint now, const Instance& tak
     }
     // Until when lent atoms must be back. An owner without an SLO needs them only while something of it waits.
     TimePoint back_by = now;
-    if (params.reserved_lend && !params.slo && owner->waiting == 0) {
+    if (params.reserved_lend && ((!params.slo && owner->waiting == 0) || !owner->table.known())) {
       continue;
     }
-    if (params.reserved_lend && params.slo && owner->table.known()) {
+    if (params.reserved_lend && params.slo) {
       std::size_t group = 0;
       for (const Occupancy::SliceState& state : device.slices()) {
         group = state.slice.count <= floor ? state.group : group;

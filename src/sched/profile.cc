@@ -13,6 +13,9 @@ namespace {
 constexpr double kDefaultProcessorSlope = -0.7;
 constexpr double kDefaultBucketSlope = 0.7;
 
+constexpr double kFarOff = 1.25;  // or its inverse; a streak of such runs is a change and not noise
+constexpr std::int32_t kStreak = 3;
+constexpr double kStreakLearning = 0.5;     // weight of one run then
 constexpr double kSlowestLearning = 0.1;    // weight of one run once many were seen
 constexpr double kLargestCorrection = 4.0;  // one run moves a prediction as if it were at most this much off
 constexpr double kNoticeable = 0.02;        // relative change that is worth reading the profile again
@@ -147,13 +150,7 @@ void Profile::observe(std::int32_t bucket, std::int32_t processors, Duration too
       scale_unseen(1.0 + (ratio - 1.0) / (2.0 + seen));
     }
     if (found != cells_.end()) {
-      Cell& cell = found->second;
-      // Against the cell itself, not the monotone curve through it: a cell must be able to follow what is seen.
-      const double own =
-          std::clamp(took_ns, cell.latency_ns / kLargestCorrection, cell.latency_ns * kLargestCorrection);
-      const double weight = std::max(kSlowestLearning, 1.0 / (cell.observations + 2.0));
-      cell.latency_ns += weight * (own - cell.latency_ns);
-      ++cell.observations;
+      correct(found->second, took_ns);
       publish_if_moved();
       return;
     }
@@ -164,6 +161,19 @@ void Profile::observe(std::int32_t bucket, std::int32_t processors, Duration too
     buckets_.insert(at, bucket);
   }
   ++version_;
+}
+
+// Against the cell itself, not the monotone curve through it: a cell must be able to follow what is seen.
+void Profile::correct(Cell& cell, double took_ns) {
+  const double ratio = took_ns / cell.latency_ns;
+  const std::int32_t side = ratio > kFarOff ? 1 : (ratio < 1.0 / kFarOff ? -1 : 0);
+  cell.streak = side == 0 ? 0 : (cell.streak * side > 0 ? cell.streak + side : side);
+  const bool changed = std::abs(cell.streak) >= kStreak;
+  const double most = changed ? took_ns : cell.latency_ns * kLargestCorrection;
+  const double least = changed ? took_ns : cell.latency_ns / kLargestCorrection;
+  const double weight = std::max(changed ? kStreakLearning : kSlowestLearning, 1.0 / (cell.observations + 2.0));
+  cell.latency_ns += weight * (std::clamp(took_ns, least, most) - cell.latency_ns);
+  ++cell.observations;
 }
 
 void Profile::scale_unseen(double ratio) {

@@ -52,12 +52,14 @@ class Profile {
     double latency_ns = 0;
     double published_ns = 0;  // as of version_
     std::uint32_t observations = 0;
+    std::int32_t streak = 0;  // of observations far off on the same side: above if positive
   };
   using Key = std::pair<std::int32_t, std::int32_t>;  // (bucket, processors)
 
   double row_log_latency(std::int32_t bucket, double log_processors) const;
   double processor_slope() const;
   double bucket_slope(std::int32_t low, std::int32_t high) const;
+  static void correct(Cell& cell, double took_ns);
   void scale_unseen(double ratio);
   void record_error(double error_ns);
   void publish_if_moved();

@@ -159,16 +159,16 @@ bool Tessera::turn_away(const View& view, const ShapeQueue& queue, Target& targe
   const Duration fastest =
       view.scaled(instance.table.fastest(instance.bucket_for(queue.head().arrival.rows)), queue.factor());
   target.lost = is_lost(view, queue, target, fastest);
+  const TimePoint too_late = target.deadline - fastest + Duration{1};
+  if (too_late > now) {
+    out.wake_up = std::min(out.wake_up, too_late);
+  }
   if (!may_reject_early(queue, now)) {
     return false;
   }
   if (target.lost) {
     out.hopeless.push_back(queue.head().arrival.request);
     return true;
-  }
-  const TimePoint too_late = target.deadline - fastest + Duration{1};
-  if (too_late > now) {
-    out.wake_up = std::min(out.wake_up, too_late);
   }
   return overloaded() && drop_for_efficiency(view, queue, target, now, out);
 }
@@ -291,6 +291,9 @@ bool Tessera::try_early(const View& view, const Candidate& candidate, TimePoint 
   const bool alone = view.device.in_flight() == 0 && candidate.tier != Tier::kSpare;
   const Slice slice = view.device.slice(option->slice).slice;
   if (!alone && !guard_.allows(view, now, slice, now + option->latency)) {
+    if (view.device.in_flight() == 0) {
+      out.wake_up = std::min(out.wake_up, now + kHouseKeeping);  // no event need come before the guard changes its mind
+    }
     return false;
   }
   launch(view, *candidate.queue, *option, out);
