@@ -75,12 +75,13 @@ class Scheduler::State {
   void set_timer();
   Instance* find(InstanceId id) const;
 
+  // Of the nodes of queues and maps below, which it therefore outlives; so that a steady load allocates nothing.
+  std::pmr::unsynchronized_pool_resource memory_;
   View view_;
   std::unique_ptr<Policy> policy_;
   SchedulerLimits limits_;
   Decisions decisions_;
 
-  std::pmr::unsynchronized_pool_resource memory_;  // of the nodes below, so that a steady load allocates nothing
   std::pmr::unordered_map<RequestId, Request> requests_{&memory_};
   Moments moments_;
   std::unordered_map<InstanceId, Instance*> instances_;
