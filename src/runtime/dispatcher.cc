@@ -119,7 +119,10 @@ void Dispatcher::device_down(const Error& reason) {
   post_and_take_part(down_message_, RequestId{});
 }
 
-void Dispatcher::stop() { post_and_take_part(stop_message_, RequestId{}); }
+void Dispatcher::stop() {
+  post_and_take_part(stop_message_, RequestId{});
+  stop_signal_.acquire();  // another thread may hold the role, and be about to call the device
+}
 
 void Dispatcher::post_and_take_part(Message& message, RequestId own) {
   inbox_.push(message);

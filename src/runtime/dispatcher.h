@@ -90,8 +90,8 @@ class Dispatcher final : public device::CompletionSink {
   DeviceStatistics statistics() const;
   void count_copied(Bytes bytes) { copied_.fetch_add(bytes.value, std::memory_order_relaxed); }
 
-  // Answers all that wait and everything that comes, and reports nothing to the scheduler any more. Called once, before
-  // the device is destroyed.
+  // Answers all that wait and everything that comes, and reports nothing to the scheduler any more. When it has returned,
+  // no holder of the role calls the device any more. Called once, before the device is destroyed.
   void stop();
 
  private:
@@ -172,6 +172,7 @@ class Dispatcher final : public device::CompletionSink {
   std::atomic<bool> timer_posted_{false};
   Message down_message_{Message::Kind::kDeviceDown};
   Message stop_message_{Message::Kind::kStop};
+  std::binary_semaphore stop_signal_{0};
   Timer timer_;  // last: its thread uses all of the above
 };
 

@@ -84,6 +84,7 @@ void Dispatcher::handle(Message& message, Turn& turn) {
       stopped_ = true;
       refuse_all_waiting(Refusal::kStopped, turn);
       end_loader_wait(false);
+      stop_signal_.release();
       break;
   }
 }
@@ -136,7 +137,7 @@ void Dispatcher::handle_cancel(Ticket& ticket, TimePoint at, Turn& turn) {
 }
 
 void Dispatcher::handle_ended(LaunchRecord& record, TimePoint at, Turn& turn) {
-  if (record.accepted) {
+  if (record.accepted && !stopped_) {  // once stopped, the device is being destroyed and drops what waits
     device_.retire(record.id());
   }
   record.ready = at;
