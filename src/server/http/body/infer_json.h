@@ -59,7 +59,6 @@ class InferJson {
   JsonRequest& result();
 
  private:
-  class Handler;
   class Parser;
   std::unique_ptr<Parser> parser_;
 };
