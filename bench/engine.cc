@@ -77,7 +77,7 @@ void bare_run(benchmark::State& state, const Case& c, bool own_outputs) {
                                               shape.size(), engine::to_onnx_type(c.dtype)));
   }
   const Ort::RunOptions run_options;
-  for (auto _ : state) {
+  while (state.KeepRunning()) {
     if (own_outputs) {
       session.Run(run_options, c.inputs.data(), values.data(), c.inputs.size(), c.outputs.data(),
                   values.data() + c.inputs.size(), c.outputs.size());
@@ -108,7 +108,7 @@ void plan_run(benchmark::State& state, const Case& c) {
     batch.inputs.push_back(
         {c.dtype, {c.width}, std::vector<std::span<const std::byte>>(static_cast<std::size_t>(parts), bytes)});
   }
-  for (auto _ : state) {
+  while (state.KeepRunning()) {
     TESSERA_CHECK(plan->run(slice, batch).ok());
     batch.output_memory.reset();
   }

@@ -6,6 +6,8 @@
 #include <bit>
 #include <memory>
 
+#include "base/check.h"
+
 namespace tessera::engine {
 namespace {
 
@@ -22,6 +24,7 @@ RunArena::~RunArena() {
 }
 
 std::size_t RunArena::list_for(std::uint64_t size) {
+  TESSERA_CHECK(size >= kSmallest);
   const int doubling = std::bit_width(size) - 1;
   const std::uint64_t quarter = (size >> (doubling - 2)) & 3;
   return 4 * static_cast<std::size_t>(doubling - std::bit_width(kSmallest) + 1) + quarter;
