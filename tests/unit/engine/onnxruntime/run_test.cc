@@ -1,5 +1,6 @@
 #include <fstream>
 #include <numeric>
+#include <thread>
 
 #include "tests/unit/engine/onnxruntime/engine_fixture.h"
 
@@ -81,6 +82,31 @@ TEST_F(RunTest, UnalignedInputsAreCopiedAndCounted) {
                          batch_of(1, {{DType::kInt32, {16}, {unaligned}}, {DType::kInt32, {16}, {bytes_of(a)}}}));
   EXPECT_EQ(numbers<std::int32_t>(done.outputs[0])[0], 14);
   EXPECT_EQ(engine_->copied_tensor_bytes(), Bytes{64});
+}
+
+TEST_F(RunTest, SeveralSingleCoreSlicesRunAtOnceInTheirOneSession) {
+  auto loaded = load(test_support::matmul_chain_model(32, 2)).value();
+  const auto& plan = plan_for(*loaded);
+  std::vector<std::thread> threads;
+  for (std::uint32_t seed = 1; seed <= 4; ++seed) {
+    threads.emplace_back([&plan, seed] {
+      const auto input = test_support::small_numbers(64, seed, 1.0F);
+      std::vector<float> first;
+      for (int i = 0; i < 300; ++i) {
+        const std::vector<std::span<const std::byte>> rows{bytes_of(input).first(128), bytes_of(input).subspan(128)};
+        Batch batch = batch_of(2, {{DType::kFp32, {32}, rows}});
+        ASSERT_TRUE(plan.run({static_cast<std::uint16_t>(seed), 1}, batch).ok());
+        if (first.empty()) {
+          first = numbers<float>(batch.outputs[0]);
+        }
+        ASSERT_EQ(numbers<float>(batch.outputs[0]), first);
+      }
+    });
+  }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  EXPECT_EQ(engine_->copied_tensor_bytes(), Bytes{4 * 300 * 256});
 }
 
 TEST_F(RunTest, OutputsOutliveModelAndEngine) {
