@@ -11,12 +11,12 @@ namespace {
 constexpr std::size_t kClaims = 4;       // of one decision
 constexpr std::size_t kOptionBits = 64;  // options that can be ruled out one by one
 
+}  // namespace
+
 std::uint16_t atoms_left(const Instance& instance, const Occupancy& device) {
   const std::uint32_t most = std::max<std::uint16_t>(1, atoms_of(instance.params->max_share, device));
   return static_cast<std::uint16_t>(most > instance.atoms_held ? most - instance.atoms_held : 0);
 }
-
-}  // namespace
 
 void SliceChoice::look(const View& view, TimePoint now) {
   now_ = now;
@@ -75,7 +75,7 @@ std::optional<Option> SliceChoice::best(const View& view, const ShapeQueue& queu
   const Instance& instance = queue.instance();
   const std::size_t first = instance.bucket_for(queue.head().arrival.rows);
   const std::size_t last = std::max(first, instance.bucket_for(target.rows));
-  const Headroom headroom(instance, target.margin, now_);
+  const Headroom headroom(instance, target.margin, target.rate);
   const Duration slack = target.deadline == kNever ? kForever : target.deadline - now_;
   std::optional<Option> best;
   for (std::size_t bucket = first; bucket <= last; ++bucket) {

@@ -13,6 +13,9 @@
 
 namespace tessera::sched {
 
+// How many atoms an instance may take beside what it holds: its max_share.
+std::uint16_t atoms_left(const Instance& instance, const Occupancy& device);
+
 struct Option {
   std::size_t bucket = 0;
   std::size_t group = 0;

@@ -17,9 +17,8 @@ double score_of(std::int64_t rows, Duration latency, std::int32_t processors) {
   return static_cast<double>(rows) * 1e9 / (std::max(1.0, ns(latency)) * processors);
 }
 
-Headroom::Headroom(const Instance& instance, Duration margin, TimePoint now)
-    : margin_ns_(kMargins * ns(margin)),
-      lane_ns_per_row_(kLaneUse * instance.params->lanes * 1e9 / std::max(1e-3, instance.rate.per_second(now))) {}
+Headroom::Headroom(const Instance& instance, Duration margin, double rows_per_second)
+    : margin_ns_(kMargins * ns(margin)), lane_ns_per_row_(kLaneUse * instance.params->lanes * 1e9 / rows_per_second) {}
 
 bool Headroom::leaves(Duration latency, std::int64_t rows, Duration slack) const {
   return ns(latency) + margin_ns_ <= kPartOfSlack * ns(slack) &&
@@ -61,20 +60,20 @@ void Targets::aim(const View& view, const ShapeQueue& queue, Target& target, Tim
   target.known = instance.table.known();
   target.score = 0;
   target.bucket = 0;
+  target.rate = std::max(1e-3, instance.rate.per_second(now));
   if (!target.known) {
     return;
   }
-  const double rate = std::max(1e-3, instance.rate.per_second(now));
   const std::size_t buckets = params.dynamic_batching ? params.buckets.size() : 1;
   std::size_t fastest = 0;
   for (std::size_t bucket = 0; bucket < buckets; ++bucket) {
     const std::int32_t rows = std::min(params.buckets[bucket], instance.max_rows());
-    const Duration collecting{static_cast<Duration::rep>((rows - 1) / rate * 1e9)};
+    const Duration collecting{static_cast<Duration::rep>((rows - 1) / target.rate * 1e9)};
     for (std::size_t group = 0; group < view.device.groups(); ++group) {
       const Duration latency = view.predicted(queue, bucket, group);
       fastest = bucket == 0 && latency <= view.predicted(queue, 0, fastest) ? group : fastest;
       if (params.slo) {
-        const Headroom headroom(instance, bounded_margin(instance.table.margin(), *params.slo, latency), now);
+        const Headroom headroom(instance, bounded_margin(instance.table.margin(), *params.slo, latency), target.rate);
         if (!headroom.leaves(latency, rows, *params.slo - collecting)) {
           continue;
         }
@@ -106,9 +105,10 @@ void Targets::set_times(const View& view, const ShapeQueue& queue, Target& targe
     target.full = true;
     return;
   }
+  const std::size_t least = instance.bucket_for(head.arrival.rows);
+  target.fastest = view.scaled(instance.table.fastest(least), queue.factor());
   target.full = target.rows >= params.buckets[target.bucket];
-  const std::size_t bucket =
-      std::max(std::min(instance.bucket_for(target.rows), target.bucket), instance.bucket_for(head.arrival.rows));
+  const std::size_t bucket = std::max(std::min(instance.bucket_for(target.rows), target.bucket), least);
   const Duration latency = view.predicted(queue, bucket, target.group);
   target.margin = bounded_margin(instance.table.margin(), *params.slo, latency);
   target.latest = target.deadline - latency - target.margin;

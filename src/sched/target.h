@@ -20,7 +20,7 @@ double score_of(std::int64_t rows, Duration latency, std::int32_t processors);
 // longer: a part of the slack, more than the learned margin, and lanes that are not busy all the time.
 class Headroom {
  public:
-  Headroom(const Instance& instance, Duration margin, TimePoint now);
+  Headroom(const Instance& instance, Duration margin, double rows_per_second);
   bool leaves(Duration latency, std::int64_t rows, Duration slack) const;
 
  private:
@@ -38,12 +38,14 @@ struct Target {
   std::size_t bucket = 0;
   std::size_t group = 0;
   double score = 0;             // rows per processor-second
+  double rate = 0;              // rows arriving per second
   std::int64_t rows = 0;        // that wait, at most the model's largest batch
   bool full = false;            // they reach the bucket
   TimePoint deadline = kNever;  // of the head
   TimePoint latest = kNever;    // latest start
   Duration margin{0};
-  bool lost = false;  // the head cannot be in time by what is predicted; set anew in every decision
+  Duration fastest{0};  // of the head alone, in any slice
+  bool lost = false;    // the head cannot be in time by what is predicted; set anew in every decision
 };
 
 // Owned by its policy.

@@ -21,7 +21,8 @@ constexpr double kWorthWaiting = 0.6;   // a slice now that scores less than thi
 constexpr double kWorthDropping = 0.5;  // likewise for what the head's slack still permits, under overload
 constexpr double kOverload = 0.95;      // demand for processors over what there is
 constexpr double kOverEntitled = 1.1;   // use over entitlement from which the others come first
-constexpr int kEarlyTries = 4;          // queues looked at for an early launch in one decision
+constexpr int kDueTries = 8;            // queues looked at in one decision
+constexpr int kEarlyTries = 4;          // likewise for an early launch
 
 enum class Tier { kDue, kOverEntitled, kLate, kSpare };
 
@@ -44,7 +45,7 @@ class Tessera final : public Policy {
   void add_up_demand(const View& view, TimePoint now);
   bool overloaded() const { return demand_ > kOverload * processors_; }
   bool turn_away(const View& view, const ShapeQueue& queue, Target& target, TimePoint now, Decisions& out) const;
-  bool is_lost(const View& view, const ShapeQueue& queue, const Target& target, Duration fastest) const;
+  bool is_lost(const View& view, const ShapeQueue& queue, const Target& target) const;
   bool drop_for_efficiency(const View& view, const ShapeQueue& queue, const Target& target, TimePoint now,
                            Decisions& out) const;
   void sort_in(const View& view, const ShapeQueue& queue, const Target& target, TimePoint now, Decisions& out);
@@ -92,13 +93,14 @@ void Tessera::decide(const View& view, TimePoint now, Decisions& out) {
     return order(a) < order(b);
   };
   std::sort(due_.begin(), due_.end(), by_slack);
+  int tries = 0;
   for (const Candidate& candidate : due_) {
-    if (try_due(view, candidate, now, out)) {
+    if (tries++ == kDueTries || try_due(view, candidate, now, out)) {
       return;
     }
   }
   std::sort(early_.begin(), early_.end(), by_slack);
-  int tries = 0;
+  tries = 0;
   for (const Candidate& candidate : early_) {
     if (tries++ == kEarlyTries || try_early(view, candidate, now, out)) {
       return;
@@ -155,11 +157,8 @@ bool Tessera::turn_away(const View& view, const ShapeQueue& queue, Target& targe
   if (!target.known || !queue.instance().params->slo) {
     return false;
   }
-  const Instance& instance = queue.instance();
-  const Duration fastest =
-      view.scaled(instance.table.fastest(instance.bucket_for(queue.head().arrival.rows)), queue.factor());
-  target.lost = is_lost(view, queue, target, fastest);
-  const TimePoint too_late = target.deadline - fastest + Duration{1};
+  target.lost = is_lost(view, queue, target);
+  const TimePoint too_late = target.deadline - target.fastest + Duration{1};
   if (too_late > now) {
     out.wake_up = std::min(out.wake_up, too_late);
   }
@@ -173,8 +172,8 @@ bool Tessera::turn_away(const View& view, const ShapeQueue& queue, Target& targe
   return overloaded() && drop_for_efficiency(view, queue, target, now, out);
 }
 
-bool Tessera::is_lost(const View& view, const ShapeQueue& queue, const Target& target, Duration fastest) const {
-  if (add_saturating(choice_.last_start(), fastest) <= target.deadline) {
+bool Tessera::is_lost(const View& view, const ShapeQueue& queue, const Target& target) const {
+  if (add_saturating(choice_.last_start(), target.fastest) <= target.deadline) {
     return false;
   }
   const std::size_t bucket = queue.instance().bucket_for(queue.head().arrival.rows);
@@ -221,7 +220,7 @@ bool Tessera::drop_for_efficiency(const View& view, const ShapeQueue& queue, con
 
 void Tessera::sort_in(const View& view, const ShapeQueue& queue, const Target& target, TimePoint now, Decisions& out) {
   const Instance& instance = queue.instance();
-  if (!instance.any_free_lane()) {
+  if (!instance.any_free_lane() || atoms_left(instance, view.device) == 0) {
     return;
   }
   Candidate candidate{&queue, &target, tier_of(view, instance, target, now), 0};
