@@ -267,7 +267,9 @@ Result<Duration> HostDevice::run_borrowed(const Plan& plan, const Slice& slice, 
     return lost_error();
   }
   const ScopedPin pin(topology_.main_set(slice));
-  TESSERA_RETURN_IF_ERROR(pin.status());
+  if (!pin.status().ok()) {
+    return pin.status().error();
+  }
   const TimePoint started = now();
   const Status status = static_cast<const HostPlan&>(plan).run(slice, batch);
   const Duration took = now() - started;

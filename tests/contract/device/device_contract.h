@@ -80,7 +80,7 @@ struct DeviceKind {
   std::string name;
   std::function<std::unique_ptr<DeviceUnderTest>()> make;
 };
-inline void PrintTo(const DeviceKind& kind, std::ostream* out) { *out << kind.name; }
+inline std::ostream& operator<<(std::ostream& out, const DeviceKind& kind) { return out << kind.name; }
 
 // One batch of bytes, from its launch to its completion.
 struct Job {

@@ -75,9 +75,9 @@ TEST_P(DeviceContract, ASliceRunsOnItsAtomsOnly) {
 
 TEST_P(DeviceContract, OnOneSliceLaunchesEndInTheOrderGiven) {
   for (const Slice& slice : {atom(0), whole()}) {
-    std::vector<Job*> jobs;
-    for (int i = 0; i < 8; ++i) {
-      jobs.push_back(&start(probe({.busy = microseconds(100 * (8 - i))}), slice));
+    std::vector<Job*> jobs(8);
+    for (std::size_t i = 0; i < jobs.size(); ++i) {
+      jobs[i] = &start(probe({.busy = microseconds(100 * (jobs.size() - i))}), slice);
     }
     ASSERT_TRUE(wait_for_all());
     for (std::size_t i = 1; i < jobs.size(); ++i) {

@@ -13,6 +13,7 @@ Launch on(std::uint64_t id, Slice slice, After after = After::kOverlap, std::uin
 
 std::vector<std::uint64_t> ids(const std::vector<Flight*>& flights) {
   std::vector<std::uint64_t> list;
+  list.reserve(flights.size());
   for (const Flight* flight : flights) {
     list.push_back(flight->launch.id.value);
   }

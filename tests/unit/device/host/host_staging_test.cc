@@ -63,9 +63,9 @@ TEST(HostStaging, ReusesTheBlockGivenBackLast) {
 
 TEST(HostStaging, SmallBlocksComeFromSlabs) {
   const auto pool = make_host_staging({});
-  std::vector<std::unique_ptr<StagingBlock>> blocks;
-  for (int i = 0; i < 16; ++i) {
-    blocks.push_back(lease(*pool, 64 << 10));
+  std::vector<std::unique_ptr<StagingBlock>> blocks(16);
+  for (auto& block : blocks) {
+    block = lease(*pool, 64 << 10);
   }
   EXPECT_EQ(pool->usage().reserved, Bytes{kMega});
 }
@@ -78,6 +78,7 @@ TEST(HostStaging, KeepsNoMoreThanItsBound) {
     fill(*blocks.back(), i);
   }
   std::vector<std::span<std::byte>> ranges;
+  ranges.reserve(blocks.size());
   for (const auto& block : blocks) {
     ranges.push_back(block->bytes());
   }
@@ -95,9 +96,9 @@ TEST(HostStaging, KeepsNoMoreThanItsBound) {
 
 TEST(HostStaging, ASizeThatKeepsMostGivesWayToAnother) {
   const auto pool = make_host_staging({.retained = {8 * kMega}});
-  std::vector<std::unique_ptr<StagingBlock>> blocks;
-  for (int i = 0; i < 8; ++i) {
-    blocks.push_back(lease(*pool, kMega));
+  std::vector<std::unique_ptr<StagingBlock>> blocks(8);
+  for (auto& block : blocks) {
+    block = lease(*pool, kMega);
   }
   blocks.clear();
   auto other = lease(*pool, 100'000);
