@@ -13,7 +13,7 @@
 namespace tessera::device {
 
 struct HostOptions {
-  std::vector<int> cores;  // logical processors in atom order; empty: all that the process may use
+  std::vector<int> cores{};  // logical processors in atom order; empty: all that the process may use
   std::string name = "host";
   HostStagingLimits staging{};
 };
