@@ -236,6 +236,42 @@ def test_corrupt_model_files(serve, repository, content):
         assert (client.simple(ONES, ONES)["OUTPUT0"] == 2).all()
 
 
+def test_files_replaced_while_loading(serve, repository):
+    """Rewritten in place, cut short and removed under the loader's hands: an error or a model, never the end."""
+    put(repository, "moving", simple())
+    file = repository / "moving" / "1" / "model.onnx"
+    whole = file.read_bytes()
+    server = serve(repository, load=["simple"])
+    stop = threading.Event()
+
+    def rewrite():
+        while not stop.is_set():
+            for content in (whole, whole[: len(whole) // 2], b"", whole + b"\x00" * 5):
+                file.write_bytes(content)
+                time.sleep(0.002)
+            file.unlink()
+            file.write_bytes(whole)
+
+    writer = threading.Thread(target=rewrite)
+    writer.start()
+    try:
+        with Client(server, "http") as client:
+            until = time.monotonic() + 5
+            while time.monotonic() < until:
+                try:
+                    client.raw.load_model("moving")
+                except InferenceServerException as error:
+                    assert error.status() in ("400", "404", "503"), str(error)
+                assert (client.simple(ONES, ONES)["OUTPUT0"] == 2).all()
+            stop.set()
+            writer.join()
+            client.raw.load_model("moving")
+            assert (client.simple(ONES, ONES, model="moving")["OUTPUT0"] == 2).all()
+    finally:
+        stop.set()
+        writer.join()
+
+
 def test_broken_model_at_start(serve, repository):
     put(repository, "corrupt", b"no model")
     with pytest.raises(ServeFailed) as failed:

@@ -34,10 +34,7 @@ class Descriptor {
   int fd_;
 };
 
-}  // namespace
-
-Result<FileBytes> FileBytes::map(const std::filesystem::path& path) {
-  const Descriptor file(path);
+Result<std::size_t> regular_size(const Descriptor& file, const std::filesystem::path& path) {
   struct stat about {};
   if (file.get() < 0 || ::fstat(file.get(), &about) != 0) {
     return failure(path, errno);
@@ -45,7 +42,14 @@ Result<FileBytes> FileBytes::map(const std::filesystem::path& path) {
   if (!S_ISREG(about.st_mode)) {
     return invalid_argument("'" + path.filename().string() + "' is not a regular file");
   }
-  const auto size = static_cast<std::size_t>(about.st_size);
+  return static_cast<std::size_t>(about.st_size);
+}
+
+}  // namespace
+
+Result<FileBytes> FileBytes::map(const std::filesystem::path& path) {
+  const Descriptor file(path);
+  TESSERA_ASSIGN_OR_RETURN(const std::size_t size, regular_size(file, path));
   if (size == 0) {
     return FileBytes();
   }
@@ -54,6 +58,34 @@ Result<FileBytes> FileBytes::map(const std::filesystem::path& path) {
     return failure(path, errno);
   }
   return FileBytes(std::span<const std::byte>(static_cast<const std::byte*>(mapped), size));
+}
+
+Result<FileBytes> FileBytes::read(const std::filesystem::path& path) {
+  const Descriptor file(path);
+  TESSERA_ASSIGN_OR_RETURN(const std::size_t size, regular_size(file, path));
+  if (size == 0) {
+    return FileBytes();
+  }
+  void* memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) {
+    return failure(path, errno);
+  }
+  const std::span<std::byte> bytes(static_cast<std::byte*>(memory), size);
+  FileBytes owner{std::span<const std::byte>(bytes)};
+  for (std::size_t at = 0; at < size;) {
+    const ssize_t got = ::read(file.get(), bytes.data() + at, size - at);
+    if (got < 0 && errno == EINTR) {
+      continue;
+    }
+    if (got < 0) {
+      return failure(path, errno);
+    }
+    if (got == 0) {
+      return unavailable("'" + path.filename().string() + "' changed while it was read");
+    }
+    at += static_cast<std::size_t>(got);
+  }
+  return owner;
 }
 
 FileBytes::~FileBytes() {

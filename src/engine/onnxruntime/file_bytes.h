@@ -1,4 +1,4 @@
-// A file's bytes as they lie in the page cache.
+// A file's bytes: as they lie in the page cache, or a copy of them.
 #pragma once
 
 #include <cstddef>
@@ -17,6 +17,9 @@ class FileBytes {
   FileBytes() = default;
   // Error: kNotFound or kInvalidArgument with the system's words.
   static Result<FileBytes> map(const std::filesystem::path& path);
+  // A copy in memory, for files that others may rewrite at any moment: reading a mapping of one that was cut short ends
+  // the process. Error: as map(), and kUnavailable where it became shorter meanwhile.
+  static Result<FileBytes> read(const std::filesystem::path& path);
   ~FileBytes();
   FileBytes(FileBytes&& other) noexcept : bytes_(std::exchange(other.bytes_, {})) {}
   FileBytes& operator=(FileBytes&& other) noexcept {

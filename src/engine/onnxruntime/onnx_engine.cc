@@ -15,7 +15,7 @@ namespace {
 
 // The external data that the file names. Error: also where that lies outside the file's folder.
 Result<std::vector<std::string>> checked_external_data(const std::filesystem::path& file) {
-  TESSERA_ASSIGN_OR_RETURN(const FileBytes content, FileBytes::map(file));
+  TESSERA_ASSIGN_OR_RETURN(const FileBytes content, FileBytes::read(file));
   TESSERA_ASSIGN_OR_RETURN(std::vector<std::string> locations, external_locations(content.bytes()));
   TESSERA_RETURN_IF_ERROR(check_external_data(locations, file.parent_path()));
   return locations;
