@@ -19,13 +19,15 @@ std::uint16_t atoms_of(double share, const Occupancy& device) {
 }
 
 void Guard::refresh(const View& view, TimePoint now) {
-  if (version_ != view.instances_version || read_at_ == TimePoint::min() || now - read_at_ >= kReadEvery) {
+  const bool same = instances_version_ == view.instances_version && use_version_ == view.use_version;
+  if (!same || read_at_ == TimePoint::min() || now - read_at_ >= kReadEvery) {
     read(view, now);
   }
 }
 
 void Guard::read(const View& view, TimePoint now) {
-  version_ = view.instances_version;
+  instances_version_ = view.instances_version;
+  use_version_ = view.use_version;
   read_at_ = now;
   const std::size_t groups = view.device.groups();
   least_wait_.assign(groups, kForever);

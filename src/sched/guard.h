@@ -36,7 +36,8 @@ class Guard {
 
   void read(const View& view, TimePoint now);
 
-  std::uint64_t version_ = 0;
+  std::uint64_t instances_version_ = 0;
+  std::uint64_t use_version_ = 0;
   TimePoint read_at_ = TimePoint::min();
   std::vector<Row> rows_;
   std::vector<Duration> least_wait_;  // by group: the smallest of all rows

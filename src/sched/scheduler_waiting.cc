@@ -9,6 +9,7 @@ namespace tessera::sched {
 namespace {
 
 constexpr std::size_t kShapesKept = 64;  // empty queues, with what was learned of their shapes, an instance
+constexpr Duration kPause = std::chrono::seconds(1);
 
 std::uint32_t level_of(const Arrival& arrival, const ModelParams& params) {
   const bool stated = arrival.priority > 0 && arrival.priority <= params.priority_levels;
@@ -57,6 +58,8 @@ void Scheduler::State::admit(const Arrival& event, Instance& instance, const Que
   ++instance.waiting;
   ++instance.waiting_by_level[level];
   instance.rate.add(event.rows, now_);
+  const bool paused = instance.last_arrival == TimePoint::min() || now_ - instance.last_arrival > kPause;
+  view_.use_version += paused ? 1 : 0;
   instance.last_arrival = now_;
   if (event.input_ready) {
     enqueue(request);

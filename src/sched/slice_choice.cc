@@ -39,12 +39,12 @@ void SliceChoice::look(const View& view, TimePoint now) {
 }
 
 std::optional<Option> SliceChoice::now(const View& view, const ShapeQueue& queue, const Target& target, bool bound,
-                                       Decisions& out) const {
+                                       std::size_t groups, Decisions& out) const {
   if (!bound) {
-    return placed(view, queue, target, Demand::kWhatever, out);
+    return placed(view, queue, target, Demand::kWhatever, groups, out);
   }
   for (const Demand demand : {Demand::kWithHeadroom, Demand::kWithMargin, Demand::kInTime}) {
-    if (auto option = placed(view, queue, target, demand, out)) {
+    if (auto option = placed(view, queue, target, demand, groups, out)) {
       return option;
     }
   }
@@ -53,10 +53,10 @@ std::optional<Option> SliceChoice::now(const View& view, const ShapeQueue& queue
 
 // The best option for which there is a slice that is homed, free and not claimed.
 std::optional<Option> SliceChoice::placed(const View& view, const ShapeQueue& queue, const Target& target,
-                                          Demand demand, Decisions& out) const {
+                                          Demand demand, std::size_t groups, Decisions& out) const {
   const std::size_t first = queue.instance().bucket_for(queue.head().arrival.rows);
   std::uint64_t without = 0;  // options that have none
-  while (std::optional<Option> option = best(view, queue, target, demand, without)) {
+  while (std::optional<Option> option = best(view, queue, target, demand, groups, without)) {
     if (const auto slice = pick(view, queue, option->bucket, option->group, now_ + option->latency, out)) {
       option->slice = *slice;
       return option;
@@ -71,7 +71,7 @@ std::optional<Option> SliceChoice::placed(const View& view, const ShapeQueue& qu
 }
 
 std::optional<Option> SliceChoice::best(const View& view, const ShapeQueue& queue, const Target& target, Demand demand,
-                                        std::uint64_t without) const {
+                                        std::size_t groups, std::uint64_t without) const {
   const Instance& instance = queue.instance();
   const std::size_t first = instance.bucket_for(queue.head().arrival.rows);
   const std::size_t last = std::max(first, instance.bucket_for(target.rows));
@@ -80,7 +80,7 @@ std::optional<Option> SliceChoice::best(const View& view, const ShapeQueue& queu
   std::optional<Option> best;
   for (std::size_t bucket = first; bucket <= last; ++bucket) {
     const std::int64_t rows = std::min<std::int64_t>(target.rows, instance.params->buckets[bucket]);
-    for (std::size_t group = 0; group < view.device.groups(); ++group) {
+    for (std::size_t group = 0; group < groups; ++group) {
       const std::size_t bit = (bucket - first) * view.device.groups() + group;
       if (group_open_[group] == 0 || (bit < kOptionBits && (without >> bit & 1U) != 0)) {
         continue;

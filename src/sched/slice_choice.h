@@ -35,9 +35,9 @@ class SliceChoice {
   TimePoint last_start() const { return last_start_; }
 
   // The most efficient batch that could begin now and be in time, with headroom where there is a choice. For one that
-  // has no deadline, or has lost it, the most efficient of all.
+  // has no deadline, or has lost it, the most efficient of all. In slices of the groups below `groups` alone.
   std::optional<Option> now(const View& view, const ShapeQueue& queue, const Target& target, bool bound,
-                            Decisions& out) const;
+                            std::size_t groups, Decisions& out) const;
   // The most efficient batch that could begin on a busy slice and still be in time.
   std::optional<Option> soon(const View& view, const ShapeQueue& queue, const Target& target) const;
   // With nothing known of a model: the largest slice that is free teaches most.
@@ -54,9 +54,9 @@ class SliceChoice {
   };
 
   std::optional<Option> placed(const View& view, const ShapeQueue& queue, const Target& target, Demand demand,
-                               Decisions& out) const;
+                               std::size_t groups, Decisions& out) const;
   std::optional<Option> best(const View& view, const ShapeQueue& queue, const Target& target, Demand demand,
-                             std::uint64_t without) const;
+                             std::size_t groups, std::uint64_t without) const;
   std::optional<std::size_t> pick(const View& view, const ShapeQueue& queue, std::size_t bucket, std::size_t group,
                                   TimePoint until, Decisions& out) const;
 

@@ -23,6 +23,7 @@ class View {
   std::vector<std::unique_ptr<Instance>> instances;  // those that are up, in no particular order
   std::vector<ShapeQueue*> active;                   // queues with waiting requests, likewise
   std::uint64_t instances_version = 0;               // changes when one comes, goes, or its table is read anew
+  std::uint64_t use_version = 0;                     // changes when one is used again after a pause
 
   std::size_t slots() const { return slots_; }
   std::size_t take_slot() {

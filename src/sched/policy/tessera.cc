@@ -50,7 +50,8 @@ class Tessera final : public Policy {
                            Decisions& out) const;
   void sort_in(const View& view, const ShapeQueue& queue, const Target& target, TimePoint now, Decisions& out);
   Tier tier_of(const View& view, const Instance& instance, const Target& target, TimePoint now) const;
-  std::optional<Option> option_now(const View& view, const Candidate& candidate, Decisions& out) const;
+  std::optional<Option> option_now(const View& view, const Candidate& candidate, std::size_t groups,
+                                   Decisions& out) const;
   bool try_due(const View& view, const Candidate& candidate, TimePoint now, Decisions& out);
   bool try_early(const View& view, const Candidate& candidate, TimePoint now, Decisions& out);
   static void launch(const View& view, const ShapeQueue& queue, const Option& option, Decisions& out);
@@ -253,17 +254,18 @@ Tier Tessera::tier_of(const View& view, const Instance& instance, const Target& 
   return Tier::kDue;
 }
 
-std::optional<Option> Tessera::option_now(const View& view, const Candidate& candidate, Decisions& out) const {
+std::optional<Option> Tessera::option_now(const View& view, const Candidate& candidate, std::size_t groups,
+                                          Decisions& out) const {
   if (!candidate.target->known) {
     return choice_.largest(view, *candidate.queue, out);
   }
   const bool bound = candidate.queue->instance().params->slo.has_value() && !candidate.target->lost;
-  return choice_.now(view, *candidate.queue, *candidate.target, bound, out);
+  return choice_.now(view, *candidate.queue, *candidate.target, bound, groups, out);
 }
 
 bool Tessera::try_due(const View& view, const Candidate& candidate, TimePoint now, Decisions& out) {
   const Target& target = *candidate.target;
-  const std::optional<Option> option = option_now(view, candidate, out);
+  const std::optional<Option> option = option_now(view, candidate, view.device.groups(), out);
   if (target.known && candidate.tier != Tier::kLate) {
     const std::optional<Option> soon = choice_.soon(view, *candidate.queue, target);
     if (soon && (!option || option->score < kWorthWaiting * soon->score)) {
@@ -282,21 +284,24 @@ bool Tessera::try_due(const View& view, const Candidate& candidate, TimePoint no
 }
 
 bool Tessera::try_early(const View& view, const Candidate& candidate, TimePoint now, Decisions& out) {
-  const std::optional<Option> option = option_now(view, candidate, out);
-  if (!option) {
-    return false;
-  }
   // On an idle device holding back a request with an objective would help nobody: it has to run some time.
   const bool alone = view.device.in_flight() == 0 && candidate.tier != Tier::kSpare;
-  const Slice slice = view.device.slice(option->slice).slice;
-  if (!alone && !guard_.allows(view, now, slice, now + option->latency)) {
-    if (view.device.in_flight() == 0) {
-      out.wake_up = std::min(out.wake_up, now + kHouseKeeping);  // no event need come before the guard changes its mind
+  std::size_t groups = view.device.groups();
+  while (const std::optional<Option> option = option_now(view, candidate, groups, out)) {
+    const Slice slice = view.device.slice(option->slice).slice;
+    if (alone || guard_.allows(view, now, slice, now + option->latency)) {
+      launch(view, *candidate.queue, *option, out);
+      return true;
     }
-    return false;
+    if (!candidate.target->known || option->group == 0) {
+      break;
+    }
+    groups = option->group;  // a smaller slice may leave the others what they need
   }
-  launch(view, *candidate.queue, *option, out);
-  return true;
+  if (view.device.in_flight() == 0) {
+    out.wake_up = std::min(out.wake_up, now + kHouseKeeping);  // no event need come before the guard changes its mind
+  }
+  return false;
 }
 
 void Tessera::launch(const View& view, const ShapeQueue& queue, const Option& option, Decisions& out) {

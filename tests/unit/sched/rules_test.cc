@@ -52,7 +52,7 @@ TEST_P(EveryPolicy, ATimeoutEndsAWaitAtExactlyItsMoment) {
   EXPECT_FALSE(w.fate(r).rejected);
   w.run_to_rest();
   ASSERT_TRUE(w.fate(r).rejected);
-  EXPECT_EQ(*w.fate(r).rejected, at(7ms));
+  EXPECT_EQ(w.fate(r).rejected.value(), at(7ms));
   EXPECT_EQ(w.fate(r).reason, RejectReason::kTimeout);
   w.expect_all_ended();
 }
@@ -102,7 +102,7 @@ TEST_P(EveryPolicy, AnSloEndsAWaitUnderRejectAndNotUnderBestEffort) {
     EXPECT_EQ(w.fate(last).rejected.has_value(), reject);
     if (reject) {
       // Too few runs were seen to know better: it is rejected at its deadline, not before.
-      EXPECT_EQ(*w.fate(last).rejected, at(15ms));
+      EXPECT_EQ(w.fate(last).rejected.value(), at(15ms));
       EXPECT_EQ(w.fate(last).reason, RejectReason::kDeadline);
     }
     w.expect_all_ended();
@@ -127,8 +127,8 @@ TEST_P(EveryPolicy, PriorityComesBeforeSlackWithinAModel) {
   const RequestId middle_id = w.request(m);
   const RequestId high_id = w.request(high);
   w.run_to_rest();
-  EXPECT_LT(*w.fate(high_id).launched, *w.fate(middle_id).launched);
-  EXPECT_LT(*w.fate(middle_id).launched, *w.fate(low_id).launched);
+  EXPECT_LT(w.fate(high_id).launched.value(), w.fate(middle_id).launched.value());
+  EXPECT_LT(w.fate(middle_id).launched.value(), w.fate(low_id).launched.value());
 }
 
 TEST_P(EveryPolicy, QueuesAreBounded) {
