@@ -268,7 +268,8 @@ class ManualDevice final : public device::Device {
     }
     const TimePoint started = now();
     Status status = static_cast<const device::HostPlan*>(launch->plan)->run(launch->slice, *launch->batch);
-    sink_->completed({launch->id, std::move(status), true, started, now()});
+    const TimePoint ended = now();
+    sink_->completed({launch->id, std::move(status), true, short_runs ? ended - microseconds(1) : started, ended});
     return true;
   }
   // Completes the oldest launch without running it.
@@ -292,6 +293,7 @@ class ManualDevice final : public device::Device {
 
   std::optional<std::uint16_t> atom;  // of the calling thread
   bool refuse_next = false;
+  bool short_runs = false;  // reports that runs took 1 us, however slow the test is
   int offers = 0;
   std::atomic<int> retired{0};
   std::thread::id ran_on;
