@@ -131,18 +131,6 @@ bool wants_binary(const FinishedOutput& output, const AnswerForm& form) {
   return asked != form.outputs.end() ? asked->binary.value_or(form.binary_output) : form.binary_output;
 }
 
-void append_shared_memory(std::string& out, const SharedMemoryRange& range) {
-  out += ",\"parameters\":{\"shared_memory_region\":";
-  append_json_text(out, range.region);
-  out += ",\"shared_memory_byte_size\":";
-  append_integer(out, range.byte_size);
-  if (range.offset > 0) {
-    out += ",\"shared_memory_offset\":";
-    append_integer(out, range.offset);
-  }
-  out += '}';
-}
-
 }  // namespace
 
 Status encode_answer(const InferResponse& response, std::string_view id, std::span<const FinishedOutput> outputs,
@@ -168,7 +156,7 @@ Status encode_answer(const InferResponse& response, std::string_view id, std::sp
     json += '"';
     append_shape(json, output.tensor.shape);
     if (output.shared_memory) {
-      append_shared_memory(json, *output.shared_memory);
+      // Nothing more: Triton's C++ client takes any parameters here for those of binary data.
     } else if (wants_binary(output, form)) {
       json += ",\"parameters\":{\"binary_data_size\":";
       append_integer(json, output.tensor.data.size());

@@ -50,6 +50,12 @@ void InferReader::key(std::string_view part, bool last) {
   key_text_.clear();
 }
 
+Status InferReader::not_filled(const Status& added) const {
+  const Error error = added.ok() ? invalid_argument("'data' holds more values than the shape asks for") : added.error();
+  // What the lease says is not about the values.
+  return error.code() == ErrorCode::kInvalidArgument ? error.in("input '" + result.inputs.back().name + "'") : error;
+}
+
 Status InferReader::null() {
   // As a field's value it stands for an absent field; some clients write every field they know.
   return (depth_ > 0 && place() == Place::kIgnored) || in_object() ? ok_status() : unexpected("null");
@@ -205,7 +211,7 @@ Status InferReader::end_array() {
 Status InferReader::string(std::string_view part, std::size_t size, bool last) {
   if (place() == Place::kData) {
     const Status added = builder().add_string(part, last);
-    return last ? filled(added) : added;
+    return last || !added.ok() ? filled(added) : added;
   }
   if (place() == Place::kIgnored && depth_ > 0) {
     return ok_status();

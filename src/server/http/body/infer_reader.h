@@ -78,11 +78,9 @@ class InferReader {
   bool in_object() const;
   Status push(Place place);
   TensorBuilder& builder() { return *result.inputs.back().data; }
-  Status filled(const Status& added) {
-    TESSERA_RETURN_IF_ERROR(added);
-    return builder().overfull() ? Status(invalid_argument("'data' holds more values than the shape asks for"))
-                                : ok_status();
-  }
+  // The outcome of adding a value, with the input's name where the value was wrong.
+  Status filled(const Status& added) { return added.ok() && !builder().overfull() ? ok_status() : not_filled(added); }
+  Status not_filled(const Status& added) const;
   // Names the field that the current value belongs to.
   Status unexpected(std::string_view what) const;
 
