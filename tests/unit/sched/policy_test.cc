@@ -288,6 +288,25 @@ TEST(TesseraPolicy, TheGuardKeepsALongRunFromTakingTheLastAtomEarly) {
   w.expect_all_ended();
 }
 
+TEST(TesseraPolicy, ALoanThatTheGuardRefusesIsGrantedAfterASecond) {
+  World w(device_of(2), "tessera");
+  auto params = model("m", 1);
+  params.slo = 12ms;  // 10 ms on both atoms, 20 on one: it needs the atom that the loader wants
+  const InstanceId m = w.add_model(params, Truth{.per_row = 20ms});
+  w.poisson(m, 20, at(1500ms), 5);
+  w.run_until(at(100ms));
+  w.wanted_loader_slice = Slice{1, 1};
+  w.send(sched::LoaderWants{{1, 1}, 3s});
+  w.run_until(at(100ms + 1s) - Duration{1});
+  EXPECT_EQ(w.loader_grants(), 0);
+  w.run_until(at(100ms + 1s + 10ms));
+  EXPECT_EQ(w.loader_grants(), 1);
+  w.run_until(at(2s));
+  w.loader_done();
+  w.run_to_rest();
+  w.expect_all_ended();
+}
+
 TEST(TesseraPolicy, ModelsWithoutAnSloShareByWeightWhatIsLeft) {
   World w(device_of(2), "tessera");
   auto heavy = model("heavy", 1);
