@@ -30,13 +30,15 @@ constexpr std::string_view kModel =
     "latency 1 2 1000us\n";
 
 class FakeEngineTest : public testing::Test {
+ public:
+  ~FakeEngineTest() override { std::filesystem::remove_all(folder_); }
+
  protected:
   FakeEngineTest() {
     std::string name = (std::filesystem::temp_directory_path() / "tessera-fake-test-XXXXXX").string();
     TESSERA_CHECK(::mkdtemp(name.data()) != nullptr);
     folder_ = name;
   }
-  ~FakeEngineTest() override { std::filesystem::remove_all(folder_); }
 
   Result<std::unique_ptr<LoadedModel>> load(FakeEngine& engine, const std::string& text) const {
     std::ofstream(folder_ / "model.onnx") << text;

@@ -19,6 +19,9 @@
 namespace tessera::engine {
 
 class EngineTest : public testing::Test {
+ public:
+  ~EngineTest() override { std::filesystem::remove_all(folder_); }
+
  protected:
   EngineTest() {
     std::string name = (std::filesystem::temp_directory_path() / "tessera-engine-test-XXXXXX").string();
@@ -28,7 +31,6 @@ class EngineTest : public testing::Test {
     TESSERA_CHECK(engine.ok());
     engine_ = std::move(engine).value();
   }
-  ~EngineTest() override { std::filesystem::remove_all(folder_); }
 
   std::filesystem::path save(const test_support::OnnxModel& model, std::string_view name = "model.onnx") const {
     model.save(folder_ / name);

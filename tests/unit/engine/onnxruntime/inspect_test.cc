@@ -5,7 +5,6 @@
 namespace tessera::engine {
 namespace {
 
-using test_support::OnnxDim;
 using test_support::OnnxModel;
 
 class InspectTest : public EngineTest {

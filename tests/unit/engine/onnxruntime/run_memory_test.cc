@@ -45,9 +45,9 @@ TEST(RunArenaTest, TooMuchIsRefused) {
 
 TEST(RunArenaTest, NeighboursJoinSoThatOtherSizesFindRoom) {
   RunArena arena(0, kKeep);
-  std::vector<RunBlock*> small;
-  for (int i = 0; i < 100; ++i) {
-    small.push_back(arena.allocate(100'000));
+  std::vector<RunBlock*> small(100);
+  for (RunBlock*& block : small) {
+    block = arena.allocate(100'000);
   }
   RunBlock* last = arena.allocate(64);
   const std::uint64_t before = arena.touched();
