@@ -90,13 +90,21 @@ std::vector<server::MetricSource> sources(const FrontEnds& front, const runtime:
   };
 }
 
+// Threads that read requests sit on the cores that compute: a small request then runs on the thread that read it.
+std::vector<int> io_cores(const ServeOptions& options, const device::HostTopology& topology) {
+  if (!options.io_cores.empty()) return options.io_cores;
+  return {topology.cpus().begin(), topology.cpus().end()};
+}
+
+// How many cores one gRPC thread can feed; a second one only pays when the first has no time left.
+constexpr int kCoresPerGrpcThread = 4;
+constexpr int kMostGrpcThreads = 4;
+
 server::HttpOptions http_options(const ServeOptions& options, const device::HostTopology& topology) {
   server::HttpOptions http;
   http.address = options.http.address;
   http.port = options.http.port;
-  // Threads sit on the cores that compute: a small request then runs on the thread that read it.
-  http.cores = options.io_cores;
-  if (http.cores.empty()) http.cores.assign(topology.cpus().begin(), topology.cpus().end());
+  http.cores = io_cores(options, topology);
   http.threads = options.io_threads > 0 ? options.io_threads : std::min(http.cores.size(), kMostIoThreads);
   http.max_connections = options.max_connections;
   http.max_body = options.max_body;
@@ -115,6 +123,10 @@ Result<FrontEnds> listen(const ServeOptions& options, const device::HostTopology
   grpc.address = options.grpc.address;
   grpc.port = options.grpc.port;
   grpc.max_message = options.max_body;
+  // From the last core on, as HTTP's connections begin with the first.
+  const std::vector<int> cores = io_cores(options, topology);
+  grpc.cores.assign(cores.rbegin(), cores.rend());
+  grpc.threads = std::clamp(static_cast<int>(cores.size()) / kCoresPerGrpcThread, 1, kMostGrpcThreads);
   TESSERA_ASSIGN_OR_RETURN(front.grpc, server::GrpcServer::start(grpc, service, shared_memory));
   server::MetricsOptions metrics;
   metrics.address = options.metrics.address;

@@ -2,17 +2,23 @@
 
 #include <grpc/grpc.h>
 #include <grpc/support/log.h>
+#include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/grpcpp.h>
-#include <grpcpp/impl/service_type.h>
 #include <grpcpp/resource_quota.h>
 
 #include <mutex>
+#include <optional>
+#include <thread>
 #include <utility>
+#include <vector>
 
+#include "base/affinity.h"
 #include "base/log.h"
 #include "server/grpc/backend.h"
+#include "server/grpc/health_monitor.h"
+#include "server/grpc/methods.h"
 #include "server/grpc/open_streams.h"
-#include "server/grpc/services.h"
+#include "server/grpc/rpc.h"
 
 namespace tessera::server {
 namespace {
@@ -58,20 +64,72 @@ void set_arguments(::grpc::ServerBuilder& builder, const GrpcOptions& options) {
 
 }  // namespace
 
-class GrpcServer::State {
+// Thread-safe once started.
+class GrpcServer::State final : public RpcAcceptor {
  public:
-  State(runtime::Service& service, SharedMemory& shared_memory)
-      : backend(service, shared_memory),
-        inference(make_inference_service(backend, streams)),
-        health(make_health_service(backend, streams)) {}
+  State(runtime::Service& service, SharedMemory& shared_memory) : backend(service, shared_memory) {
+    add_inference_methods(methods, backend, streams);
+    add_health_methods(methods, backend, streams, monitor);
+  }
+
+  ~State() {
+    if (queue) queue->Shutdown();
+    for (std::thread& thread : threads) thread.join();
+    if (!queue) return;
+    // Where the server never started there may be steps that no thread took.
+    run();
+  }
+
+  void start_threads(int count, const std::vector<int>& cores) {
+    // Some calls are waited for in advance, so that a burst finds them.
+    constexpr int kWaiting = 16;
+    for (int i = 0; i < kWaiting * count; ++i) wait_for_call();
+    for (int i = 0; i < count; ++i) {
+      std::optional<CpuSet> where;
+      if (!cores.empty()) {
+        where.emplace();
+        where->add(cores[static_cast<std::size_t>(i) % cores.size()]);
+      }
+      threads.emplace_back([this, where] {
+        name_this_thread("grpc");
+        if (where) {
+          if (const Status pinned = pin_this_thread(*where); !pinned.ok()) {
+            log(LogLevel::kWarning, "a gRPC thread runs anywhere", {{"error", pinned.error().message()}});
+          }
+        }
+        run();
+      });
+    }
+  }
+
+  void accepted(const std::shared_ptr<Rpc>& rpc) override {
+    wait_for_call();
+    if (auto handler = methods.make(rpc)) {
+      rpc->serve(std::move(handler));
+    } else {
+      rpc->finish({::grpc::StatusCode::UNIMPLEMENTED, "there is no method " + rpc->method()});
+    }
+  }
 
   Backend backend;
   OpenStreams streams;
-  std::unique_ptr<::grpc::Service> inference;
-  std::unique_ptr<::grpc::Service> health;
+  HealthMonitor monitor;
+  MethodTable methods;
+  ::grpc::AsyncGenericService calls;
+  std::unique_ptr<::grpc::ServerCompletionQueue> queue;
+  std::vector<std::thread> threads;
+  std::unique_ptr<::grpc::Server> server;
   std::uint16_t port = 0;
   std::once_flag shut_down;
-  std::unique_ptr<::grpc::Server> server;  // the first to go: its calls use the rest
+
+ private:
+  void wait_for_call() { std::make_shared<Rpc>(*this)->accept(calls, *queue); }
+
+  void run() {
+    void* tag = nullptr;
+    bool ok = false;
+    while (queue->Next(&tag, &ok)) static_cast<QueueTag*>(tag)->complete(ok);
+  }
 };
 
 GrpcServer::GrpcServer(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -87,13 +145,14 @@ Result<std::unique_ptr<GrpcServer>> GrpcServer::start(const GrpcOptions& options
   int port = 0;
   const std::string where = endpoint(options.address, options.port);
   builder.AddListeningPort(where, ::grpc::InsecureServerCredentials(), &port);
-  builder.RegisterService(state->inference.get());
-  builder.RegisterService(state->health.get());
+  builder.RegisterAsyncGenericService(&state->calls);
+  state->queue = builder.AddCompletionQueue();
   state->server = builder.BuildAndStart();
   if (state->server == nullptr || port <= 0) {
     return unavailable("gRPC cannot listen on " + where + ": the port is in use or the address is not this machine's");
   }
   state->port = static_cast<std::uint16_t>(port);
+  state->start_threads(options.threads, options.cores);
   return std::unique_ptr<GrpcServer>(new GrpcServer(std::move(state)));  // NOLINT: the constructor is private
 }
 
@@ -103,7 +162,6 @@ void GrpcServer::shut_down(std::chrono::milliseconds limit) {
   std::call_once(state_->shut_down, [&] {
     state_->streams.close_all();
     state_->server->Shutdown(std::chrono::system_clock::now() + limit);
-    state_->server->Wait();
   });
 }
 

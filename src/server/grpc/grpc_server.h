@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/ids.h"
 #include "base/result.h"
@@ -19,9 +20,13 @@ struct GrpcOptions {
   Bytes max_message{std::uint64_t{64} << 20};  // larger requests are refused; answers have no bound of their own
   Bytes max_memory{std::uint64_t{1} << 30};    // of messages that are arriving, over all connections
   int max_streams_per_connection = 1024;       // calls at once; further ones wait at the client
+  // Threads that read calls and run small models themselves. One thread hands nothing over and costs half the processor
+  // time of two; more pay where connections alone fill a core.
+  int threads = 1;
+  std::vector<int> cores;  // thread i runs on cores[i % size]; empty: anywhere
 };
 
-// Thread-safe. Calls run on gRPC's own threads (two on small machines) and on those that end a request.
+// Thread-safe.
 class GrpcServer {
  public:
   // Serves from when it returns. `service` and `shared_memory` must outlive the server. Error: kUnavailable, the

@@ -1,8 +1,5 @@
 #include "server/grpc/infer_stream.h"
 
-#include <grpcpp/support/byte_buffer.h>
-#include <grpcpp/support/server_callback.h>
-
 #include <deque>
 #include <memory>
 #include <mutex>
@@ -47,24 +44,25 @@ class StreamedInfer final : public InferExchange {
   const std::shared_ptr<InferStream> stream_;
 };
 
-// At most one read and one write are under way. Thread-safe: gRPC's callbacks and done() come on any thread; the lock
-// is held for list work and for handing operations to gRPC, never while a request is decoded, run or encoded.
-class InferStream final : public ::grpc::ServerBidiReactor<ByteBuffer, ByteBuffer>,
-                          public ClosableStream,
-                          public std::enable_shared_from_this<InferStream> {
+// Thread-safe: the queue's steps and done() come on any thread; the lock is held for list work and for handing steps to
+// gRPC, never while a request is decoded, run or encoded.
+class InferStream final : public RpcHandler, public ClosableStream, public std::enable_shared_from_this<InferStream> {
  public:
-  explicit InferStream(Backend& backend) : backend_(backend) {
+  InferStream(Backend& backend, OpenStreams& streams, std::shared_ptr<Rpc> rpc)
+      : backend_(backend), streams_(streams), rpc_(std::move(rpc)) {
     backend_.open_streams.fetch_add(1, std::memory_order_relaxed);
   }
   ~InferStream() override { backend_.open_streams.fetch_sub(1, std::memory_order_relaxed); }
 
-  void begin() {
-    self_ = shared_from_this();
-    const std::lock_guard lock(mutex_);
-    read_next();
+  void begin() override {
+    {
+      const std::lock_guard lock(mutex_);
+      read_next();
+    }
+    if (!streams_.add(shared_from_this())) close();
   }
 
-  void OnReadDone(bool ok) override {  // NOLINT(readability-identifier-naming)
+  void read_done(bool ok) override {
     if (!ok) {
       const std::lock_guard lock(mutex_);
       reading_ = false;
@@ -87,7 +85,7 @@ class InferStream final : public ::grpc::ServerBidiReactor<ByteBuffer, ByteBuffe
     if (good) backend_.service().infer(call);
   }
 
-  void OnWriteDone(bool ok) override {  // NOLINT(readability-identifier-naming)
+  void write_done(bool ok) override {
     const std::lock_guard lock(mutex_);
     writing_ = false;
     if (!ok) broken_ = true;
@@ -101,7 +99,7 @@ class InferStream final : public ::grpc::ServerBidiReactor<ByteBuffer, ByteBuffe
     finish_if_idle();
   }
 
-  void OnCancel() override {  // NOLINT(readability-identifier-naming)
+  void cancelled() override {
     std::vector<std::shared_ptr<StreamedInfer>> waiting;
     {
       const std::lock_guard lock(mutex_);
@@ -112,8 +110,6 @@ class InferStream final : public ::grpc::ServerBidiReactor<ByteBuffer, ByteBuffe
     }
     for (const auto& call : waiting) backend_.service().cancel(*call);
   }
-
-  void OnDone() override { const auto last = std::move(self_); }  // NOLINT(readability-identifier-naming)
 
   void close() override {
     const std::lock_guard lock(mutex_);
@@ -136,24 +132,26 @@ class InferStream final : public ::grpc::ServerBidiReactor<ByteBuffer, ByteBuffe
   void read_next() {
     if (reading_ || no_more_ || finished_ || calls_.size() >= kMaxStreamRequests) return;
     reading_ = true;
-    StartRead(&message_);
+    rpc_->start_read(message_);
   }
 
   void write_next() {
     while (broken_ && !writing_ && !calls_.empty() && calls_.front()->answered) calls_.pop_front();
     if (writing_ || finished_ || calls_.empty() || !calls_.front()->answered) return;
     writing_ = true;
-    StartWrite(&calls_.front()->messages[written_]);
+    rpc_->start_write(calls_.front()->messages[written_]);
   }
 
   void finish_if_idle() {
     if (finished_ || !no_more_ || writing_ || !calls_.empty()) return;
     finished_ = true;
-    Finish(closing_ ? ::grpc::Status(::grpc::StatusCode::UNAVAILABLE, "the server is shutting down")
-                    : ::grpc::Status::OK);
+    rpc_->finish(closing_ ? ::grpc::Status(::grpc::StatusCode::UNAVAILABLE, "the server is shutting down")
+                          : ::grpc::Status::OK);
   }
 
   Backend& backend_;
+  OpenStreams& streams_;
+  const std::shared_ptr<Rpc> rpc_;
   std::mutex mutex_;
   ByteBuffer message_;                                // of the read under way
   std::deque<std::shared_ptr<StreamedInfer>> calls_;  // in the order of the requests
@@ -164,7 +162,6 @@ class InferStream final : public ::grpc::ServerBidiReactor<ByteBuffer, ByteBuffe
   bool broken_ = false;   // answers reach nobody any more
   bool closing_ = false;
   bool finished_ = false;
-  std::shared_ptr<InferStream> self_;  // keeps the reactor while gRPC knows it
 };
 
 void StreamedInfer::done(Result<InferResponse> result) noexcept {
@@ -180,11 +177,8 @@ void StreamedInfer::done(Result<InferResponse> result) noexcept {
 
 }  // namespace
 
-::grpc::ServerBidiReactor<ByteBuffer, ByteBuffer>* infer_stream(Backend& backend, OpenStreams& streams) {
-  auto stream = std::make_shared<InferStream>(backend);
-  stream->begin();
-  if (!streams.add(stream)) stream->close();
-  return stream.get();
+std::shared_ptr<RpcHandler> make_infer_stream(Backend& backend, OpenStreams& streams, std::shared_ptr<Rpc> rpc) {
+  return std::make_shared<InferStream>(backend, streams, std::move(rpc));
 }
 
 }  // namespace tessera::server

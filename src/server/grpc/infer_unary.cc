@@ -1,63 +1,55 @@
 #include "server/grpc/infer_unary.h"
 
-#include <grpcpp/server_context.h>
-#include <grpcpp/support/byte_buffer.h>
-#include <grpcpp/support/server_callback.h>
-
-#include <memory>
 #include <utility>
 
 #include "server/grpc/infer_exchange.h"
-#include "server/grpc/to_grpc.h"
+#include "server/grpc/message_call.h"
 
 namespace tessera::server {
 namespace {
 
-// One call. begin() runs on the thread that took the message off the connection; done() on any; Finish is called once,
-// by whichever of the two has the outcome.
-class UnaryInfer final : public ::grpc::ServerUnaryReactor, public InferExchange {
+// One call: read on a thread of the queue, done() on any. The call is finished once, by whichever has the outcome.
+class UnaryInfer final : public RpcHandler, public InferExchange, public std::enable_shared_from_this<UnaryInfer> {
  public:
-  UnaryInfer(Backend& backend, ::grpc::CallbackServerContext& context, ::grpc::ByteBuffer& response)
-      : InferExchange(backend), context_(context), response_(response) {}
+  UnaryInfer(Backend& backend, std::shared_ptr<Rpc> rpc) : InferExchange(backend), rpc_(std::move(rpc)) {}
 
-  static ::grpc::ServerUnaryReactor* begin(const std::shared_ptr<UnaryInfer>& call, const ::grpc::ByteBuffer& message) {
-    call->self_ = call;
-    if (const Status status = call->decode(message); !status.ok()) {
-      call->finish(status.error());
+  void begin() override { rpc_->start_read(message_); }
+
+  void read_done(bool ok) override {
+    if (!ok) {
+      rpc_->finish(no_message());
+    } else if (const Status status = decode(message_); !status.ok()) {
+      finish(status.error());
     } else {
-      // The tensors are in leased memory now; holding them twice for as long as the request waits would double what a
-      // large one costs. gRPC made the buffer for this call alone.
-      const_cast<::grpc::ByteBuffer&>(message).Clear();
-      call->backend().service().infer(call);
+      // The tensors are in leased memory now: holding them twice would double what a large request costs.
+      message_.Clear();
+      backend().service().infer(shared_from_this());
     }
-    return call.get();
   }
 
   void done(Result<InferResponse> result) noexcept override {
-    const Status status = encode(std::move(result), Envelope::kUnary, response_);
+    ::grpc::ByteBuffer response;
+    const Status status = encode(std::move(result), Envelope::kUnary, response);
     if (status.ok()) {
-      Finish(::grpc::Status::OK);
+      rpc_->answer(response);
     } else {
       finish(status.error());
     }
   }
 
-  void OnCancel() override { backend().service().cancel(*this); }  // NOLINT(readability-identifier-naming)
-  void OnDone() override { const auto last = std::move(self_); }   // NOLINT(readability-identifier-naming)
+  void cancelled() override { backend().service().cancel(*this); }
 
  private:
-  void finish(const Error& error) { Finish(to_grpc(named(error), &context_)); }
+  void finish(const Error& error) { rpc_->finish(to_grpc(named(error), &rpc_->context())); }
 
-  ::grpc::CallbackServerContext& context_;
-  ::grpc::ByteBuffer& response_;
-  std::shared_ptr<UnaryInfer> self_;  // keeps the reactor while gRPC knows it
+  const std::shared_ptr<Rpc> rpc_;
+  ::grpc::ByteBuffer message_;
 };
 
 }  // namespace
 
-::grpc::ServerUnaryReactor* infer_unary(Backend& backend, ::grpc::CallbackServerContext& context,
-                                        const ::grpc::ByteBuffer& request, ::grpc::ByteBuffer& response) {
-  return UnaryInfer::begin(std::make_shared<UnaryInfer>(backend, context, response), request);
+std::shared_ptr<RpcHandler> make_infer_unary(Backend& backend, std::shared_ptr<Rpc> rpc) {
+  return std::make_shared<UnaryInfer>(backend, std::move(rpc));
 }
 
 }  // namespace tessera::server

@@ -1,18 +1,13 @@
 // ModelInfer.
 #pragma once
 
-namespace grpc {
-class ByteBuffer;
-class CallbackServerContext;
-class ServerUnaryReactor;
-}  // namespace grpc
+#include <memory>
+
+#include "server/grpc/backend.h"
+#include "server/grpc/rpc.h"
 
 namespace tessera::server {
 
-class Backend;
-
-// Answers one call; the reactor owns itself until gRPC is done with it.
-::grpc::ServerUnaryReactor* infer_unary(Backend& backend, ::grpc::CallbackServerContext& context,
-                                        const ::grpc::ByteBuffer& request, ::grpc::ByteBuffer& response);
+std::shared_ptr<RpcHandler> make_infer_unary(Backend& backend, std::shared_ptr<Rpc> rpc);
 
 }  // namespace tessera::server

@@ -17,6 +17,7 @@ namespace tessera::server {
 namespace {
 
 constexpr std::size_t kTensorAlignment = 64;
+constexpr std::size_t kCommonInputs = 4;  // room for as many is made at once
 
 // One input as the message describes it.
 struct Input {
@@ -45,7 +46,10 @@ std::size_t aligned(std::size_t size) { return (size + kTensorAlignment - 1) / k
 class Decoder {
  public:
   Decoder(ByteSpans message, TensorMemory& memory, DecodedInfer& out)
-      : message_(message), memory_(memory), out_(out), reader_(message) {}
+      : message_(message), memory_(memory), out_(out), reader_(message) {
+    inputs_.reserve(kCommonInputs);
+    raws_.reserve(kCommonInputs);
+  }
 
   Status run() {
     TESSERA_RETURN_IF_ERROR(read_message());

@@ -1,0 +1,83 @@
+#include "server/grpc/rpc.h"
+
+#include <utility>
+
+namespace tessera::server {
+
+void Rpc::Step::complete(bool ok) {
+  const auto call = std::move(rpc);
+  (call.get()->*then)(ok);
+}
+
+Rpc::Rpc(RpcAcceptor& acceptor) : acceptor_(acceptor), stream_(&context_) {}
+
+Rpc::Step* Rpc::begin(Step& step) {
+  step.rpc = shared_from_this();
+  return &step;
+}
+
+void Rpc::accept(::grpc::AsyncGenericService& service, ::grpc::ServerCompletionQueue& queue) {
+  context_.AsyncNotifyWhenDone(begin(ended_));
+  service.RequestCall(&context_, &stream_, &queue, &queue, begin(accept_));
+}
+
+void Rpc::serve(std::shared_ptr<RpcHandler> handler) {
+  bool cancelled = false;
+  {
+    const std::lock_guard lock(mutex_);
+    handler_ = handler;
+    cancelled = cancelled_early_;
+  }
+  handler->begin();
+  if (cancelled) handler->cancelled();
+}
+
+void Rpc::start_read(::grpc::ByteBuffer& into) { stream_.Read(&into, begin(read_)); }
+
+void Rpc::start_write(const ::grpc::ByteBuffer& message) { stream_.Write(message, begin(write_)); }
+
+void Rpc::finish(const ::grpc::Status& status) { stream_.Finish(status, begin(finish_)); }
+
+void Rpc::answer(const ::grpc::ByteBuffer& message) {
+  stream_.WriteAndFinish(message, {}, ::grpc::Status::OK, begin(finish_));
+}
+
+std::shared_ptr<RpcHandler> Rpc::handler() {
+  const std::lock_guard lock(mutex_);
+  return handler_;
+}
+
+void Rpc::on_accepted(bool ok) {
+  if (ok) {
+    acceptor_.accepted(shared_from_this());
+  } else {
+    ended_.rpc.reset();  // the server ends: there was no call, so its end is never told
+  }
+}
+
+void Rpc::on_ended(bool /*ok*/) {
+  if (!context_.IsCancelled()) return;
+  std::shared_ptr<RpcHandler> handler;
+  {
+    const std::lock_guard lock(mutex_);
+    handler = handler_;
+    cancelled_early_ = handler == nullptr;
+  }
+  if (handler) handler->cancelled();
+}
+
+void Rpc::on_read(bool ok) {
+  if (const auto to = handler()) to->read_done(ok);
+}
+
+void Rpc::on_written(bool ok) {
+  if (const auto to = handler()) to->write_done(ok);
+}
+
+void Rpc::on_finished(bool /*ok*/) {
+  std::shared_ptr<RpcHandler> last;
+  const std::lock_guard lock(mutex_);
+  last.swap(handler_);
+}
+
+}  // namespace tessera::server
