@@ -17,7 +17,7 @@ namespace tessera::engine {
 
 // What a model file says of itself, before any configuration. Immutable.
 struct FileSignature {
-  std::vector<TensorSpec> inputs;   // full shapes as in the file; -1 where a dimension is free
+  std::vector<TensorSpec> inputs;  // full shapes as in the file; -1 where a dimension is free
   std::vector<TensorSpec> outputs;
   std::vector<std::string> external_data = {};  // other files that hold its weights, relative to its folder, each once
 };
@@ -32,8 +32,8 @@ struct LoadOptions {
 
 // Figures that an engine can tell about a loaded model; shown in metrics and /config.
 struct MemoryUse {
-  Bytes weights;           // held once per device
-  Bytes per_home;          // what one more slice adds, as measured at the last home made; 0 where unknown
+  Bytes weights;   // held once per device
+  Bytes per_home;  // what one more slice adds, as measured at the last home made; 0 where unknown
 };
 
 // A model in memory, for one device. prepare_home is called by the loader thread, with the loader slice borrowed; the
@@ -56,8 +56,8 @@ class LoadedModel {
 class Engine {
  public:
   virtual ~Engine() = default;
-  virtual const std::string& name() const = 0;     // "onnxruntime"
-  virtual std::string version() const = 0;         // part of profile keys
+  virtual const std::string& name() const = 0;  // "onnxruntime"
+  virtual std::string version() const = 0;      // part of profile keys
 
   // Reads the signature only. Error: kInvalidArgument with the parser's words for a broken file.
   virtual Result<FileSignature> inspect(const std::filesystem::path& file) = 0;
