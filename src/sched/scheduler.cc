@@ -11,10 +11,12 @@ namespace tessera::sched {
 
 bool Policy::may_lend(const View&, TimePoint, const Slice&, Duration) { return true; }
 
-Taken take(const ShapeQueue& queue, std::int64_t max_rows) {
+Taken take(const ShapeQueue& queue, std::int64_t max_rows) { return take(queue, queue.entries().begin(), max_rows); }
+
+Taken take(const ShapeQueue& queue, ShapeQueue::Entries::const_iterator first, std::int64_t max_rows) {
   Taken taken;
-  for (const ShapeQueue::Entry& entry : queue.entries()) {
-    const std::int32_t rows = entry.request->arrival.rows;
+  for (auto entry = first; entry != queue.entries().end(); ++entry) {
+    const std::int32_t rows = entry->request->arrival.rows;
     if (taken.requests > 0 && taken.rows + rows > max_rows) {
       break;
     }

@@ -132,6 +132,16 @@ std::optional<Option> SliceChoice::soon(const View& view, const ShapeQueue& queu
   return best;
 }
 
+std::optional<Option> SliceChoice::at(const View& view, const ShapeQueue& queue, std::size_t bucket, std::size_t group,
+                                      Decisions& out) const {
+  if (group_open_[group] == 0) {
+    return std::nullopt;
+  }
+  const Duration latency = view.predicted(queue, bucket, group);
+  const auto slice = pick(view, queue, bucket, group, now_ + latency, out);
+  return slice ? std::optional(Option{bucket, group, *slice, 0, latency}) : std::nullopt;
+}
+
 std::optional<Option> SliceChoice::largest(const View& view, const ShapeQueue& queue, Decisions& out) const {
   const Instance& instance = queue.instance();
   const std::int64_t rows = std::min<std::int64_t>(queue.rows(), instance.max_rows());

@@ -25,7 +25,7 @@ bool Headroom::leaves(Duration latency, std::int64_t rows, Duration slack) const
          ns(latency) <= lane_ns_per_row_ * static_cast<double>(rows);
 }
 
-Target& Targets::of(const View& view, const ShapeQueue& queue, TimePoint now) {
+Target& Targets::of(const View& view, const ShapeQueue& queue, double overload, TimePoint now) {
   if (kept_.size() < view.slots()) {
     kept_.resize(view.slots());
   }
@@ -39,7 +39,7 @@ Target& Targets::of(const View& view, const ShapeQueue& queue, TimePoint now) {
     kept.table_version = table_version;
     kept.until = now + kTargetAge;
     kept.version = 0;
-    aim(view, queue, kept.target, now);
+    aim(view, queue, overload, kept.target, now);
   }
   if (kept.version != queue.version()) {
     kept.version = queue.version();
@@ -54,13 +54,14 @@ const Target& Targets::last(const ShapeQueue& queue) const {
   return there ? kept_[queue.slot].target : kNone;
 }
 
-void Targets::aim(const View& view, const ShapeQueue& queue, Target& target, TimePoint now) {
+void Targets::aim(const View& view, const ShapeQueue& queue, double overload, Target& target, TimePoint now) {
   const Instance& instance = queue.instance();
   const ModelParams& params = *instance.params;
   target.known = instance.table.known();
   target.score = 0;
   target.bucket = 0;
-  target.rate = std::max(1e-3, instance.rate.per_second(now));
+  const double arriving = std::max(1e-3, instance.rate.per_second(now));
+  target.rate = arriving / overload;
   if (!target.known) {
     return;
   }
@@ -68,7 +69,7 @@ void Targets::aim(const View& view, const ShapeQueue& queue, Target& target, Tim
   std::size_t fastest = 0;
   for (std::size_t bucket = 0; bucket < buckets; ++bucket) {
     const std::int32_t rows = std::min(params.buckets[bucket], instance.max_rows());
-    const Duration collecting{static_cast<Duration::rep>((rows - 1) / target.rate * 1e9)};
+    const Duration collecting{static_cast<Duration::rep>((rows - 1) / arriving * 1e9)};
     for (std::size_t group = 0; group < view.device.groups(); ++group) {
       const Duration latency = view.predicted(queue, bucket, group);
       fastest = bucket == 0 && latency <= view.predicted(queue, 0, fastest) ? group : fastest;

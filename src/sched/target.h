@@ -38,7 +38,7 @@ struct Target {
   std::size_t bucket = 0;
   std::size_t group = 0;
   double score = 0;             // rows per processor-second
-  double rate = 0;              // rows arriving per second
+  double rate = 0;              // rows per second to be served
   std::int64_t rows = 0;        // that wait, at most the model's largest batch
   bool full = false;            // they reach the bucket
   TimePoint deadline = kNever;  // of the head
@@ -51,7 +51,8 @@ struct Target {
 // Owned by its policy.
 class Targets {
  public:
-  Target& of(const View& view, const ShapeQueue& queue, TimePoint now);
+  // `overload`: demand over what there is, at least 1. Only the part of the arrivals that can be served needs lanes.
+  Target& of(const View& view, const ShapeQueue& queue, double overload, TimePoint now);
   // The last one derived, however old; score 0 where there is none.
   const Target& last(const ShapeQueue& queue) const;
 
@@ -64,7 +65,7 @@ class Targets {
     Target target;
   };
 
-  static void aim(const View& view, const ShapeQueue& queue, Target& target, TimePoint now);
+  static void aim(const View& view, const ShapeQueue& queue, double overload, Target& target, TimePoint now);
   static void set_times(const View& view, const ShapeQueue& queue, Target& target);
 
   std::vector<Kept> kept_;  // by the queue's slot

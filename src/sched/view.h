@@ -63,12 +63,13 @@ class View {
   std::vector<std::size_t> free_slots_;
 };
 
-// How many requests from the head of a queue fit into `max_rows`, and their rows together. At least the head, whose
-// rows are never more than the model's maximum.
+// How many requests from the head of a queue on, or from `first` on, fit into `max_rows`, and their rows together. At
+// least one request, whose rows are never more than the model's maximum.
 struct Taken {
   std::int32_t requests = 0;
   std::int32_t rows = 0;
 };
 Taken take(const ShapeQueue& queue, std::int64_t max_rows);
+Taken take(const ShapeQueue& queue, ShapeQueue::Entries::const_iterator first, std::int64_t max_rows);
 
 }  // namespace tessera::sched

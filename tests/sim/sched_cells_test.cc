@@ -132,6 +132,12 @@ TEST(Cells, AtSixtyPercentLoadHardlyAnybodyMisses) {
   }
 }
 
+TEST(Cells, UnderThreefoldOverloadMostOfTheGoodputRemains) {
+  const Cell cell{.device = gpu(), .tenants = gpu_mix(16), .slo_factor = 20};
+  const double carried = play(cell, "tessera", 9500, 2s).goodput;
+  EXPECT_GE(play(cell, "tessera", 28500, 2s).goodput, 0.85 * carried);
+}
+
 TEST(Cells, WithoutProfilesAlmostAllOfTheGoodputIsReachedSoon) {
   Cell cell{.device = gpu(), .tenants = gpu_mix(8), .slo_factor = 10};
   const double known = play(cell, "tessera", 5000, 5s).goodput;

@@ -18,7 +18,7 @@ namespace {
 
 constexpr Duration kHouseKeeping = std::chrono::milliseconds(100);
 constexpr double kWorthWaiting = 0.6;   // a slice now that scores less than this part of one free in time is not taken
-constexpr double kWorthDropping = 0.5;  // likewise for what the head's slack still permits, under overload
+constexpr double kWorthDropping = 0.8;  // likewise for what the head's slack still permits, under overload
 constexpr double kOverload = 0.95;      // demand for processors over what there is
 constexpr double kOverEntitled = 1.1;   // use over entitlement from which the others come first
 constexpr int kDueTries = 8;            // queues looked at in one decision
@@ -46,15 +46,16 @@ class Tessera final : public Policy {
   bool overloaded() const { return demand_ > kOverload * processors_; }
   bool turn_away(const View& view, const ShapeQueue& queue, Target& target, TimePoint now, Decisions& out) const;
   bool is_lost(const View& view, const ShapeQueue& queue, const Target& target) const;
-  bool drop_for_efficiency(const View& view, const ShapeQueue& queue, const Target& target, TimePoint now,
-                           Decisions& out) const;
   void sort_in(const View& view, const ShapeQueue& queue, const Target& target, TimePoint now, Decisions& out);
   Tier tier_of(const View& view, const Instance& instance, const Target& target, TimePoint now) const;
   std::optional<Option> option_now(const View& view, const Candidate& candidate, std::size_t groups,
                                    Decisions& out) const;
   bool try_due(const View& view, const Candidate& candidate, TimePoint now, Decisions& out);
   bool try_early(const View& view, const Candidate& candidate, TimePoint now, Decisions& out);
-  static void launch(const View& view, const ShapeQueue& queue, const Option& option, Decisions& out);
+  bool launch_without_head(const View& view, const Candidate& candidate, double score, TimePoint now,
+                           Decisions& out) const;
+  static void launch(const View& view, const ShapeQueue& queue, const Option& option,
+                     ShapeQueue::Entries::const_iterator first, Decisions& out);
 
   Guard guard_;
   Targets targets_;
@@ -79,7 +80,7 @@ void Tessera::decide(const View& view, TimePoint now, Decisions& out) {
   due_.clear();
   early_.clear();
   for (const ShapeQueue* queue : view.active) {
-    Target& target = targets_.of(view, *queue, now);
+    Target& target = targets_.of(view, *queue, std::max(1.0, demand_ / processors_), now);
     if (!turn_away(view, *queue, target, now, out)) {
       sort_in(view, *queue, target, now, out);
     }
@@ -170,7 +171,7 @@ bool Tessera::turn_away(const View& view, const ShapeQueue& queue, Target& targe
     out.hopeless.push_back(queue.head().arrival.request);
     return true;
   }
-  return overloaded() && drop_for_efficiency(view, queue, target, now, out);
+  return false;
 }
 
 bool Tessera::is_lost(const View& view, const ShapeQueue& queue, const Target& target) const {
@@ -183,40 +184,6 @@ bool Tessera::is_lost(const View& view, const ShapeQueue& queue, const Target& t
     soonest = std::min(soonest, add_saturating(choice_.group_start(group), view.predicted(queue, bucket, group)));
   }
   return soonest > target.deadline && soonest != kNever;
-}
-
-// Under overload somebody is lost anyway. Where the head's little slack permits only a wasteful batch and those behind
-// it could fill their target, the head is the one to lose.
-bool Tessera::drop_for_efficiency(const View& view, const ShapeQueue& queue, const Target& target, TimePoint now,
-                                  Decisions& out) const {
-  const Instance& instance = queue.instance();
-  const std::int32_t wanted = instance.params->buckets[target.bucket];
-  if (target.latest >= now || queue.rows() <= wanted) {
-    return false;
-  }
-  double best = 0;
-  for (std::size_t bucket = 0; bucket <= target.bucket; ++bucket) {
-    for (std::size_t group = 0; group < view.device.groups(); ++group) {
-      const Duration latency = view.predicted(queue, bucket, group);
-      if (add_saturating(choice_.group_start(group), latency) <= target.deadline) {
-        best = std::max(best, score_of(instance.params->buckets[bucket], latency, view.device.group_processors(group)));
-      }
-    }
-  }
-  if (best >= kWorthDropping * target.score) {
-    return false;
-  }
-  const TimePoint needed = now + view.predicted(queue, target.bucket, target.group);
-  std::int64_t left = queue.rows();
-  const std::size_t before = out.hopeless.size();
-  for (const ShapeQueue::Entry& entry : queue.entries()) {
-    left -= entry.request->arrival.rows;
-    if (entry.request->deadline >= needed || left < wanted) {
-      break;
-    }
-    out.hopeless.push_back(entry.request->arrival.request);
-  }
-  return out.hopeless.size() > before;
 }
 
 void Tessera::sort_in(const View& view, const ShapeQueue& queue, const Target& target, TimePoint now, Decisions& out) {
@@ -277,10 +244,50 @@ bool Tessera::try_due(const View& view, const Candidate& candidate, TimePoint no
       return false;
     }
   }
+  const double score = option ? option->score : 0;
+  if (overloaded() && target.known && launch_without_head(view, candidate, score, now, out)) {
+    return true;
+  }
   if (option) {
-    launch(view, *candidate.queue, *option, out);
+    launch(view, *candidate.queue, *option, candidate.queue->entries().begin(), out);
   }
   return option.has_value();
+}
+
+// Under overload somebody is lost anyway. Where the head's little slack permits only a wasteful batch and those behind
+// it can fill a better one, the head is the one to lose. The largest such batch in slices of the target's size is
+// taken.
+bool Tessera::launch_without_head(const View& view, const Candidate& candidate, double score, TimePoint now,
+                                  Decisions& out) const {
+  const ShapeQueue& queue = *candidate.queue;
+  const Target& target = *candidate.target;
+  const Instance& instance = queue.instance();
+  if (!instance.params->dynamic_batching || !may_reject_early(queue, now)) {
+    return false;
+  }
+  for (std::size_t bucket = target.bucket + 1; bucket-- > 0;) {
+    const std::int32_t rows = std::min(instance.params->buckets[bucket], instance.max_rows());
+    const Duration latency = view.predicted(queue, bucket, target.group);
+    if (score > kWorthDropping * score_of(rows, latency, view.device.group_processors(target.group))) {
+      continue;
+    }
+    const TimePoint needed = now + latency + target.margin;
+    std::int64_t left = queue.rows();
+    auto first = queue.entries().begin();
+    for (; first != queue.entries().end() && first->request->deadline < needed && left >= rows; ++first) {
+      left -= first->request->arrival.rows;
+    }
+    const auto option = left >= rows ? choice_.at(view, queue, bucket, target.group, out) : std::nullopt;
+    if (!option) {
+      continue;
+    }
+    for (auto lost = queue.entries().begin(); lost != first; ++lost) {
+      out.hopeless.push_back(lost->request->arrival.request);
+    }
+    launch(view, queue, *option, first, out);
+    return true;
+  }
+  return false;
 }
 
 bool Tessera::try_early(const View& view, const Candidate& candidate, TimePoint now, Decisions& out) {
@@ -290,7 +297,7 @@ bool Tessera::try_early(const View& view, const Candidate& candidate, TimePoint 
   while (const std::optional<Option> option = option_now(view, candidate, groups, out)) {
     const Slice slice = view.device.slice(option->slice).slice;
     if (alone || guard_.allows(view, now, slice, now + option->latency)) {
-      launch(view, *candidate.queue, *option, out);
+      launch(view, *candidate.queue, *option, candidate.queue->entries().begin(), out);
       return true;
     }
     if (!candidate.target->known || option->group == 0) {
@@ -304,10 +311,11 @@ bool Tessera::try_early(const View& view, const Candidate& candidate, TimePoint 
   return false;
 }
 
-void Tessera::launch(const View& view, const ShapeQueue& queue, const Option& option, Decisions& out) {
+void Tessera::launch(const View& view, const ShapeQueue& queue, const Option& option,
+                     ShapeQueue::Entries::const_iterator first, Decisions& out) {
   const Instance& instance = queue.instance();
   const std::int32_t bucket = instance.params->buckets[option.bucket];
-  const Taken batch = take(queue, std::min(bucket, instance.max_rows()));
+  const Taken batch = take(queue, first, std::min(bucket, instance.max_rows()));
   const auto lane = static_cast<std::uint16_t>(*instance.free_lane(option.slice, option.bucket));
   out.launches.push_back(
       {instance.id, queue.shape(), batch.requests, bucket, LaneIndex{lane}, view.device.slice(option.slice).slice});
