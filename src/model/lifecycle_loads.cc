@@ -73,7 +73,7 @@ Status Lifecycle::State::load_at_start() {
 
 Status Lifecycle::State::load(const LoadRequest& request) {
   Model& model = models_[request.name];
-  const Status loaded = load_source(request, model);
+  Status loaded = load_source(request, model);
   if (!loaded.ok()) {
     log(LogLevel::kError, "a load failed", {{"model", request.name}, {"reason", loaded.error().message()}});
   }

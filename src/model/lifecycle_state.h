@@ -50,12 +50,14 @@ class Lifecycle::State {
         refused = unavailable("the server is stopping");
       } else if (commands_.size() >= kMaxWaitingLoads) {
         refused = Error(ErrorCode::kResourceExhausted, "too many loads and unloads are waiting");
-      } else {
+      }
+      if (refused.ok()) {
         commands_.push_back(std::move(command));
+        changed_.notify_all();
+        return;
       }
     }
-    if (!refused.ok()) return command.done(refused);
-    changed_.notify_all();
+    command.done(refused);
   }
 
   const LifecycleOptions& options() const { return options_; }
