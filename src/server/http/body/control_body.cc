@@ -27,7 +27,7 @@ class BoundedResource final : public json::memory_resource {
     return memory;
   }
   void do_deallocate(void* memory, std::size_t size, std::size_t alignment) override {
-    ::operator delete(memory, size, std::align_val_t(alignment));
+    ::operator delete(memory, std::align_val_t(alignment));
     left_ += size;
   }
   bool do_is_equal(const memory_resource& other) const noexcept override { return this == &other; }
