@@ -175,21 +175,22 @@ void lateness_of_a_timeout(benchmark::State& state) {
   const auto bytes = std::as_bytes(std::span(numbers));
   // With the whole device lent, every request waits.
   std::vector<double> late_ms;
-  const Status lent = models.serving->with_borrowed(models.serving->device().shape().whole(), kForever, [&]() -> Status {
-    for (auto _ : state) {
-      const auto call = std::make_shared<Waiting>();
-      call->request.model = "add_sub";
-      call->request.inputs = {{"INPUT0", {DType::kInt32, {1, kColumns}, bytes}},
-                              {"INPUT1", {DType::kInt32, {1, kColumns}, bytes}}};
-      call->request.timeout = std::chrono::milliseconds(10);
-      call->request.arrival = now();
-      models.serving->infer(call);
-      call->answered.acquire();
-      const Duration late = call->answered_at - call->request.arrival - std::chrono::milliseconds(10);
-      late_ms.push_back(static_cast<double>(late.count()) * 1e-6);
-    }
-    return ok_status();
-  });
+  const Status lent =
+      models.serving->with_borrowed(models.serving->device().shape().whole(), kForever, [&]() -> Status {
+        for (auto _ : state) {
+          const auto call = std::make_shared<Waiting>();
+          call->request.model = "add_sub";
+          call->request.inputs = {{"INPUT0", {DType::kInt32, {1, kColumns}, bytes}},
+                                  {"INPUT1", {DType::kInt32, {1, kColumns}, bytes}}};
+          call->request.timeout = std::chrono::milliseconds(10);
+          call->request.arrival = now();
+          models.serving->infer(call);
+          call->answered.acquire();
+          const Duration late = call->answered_at - call->request.arrival - std::chrono::milliseconds(10);
+          late_ms.push_back(static_cast<double>(late.count()) * 1e-6);
+        }
+        return ok_status();
+      });
   TESSERA_CHECK(lent.ok());
   stop.store(true);
   for (auto& hog : hogs) {

@@ -28,8 +28,9 @@
 namespace tessera::bench {
 namespace {
 
-constexpr std::int64_t kFree = 320;   // rows, columns, widths that a model leaves open; a multiple of what OCR models want
-constexpr int kOutstanding = 4;       // requests of each model on their way: enough to fill every slice
+constexpr std::int64_t kFree =
+    320;                         // rows, columns, widths that a model leaves open; a multiple of what OCR models want
+constexpr int kOutstanding = 4;  // requests of each model on their way: enough to fill every slice
 
 // One model's clients: as soon as a request is answered, the next one goes.
 class Saturator {
@@ -201,11 +202,13 @@ int run(const Arguments& arguments) {
   for (std::size_t i = 0; i < all.size(); ++i) {
     std::printf("%-20s %14.1f %16.1f %8.3f\n", all[i]->name().c_str(), median(alone[i]), median(together[i]),
                 median(together[i]) / median(alone[i]));
-    json += (i > 0 ? "," : "") + std::string("{\"model\":\"") + all[i]->name() + "\",\"alone\":" +
-            std::to_string(median(alone[i])) + ",\"together\":" + std::to_string(median(together[i])) + "}";
+    json += (i > 0 ? "," : "") + std::string("{\"model\":\"") + all[i]->name() +
+            "\",\"alone\":" + std::to_string(median(alone[i])) +
+            ",\"together\":" + std::to_string(median(together[i])) + "}";
   }
   std::printf("sum of ratios: median %.3f (bar 0.95), %.3f to %.3f over %d rounds\n", median(sums),
-              *std::min_element(sums.begin(), sums.end()), *std::max_element(sums.begin(), sums.end()), arguments.rounds);
+              *std::min_element(sums.begin(), sums.end()), *std::max_element(sums.begin(), sums.end()),
+              arguments.rounds);
   if (!arguments.json.empty()) {
     std::ofstream(arguments.json) << "{\"policy\":\"" << arguments.policy << "\",\"sum\":" << median(sums)
                                   << ",\"models\":[" << json << "]}\n";

@@ -12,8 +12,8 @@ namespace tessera::bench {
 // Owned by one thread. The process gets SIGTERM and is reaped when this ends.
 class Child {
  public:
-  // Runs `command`; returns when it printed a line that starts with `ready`. Exits the benchmark with a sentence where it
-  // does not within half a minute.
+  // Runs `command`; returns when it printed a line that starts with `ready`. Exits the benchmark with a sentence where
+  // it does not within half a minute.
   Child(const std::vector<std::string>& command, const std::string& ready);
   ~Child();
   Child(const Child&) = delete;

@@ -33,7 +33,7 @@ struct Arm {
   WireClient* client = nullptr;
   const Child* server = nullptr;  // none for the direct call
   std::vector<double> us;
-  double server_cpu_us = 0;       // per call
+  double server_cpu_us = 0;  // per call
 };
 
 double quantile(std::vector<double> values, double q) {

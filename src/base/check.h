@@ -1,4 +1,5 @@
-// TESSERA_CHECK: states what must be true if the program has no bug; prints where and what, then aborts. Never for input.
+// TESSERA_CHECK: states what must be true if the program has no bug; prints where and what, then aborts. Never for
+// input.
 #pragma once
 
 namespace tessera {

@@ -63,7 +63,8 @@ Duration Histogram::quantile(double q) const {
 
 std::uint64_t Histogram::count_up_to(Duration limit) const {
   std::uint64_t seen = 0;
-  for (int bucket = 0; bucket < kBuckets && upper_edge(bucket) <= static_cast<std::uint64_t>(std::max<Duration::rep>(0, limit.count()));
+  for (int bucket = 0;
+       bucket < kBuckets && upper_edge(bucket) <= static_cast<std::uint64_t>(std::max<Duration::rep>(0, limit.count()));
        ++bucket) {
     seen += buckets_[static_cast<std::size_t>(bucket)];
   }

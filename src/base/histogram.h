@@ -8,8 +8,8 @@
 
 namespace tessera {
 
-// Value; owned by one thread at a time. Log-linear: 32 buckets per power of two of nanoseconds, 0 ns to 2^40 ns (18 min);
-// longer ones count as the last bucket.
+// Value; owned by one thread at a time. Log-linear: 32 buckets per power of two of nanoseconds, 0 ns to 2^40 ns (18
+// min); longer ones count as the last bucket.
 class Histogram {
  public:
   static constexpr int kSubBits = 5;

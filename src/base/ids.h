@@ -14,11 +14,13 @@ struct Id {
   friend constexpr auto operator<=>(const Id&, const Id&) = default;
 };
 
-using RequestId = Id<struct RequestTag>;                 // unique in a process; 0 means none
-using LaunchId = Id<struct LaunchTag>;                   // unique per device; 0 means none
-using InstanceId = Id<struct InstanceTag, std::uint32_t>;  // a model version loaded on one device; never reused in a process
-using LaneIndex = Id<struct LaneTag, std::uint16_t>;     // counts from 0 within an instance
-using ShapeId = Id<struct ShapeTag, std::uint32_t>;      // which requests of an instance may share a batch (equal row shapes)
+using RequestId = Id<struct RequestTag>;  // unique in a process; 0 means none
+using LaunchId = Id<struct LaunchTag>;    // unique per device; 0 means none
+using InstanceId =
+    Id<struct InstanceTag, std::uint32_t>;            // a model version loaded on one device; never reused in a process
+using LaneIndex = Id<struct LaneTag, std::uint16_t>;  // counts from 0 within an instance
+using ShapeId =
+    Id<struct ShapeTag, std::uint32_t>;  // which requests of an instance may share a batch (equal row shapes)
 
 // Counts that would otherwise be bare integers.
 struct Bytes {

@@ -45,7 +45,12 @@ std::shared_ptr<spdlog::logger> make_logger(const char* name, const char* patter
 std::size_t utf8_length(std::string_view text, std::size_t at) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[at + i]); };
   const unsigned char lead = byte(0);
-  const std::size_t length = lead < 0x80 ? 1 : lead < 0xC2 ? 0 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : lead < 0xF5 ? 4 : 0;
+  const std::size_t length = lead < 0x80   ? 1
+                             : lead < 0xC2 ? 0
+                             : lead < 0xE0 ? 2
+                             : lead < 0xF0 ? 3
+                             : lead < 0xF5 ? 4
+                                           : 0;
   if (length == 0 || text.size() - at < length) {
     return 0;
   }
@@ -148,8 +153,7 @@ void set_up_log(LogFormat format, LogLevel level) {
   spdlog::drop(kTextLogger);
   spdlog::drop(kJsonLogger);
   const bool json = format == LogFormat::kJson;
-  spdlog::register_logger(
-      make_logger(json ? kJsonLogger : kTextLogger, json ? kJsonPattern : kTextPattern, level));
+  spdlog::register_logger(make_logger(json ? kJsonLogger : kTextLogger, json ? kJsonPattern : kTextPattern, level));
 }
 
 void log(LogLevel level, std::string_view message, std::initializer_list<LogField> fields) {

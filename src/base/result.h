@@ -63,7 +63,7 @@ Error internal_error(std::string message);
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}       // NOLINT(google-explicit-constructor)
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT(google-explicit-constructor)
   Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor)
 
   bool ok() const { return state_.index() == 0; }
@@ -122,11 +122,11 @@ inline Status ok_status() { return {}; }
 #define TESSERA_CONCAT(a, b) TESSERA_CONCAT_INNER(a, b)
 
 // Leaves the enclosing function with the error of `expr` (a Result or Status), if it has one.
-#define TESSERA_RETURN_IF_ERROR(expr)                                    \
-  do {                                                                   \
-    if (auto tessera_status = (expr); !tessera_status.ok()) {            \
-      return tessera_status.error();                                     \
-    }                                                                    \
+#define TESSERA_RETURN_IF_ERROR(expr)                         \
+  do {                                                        \
+    if (auto tessera_status = (expr); !tessera_status.ok()) { \
+      return tessera_status.error();                          \
+    }                                                         \
   } while (false)
 
 // `declaration` = the value of `expr`, or leaves the enclosing function with its error.

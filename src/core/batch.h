@@ -14,17 +14,17 @@ namespace tessera {
 // dimension. A model without a batch dimension has exactly one part.
 struct BatchInput {
   DType dtype = DType::kFp32;
-  Shape row_shape;                                // without the batch dimension (the whole shape where there is none)
+  Shape row_shape;  // without the batch dimension (the whole shape where there is none)
   std::vector<std::span<const std::byte>> parts;
 };
 
 // Owned by whoever launches it; between launch and completion only the device touches it.
 struct Batch {
-  std::int32_t rows = 0;    // sum over the requests; 1 for a model without a batch dimension
-  std::int32_t bucket = 0;  // the planned size, >= rows
-  std::vector<BatchInput> inputs;              // the signature's order
-  std::vector<TensorView> outputs;             // filled by the plan, signature's order; batch dimension (= rows) included
-  std::shared_ptr<const void> output_memory;   // keeps the outputs' bytes alive
+  std::int32_t rows = 0;            // sum over the requests; 1 for a model without a batch dimension
+  std::int32_t bucket = 0;          // the planned size, >= rows
+  std::vector<BatchInput> inputs;   // the signature's order
+  std::vector<TensorView> outputs;  // filled by the plan, signature's order; batch dimension (= rows) included
+  std::shared_ptr<const void> output_memory;  // keeps the outputs' bytes alive
 };
 
 }  // namespace tessera

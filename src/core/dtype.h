@@ -9,7 +9,19 @@
 namespace tessera {
 
 enum class DType : std::uint8_t {
-  kBool, kUint8, kUint16, kUint32, kUint64, kInt8, kInt16, kInt32, kInt64, kFp16, kBf16, kFp32, kFp64,
+  kBool,
+  kUint8,
+  kUint16,
+  kUint32,
+  kUint64,
+  kInt8,
+  kInt16,
+  kInt32,
+  kInt64,
+  kFp16,
+  kBf16,
+  kFp32,
+  kFp64,
   kBytes,  // variable length; in memory each element is a 4-byte little-endian length and that many bytes
 };
 

@@ -23,14 +23,14 @@ struct InputTensor {
 // Filled by one connection; handed to runtime as a whole and not touched again until its answer came.
 struct InferRequest {
   std::string model;
-  std::optional<std::int64_t> version;  // none: the newest one that serves
-  std::string id;                       // the client's; empty when it gave none
-  std::vector<InputTensor> inputs;      // in any order; admission sorts them into the model's
-  std::vector<std::string> outputs;     // names wanted, in the order of the answer; empty: all
-  std::uint32_t priority = 0;           // 1 is the highest; 0: the model's default
+  std::optional<std::int64_t> version;               // none: the newest one that serves
+  std::string id;                                    // the client's; empty when it gave none
+  std::vector<InputTensor> inputs;                   // in any order; admission sorts them into the model's
+  std::vector<std::string> outputs;                  // names wanted, in the order of the answer; empty: all
+  std::uint32_t priority = 0;                        // 1 is the highest; 0: the model's default
   std::optional<std::chrono::microseconds> timeout;  // from arrival; a waiting request is answered when it has passed
-  TimePoint arrival{};                  // when its last byte was there
-  std::shared_ptr<const void> memory;   // keeps the inputs' bytes alive
+  TimePoint arrival{};                               // when its last byte was there
+  std::shared_ptr<const void> memory;                // keeps the inputs' bytes alive
 };
 
 struct OutputTensor {
@@ -41,9 +41,9 @@ struct OutputTensor {
 // Where a request's time went, for statistics and traces. All points on the server's monotonic axis.
 struct RequestTimes {
   TimePoint arrival{};
-  TimePoint launched{};        // taken from the queue
-  TimePoint started{};         // the slice began with the batch
-  TimePoint ended{};           // the slice was done
+  TimePoint launched{};  // taken from the queue
+  TimePoint started{};   // the slice began with the batch
+  TimePoint ended{};     // the slice was done
 };
 
 struct InferResponse {

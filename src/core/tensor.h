@@ -30,7 +30,7 @@ struct TensorSpec {
 
 // What requests to a model are checked against. Immutable once published.
 struct ModelSignature {
-  std::vector<TensorSpec> inputs;   // in the engine's order; a Batch uses the same order
+  std::vector<TensorSpec> inputs;  // in the engine's order; a Batch uses the same order
   std::vector<TensorSpec> outputs;
   std::int32_t max_batch_size = 0;  // 0: no batch dimension, one request a run
 };

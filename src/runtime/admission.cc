@@ -137,9 +137,8 @@ class Check {
     if (input(i).dtype == wanted.dtype) {
       return ok_status();
     }
-    return refuse("inference input '" + wanted.name + "' data-type is '" +
-                  std::string(protocol_name(input(i).dtype)) + "', but model '" + instance_.name + "' expects '" +
-                  std::string(protocol_name(wanted.dtype)) + "'");
+    return refuse("inference input '" + wanted.name + "' data-type is '" + std::string(protocol_name(input(i).dtype)) +
+                  "', but model '" + instance_.name + "' expects '" + std::string(protocol_name(wanted.dtype)) + "'");
   }
 
   Status find_rows() {
@@ -154,14 +153,13 @@ class Check {
         return refuse_shape(i);
       }
       if (rows && shape[0] != *rows) {
-        return refuse("input '" + signature_.inputs[i].name + "' batch size does not match other inputs" +
-                      for_model());
+        return refuse("input '" + signature_.inputs[i].name + "' batch size does not match other inputs" + for_model());
       }
       rows = shape[0];
     }
     if (rows.value_or(1) > signature_.max_batch_size) {
-      return refuse("inference request batch-size must be <= " + std::to_string(signature_.max_batch_size) +
-                    " for '" + instance_.name + "'");
+      return refuse("inference request batch-size must be <= " + std::to_string(signature_.max_batch_size) + " for '" +
+                    instance_.name + "'");
     }
     ticket_.rows = static_cast<std::int32_t>(std::max<std::int64_t>(rows.value_or(1), 0));
     return ok_status();

@@ -10,8 +10,8 @@
 
 namespace tessera::runtime {
 
-// Fills batch.rows, bucket and inputs from the requests of `record.first`, in their order. What the batch held before is
-// reused. The views stay valid while the requests' memory does.
+// Fills batch.rows, bucket and inputs from the requests of `record.first`, in their order. What the batch held before
+// is reused. The views stay valid while the requests' memory does.
 void assemble(LaunchRecord& record, std::int32_t bucket);
 
 // Whether a plan filled the outputs as the signature says; the error is a bug of the engine or the model and goes to
@@ -31,8 +31,8 @@ class OutputSplitter {
   Result<std::span<const std::byte>> take(std::size_t output, std::int32_t rows);
 
   const LaunchRecord& record_;
-  const bool whole_;                    // the batch is one request's: nothing is cut
-  std::vector<std::size_t> taken_;      // by output: bytes handed out
+  const bool whole_;                // the batch is one request's: nothing is cut
+  std::vector<std::size_t> taken_;  // by output: bytes handed out
 };
 
 // The answer to a request of no rows, which needs no processor: every output with no rows.

@@ -50,7 +50,15 @@ class HistogramCells {
 };
 
 enum class Failure : std::size_t {
-  kInvalid, kQueueFull, kTimeout, kDeadline, kModelGone, kCancelled, kEngine, kDevice, kCount
+  kInvalid,
+  kQueueFull,
+  kTimeout,
+  kDeadline,
+  kModelGone,
+  kCancelled,
+  kEngine,
+  kDevice,
+  kCount
 };
 
 // What is counted when a batch has ended.
@@ -72,7 +80,8 @@ class ModelCounters {
   void left_queue() { waiting_.add(~std::uint64_t{0}); }
   void batch_ended(std::int32_t rows, const Slice& slice, const BatchTimes& times, bool ok);
   void request_ended(TimePoint arrival, std::int32_t rows, const BatchTimes& times);
-  // A request got no result after `waited`. `counts_for_slo`: whether it thereby missed the objective, where one is set.
+  // A request got no result after `waited`. `counts_for_slo`: whether it thereby missed the objective, where one is
+  // set.
   void fail(Failure reason, Duration waited, bool counts_for_slo);
 
   ModelStatistics snapshot() const;

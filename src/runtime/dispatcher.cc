@@ -1,5 +1,5 @@
-// The role: posting, taking, draining, letting go. What the holder does with a message is in dispatcher_actions.cc, what
-// follows after the role in dispatcher_answers.cc.
+// The role: posting, taking, draining, letting go. What the holder does with a message is in dispatcher_actions.cc,
+// what follows after the role in dispatcher_answers.cc.
 #include "runtime/dispatcher.h"
 
 #include <algorithm>

@@ -45,8 +45,8 @@ struct ControlMessage {
 class Dispatcher final : public device::CompletionSink {
  public:
   struct Limits {
-    std::size_t max_waiting = 65536;   // tickets beyond those running: further requests are refused
-    std::size_t max_running = 4096;    // launches not yet answered, and requests in them
+    std::size_t max_waiting = 65536;  // tickets beyond those running: further requests are refused
+    std::size_t max_running = 4096;   // launches not yet answered, and requests in them
   };
   // Launches predicted to be shorter are offered to the thread that posted the request.
   static constexpr Duration kRunHereBelow = std::chrono::microseconds(100);
@@ -65,8 +65,8 @@ class Dispatcher final : public device::CompletionSink {
   Ticket* take_ticket();
   // Gives a ticket back that was not posted.
   void give_back(Ticket& ticket);
-  // Queues the ticket's request, which admission has accepted; its call is answered exactly once. `served`, the ticket's
-  // instance, is kept alive by the caller and is told that the request is through admission.
+  // Queues the ticket's request, which admission has accepted; its call is answered exactly once. `served`, the
+  // ticket's instance, is kept alive by the caller and is told that the request is through admission.
   void post(Ticket& ticket, ServedInstance& served);
   // A waiting request is answered with kCancelled; a launched or answered one is left alone.
   void cancel(RequestId request);
@@ -90,8 +90,8 @@ class Dispatcher final : public device::CompletionSink {
   DeviceStatistics statistics() const;
   void count_copied(Bytes bytes) { copied_.fetch_add(bytes.value, std::memory_order_relaxed); }
 
-  // Answers all that wait and everything that comes, and reports nothing to the scheduler any more. When it has returned,
-  // no holder of the role calls the device any more. Called once, before the device is destroyed.
+  // Answers all that wait and everything that comes, and reports nothing to the scheduler any more. When it has
+  // returned, no holder of the role calls the device any more. Called once, before the device is destroyed.
   void stop();
 
  private:
@@ -99,8 +99,8 @@ class Dispatcher final : public device::CompletionSink {
   struct Turn {
     const Dispatcher* owner;
     Turn* outer;
-    bool patient = false;          // the timer's thread: may serve others as long as it takes
-    RequestId own{};               // the request this thread has just posted
+    bool patient = false;  // the timer's thread: may serve others as long as it takes
+    RequestId own{};       // the request this thread has just posted
     LaunchRecord* to_run = nullptr;
     Chain<Ticket> refused;
     Chain<LaunchRecord> ended;

@@ -65,9 +65,9 @@ void Dispatcher::answer(Ticket& ticket) {
     case Refusal::kModelGone:
       return finish(ticket, unavailable("model '" + ticket.served->instance->name + "' was unloaded"));
     case Refusal::kDeviceDown:
-      return finish(ticket, Error(ErrorCode::kDeviceLost,
-                                  "device '" + shape_.name + "' is down" +
-                                      (down_reason_ ? ": " + down_reason_->message() : std::string())));
+      return finish(ticket,
+                    Error(ErrorCode::kDeviceLost, "device '" + shape_.name + "' is down" +
+                                                      (down_reason_ ? ": " + down_reason_->message() : std::string())));
     case Refusal::kCancelled:
       return finish(ticket, Error(ErrorCode::kCancelled, "the request was cancelled"));
     case Refusal::kStopped:

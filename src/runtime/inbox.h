@@ -16,8 +16,8 @@ struct Message {
   Message* next = nullptr;  // owned by the inbox between push and take_all
 };
 
-// Lock-free: a push is one compare-and-swap, and since only take_all() removes, and removes all, no message can be taken
-// for another one that lay at its address. Thread-safe; take_all by the holder.
+// Lock-free: a push is one compare-and-swap, and since only take_all() removes, and removes all, no message can be
+// taken for another one that lay at its address. Thread-safe; take_all by the holder.
 class Inbox {
  public:
   void push(Message& message) {

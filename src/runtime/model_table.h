@@ -26,7 +26,7 @@ class ModelTable {
   std::shared_ptr<ServedInstance> find(std::string_view model, std::optional<std::int64_t> version) const;
   // The same for a request: counted as admitting and unanswered before anybody can have withdrawn the instance.
   std::shared_ptr<ServedInstance> enter(std::string_view model, std::optional<std::int64_t> version) const;
-  std::shared_ptr<ByteQuota> quota(std::string_view model) const;  // nullptr: no such name
+  std::shared_ptr<ByteQuota> quota(std::string_view model) const;    // nullptr: no such name
   std::vector<std::int64_t> versions(std::string_view model) const;  // ascending
   std::vector<std::shared_ptr<ServedInstance>> all() const;
 

@@ -10,8 +10,8 @@
 
 namespace tessera::runtime {
 
-// Readers announce themselves in one of two counters and take the pointer; replace() swaps the pointer, then waits until
-// each counter was seen at zero once, when nobody can hold the old value any more. Which counter new readers use
+// Readers announce themselves in one of two counters and take the pointer; replace() swaps the pointer, then waits
+// until each counter was seen at zero once, when nobody can hold the old value any more. Which counter new readers use
 // alternates, so that a steady stream of them cannot keep the writer waiting. A writer that is suspended in the middle
 // delays no reader, which is why this is no reader-writer lock.
 // Thread-safe; one replace() at a time.

@@ -43,16 +43,16 @@ class InferCall {
 class BodyMemory {
  public:
   virtual ~BodyMemory() = default;
-  virtual std::span<std::byte> bytes() = 0;     // aligned to 64; the size asked for
-  virtual Status charge(Bytes arrived) = 0;     // in total so far. Error: kResourceExhausted, over the model's quota
+  virtual std::span<std::byte> bytes() = 0;  // aligned to 64; the size asked for
+  virtual Status charge(Bytes arrived) = 0;  // in total so far. Error: kResourceExhausted, over the model's quota
 };
 
 struct ServiceOptions {
-  std::string policy = "tessera";              // sched::make_policy
+  std::string policy = "tessera";  // sched::make_policy
   model::LifecycleOptions models;
   Bytes body_quota_per_model{std::uint64_t{1} << 30};
-  std::size_t max_waiting = 65536;             // requests in all queues; further ones get kResourceExhausted
-  bool strict_readiness = true;                // ready only when every model of the start is
+  std::size_t max_waiting = 65536;  // requests in all queues; further ones get kResourceExhausted
+  bool strict_readiness = true;     // ready only when every model of the start is
 };
 
 // Thread-safe.
@@ -74,7 +74,8 @@ class Service {
   Result<std::shared_ptr<BodyMemory>> lease_body(std::string_view model, Bytes size);
 
   // Error: kNotFound with the text clients match. Without a version: the newest one that serves.
-  Result<std::shared_ptr<const model::Instance>> find(std::string_view model, std::optional<std::int64_t> version) const;
+  Result<std::shared_ptr<const model::Instance>> find(std::string_view model,
+                                                      std::optional<std::int64_t> version) const;
   std::vector<std::int64_t> versions(std::string_view model) const;  // serving ones, ascending
   std::vector<std::shared_ptr<const model::Instance>> serving() const;
 

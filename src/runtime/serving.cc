@@ -53,7 +53,8 @@ void Serving::infer(std::shared_ptr<InferCall> call) {
 }
 
 Status Serving::queue(std::shared_ptr<InferCall>& call, const std::shared_ptr<ServedInstance>& served) {
-  // Read after the request was counted as unanswered, written by drain() before it counts: one of the two sees the other.
+  // Read after the request was counted as unanswered, written by drain() before it counts: one of the two sees the
+  // other.
   if (draining_.load()) {
     return unavailable("the server is stopping");
   }

@@ -39,7 +39,8 @@ class Serving final : public model::Host {
   void infer(std::shared_ptr<InferCall> call);
   void cancel(const InferCall& call);
   Result<std::shared_ptr<BodyMemory>> lease_body(std::string_view model, Bytes size);
-  Result<std::shared_ptr<const model::Instance>> find(std::string_view model, std::optional<std::int64_t> version) const;
+  Result<std::shared_ptr<const model::Instance>> find(std::string_view model,
+                                                      std::optional<std::int64_t> version) const;
   std::vector<std::int64_t> versions(std::string_view model) const { return table_.versions(model); }
   std::vector<std::shared_ptr<const model::Instance>> serving() const;
   bool accepts() const { return !draining_.load() && !dispatcher_.is_down(); }

@@ -12,8 +12,8 @@ namespace tessera::runtime {
 
 // What every object in a SlotPool derives from.
 struct PoolSlot {
-  std::uint32_t index = 0;                    // set once by the pool
-  std::atomic<std::uint32_t> next_free{0};    // owned by the pool
+  std::uint32_t index = 0;                  // set once by the pool
+  std::atomic<std::uint32_t> next_free{0};  // owned by the pool
 };
 
 // Grows in chunks up to its limit and never shrinks: a server's memory is that of its busiest moment. Lock-free: a
@@ -70,9 +70,7 @@ class SlotPool {
  private:
   // The list's top: the number plus one in the low half (0: empty list), a count of changes in the high half.
   static std::uint32_t number_of(std::uint64_t top) { return static_cast<std::uint32_t>(top); }
-  static std::uint64_t tagged(std::uint64_t top, std::uint32_t number) {
-    return (((top >> 32) + 1) << 32) | number;
-  }
+  static std::uint64_t tagged(std::uint64_t top, std::uint32_t number) { return (((top >> 32) + 1) << 32) | number; }
 
   T* grow() {
     const std::size_t chunk = grown_.fetch_add(1, std::memory_order_relaxed);

@@ -20,24 +20,24 @@ struct CountAndTime {
 struct ModelStatistics {
   std::string model;
   std::int64_t version = 0;
-  std::uint64_t inference_count = 0;   // rows
-  std::uint64_t execution_count = 0;   // batches
-  std::uint64_t last_inference_ms = 0; // Unix time
+  std::uint64_t inference_count = 0;    // rows
+  std::uint64_t execution_count = 0;    // batches
+  std::uint64_t last_inference_ms = 0;  // Unix time
   CountAndTime success, fail, queue, compute_input, compute_infer, compute_output;
   struct Batch {
     CountAndTime compute_input, compute_infer, compute_output;
   };
-  std::map<std::int32_t, Batch> batches;              // by executed batch size
+  std::map<std::int32_t, Batch> batches;  // by executed batch size
   // Requests without a result, by reason: "invalid" (refused by the checks; not counted in `fail`), "queue_full",
   // "timeout", "deadline", "model_gone", "cancelled", "engine", "device".
   std::map<std::string, std::uint64_t> failures;
   std::uint64_t pending = 0;
-  std::uint64_t with_slo = 0;                         // answered or rejected requests that had an objective
+  std::uint64_t with_slo = 0;  // answered or rejected requests that had an objective
   std::uint64_t met_slo = 0;
-  Duration slo{0};                                    // zero: none
-  Histogram latency;                                  // arrival to answer ready, successful requests
+  Duration slo{0};    // zero: none
+  Histogram latency;  // arrival to answer ready, successful requests
   Histogram queue_time;
-  double atom_seconds = 0;                            // slice time used
+  double atom_seconds = 0;                                  // slice time used
   std::map<std::uint16_t, std::uint64_t> launches_by_atom;  // which atoms its batches ran on
 };
 

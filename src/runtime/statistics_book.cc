@@ -14,8 +14,8 @@ void StatisticsBook::add(const std::shared_ptr<ServedInstance>& served) {
 
 void StatisticsBook::withdraw(InstanceId instance) {
   const std::lock_guard lock(mutex_);
-  const auto found = std::find_if(entries_.begin(), entries_.end(),
-                                  [&](const Entry& entry) { return entry.instance == instance; });
+  const auto found =
+      std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) { return entry.instance == instance; });
   if (found == entries_.end()) {
     return;
   }

@@ -1,5 +1,5 @@
-// A request between admission and answer, and a batch between launch and answer: the slots that messages, the scheduler's
-// ids and the device's ids stand for.
+// A request between admission and answer, and a batch between launch and answer: the slots that messages, the
+// scheduler's ids and the device's ids stand for.
 #pragma once
 
 #include <atomic>
@@ -80,7 +80,7 @@ struct LaunchRecord : PoolSlot {
   std::shared_ptr<ServedInstance> served;
   Batch batch;
   Slice slice;
-  bool accepted = false;  // by the device
+  bool accepted = false;    // by the device
   Ticket* first = nullptr;  // the requests, in batch order, linked by `next`
   TimePoint launched{};
   TimePoint ready{};

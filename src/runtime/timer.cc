@@ -75,8 +75,7 @@ void Timer::wake() {
 }
 
 bool Timer::take_due(std::int64_t until) {
-  return until != kNeverNs && now().time_since_epoch().count() >= until &&
-         at_.compare_exchange_strong(until, kNeverNs);
+  return until != kNeverNs && now().time_since_epoch().count() >= until && at_.compare_exchange_strong(until, kNeverNs);
 }
 
 void Timer::loop() {

@@ -10,11 +10,13 @@ namespace {
 // One request to a model of our choice, admitted without a server.
 class Admission : public testing::Test {
  protected:
-  void model(ModelSignature signature, const std::function<void(sched::ModelParams&)>& adjust = [](auto&) {}) {
+  void model(
+      ModelSignature signature, const std::function<void(sched::ModelParams&)>& adjust = [](auto&) {}) {
     DeviceShape device;
     device.processors = {1, 1};
     device.ladder = aligned_ladder(2);
-    ticket.served = std::make_shared<ServedInstance>(make_instance({1}, "M", add_sub_plan(), signature, adjust), device);
+    ticket.served =
+        std::make_shared<ServedInstance>(make_instance({1}, "M", add_sub_plan(), signature, adjust), device);
   }
   void SetUp() override { model(add_sub_signature()); }
 
@@ -80,15 +82,17 @@ TEST_F(Admission, RefusesAnInputGivenTwice) {
 TEST_F(Admission, NamesMissingInputs) {
   good();
   request.inputs.erase(request.inputs.begin());
-  EXPECT_EQ(error(),
-            "[request id: <id_unknown>] expected 2 inputs but got 1 inputs for model 'M'. Got input(s) ['B'], but missing "
-            "required input(s) ['A']. Please provide all required input(s).");
+  EXPECT_EQ(
+      error(),
+      "[request id: <id_unknown>] expected 2 inputs but got 1 inputs for model 'M'. Got input(s) ['B'], but missing "
+      "required input(s) ['A']. Please provide all required input(s).");
 }
 
 TEST_F(Admission, NamesBothTypesOfAMismatch) {
   good();
   request.inputs[0].tensor.dtype = DType::kFp32;
-  EXPECT_EQ(error(), "[request id: <id_unknown>] inference input 'A' data-type is 'FP32', but model 'M' expects 'INT32'");
+  EXPECT_EQ(error(),
+            "[request id: <id_unknown>] inference input 'A' data-type is 'FP32', but model 'M' expects 'INT32'");
 }
 
 TEST_F(Admission, LimitsTheBatchSize) {
@@ -110,7 +114,8 @@ TEST_F(Admission, NamesAnUnexpectedShape) {
   request.inputs[1].tensor.shape = {16};
   EXPECT_EQ(error(), "[request id: <id_unknown>] inference request batch-size must be <= 8 for 'M'");
   request.inputs[0].tensor.shape = {};
-  EXPECT_EQ(error(), "[request id: <id_unknown>] unexpected shape for input 'A' for model 'M'. Expected [-1,16], got []");
+  EXPECT_EQ(error(),
+            "[request id: <id_unknown>] unexpected shape for input 'A' for model 'M'. Expected [-1,16], got []");
   request.inputs[0].tensor.shape = {-1, 16};
   request.inputs[1].tensor.shape = {-1, 16};
   EXPECT_EQ(error(),

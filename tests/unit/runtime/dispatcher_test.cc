@@ -112,14 +112,18 @@ TEST(Dispatcher, RequestsOfOtherShapesDoNotShareABatch) {
 
 TEST(Dispatcher, AModelWithoutABatchDimensionRunsOneRequestAtATime) {
   ManualServing s;
-  publish(*s.serving, make_instance({1}, "m", [](const Slice&, Batch& batch) {
-            TESSERA_CHECK(batch.inputs[0].parts.size() == 1 && batch.inputs[0].row_shape == Shape({16}));
-            const Status status = add_sub(batch);
-            for (TensorView& output : batch.outputs) {
-              output.shape = {16};
-            }
-            return status;
-          }, add_sub_signature(0)));
+  publish(*s.serving,
+          make_instance(
+              {1}, "m",
+              [](const Slice&, Batch& batch) {
+                TESSERA_CHECK(batch.inputs[0].parts.size() == 1 && batch.inputs[0].row_shape == Shape({16}));
+                const Status status = add_sub(batch);
+                for (TensorView& output : batch.outputs) {
+                  output.shape = {16};
+                }
+                return status;
+              },
+              add_sub_signature(0)));
   std::vector<std::shared_ptr<TestCall>> calls;
   std::vector<std::future<Result<InferResponse>>> pending;
   for (int i = 0; i < 3; ++i) {
@@ -157,8 +161,8 @@ TEST(Dispatcher, ABadRequestIsAnsweredBeforeItIsQueued) {
 TEST(Dispatcher, AFailedPlanAnswersItsBatchAndNoOther) {
   ManualServing s;
   publish(*s.serving, make_instance({1}, "m", [](const Slice&, Batch& batch) {
-            return batch.rows == 4 ? Status(internal_error("four is too much")) : add_sub(batch);
-          }));
+    return batch.rows == 4 ? Status(internal_error("four is too much")) : add_sub(batch);
+  }));
   auto good = add_sub_call("m", 1);
   auto good_pending = send(*s.serving, good);
   auto bad = send(*s.serving, add_sub_call("m", 2, 2));
@@ -178,10 +182,10 @@ TEST(Dispatcher, AFailedPlanAnswersItsBatchAndNoOther) {
 TEST(Dispatcher, AnEngineThatLosesRowsIsAnErrorAndNotAnAnswer) {
   ManualServing s;
   publish(*s.serving, make_instance({1}, "m", [](const Slice&, Batch& batch) {
-            const Status status = add_sub(batch);
-            batch.outputs[1].shape[0] += 1;
-            return status;
-          }));
+    const Status status = add_sub(batch);
+    batch.outputs[1].shape[0] += 1;
+    return status;
+  }));
   auto pending = send(*s.serving, add_sub_call("m", 1));
   s.device->run_oldest();
   const auto answer = pending.get();
@@ -329,9 +333,9 @@ TEST(Dispatcher, AnObjectiveThatCannotBeMetIsAnsweredWithReasonAndRetry) {
 TEST(Dispatcher, AHigherPriorityGoesFirst) {
   ManualServing s;
   publish(*s.serving, make_instance({1}, "m", add_sub_plan(), add_sub_signature(1), [](sched::ModelParams& params) {
-            params.priority_levels = 2;
-            params.default_priority = 2;
-          }));
+    params.priority_levels = 2;
+    params.default_priority = 2;
+  }));
   auto running = send(*s.serving, add_sub_call("m", 1));
   auto low = send(*s.serving, add_sub_call("m", 2));
   auto urgent = add_sub_call("m", 3);

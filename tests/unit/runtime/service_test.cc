@@ -31,9 +31,8 @@ constexpr const char* kEcho =
 class ServiceTest : public testing::Test {
  protected:
   ServiceTest() {
-    root_ = fs::temp_directory_path() /
-            ("tessera-service-" + std::to_string(::getpid()) + "-" +
-             testing::UnitTest::GetInstance()->current_test_info()->name());
+    root_ = fs::temp_directory_path() / ("tessera-service-" + std::to_string(::getpid()) + "-" +
+                                         testing::UnitTest::GetInstance()->current_test_info()->name());
     fs::create_directories(root_);
   }
   ~ServiceTest() override { fs::remove_all(root_); }
@@ -160,9 +159,9 @@ TEST_F(ServiceTest, ALostProcessorTurnsReadinessOffAndTheEndIsClean) {
 TEST_F(ServiceTest, AnUnknownPolicyIsAnError) {
   ServiceOptions options;
   options.policy = "nonsense";
-  EXPECT_FALSE(Service::create(std::move(options), device::make_host_device({}).value(),
-                               std::make_unique<engine::FakeEngine>())
-                   .ok());
+  EXPECT_FALSE(
+      Service::create(std::move(options), device::make_host_device({}).value(), std::make_unique<engine::FakeEngine>())
+          .ok());
 }
 
 }  // namespace

@@ -56,13 +56,13 @@ TEST_P(ServingUnderLoad, EveryRequestIsAnsweredOnceWithItsOwnNumbers) {
   publish(*serving, make_instance({1}, "plain", add_sub_plan()));
   publish(*serving, make_instance({2}, "shapes", add_sub_plan(), add_sub_signature(4, -1)));
   publish(*serving, make_instance({3}, "slow", [](const Slice&, Batch& batch) {
-            spin(microseconds(150));
-            return add_sub(batch);
-          }));
+    spin(microseconds(150));
+    return add_sub(batch);
+  }));
   std::atomic<int> runs{0};
   publish(*serving, make_instance({4}, "flaky", [&](const Slice&, Batch& batch) {
-            return runs++ % 5 == 4 ? Status(internal_error("unlucky")) : add_sub(batch);
-          }));
+    return runs++ % 5 == 4 ? Status(internal_error("unlucky")) : add_sub(batch);
+  }));
   std::atomic<int> unfair{0};
   std::atomic<int> good{0};
   std::vector<std::thread> posters;
@@ -73,7 +73,8 @@ TEST_P(ServingUnderLoad, EveryRequestIsAnsweredOnceWithItsOwnNumbers) {
       for (int i = 0; i < kEach; ++i) {
         const char* models[] = {"plain", "shapes", "slow", "flaky"};
         const std::size_t which = random() % 4;
-        auto call = add_sub_call(models[which], poster * kEach + i, 1 + random() % 3, which == 1 ? 3 + random() % 4 : 16);
+        auto call =
+            add_sub_call(models[which], poster * kEach + i, 1 + random() % 3, which == 1 ? 3 + random() % 4 : 16);
         if (random() % 8 == 0) {
           call->request.timeout = microseconds(random() % 2000);
         }
@@ -204,7 +205,8 @@ TEST(Serving, TheLoaderBorrowsAgainAndAgainBesideTheLoad) {
     }
   });
   for (int step = 0; step < 50; ++step) {
-    EXPECT_TRUE(serving->with_borrowed(serving->device().shape().loader, microseconds(100), [] { return ok_status(); }).ok());
+    EXPECT_TRUE(
+        serving->with_borrowed(serving->device().shape().loader, microseconds(100), [] { return ok_status(); }).ok());
   }
   stop = true;
   poster.join();
@@ -215,8 +217,8 @@ TEST(Serving, AFaultOfTheProcessorIsAnErrorToEachAndNobodyHangs) {
   const auto serving = host_serving();
   std::atomic<int> runs{0};
   publish(*serving, make_instance({1}, "m", [&](const Slice&, Batch& batch) {
-            return runs++ == 200 ? Status(Error(ErrorCode::kDeviceLost, "machine check")) : add_sub(batch);
-          }));
+    return runs++ == 200 ? Status(Error(ErrorCode::kDeviceLost, "machine check")) : add_sub(batch);
+  }));
   std::atomic<int> good{0};
   std::atomic<int> lost{0};
   std::atomic<int> other{0};

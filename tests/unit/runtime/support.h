@@ -114,8 +114,7 @@ inline std::shared_ptr<const model::Instance> make_instance(
 }
 
 // Publishes an instance and makes every slice ready, as the loader thread would.
-inline std::shared_ptr<const model::Instance> publish(Serving& serving,
-                                                      std::shared_ptr<const model::Instance> instance,
+inline std::shared_ptr<const model::Instance> publish(Serving& serving, std::shared_ptr<const model::Instance> instance,
                                                       sched::Profile profile = {}) {
   const Status published = serving.publish(instance, std::move(profile));
   TESSERA_CHECK(published.ok());
