@@ -41,11 +41,13 @@ struct Cell {
 };
 
 // Plays `rate` requests per second for a while and looks at all but the first part of it.
-Outcome play(const Cell& cell, const std::string& policy_name, double rate, Duration length) {
+Outcome play(const Cell& cell, const std::string& policy_name, double rate, Duration length,
+             std::uint16_t committed = 0) {
   SCOPED_TRACE(policy_name + ", seed " + std::to_string(cell.seed));
   World::Options options = World::with_policy(policy_name);
   options.noise = cell.noise;
   options.seed = cell.seed;
+  options.limits.committed_per_atom = committed;
   World w(cell.device, options);
   const int whole = cell.device.processors_in(cell.device.whole());
   double sum = 0;
@@ -136,6 +138,32 @@ TEST(Cells, UnderThreefoldOverloadMostOfTheGoodputRemains) {
   const Cell cell{.device = gpu(), .tenants = gpu_mix(16), .slo_factor = 20};
   const double carried = play(cell, "tessera", 9500, 2s).goodput;
   EXPECT_GE(play(cell, "tessera", 28500, 2s).goodput, 0.85 * carried);
+}
+
+TEST(Cells, UnderOverloadWeightsDecideWhoIsServed) {
+  World w(gpu(), "tessera");
+  std::map<double, InstanceId> by_weight;
+  std::uint64_t seed = 1;
+  for (const double weight : {1.0, 2.0, 4.0}) {
+    auto params = model("m", 16);
+    params.slo = 20ms;
+    params.weight = weight;
+    params.lanes = 16;
+    by_weight[weight] = w.add_model(params, {.fixed = 454us, .per_row = 11ms});
+    w.poisson(by_weight[weight], 15000, at(3s), seed++);
+  }
+  w.run_to_rest();
+  std::map<double, double> met;
+  for (const auto& [weight, id] : by_weight) {
+    met[weight] = static_cast<double>(w.score(id, at(1s), at(3s)).met);
+  }
+  EXPECT_NEAR(met[2.0] / met[1.0], 2.0, 0.6);
+  EXPECT_NEAR(met[4.0] / met[1.0], 4.0, 1.2);
+}
+
+TEST(Cells, RunAheadOfOneKeepsWhatItPromises) {
+  const Cell cell{.device = gpu(), .tenants = gpu_mix(8), .slo_factor = 10};
+  EXPECT_GE(play(cell, "tessera", 6000, 3s, 1).worst_attainment, 0.98);
 }
 
 TEST(Cells, WithoutProfilesAlmostAllOfTheGoodputIsReachedSoon) {
