@@ -277,7 +277,8 @@ bool Tessera::launch_without_head(const View& view, const Candidate& candidate, 
     for (; first != queue.entries().end() && first->request->deadline < needed && left >= rows; ++first) {
       left -= first->request->arrival.rows;
     }
-    const auto option = left >= rows ? choice_.at(view, queue, bucket, target.group, out) : std::nullopt;
+    const bool fits = left >= rows && first->request->arrival.rows <= rows;
+    const auto option = fits ? choice_.at(view, queue, bucket, target.group, out) : std::nullopt;
     if (!option) {
       continue;
     }

@@ -20,7 +20,7 @@ class RandomLife {
     for (std::uint64_t i = 0, n = 1 + pick(6); i < n; ++i) {
       add_model(static_cast<int>(i));
     }
-    for (int i = 0; i < 300; ++i) {
+    for (std::uint64_t i = 0, n = pick(3) == 0 ? 3000 : 300; i < n; ++i) {
       world_.later(at(std::chrono::microseconds(pick(400'000))), [this] { event(); });
     }
     world_.later(at(150ms), [this] {
@@ -144,7 +144,7 @@ INSTANTIATE_TEST_SUITE_P(Sched, Property, ::testing::Values("tessera", "temporal
                          });
 
 TEST_P(Property, EveryRequestEndsOnceAndNothingIsUsedTwice) {
-  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 100; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     const Life life = RandomLife(GetParam(), seed).live();
     EXPECT_GT(life.launches, 0U);
