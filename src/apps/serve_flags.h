@@ -3,7 +3,7 @@
 
 #include "apps/serve_options.h"
 
-namespace CLI {
+namespace CLI {  // NOLINT(readability-identifier-naming): theirs
 class App;
 }
 

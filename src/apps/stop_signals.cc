@@ -30,7 +30,7 @@ StopSignals::~StopSignals() {
     const std::lock_guard lock(mutex_);
     ending_ = true;
   }
-  pthread_kill(thread_.native_handle(), SIGTERM);  // wakes it
+  pthread_kill(thread_.native_handle(), SIGINT);  // wakes it
   thread_.join();
 }
 

@@ -72,7 +72,7 @@ class GrpcServer::State final : public RpcAcceptor {
     add_health_methods(methods, backend, streams, monitor);
   }
 
-  ~State() {
+  ~State() override {
     if (queue) queue->Shutdown();
     for (std::thread& thread : threads) thread.join();
     if (!queue) return;

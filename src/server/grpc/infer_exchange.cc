@@ -55,7 +55,7 @@ Status InferExchange::decode(const ::grpc::ByteBuffer& message) {
   const Status status = decode_infer(pieces.spans(), backend_, decoded);
   request = std::move(decoded.request);
   request.arrival = arrival;
-  TESSERA_RETURN_IF_ERROR(status);
+  if (!status.ok()) return status;
   empty_final_response_ = decoded.empty_final_response;
   if (decoded.copied.value > 0) backend_.service().count_copied(decoded.copied);
   for (const OutputOptions& output : decoded.outputs) {

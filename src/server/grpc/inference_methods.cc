@@ -213,7 +213,7 @@ void add_cuda_shared_memory(MethodTable& table) {
 }
 
 template <typename Request, typename Response>
-void refuse(MethodTable& table, std::string_view method, std::string why) {
+void refuse(MethodTable& table, std::string_view method, const std::string& why) {
   table.add_message<Request, Response>(path(method), [why](const auto&, auto&) -> Status { return unsupported(why); });
 }
 

@@ -16,10 +16,8 @@ class Rpc;
 // What a completion queue hands back: a step of a call has ended.
 class QueueTag {
  public:
+  virtual ~QueueTag() = default;
   virtual void complete(bool ok) = 0;
-
- protected:
-  ~QueueTag() = default;
 };
 
 // Answers one call. Everything is called by threads of the queue; of reads and writes at most one each is under way.
@@ -36,10 +34,8 @@ class RpcHandler {
 // Takes the calls that come in.
 class RpcAcceptor {
  public:
+  virtual ~RpcAcceptor() = default;
   virtual void accepted(const std::shared_ptr<Rpc>& rpc) = 0;  // to be followed by serve() or finish()
-
- protected:
-  ~RpcAcceptor() = default;
 };
 
 // Thread-safe as far as gRPC's streams are: one read and one write at a time, from any thread. Lives until gRPC is done
