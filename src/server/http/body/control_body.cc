@@ -22,12 +22,14 @@ class BoundedResource final : public json::memory_resource {
     if (size > left_) {
       throw std::bad_alloc();
     }
-    void* memory = ::operator new(size, std::align_val_t(alignment));
+    // The library asks for less here than it names when it gives back, so the default serves all.
+    TESSERA_CHECK(alignment <= __STDCPP_DEFAULT_NEW_ALIGNMENT__);
+    void* memory = ::operator new(size);
     left_ -= size;
     return memory;
   }
-  void do_deallocate(void* memory, std::size_t size, std::size_t alignment) override {
-    ::operator delete(memory, std::align_val_t(alignment));
+  void do_deallocate(void* memory, std::size_t size, std::size_t) override {
+    ::operator delete(memory);
     left_ += size;
   }
   bool do_is_equal(const memory_resource& other) const noexcept override { return this == &other; }
