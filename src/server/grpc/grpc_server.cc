@@ -47,6 +47,8 @@ void set_arguments(::grpc::ServerBuilder& builder, const GrpcOptions& options) {
   builder.SetResourceQuota(quota);
   builder.SetMaxReceiveMessageSize(static_cast<int>(options.max_message.value));
   builder.SetMaxSendMessageSize(-1);
+  // See unpack.h.
+  builder.AddChannelArgument(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
   // A second server on the port is a mistake to be told of, not a load balancer.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, options.max_streams_per_connection);
@@ -67,7 +69,8 @@ void set_arguments(::grpc::ServerBuilder& builder, const GrpcOptions& options) {
 // Thread-safe once started.
 class GrpcServer::State final : public RpcAcceptor {
  public:
-  State(runtime::Service& service, SharedMemory& shared_memory) : backend(service, shared_memory) {
+  State(runtime::Service& service, SharedMemory& shared_memory, Bytes max_message)
+      : backend(service, shared_memory), max_message_bytes(static_cast<std::size_t>(max_message.value)) {
     add_inference_methods(methods, backend, streams);
     add_health_methods(methods, backend, streams, monitor);
   }
@@ -112,6 +115,7 @@ class GrpcServer::State final : public RpcAcceptor {
   }
 
   Backend backend;
+  const std::size_t max_message_bytes;  // unpacked
   OpenStreams streams;
   HealthMonitor monitor;
   MethodTable methods;
@@ -123,7 +127,7 @@ class GrpcServer::State final : public RpcAcceptor {
   std::once_flag shut_down;
 
  private:
-  void wait_for_call() { std::make_shared<Rpc>(*this)->accept(calls, *queue); }
+  void wait_for_call() { std::make_shared<Rpc>(*this, max_message_bytes)->accept(calls, *queue); }
 
   void run() {
     void* tag = nullptr;
@@ -138,7 +142,7 @@ GrpcServer::~GrpcServer() { shut_down(std::chrono::milliseconds(0)); }
 
 Result<std::unique_ptr<GrpcServer>> GrpcServer::start(const GrpcOptions& options, runtime::Service& service,
                                                       SharedMemory& shared_memory) {
-  auto state = std::make_unique<State>(service, shared_memory);
+  auto state = std::make_unique<State>(service, shared_memory, options.max_message);
   quiet_library();
   ::grpc::ServerBuilder builder;
   set_arguments(builder, options);

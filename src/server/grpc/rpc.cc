@@ -2,6 +2,9 @@
 
 #include <utility>
 
+#include "server/grpc/to_grpc.h"
+#include "server/grpc/unpack.h"
+
 namespace tessera::server {
 
 void Rpc::Step::complete(bool ok) {
@@ -9,7 +12,8 @@ void Rpc::Step::complete(bool ok) {
   (call.get()->*then)(ok);
 }
 
-Rpc::Rpc(RpcAcceptor& acceptor) : acceptor_(acceptor), stream_(&context_) {}
+Rpc::Rpc(RpcAcceptor& acceptor, std::size_t max_message_bytes)
+    : acceptor_(acceptor), max_message_bytes_(max_message_bytes), stream_(&context_) {}
 
 Rpc::Step* Rpc::begin(Step& step) {
   step.rpc = shared_from_this();
@@ -32,11 +36,21 @@ void Rpc::serve(std::shared_ptr<RpcHandler> handler) {
   if (cancelled) handler->cancelled();
 }
 
-void Rpc::start_read(::grpc::ByteBuffer& into) { stream_.Read(&into, begin(read_)); }
+void Rpc::start_read(::grpc::ByteBuffer& into) {
+  reading_ = &into;
+  stream_.Read(&into, begin(read_));
+}
 
 void Rpc::start_write(const ::grpc::ByteBuffer& message) { stream_.Write(message, begin(write_)); }
 
-void Rpc::finish(const ::grpc::Status& status) { stream_.Finish(status, begin(finish_)); }
+void Rpc::finish(const ::grpc::Status& status) {
+  std::optional<::grpc::Status> refused;
+  {
+    const std::lock_guard lock(mutex_);
+    refused = refused_;
+  }
+  stream_.Finish(refused.value_or(status), begin(finish_));
+}
 
 void Rpc::answer(const ::grpc::ByteBuffer& message) {
   stream_.WriteAndFinish(message, {}, ::grpc::Status::OK, begin(finish_));
@@ -67,6 +81,13 @@ void Rpc::on_ended(bool /*ok*/) {
 }
 
 void Rpc::on_read(bool ok) {
+  if (ok) {
+    if (const Status status = unpack(*reading_, max_message_bytes_); !status.ok()) {
+      const std::lock_guard lock(mutex_);
+      refused_ = to_grpc(status.error());
+      ok = false;
+    }
+  }
   if (const auto to = handler()) to->read_done(ok);
 }
 

@@ -5,8 +5,10 @@
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/status.h>
 
+#include <cstddef>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 namespace tessera::server {
@@ -42,7 +44,7 @@ class RpcAcceptor {
 // with it and nobody holds it.
 class Rpc final : public std::enable_shared_from_this<Rpc> {
  public:
-  explicit Rpc(RpcAcceptor& acceptor);
+  Rpc(RpcAcceptor& acceptor, std::size_t max_message_bytes);
   Rpc(const Rpc&) = delete;
   Rpc& operator=(const Rpc&) = delete;
 
@@ -57,7 +59,7 @@ class Rpc final : public std::enable_shared_from_this<Rpc> {
 
   void start_read(::grpc::ByteBuffer& into);  // alive until read_done
   void start_write(const ::grpc::ByteBuffer& message);
-  void finish(const ::grpc::Status& status);       // after the last write_done
+  void finish(const ::grpc::Status& status);       // after the last write_done; a refused message's error wins
   void answer(const ::grpc::ByteBuffer& message);  // the only message, and the end
 
  private:
@@ -79,6 +81,7 @@ class Rpc final : public std::enable_shared_from_this<Rpc> {
   std::shared_ptr<RpcHandler> handler();
 
   RpcAcceptor& acceptor_;
+  const std::size_t max_message_bytes_;
   ::grpc::GenericServerContext context_;
   ::grpc::GenericServerAsyncReaderWriter stream_;
   Step accept_{&Rpc::on_accepted};
@@ -89,6 +92,8 @@ class Rpc final : public std::enable_shared_from_this<Rpc> {
   std::mutex mutex_;  // of what follows: the end of a call may overtake its beginning
   std::shared_ptr<RpcHandler> handler_;
   bool cancelled_early_ = false;
+  ::grpc::ByteBuffer* reading_ = nullptr;
+  std::optional<::grpc::Status> refused_;  // why a message was not passed on
 };
 
 }  // namespace tessera::server

@@ -1,0 +1,70 @@
+#include "server/grpc/unpack.h"
+
+#include <grpc/slice.h>
+#include <grpcpp/support/byte_buffer.h>
+#include <grpcpp/support/slice.h>
+
+#include <cstdint>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "server/http/body/content_coding.h"
+
+namespace tessera::server {
+namespace {
+
+constexpr std::size_t kPieceBytes = 256 << 10;
+
+// RFC 1952: 1f 8b. RFC 1950: method 8 and a checksum over two bytes. As protobuf the one is no tag at all, the other is
+// field 15, which none of the requests has.
+bool packed(const ::grpc::Slice& first) {
+  if (first.size() < 2) return false;
+  const unsigned a = first.begin()[0];
+  const unsigned b = first.begin()[1];
+  return (a == 0x1f && b == 0x8b) || (a == 0x78 && (a * 256 + b) % 31 == 0);
+}
+
+class Unpacker {
+ public:
+  explicit Unpacker(std::size_t max_bytes) : inflater_(max_bytes) {}
+
+  Status add(const ::grpc::Slice& slice) {
+    std::span<const std::byte> input(reinterpret_cast<const std::byte*>(slice.begin()), slice.size());
+    while (true) {
+      grpc_slice piece = grpc_slice_malloc_large(kPieceBytes);
+      const std::span<std::byte> room(reinterpret_cast<std::byte*>(GRPC_SLICE_START_PTR(piece)), kPieceBytes);
+      ::grpc::Slice owner(piece, ::grpc::Slice::STEAL_REF);
+      TESSERA_ASSIGN_OR_RETURN(const auto step, inflater_.step(input, room));
+      if (!step.unpacked.empty()) pieces_.push_back(owner.sub(0, step.unpacked.size()));
+      input = input.subspan(step.used);
+      if (step.used == 0 && step.unpacked.empty()) return ok_status();  // the next slice goes on
+      if (input.empty() && step.unpacked.size() < room.size()) return ok_status();
+    }
+  }
+
+  Status end(::grpc::ByteBuffer& out) {
+    if (!inflater_.done()) return invalid_argument("malformed compressed message: it is cut short");
+    out = ::grpc::ByteBuffer(pieces_.data(), pieces_.size());
+    return ok_status();
+  }
+
+ private:
+  http::Inflater inflater_;
+  std::vector<::grpc::Slice> pieces_;
+};
+
+}  // namespace
+
+Status unpack(::grpc::ByteBuffer& message, std::size_t max_bytes) {
+  std::vector<::grpc::Slice> slices(1);
+  if (!message.TrySingleSlice(slices.data()).ok() && !message.Dump(&slices).ok()) {
+    return invalid_argument("the message cannot be read");
+  }
+  if (slices.empty() || !packed(slices.front())) return ok_status();
+  Unpacker unpacker(max_bytes);
+  for (const ::grpc::Slice& slice : slices) TESSERA_RETURN_IF_ERROR(unpacker.add(slice));
+  return unpacker.end(message);
+}
+
+}  // namespace tessera::server
