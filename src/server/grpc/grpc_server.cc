@@ -107,8 +107,8 @@ class GrpcServer::State final : public RpcAcceptor {
 
   void accepted(const std::shared_ptr<Rpc>& rpc) override {
     wait_for_call();
-    if (auto handler = methods.make(rpc)) {
-      rpc->serve(std::move(handler));
+    if (const auto handler = methods.make(rpc)) {
+      rpc->serve(handler);
     } else {
       rpc->finish({::grpc::StatusCode::UNIMPLEMENTED, "there is no method " + rpc->method()});
     }

@@ -52,7 +52,7 @@ Status InferExchange::decode(const ::grpc::ByteBuffer& message) {
   const MessageSpans pieces(message);
   if (!pieces.valid()) return invalid_argument("the message could not be read, is it compressed in an unknown way?");
   DecodedInfer decoded;
-  const Status status = decode_infer(pieces.spans(), backend_, decoded);
+  Status status = decode_infer(pieces.spans(), backend_, decoded);
   request = std::move(decoded.request);
   request.arrival = arrival;
   if (!status.ok()) return status;

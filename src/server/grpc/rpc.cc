@@ -25,7 +25,7 @@ void Rpc::accept(::grpc::AsyncGenericService& service, ::grpc::ServerCompletionQ
   service.RequestCall(&context_, &stream_, &queue, &queue, begin(accept_));
 }
 
-void Rpc::serve(std::shared_ptr<RpcHandler> handler) {
+void Rpc::serve(const std::shared_ptr<RpcHandler>& handler) {
   bool cancelled = false;
   {
     const std::lock_guard lock(mutex_);

@@ -55,7 +55,7 @@ class Rpc final : public std::enable_shared_from_this<Rpc> {
   ::grpc::GenericServerContext& context() { return context_; }
 
   // Hands the call to a handler, which is kept until the call is finished.
-  void serve(std::shared_ptr<RpcHandler> handler);
+  void serve(const std::shared_ptr<RpcHandler>& handler);
 
   void start_read(::grpc::ByteBuffer& into);  // alive until read_done
   void start_write(const ::grpc::ByteBuffer& message);

@@ -66,7 +66,7 @@ ModelInferRequest add_sub() {
     input.add_shape(1);
     input.add_shape(16);
     std::string raw(64, '\0');
-    for (int i = 0; i < 16; ++i) raw[static_cast<std::size_t>(4 * i)] = static_cast<char>(i + name[5]);
+    for (std::size_t i = 0; i < 16; ++i) raw[4 * i] = static_cast<char>(static_cast<int>(i) + name[5]);
     request.add_raw_input_contents(raw);
   }
   return request;
