@@ -30,16 +30,20 @@ def cpu_seconds(pid):
 
 def measure(server, protocol, concurrency, seconds, folder):
     report = pathlib.Path(folder) / "report.csv"
+    report.unlink(missing_ok=True)
     address = server.http if protocol == "http" else server.grpc
     before = os.times()
     server_before, rows_before = cpu_seconds(server.process.pid), server.metric("nv_inference_count", model="simple")
     command = [ROOT / ".deps" / "bin" / "perf_analyzer", "-m", "simple", "-u", address, "-i", protocol,
                "--concurrency-range", str(concurrency), "--measurement-interval", str(seconds * 1000), "--max-trials", "4",
-               "--stability-percentage", "15", "--percentile", "50", "-f", report]
-    if protocol == "grpc" or concurrency > 1:
+               "--stability-percentage", "50", "--percentile", "50", "-f", report]
+    if concurrency > 1:
         command.append("--async")
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode not in (0, 2) or not report.exists():
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10 * seconds + 30)
+    except subprocess.TimeoutExpired as late:
+        sys.exit(f"perf_analyzer hangs; so far it said:\n{(late.stdout or b'').decode()}")
+    if not report.exists():
         sys.exit(f"perf_analyzer failed:\n{done.stdout}{done.stderr}")
     after = os.times()
     rows = server.metric("nv_inference_count", model="simple") - rows_before
