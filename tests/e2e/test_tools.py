@@ -25,7 +25,8 @@ def perf(server, protocol, *flags, model="simple"):
 @pytest.mark.parametrize("flags", [["--concurrency-range", "4"], ["--request-rate-range", "100"],
                                    ["--concurrency-range", "2", "--shared-memory", "system",
                                     "--output-shared-memory-size", "1024"],
-                                   ["--concurrency-range", "2", "-b", "4"]], ids=lambda f: f[0][2:] + str(len(f)))
+                                   ["--concurrency-range", "2", "-b", "4"],
+                                   ["--async", "--concurrency-range", "4"]], ids=lambda f: f[0][2:] + str(len(f)))
 def test_perf_analyzer(server, protocol, flags):
     status, output = perf(server, protocol, *flags)
     assert status == 0, output

@@ -80,7 +80,8 @@ Status InferExchange::encode(Result<InferResponse> result, Envelope envelope, ::
   answer.version = response.version;
   answer.id = request.id;
   answer.memory = response.memory;
-  if (empty_final_response_) answer.final_response = false;
+  // Nothing follows the answer of a single call: clients that count final ones would wait for ever.
+  if (empty_final_response_) answer.final_response = envelope == Envelope::kUnary;
   encode_answer(std::move(answer), envelope, out);
   return ok_status();
 }

@@ -26,7 +26,7 @@ class InferExchange : public runtime::InferCall {
   Status decode(const ::grpc::ByteBuffer& message);
 
   // Encodes the answer for `result`, which may turn out an error yet (an output that does not fit its shared memory).
-  // A stream's answer that asked for it is marked as not the final one.
+  // Where the client asked to be told, a single call's answer is marked as the final one, a stream's as not.
   Status encode(Result<InferResponse> result, Envelope envelope, ::grpc::ByteBuffer& out);
 
   // `error` as its client sees it, which tells requests apart by their ids; the text for unknown models stands alone.
