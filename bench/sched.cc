@@ -124,7 +124,7 @@ class Load {
   sched::Actions actions_;
 };
 
-void BM_Event(benchmark::State& state, const std::string& policy) {
+void measure_event(benchmark::State& state, const std::string& policy) {
   Load load(policy, static_cast<double>(state.range(0)) / 100.0);
   for (int i = 0; i < 20000; ++i) {
     load.next();
@@ -133,9 +133,9 @@ void BM_Event(benchmark::State& state, const std::string& policy) {
     load.next();
   }
 }
-BENCHMARK_CAPTURE(BM_Event, tessera, "tessera")->Arg(50)->Arg(80)->Arg(150);
-BENCHMARK_CAPTURE(BM_Event, temporal, "temporal")->Arg(20)->Arg(80);
-BENCHMARK_CAPTURE(BM_Event, fixed, "fixed")->Arg(50)->Arg(80);
+BENCHMARK_CAPTURE(measure_event, tessera, "tessera")->Arg(50)->Arg(80)->Arg(150);
+BENCHMARK_CAPTURE(measure_event, temporal, "temporal")->Arg(20)->Arg(80);
+BENCHMARK_CAPTURE(measure_event, fixed, "fixed")->Arg(50)->Arg(80);
 
 }  // namespace
 }  // namespace tessera

@@ -76,7 +76,7 @@ void Dispatcher::send(sched::Event event, std::shared_ptr<ServedInstance> served
   post_and_take_part(control.release()->message, RequestId{});  // deleted by handle_control
 }
 
-void Dispatcher::model_up(std::shared_ptr<ServedInstance> served, sched::Profile profile) {
+void Dispatcher::model_up(const std::shared_ptr<ServedInstance>& served, sched::Profile profile) {
   const auto& instance = served->instance;
   sched::ModelUp up;
   up.instance = instance->id;

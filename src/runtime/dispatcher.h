@@ -73,7 +73,7 @@ class Dispatcher final : public device::CompletionSink {
 
   // ---- The life of models: called by the loader thread ----
 
-  void model_up(std::shared_ptr<ServedInstance> served, sched::Profile profile);
+  void model_up(const std::shared_ptr<ServedInstance>& served, sched::Profile profile);
   void slice_ready(InstanceId instance, const Slice& slice);
   // `served.drained` is released when nothing of it waits or runs any more.
   void model_down(std::shared_ptr<ServedInstance> served);

@@ -26,7 +26,7 @@ double line(double x, double x0, double y0, double slope) { return y0 + (x - x0)
 
 }  // namespace
 
-Profile::Profile(std::vector<ProfilePoint> points) {
+Profile::Profile(const std::vector<ProfilePoint>& points) {
   for (const ProfilePoint& point : points) {
     TESSERA_CHECK(point.bucket > 0 && point.processors > 0);
     const double ns = std::max<double>(1.0, static_cast<double>(point.latency.count()));
@@ -195,7 +195,7 @@ void Profile::record_error(double error_ns) {
     return;
   }
   std::vector<double> sorted = errors_ns_;
-  const auto rank = static_cast<std::size_t>(kMarginQuantile * static_cast<double>(sorted.size() - 1) + 0.5);
+  const auto rank = static_cast<std::size_t>(std::lround(kMarginQuantile * static_cast<double>(sorted.size() - 1)));
   std::nth_element(sorted.begin(), sorted.begin() + static_cast<std::ptrdiff_t>(rank), sorted.end());
   const Duration margin{static_cast<Duration::rep>(std::max(0.0, sorted[rank]))};
   const auto change = std::chrono::abs(margin - margin_);

@@ -24,7 +24,7 @@ struct ProfilePoint {
 class Profile {
  public:
   Profile() = default;
-  explicit Profile(std::vector<ProfilePoint> points);
+  explicit Profile(const std::vector<ProfilePoint>& points);
 
   // Time of one run of `bucket` rows on `processors`; nothing when no point is known at all. Monotone: never shorter
   // with more rows or fewer processors.

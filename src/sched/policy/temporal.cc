@@ -145,7 +145,9 @@ Result<std::unique_ptr<Policy>> make_temporal(const PolicyOptions& options) {
   bool triton = false;
   for (const auto& [key, value] : options) {
     if (key != "triton" || (value != "0" && value != "1")) {
-      return invalid_argument("policy temporal: option '" + key + "=" + value + "' is not triton=0 or triton=1");
+      std::string option = key;
+      option.append("=").append(value);
+      return invalid_argument("policy temporal: option '" + option + "' is not triton=0 or triton=1");
     }
     triton = value == "1";
   }

@@ -37,7 +37,7 @@ class Connection final : public Watcher,
   void writable() override;
   void run() override;  // goes on with packing an answer
   void answered(InferenceCall& call) override;
-  void control_answered(std::uint64_t request, Answer answer);
+  void control_answered(std::uint64_t request, const Answer& answer);
 
  private:
   enum class State : std::uint8_t {
@@ -73,7 +73,7 @@ class Connection final : public Watcher,
   void submit_control();
 
   void deliver(InferenceCall& call);
-  void refuse_and_close(Answer answer);
+  void refuse_and_close(const Answer& answer);
   void send(const Answer& answer);
   void send_prepared();
   void pack_some();

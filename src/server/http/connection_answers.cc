@@ -26,7 +26,7 @@ class ControlReply final : public Task {
       : connection_(std::move(connection)), request_(request), answer_(std::move(answer)) {}
   void run() override {
     if (const auto connection = connection_.lock()) {
-      connection->control_answered(request_, std::move(answer_));
+      connection->control_answered(request_, answer_);
     }
   }
 
@@ -82,7 +82,7 @@ void Connection::submit_control() {
                             });
 }
 
-void Connection::control_answered(std::uint64_t request, Answer answer) {
+void Connection::control_answered(std::uint64_t request, const Answer& answer) {
   if (state_ == State::kBusy && request == request_) {
     send(answer);
     turn(false);
@@ -129,7 +129,7 @@ void Connection::deliver(InferenceCall& call) {
 }
 
 // Answers at once and closes: what of the request is still to come cannot be understood, or is not worth waiting for.
-void Connection::refuse_and_close(Answer answer) {
+void Connection::refuse_and_close(const Answer& answer) {
   if (exchange_ == nullptr) {
     ++request_;
     exchange_ = thread_.take_exchange();

@@ -104,7 +104,7 @@ void IoThread::give_exchange(std::unique_ptr<Exchange> exchange) {
   }
 }
 
-void IoThread::add(std::shared_ptr<Connection> connection) {
+void IoThread::add(const std::shared_ptr<Connection>& connection) {
   slots_.push_back({kNever, connection});
   connection->start(slots_.size() - 1);
 }

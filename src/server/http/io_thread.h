@@ -48,7 +48,7 @@ class IoThread {
   void give_exchange(std::unique_ptr<Exchange> exchange);
 
   // A connection's place among those of the thread, with its deadline.
-  void add(std::shared_ptr<Connection> connection);
+  void add(const std::shared_ptr<Connection>& connection);
   void remove(std::size_t slot);
   void set_deadline(std::size_t slot, TimePoint deadline) { slots_[slot].deadline = deadline; }
 

@@ -151,7 +151,7 @@ class FakeHost : public Host {
   Status publish(std::shared_ptr<const Instance> instance, sched::Profile profile) override {
     if (refuse_publish) return unavailable("no room");
     const std::lock_guard lock(mutex_);
-    published.push_back(instance);
+    published_.push_back(instance);
     profiles[instance->name] = std::move(profile);
     journal.note("publish " + instance->name + "/" + std::to_string(instance->version));
     return ok_status();
@@ -162,13 +162,13 @@ class FakeHost : public Host {
   sched::Profile withdraw(const Instance& instance) override {
     const std::lock_guard lock(mutex_);
     journal.note("withdraw " + instance.name + "/" + std::to_string(instance.version));
-    std::erase_if(published, [&](const auto& other) { return other->id == instance.id; });
+    std::erase_if(published_, [&](const auto& other) { return other->id == instance.id; });
     return sched::Profile({{1, 1, std::chrono::microseconds(77)}});
   }
 
   std::vector<std::shared_ptr<const Instance>> serving() const {
     const std::lock_guard lock(mutex_);
-    return published;
+    return published_;
   }
   std::shared_ptr<const Instance> serving(const std::string& name) const {
     const auto all = serving();
@@ -184,7 +184,7 @@ class FakeHost : public Host {
 
  private:
   mutable std::mutex mutex_;
-  std::vector<std::shared_ptr<const Instance>> published;
+  std::vector<std::shared_ptr<const Instance>> published_;
   FakeDevice device_;
   std::uint32_t last_id_ = 0;
 };

@@ -8,7 +8,6 @@
 namespace tessera::model {
 namespace {
 
-using testing::Test;
 using Lines = std::vector<std::string>;
 
 TEST_F(LifecycleTest, AFolderWithOneFileIsARepository) {

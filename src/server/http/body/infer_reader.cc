@@ -224,7 +224,7 @@ Status InferReader::string(std::string_view part, std::size_t size, bool last) {
   if (!last) {
     return ok_status();
   }
-  const Status status = scalar(std::string_view(string_));
+  Status status = scalar(std::string_view(string_));
   string_.clear();
   return status;
 }
