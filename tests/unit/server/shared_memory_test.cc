@@ -13,8 +13,6 @@
 namespace tessera::server {
 namespace {
 
-using ::testing::ElementsAre;
-using ::testing::HasSubstr;
 
 // A shared memory object of the peer's.
 class Object {
