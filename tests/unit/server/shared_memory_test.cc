@@ -13,7 +13,6 @@
 namespace tessera::server {
 namespace {
 
-
 // A shared memory object of the peer's.
 class Object {
  public:
