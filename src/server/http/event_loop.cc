@@ -1,93 +1,262 @@
 #include "server/http/event_loop.h"
 
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <mutex>
+#include <thread>
 #include <utility>
+#include <vector>
+
+#include "base/check.h"
+#include "base/clock.h"
 
 namespace tessera::server::http {
+namespace {
 
-namespace asio = boost::asio;
-using AsioError = boost::system::error_code;
+constexpr std::size_t kEventsPerWait = 64;
+
+}  // namespace
+
+// A registered descriptor. Shared by its Watch and, once closed, by the loop, whose last wait may still speak of it.
+class Watch::State : public std::enable_shared_from_this<Watch::State> {
+ public:
+  State(EventLoop::State& in_loop, int fd) : loop(in_loop), descriptor(fd) {}
+
+  void want(std::uint32_t event);
+  void ready(std::uint32_t events);
+  void close();
+
+  EventLoop::State& loop;
+  int descriptor;  // -1 once closed
+  std::shared_ptr<Watcher> reader;
+  std::shared_ptr<Watcher> writer;
+
+ private:
+  void set_interest(std::uint32_t events);
+
+  std::uint32_t interest_ = 0;
+  bool registered_ = false;
+};
 
 class EventLoop::State {
  public:
-  // One thread runs the context, so Asio may leave out what only several need.
-  State() : context(1), work(asio::make_work_guard(context)) {}
+  State() : epoll(::epoll_create1(EPOLL_CLOEXEC)), wake_up(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+    TESSERA_CHECK(epoll >= 0 && wake_up >= 0);
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.ptr = nullptr;
+    TESSERA_CHECK(::epoll_ctl(epoll, EPOLL_CTL_ADD, wake_up, &event) == 0);
+  }
+  ~State() {
+    // What they own may be a Watch of this loop.
+    tasks_.clear();
+    periodic_.clear();
+    closed.clear();
+    ::close(wake_up);
+    ::close(epoll);
+  }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
 
-  struct Periodic : std::enable_shared_from_this<Periodic> {
-    Periodic(asio::io_context& context, std::chrono::milliseconds every, std::shared_ptr<Task> what)
-        : timer(context), period(every), task(std::move(what)) {}
-
-    void start() {
-      timer.expires_after(period);
-      timer.async_wait([self = shared_from_this()](const AsioError& error) {
-        if (!error) {
-          self->task->run();
-          self->start();
-        }
-      });
+  void run() {
+    thread_.store(std::this_thread::get_id());
+    while (!stop_.load()) {
+      wait();
+      run_tasks();
+      run_periodic();
+      closed.clear();
     }
+    thread_.store(std::thread::id());
+  }
 
-    asio::steady_timer timer;
-    const std::chrono::milliseconds period;
-    const std::shared_ptr<Task> task;
+  void stop() {
+    stop_.store(true);
+    wake();
+  }
+
+  void post(std::shared_ptr<Task> task) {
+    bool first = false;
+    {
+      const std::lock_guard lock(mutex_);
+      first = tasks_.empty();
+      tasks_.push_back(std::move(task));
+    }
+    if (first && !in_thread()) {
+      wake();
+    }
+  }
+
+  void every(std::chrono::milliseconds period, std::shared_ptr<Task> task) {
+    periodic_.push_back({now() + period, period, std::move(task)});
+  }
+
+  bool in_thread() const { return thread_.load(std::memory_order_relaxed) == std::this_thread::get_id(); }
+
+  const int epoll;
+  const int wake_up;
+  std::vector<std::shared_ptr<Watch::State>> closed;  // since the last wait
+
+ private:
+  struct Periodic {
+    TimePoint next;
+    std::chrono::milliseconds period;
+    std::shared_ptr<Task> task;
   };
 
-  asio::io_context context;
-  asio::executor_work_guard<asio::io_context::executor_type> work;
+  void wake() const {
+    const std::uint64_t one = 1;
+    const ssize_t written = ::write(wake_up, &one, sizeof one);
+    static_cast<void>(written);  // fails only where the counter is full, and then the loop wakes up anyway
+  }
+
+  int time_to_wait() {
+    {
+      const std::lock_guard lock(mutex_);
+      if (!tasks_.empty()) {
+        return 0;
+      }
+    }
+    if (periodic_.empty()) {
+      return -1;
+    }
+    const auto next = std::min_element(periodic_.begin(), periodic_.end(),
+                                       [](const Periodic& a, const Periodic& b) { return a.next < b.next; });
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(next->next - now());
+    return static_cast<int>(std::max<std::chrono::milliseconds::rep>(0, left.count()));
+  }
+
+  void wait() {
+    std::array<epoll_event, kEventsPerWait> events;
+    const int count = ::epoll_wait(epoll, events.data(), static_cast<int>(events.size()), time_to_wait());
+    TESSERA_CHECK(count >= 0 || errno == EINTR);
+    for (int i = 0; i < count; ++i) {
+      if (auto* watch = static_cast<Watch::State*>(events[static_cast<std::size_t>(i)].data.ptr)) {
+        watch->ready(events[static_cast<std::size_t>(i)].events);
+      } else {
+        std::uint64_t ignored = 0;
+        const ssize_t taken = ::read(wake_up, &ignored, sizeof ignored);
+        static_cast<void>(taken);
+      }
+    }
+  }
+
+  // Those posted meanwhile are for the next turn, so that descriptors get theirs.
+  void run_tasks() {
+    {
+      const std::lock_guard lock(mutex_);
+      running_.swap(tasks_);
+    }
+    for (const auto& task : running_) {
+      if (stop_.load()) {
+        break;
+      }
+      task->run();
+    }
+    running_.clear();
+  }
+
+  void run_periodic() {
+    const TimePoint time = now();
+    for (Periodic& entry : periodic_) {
+      if (entry.next <= time && !stop_.load()) {
+        entry.next = time + entry.period;
+        entry.task->run();
+      }
+    }
+  }
+
+  std::atomic<std::thread::id> thread_{};
+  std::atomic<bool> stop_{false};
+  std::mutex mutex_;
+  std::vector<std::shared_ptr<Task>> tasks_;
+  std::vector<std::shared_ptr<Task>> running_;  // kept for its memory
+  std::vector<Periodic> periodic_;
 };
 
 EventLoop::EventLoop() : state_(std::make_unique<State>()) {}
 EventLoop::~EventLoop() = default;
 
-void EventLoop::run() { state_->context.run(); }
-void EventLoop::stop() { state_->context.stop(); }
-
-void EventLoop::post(std::shared_ptr<Task> task) {
-  asio::post(state_->context, [task = std::move(task)] { task->run(); });
-}
-
+void EventLoop::run() { state_->run(); }
+void EventLoop::stop() { state_->stop(); }
+void EventLoop::post(std::shared_ptr<Task> task) { state_->post(std::move(task)); }
 void EventLoop::every(std::chrono::milliseconds period, std::shared_ptr<Task> task) {
-  std::make_shared<State::Periodic>(state_->context, period, std::move(task))->start();
+  state_->every(period, std::move(task));
+}
+bool EventLoop::in_loop_thread() const { return state_->in_thread(); }
+
+void Watch::State::set_interest(std::uint32_t events) {
+  epoll_event event{};
+  event.events = events;
+  event.data.ptr = this;
+  const int what = !registered_ ? EPOLL_CTL_ADD : (events == 0 ? EPOLL_CTL_DEL : EPOLL_CTL_MOD);
+  TESSERA_CHECK(::epoll_ctl(loop.epoll, what, descriptor, &event) == 0);
+  registered_ = events != 0;
+  interest_ = events;
 }
 
-bool EventLoop::in_loop_thread() const { return state_->context.get_executor().running_in_this_thread(); }
+void Watch::State::want(std::uint32_t event) {
+  if (descriptor >= 0 && (interest_ & event) == 0) {
+    set_interest(interest_ | event);
+  }
+}
 
-class Watch::State {
- public:
-  State(asio::io_context& context, int fd) : descriptor(context, fd) {}
-  asio::posix::stream_descriptor descriptor;
-};
+// A connection that is read from nearly always waits again at once, so interest is dropped only when an event finds
+// nobody waiting. A peer that is gone (EPOLLHUP, EPOLLERR) is reported whatever the interest: then to whoever waits.
+void Watch::State::ready(std::uint32_t events) {
+  const auto self = shared_from_this();
+  const bool gone = (events & (EPOLLHUP | EPOLLERR)) != 0;
+  if (reader != nullptr && (gone || (events & EPOLLIN) != 0)) {
+    std::exchange(reader, nullptr)->readable();
+  }
+  if (writer != nullptr && (gone || (events & EPOLLOUT) != 0)) {
+    std::exchange(writer, nullptr)->writable();
+  }
+  if (descriptor < 0) {
+    return;
+  }
+  std::uint32_t wanted = interest_;
+  if (reader == nullptr && (gone || (events & EPOLLIN) != 0)) {
+    wanted &= ~static_cast<std::uint32_t>(EPOLLIN);
+  }
+  if (writer == nullptr) {
+    wanted &= ~static_cast<std::uint32_t>(EPOLLOUT);
+  }
+  if (wanted != interest_) {
+    set_interest(wanted);
+  }
+}
 
-Watch::Watch(EventLoop& loop, int descriptor) : state_(std::make_unique<State>(loop.state_->context, descriptor)) {}
-Watch::~Watch() = default;
+void Watch::State::close() {
+  if (descriptor < 0) {
+    return;
+  }
+  ::close(std::exchange(descriptor, -1));  // which takes it out of epoll, too
+  reader = nullptr;
+  writer = nullptr;
+  loop.closed.push_back(shared_from_this());
+}
 
-int Watch::descriptor() const { return state_->descriptor.native_handle(); }
+Watch::Watch(EventLoop& loop, int descriptor) : state_(std::make_shared<State>(*loop.state_, descriptor)) {}
+Watch::~Watch() { state_->close(); }
+
+int Watch::descriptor() const { return state_->descriptor; }
 
 void Watch::wait_readable(std::shared_ptr<Watcher> watcher) {
-  state_->descriptor.async_wait(asio::posix::descriptor_base::wait_read,
-                                [watcher = std::move(watcher)](const AsioError& error) {
-                                  if (!error) {
-                                    watcher->readable();
-                                  }
-                                });
+  state_->reader = std::move(watcher);
+  state_->want(EPOLLIN);
 }
 
 void Watch::wait_writable(std::shared_ptr<Watcher> watcher) {
-  state_->descriptor.async_wait(asio::posix::descriptor_base::wait_write,
-                                [watcher = std::move(watcher)](const AsioError& error) {
-                                  if (!error) {
-                                    watcher->writable();
-                                  }
-                                });
+  state_->writer = std::move(watcher);
+  state_->want(EPOLLOUT);
 }
 
-void Watch::close() {
-  AsioError ignored;
-  state_->descriptor.close(ignored);
-}
+void Watch::close() { state_->close(); }
 
 }  // namespace tessera::server::http

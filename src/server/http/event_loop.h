@@ -1,5 +1,6 @@
-// One thread's event loop: waits for descriptors, timers and tasks from other threads. Asio does the work, behind this
-// header.
+// One thread's event loop: waits for descriptors, timers and tasks from other threads. A descriptor stays registered
+// with epoll, level-triggered, from one request to the next: what a connection does again and again costs no system call
+// beyond the wait itself (docs/decisions/032).
 #pragma once
 
 #include <chrono>
@@ -24,7 +25,7 @@ class Watcher {
   virtual void writable() = 0;
 };
 
-// Thread-safe where it says so; the rest is for the loop's thread.
+// Thread-safe where it says so; the rest is for the loop's thread, or for the thread that has not started it yet.
 class EventLoop {
  public:
   EventLoop();
@@ -49,7 +50,8 @@ class EventLoop {
   std::unique_ptr<State> state_;
 };
 
-// A descriptor in a loop, which it owns. Owned by the loop's thread.
+// A descriptor in a loop, which it owns. Owned by the loop's thread; it may be made by another, and where the loop does
+// not run any more, be destroyed by another.
 class Watch {
  public:
   Watch(EventLoop& loop, int descriptor);
@@ -58,15 +60,17 @@ class Watch {
   Watch& operator=(const Watch&) = delete;
 
   int descriptor() const;
-  // One call of readable() (or writable()) follows, also when it is ready already; `watcher` is kept alive until then.
+  // One call of readable() (or writable()) follows, also when it is ready already or the peer is gone; `watcher` is kept
+  // alive until then.
   void wait_readable(std::shared_ptr<Watcher> watcher);
   void wait_writable(std::shared_ptr<Watcher> watcher);
   // Calls that have not begun do not come any more.
   void close();
 
  private:
+  friend class EventLoop;
   class State;
-  std::unique_ptr<State> state_;
+  std::shared_ptr<State> state_;
 };
 
 }  // namespace tessera::server::http
