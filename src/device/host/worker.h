@@ -8,6 +8,8 @@
 #include <string>
 #include <thread>
 
+#include <semaphore.h>
+
 #include "base/affinity.h"
 
 namespace tessera::device {
@@ -35,8 +37,12 @@ class Worker {
   static constexpr std::uint32_t kStop = 1U << 31;
 
   Run run_;
-  // 0: nothing to do; else the job's number plus one, and kStop. One word, because that is what a futex can wait on.
+  // 0: nothing to do; else the job's number plus one, and kStop.
   alignas(64) std::atomic<std::uint32_t> word_{0};
+  // Posted after each change of word_: a system call only where the worker sleeps. Not std::atomic::wait, which yields
+  // the core several times before it sleeps: on a core that it shares with the thread that hands over, each yield is a
+  // switch of threads.
+  sem_t signal_;
   std::thread thread_;
 };
 
