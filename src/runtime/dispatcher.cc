@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/pause.h"
 
 namespace tessera::runtime {
 
@@ -32,12 +33,12 @@ Dispatcher::Dispatcher(device::Device& device, std::unique_ptr<sched::Policy> po
         if (!timer_posted_.exchange(true)) {
           inbox_.push(timer_message_);
         }
-        work(RequestId{}, true);
+        work({this, true}, false);
       }) {
   device_.set_sink(*this);
 }
 
-Dispatcher::~Dispatcher() { work(RequestId{}, true); }
+Dispatcher::~Dispatcher() { work({this, true}, false); }
 
 Ticket* Dispatcher::take_ticket() {
   Ticket* ticket = tickets_.take();
@@ -50,11 +51,23 @@ Ticket* Dispatcher::take_ticket() {
 void Dispatcher::give_back(Ticket& ticket) { recycle(ticket); }
 
 void Dispatcher::post(Ticket& ticket, ServedInstance& served) {
-  ticket.poster_atom = device_.atom_here();
-  const RequestId id = ticket.id();
+  const auto atom = device_.atom_here();
+  ticket.poster_atom = atom;
+  const bool holds_role = look_for_role();
   inbox_.push(ticket.arrival);  // from here on the ticket may be gone
   served.admitting.fetch_sub(1);
-  work(id, false);
+  work({this, false, atom, kRunHereBelow}, holds_role);
+}
+
+// A holder that took a request of this thread's with it would hand the launch to a worker.
+bool Dispatcher::look_for_role() {
+  for (int look = 0; look < kRoleLooks; ++look) {
+    if (!held_.load(std::memory_order_relaxed) && !held_.exchange(true, std::memory_order_seq_cst)) {
+      return true;
+    }
+    pause_briefly();
+  }
+  return false;
 }
 
 void Dispatcher::cancel(RequestId request) {
@@ -65,7 +78,7 @@ void Dispatcher::cancel(RequestId request) {
   // Fails when the request is answered already, or its cancellation is under way.
   std::uint64_t word = slot_generation(request.value) << Ticket::kFlagBits;
   if (ticket->word.compare_exchange_strong(word, word | Ticket::kCancelPosted)) {
-    post_and_take_part(ticket->cancellation, RequestId{});
+    post_and_take_part(ticket->cancellation);
   }
 }
 
@@ -73,7 +86,7 @@ void Dispatcher::send(sched::Event event, std::shared_ptr<ServedInstance> served
   auto control = std::make_unique<ControlMessage>();
   control->event = std::move(event);
   control->served = std::move(served);
-  post_and_take_part(control.release()->message, RequestId{});  // deleted by handle_control
+  post_and_take_part(control.release()->message);  // deleted by handle_control
 }
 
 void Dispatcher::model_up(const std::shared_ptr<ServedInstance>& served, sched::Profile profile) {
@@ -109,44 +122,44 @@ void Dispatcher::completed(const device::Completion& completion) {
   LaunchRecord* record = launches_.at(slot_index(completion.id.value));
   TESSERA_CHECK(record != nullptr && record->id() == completion.id);
   record->completion = completion;
-  post_and_take_part(record->ended, RequestId{});
+  post_and_take_part(record->ended);
 }
 
 void Dispatcher::device_down(const Error& reason) {
   log(LogLevel::kError, "device is down", {{"device", shape_.name}, {"reason", reason.message()}});
   down_reason_ = reason;
   down_.store(true, std::memory_order_release);
-  post_and_take_part(down_message_, RequestId{});
+  post_and_take_part(down_message_);
 }
 
 void Dispatcher::stop() {
-  post_and_take_part(stop_message_, RequestId{});
+  post_and_take_part(stop_message_);
   stop_signal_.acquire();  // another thread may hold the role, and be about to call the device
 }
 
-void Dispatcher::post_and_take_part(Message& message, RequestId own) {
+void Dispatcher::post_and_take_part(Message& message) {
   inbox_.push(message);
-  work(own, false);
+  work({this}, false);
 }
 
-void Dispatcher::work(RequestId own, bool patient) {
+void Dispatcher::work(Turn turn, bool holds_role) {
   Turn* outer = static_cast<Turn*>(t_turn);
   if (outer != nullptr && outer->owner == this) {
-    outer->own = own;
-    take_part(*outer);  // what this leaves to be done is done by the outer call
-    outer->own = RequestId{};
+    if (turn.atom && !outer->patient) {
+      outer->atom = turn.atom;
+      outer->run_budget = turn.run_budget;
+    }
+    take_part(*outer, holds_role);  // what this leaves to be done is done by the outer call
     return;
   }
-  Turn turn{this, outer, patient, own, nullptr, {}, {}};
   t_turn = &turn;
-  bool more = take_part(turn);
-  turn.own = RequestId{};
+  bool more = take_part(turn, holds_role);
   for (;;) {
     deliver(turn);
-    if (!(more && patient)) {
+    if (!(more && turn.patient)) {
       break;
     }
-    more = take_part(turn);
+    more = take_part(turn, false);
   }
   t_turn = outer;
 }
@@ -155,11 +168,13 @@ void Dispatcher::work(RequestId own, bool patient) {
 // should do.
 //
 // Nothing is stranded: a poster pushes first and tries the role second, a holder lets go first and looks at the inbox
-// second, all sequentially consistent. So either the poster gets the role or the holder sees the message.
-bool Dispatcher::take_part(Turn& turn) {
-  while (!inbox_.empty() && !held_.exchange(true, std::memory_order_seq_cst)) {
+// second, all sequentially consistent. So either the poster gets the role or the holder sees the message. A poster that
+// holds the role already is such a holder.
+bool Dispatcher::take_part(Turn& turn, bool holds_role) {
+  while (holds_role || (!inbox_.empty() && !held_.exchange(true, std::memory_order_seq_cst))) {
     const bool more = drain(turn);
     held_.store(false, std::memory_order_seq_cst);
+    holds_role = false;
     if (more) {
       if (!turn.patient) {
         timer_.wake();

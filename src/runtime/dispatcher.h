@@ -48,8 +48,12 @@ class Dispatcher final : public device::CompletionSink {
     std::size_t max_waiting = 65536;  // tickets beyond those running: further requests are refused
     std::size_t max_running = 4096;   // launches not yet answered, and requests in them
   };
-  // Launches predicted to be shorter are offered to the thread that posted the request.
+  // A thread that posts a request from a core runs launches for that very core itself, up to this much predicted time:
+  // handing them to the worker, which needs the same core, would cost two thread switches and gain nothing.
   static constexpr Duration kRunHereBelow = std::chrono::microseconds(100);
+  // How often a poster looks whether the role has become free before it leaves its request to the holder: some
+  // microseconds, about what a holder takes.
+  static constexpr int kRoleLooks = 256;
   // A thread that came to post does not serve others for longer than this many rounds; the timer's thread goes on.
   static constexpr int kMaxRounds = 32;
 
@@ -98,17 +102,18 @@ class Dispatcher final : public device::CompletionSink {
   // What one thread does between posting and returning; lies on its stack.
   struct Turn {
     const Dispatcher* owner;
-    Turn* outer;
-    bool patient = false;  // the timer's thread: may serve others as long as it takes
-    RequestId own{};       // the request this thread has just posted
+    bool patient = false;  // the timer's thread: may serve others as long as it takes, and runs nothing
+    std::optional<std::uint16_t> atom{};  // of a thread that posted a request: where it is
+    Duration run_budget{0};               // what it may still run here, as predicted
     LaunchRecord* to_run = nullptr;
-    Chain<Ticket> refused;
-    Chain<LaunchRecord> ended;
+    Chain<Ticket> refused{};
+    Chain<LaunchRecord> ended{};
   };
 
-  void post_and_take_part(Message& message, RequestId own);
-  void work(RequestId own, bool patient);
-  bool take_part(Turn& turn);
+  void post_and_take_part(Message& message);
+  bool look_for_role();
+  void work(Turn turn, bool holds_role);
+  bool take_part(Turn& turn, bool holds_role);
   bool drain(Turn& turn);
   void send(sched::Event event, std::shared_ptr<ServedInstance> served);
 

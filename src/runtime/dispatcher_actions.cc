@@ -261,11 +261,8 @@ void Dispatcher::launch(LaunchRecord& record, const sched::StartLaunch& action, 
   launch.after = action.after_lane_only ? device::After::kLane : device::After::kOverlap;
   launch.plan = plan;
   launch.batch = &record.batch;
-  if (turn.own.value != 0 && turn.to_run == nullptr && action.predicted < kRunHereBelow && action.slice.count == 1) {
-    for (const Ticket* ticket = record.first; ticket != nullptr && !launch.may_run_here; ticket = ticket->next) {
-      launch.may_run_here = ticket->id() == turn.own && ticket->poster_atom == action.slice.first;
-    }
-  }
+  launch.may_run_here = turn.to_run == nullptr && action.slice.count == 1 && turn.atom == action.slice.first &&
+                        action.predicted < turn.run_budget;
   record.accepted = true;  // the device may complete it before launch() returns
   const auto started = device_.launch(launch);
   if (!started.ok()) {
@@ -276,6 +273,7 @@ void Dispatcher::launch(LaunchRecord& record, const sched::StartLaunch& action, 
   if (*started == device::Started::kRunHere) {
     TESSERA_CHECK(launch.may_run_here);
     turn.to_run = &record;
+    turn.run_budget -= action.predicted;
   }
 }
 
