@@ -21,6 +21,27 @@ const ShapeQueue::Entry* rival_of(const ShapeQueue& queue) {
 
 }  // namespace
 
+Taken take(const ShapeQueue& queue, std::int64_t max_rows) { return take(queue, queue.entries().begin(), max_rows); }
+
+Taken take(const ShapeQueue& queue, ShapeQueue::Entries::const_iterator first, std::int64_t max_rows) {
+  const ModelParams& params = *queue.instance().params;
+  // Where answers keep the order of arrival, nothing is joined to a batch past a request of another shape.
+  const ShapeQueue::Entry* rival = params.preserve_ordering ? rival_of(queue) : nullptr;
+  Taken taken;
+  for (auto entry = first; entry != queue.entries().end(); ++entry) {
+    const std::int32_t rows = entry->request->arrival.rows;
+    if (taken.requests > 0 && (taken.rows + rows > max_rows || (rival != nullptr && *rival < *entry))) {
+      break;
+    }
+    ++taken.requests;
+    taken.rows += rows;
+    if (!params.dynamic_batching) {
+      break;
+    }
+  }
+  return taken;
+}
+
 bool may_reject_early(const ShapeQueue& queue, TimePoint now) {
   const Instance& instance = queue.instance();
   const ModelParams& params = *instance.params;
@@ -39,6 +60,25 @@ bool leads_its_instance(const ShapeQueue& queue) {
   return std::all_of(queues.begin(), queues.end(), [&](const auto& entry) {
     const ShapeQueue& other = *entry.second;
     return &other == &queue || other.empty() || *queue.entries().begin() < *other.entries().begin();
+  });
+}
+
+bool is_closed(const ShapeQueue& queue) {
+  return queue.instance().params->preserve_ordering && rival_of(queue) != nullptr;
+}
+
+bool may_be_next(const ShapeQueue& queue) {
+  const Instance& instance = queue.instance();
+  if (instance.params->preserve_ordering) {
+    return leads_its_instance(queue);
+  }
+  const ShapeQueue::Entry& head = *queue.entries().begin();
+  if (head.level == 1 && !head.delayed) {
+    return true;  // nothing comes before that
+  }
+  return std::all_of(instance.queues.begin(), instance.queues.end(), [&](const auto& entry) {
+    const ShapeQueue& other = *entry.second;
+    return other.empty() || !other.entries().begin()->outranks(head);
   });
 }
 

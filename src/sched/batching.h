@@ -17,6 +17,13 @@ bool may_reject_early(const ShapeQueue& queue, TimePoint now);
 // The queue whose head is first among all shapes of the instance.
 bool leads_its_instance(const ShapeQueue& queue);
 
+// Whether a batch of the queue may be next: no other shape of the instance has a head of better priority, or one that
+// has not outstayed its queue policy while this one's has; where answers keep the order of arrival, it has to lead.
+bool may_be_next(const ShapeQueue& queue);
+
+// Whether a batch of the queue cannot grow by waiting: what comes is answered after another shape's request.
+bool is_closed(const ShapeQueue& queue);
+
 // Triton's size-or-delay rule (its dynamic batcher, as the model configuration documents it): a batch leaves at a
 // preferred size (the maximum where none is given), when its oldest request has waited max_queue_delay, when it cannot
 // grow, or when the next request has another shape.

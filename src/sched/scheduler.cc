@@ -11,24 +11,6 @@ namespace tessera::sched {
 
 bool Policy::may_lend(const View&, TimePoint, const Slice&, Duration) { return true; }
 
-Taken take(const ShapeQueue& queue, std::int64_t max_rows) { return take(queue, queue.entries().begin(), max_rows); }
-
-Taken take(const ShapeQueue& queue, ShapeQueue::Entries::const_iterator first, std::int64_t max_rows) {
-  Taken taken;
-  for (auto entry = first; entry != queue.entries().end(); ++entry) {
-    const std::int32_t rows = entry->request->arrival.rows;
-    if (taken.requests > 0 && taken.rows + rows > max_rows) {
-      break;
-    }
-    ++taken.requests;
-    taken.rows += rows;
-    if (!queue.instance().params->dynamic_batching) {
-      break;
-    }
-  }
-  return taken;
-}
-
 Scheduler::State::State(DeviceShape shape, std::unique_ptr<Policy> policy, SchedulerLimits limits)
     : view_(std::move(shape), limits.committed_per_atom,
             limits.committed_per_atom > 0 ? limits.run_ahead : Duration{0}),

@@ -144,8 +144,7 @@ std::optional<Option> SliceChoice::at(const View& view, const ShapeQueue& queue,
 
 std::optional<Option> SliceChoice::largest(const View& view, const ShapeQueue& queue, Decisions& out) const {
   const Instance& instance = queue.instance();
-  const std::int64_t rows = std::min<std::int64_t>(queue.rows(), instance.max_rows());
-  const std::size_t bucket = instance.bucket_for(instance.params->dynamic_batching ? rows : queue.head().arrival.rows);
+  const std::size_t bucket = instance.bucket_for(take(queue, instance.max_rows()).rows);
   for (std::size_t group = view.device.groups(); group-- > 0;) {
     const auto slice = group_open_[group] != 0 ? pick(view, queue, bucket, group, now_, out) : std::nullopt;
     if (slice) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "sched/batching.h"
 #include "sched/guard.h"
 
 namespace tessera::sched {
@@ -34,14 +35,16 @@ Target& Targets::of(const View& view, const ShapeQueue& queue, double overload, 
     kept = Kept{};
     kept.serial = queue.serial();
   }
-  const std::uint32_t table_version = queue.instance().table.version();
+  const Instance& instance = queue.instance();
+  const std::uint32_t table_version = instance.table.version();
   if (kept.table_version != table_version || now >= kept.until) {
     kept.table_version = table_version;
     kept.until = now + kTargetAge;
     kept.version = 0;
     aim(view, queue, overload, kept.target, now);
   }
-  if (kept.version != queue.version()) {
+  const bool by_others = instance.params->preserve_ordering && instance.queues.size() > 1;
+  if (kept.version != queue.version() || by_others) {
     kept.version = queue.version();
     set_times(view, queue, kept.target);
   }
@@ -99,6 +102,10 @@ void Targets::set_times(const View& view, const ShapeQueue& queue, Target& targe
   const ModelParams& params = *instance.params;
   const Request& head = queue.head();
   target.rows = params.dynamic_batching ? std::min<std::int64_t>(queue.rows(), instance.max_rows()) : head.arrival.rows;
+  const bool closed = is_closed(queue);
+  if (closed) {
+    target.rows = take(queue, instance.max_rows()).rows;
+  }
   target.deadline = head.deadline;
   target.latest = head.deadline;
   target.margin = Duration{0};
@@ -108,7 +115,7 @@ void Targets::set_times(const View& view, const ShapeQueue& queue, Target& targe
   }
   const std::size_t least = instance.bucket_for(head.arrival.rows);
   target.fastest = view.scaled(instance.table.fastest(least), queue.factor());
-  target.full = target.rows >= params.buckets[target.bucket];
+  target.full = closed || target.rows >= params.buckets[target.bucket];
   const std::size_t bucket = std::max(std::min(instance.bucket_for(target.rows), target.bucket), least);
   const Duration latency = view.predicted(queue, bucket, target.group);
   target.margin = bounded_margin(instance.table.margin(), *params.slo, latency);

@@ -64,7 +64,8 @@ class View {
 };
 
 // How many requests from the head of a queue on, or from `first` on, fit into `max_rows`, and their rows together. At
-// least one request, whose rows are never more than the model's maximum.
+// least one request, whose rows are never more than the model's maximum; where answers keep the order of arrival, none
+// past a waiting request of another shape.
 struct Taken {
   std::int32_t requests = 0;
   std::int32_t rows = 0;

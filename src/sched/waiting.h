@@ -46,12 +46,13 @@ class ShapeQueue {
     std::uint64_t sequence;
     Request* request;
 
+    // Before `other` whatever their deadlines.
+    bool outranks(const Entry& other) const {
+      return level != other.level ? level < other.level : !delayed && other.delayed;
+    }
     friend bool operator<(const Entry& a, const Entry& b) {
-      if (a.level != b.level) {
-        return a.level < b.level;
-      }
-      if (a.delayed != b.delayed) {
-        return b.delayed;
+      if (a.level != b.level || a.delayed != b.delayed) {
+        return a.outranks(b);
       }
       return a.deadline != b.deadline ? a.deadline < b.deadline : a.sequence < b.sequence;
     }

@@ -1,9 +1,9 @@
 // A slice for every batch, sized to what the batch needs to meet its deadline.
 //
 // Every waiting queue has a target (target.h). A batch leaves when it has reached its target, at its latest start, or
-// early where atoms would idle and the guard holds. Among those that are to leave, least slack is first. What leaves
-// takes the most efficient slice that still meets its deadline: at the latest start that is the smallest one that does.
-// The whole device is one of the slices.
+// early where atoms would idle and the guard holds. Among those that are to leave, least slack is first; among the
+// shapes of one model, priority is. What leaves takes the most efficient slice that still meets its deadline: at the
+// latest start that is the smallest one that does. The whole device is one of the slices.
 #include <algorithm>
 #include <tuple>
 
@@ -43,10 +43,12 @@ class Tessera final : public Policy {
  private:
   void keep_house(const View& view, TimePoint now, Decisions& out);
   void add_up_demand(const View& view, TimePoint now);
+  double overload() const { return std::max(1.0, demand_ / processors_); }
   bool overloaded() const { return demand_ > kOverload * processors_; }
   bool turn_away(const View& view, const ShapeQueue& queue, Target& target, TimePoint now, Decisions& out) const;
   bool is_lost(const View& view, const ShapeQueue& queue, const Target& target) const;
   void sort_in(const View& view, const ShapeQueue& queue, const Target& target, TimePoint now, Decisions& out);
+  TimePoint leaves_at(const View& view, const ShapeQueue& queue, const Target& target, TimePoint now);
   Tier tier_of(const View& view, const Instance& instance, const Target& target, TimePoint now) const;
   std::optional<Option> option_now(const View& view, const Candidate& candidate, std::size_t groups,
                                    Decisions& out) const;
@@ -80,8 +82,8 @@ void Tessera::decide(const View& view, TimePoint now, Decisions& out) {
   due_.clear();
   early_.clear();
   for (const ShapeQueue* queue : view.active) {
-    Target& target = targets_.of(view, *queue, std::max(1.0, demand_ / processors_), now);
-    if (!turn_away(view, *queue, target, now, out)) {
+    Target& target = targets_.of(view, *queue, overload(), now);
+    if (!turn_away(view, *queue, target, now, out) && may_be_next(*queue)) {
       sort_in(view, *queue, target, now, out);
     }
   }
@@ -195,12 +197,24 @@ void Tessera::sort_in(const View& view, const ShapeQueue& queue, const Target& t
   if (candidate.tier == Tier::kSpare) {
     candidate.used = instance.service.faded_sum(now) / instance.params->weight;
     early_.push_back(candidate);
-  } else if (target.full || target.latest <= now) {
+  } else if (const TimePoint leaves = leaves_at(view, queue, target, now); leaves <= now) {
     due_.push_back(candidate);
   } else {
-    out.wake_up = std::min(out.wake_up, target.latest);
+    out.wake_up = std::min(out.wake_up, leaves);
     early_.push_back(candidate);
   }
+}
+
+// When a batch of the queue has to leave: at its own time, or at that of a shape that it keeps from being next.
+TimePoint Tessera::leaves_at(const View& view, const ShapeQueue& queue, const Target& target, TimePoint now) {
+  TimePoint leaves = target.full ? now : target.latest;
+  for (const auto& [shape, other] : queue.instance().queues) {
+    if (other.get() != &queue && !other->empty() && leaves > now && !may_be_next(*other)) {
+      const Target& behind = targets_.of(view, *other, overload(), now);
+      leaves = std::min(leaves, behind.full ? now : behind.latest);
+    }
+  }
+  return leaves;
 }
 
 Tier Tessera::tier_of(const View& view, const Instance& instance, const Target& target, TimePoint now) const {
@@ -277,7 +291,8 @@ bool Tessera::launch_without_head(const View& view, const Candidate& candidate, 
     for (; first != queue.entries().end() && first->request->deadline < needed && left >= rows; ++first) {
       left -= first->request->arrival.rows;
     }
-    const bool fits = left >= rows && first->request->arrival.rows <= rows;
+    const bool fits =
+        left >= rows && first->request->arrival.rows <= rows && !queue.entries().begin()->outranks(*first);
     const auto option = fits ? choice_.at(view, queue, bucket, target.group, out) : std::nullopt;
     if (!option) {
       continue;

@@ -131,6 +131,78 @@ TEST_P(EveryPolicy, PriorityComesBeforeSlackWithinAModel) {
   EXPECT_LT(w.fate(middle_id).launched.value(), w.fate(low_id).launched.value());
 }
 
+// The order in which requests were launched.
+std::vector<RequestId> order_of(const World& w) {
+  std::vector<RequestId> order;
+  for (const auto& launch : w.launches()) {
+    order.insert(order.end(), launch.requests.begin(), launch.requests.end());
+  }
+  return order;
+}
+
+RequestId request_of(World& w, InstanceId id, std::uint32_t shape, std::uint32_t priority = 0,
+                     std::optional<Duration> timeout = {}) {
+  auto arrival = w.arrival(id);
+  arrival.shape = ShapeId{shape};
+  arrival.priority = priority;
+  arrival.timeout = timeout;
+  return w.request(arrival);
+}
+
+TEST_P(EveryPolicy, PriorityComesBeforeSlackAcrossShapes) {
+  for (const bool slo : {true, false}) {
+    World w = world(1);
+    auto params = model("m", 4);
+    params.lanes = 1;
+    params.priority_levels = 3;
+    params.default_priority = 2;
+    if (slo) {
+      params.slo = 1s;
+    }
+    const InstanceId m = w.add_model(params, Truth{.per_row = 10ms});
+    const RequestId running = request_of(w, m, 0);
+    const RequestId low = request_of(w, m, 1, 3, 100ms);  // the earliest deadline, and the earliest to come
+    const RequestId middle = request_of(w, m, 2);
+    const RequestId high = request_of(w, m, 3, 1);
+    w.run_to_rest();
+    EXPECT_EQ(order_of(w), (std::vector<RequestId>{running, high, middle, low})) << "slo " << slo;
+  }
+}
+
+TEST_P(EveryPolicy, WhatTheDelayPolicyPutBackWaitsForOtherShapesToo) {
+  World w = world(1);
+  auto params = model("m", 4);
+  params.lanes = 1;
+  params.default_queue_policy.default_timeout = 5ms;
+  params.default_queue_policy.timeout_action = sched::TimeoutAction::kDelay;
+  const InstanceId m = w.add_model(params, Truth{.per_row = 10ms});
+  const RequestId running = request_of(w, m, 0);
+  const RequestId old = request_of(w, m, 1);
+  w.run_until(at(6ms));
+  const RequestId young = request_of(w, m, 2);
+  w.run_to_rest();
+  EXPECT_EQ(order_of(w), (std::vector<RequestId>{running, young, old}));
+}
+
+TEST_P(EveryPolicy, PreservedOrderingIsThatOfArrivalWhateverTheDeadlinesAndShapes) {
+  World w = world(4);
+  auto params = model("m", 4);
+  params.lanes = 3;
+  params.slo = 10s;
+  params.preserve_ordering = true;
+  const InstanceId m = w.add_model(params, Truth{.per_row = 10ms});
+  std::vector<RequestId> sent;
+  for (std::uint32_t i = 0; i < 12; ++i) {
+    // Later ones have the earlier deadlines.
+    sent.push_back(request_of(w, m, i % 5 % 3, 0, 9s - i * 100ms));
+  }
+  w.run_to_rest();
+  EXPECT_EQ(order_of(w), sent);
+  for (std::size_t i = 1; i < sent.size(); ++i) {
+    EXPECT_GE(w.fate(sent[i]).ended.value(), w.fate(sent[i - 1]).ended.value()) << i;
+  }
+}
+
 TEST_P(EveryPolicy, QueuesAreBounded) {
   World::Options options = World::with_policy(GetParam());
   options.limits.max_waiting = 6;
