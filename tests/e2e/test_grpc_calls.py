@@ -147,6 +147,32 @@ def test_half_an_answer_is_never_waited_for(server, channel):
     wait_for(lambda: server.metric("tessera_grpc_inferences") == 0)
 
 
+def test_classification_outlives_its_model(serve, tmp_path):
+    """Labels are those of the model that ran, which may be gone when it has."""
+    repository = tmp_path / "repository"
+    repository.mkdir()
+    folder = put(repository, "busy", busy(), config="""
+max_batch_size: 0
+output [{ name: "OUT" data_type: TYPE_INT64 dims: [1] label_filename: "labels.txt" }]
+""")
+    (folder / "labels.txt").write_text("trips\n")
+    server = serve(repository)
+    with Client(server, "grpc") as client, Client(server, "http") as control:
+        tensor = client.tensor("TRIPS", np.array([1500], np.int64))
+        answers = []
+
+        def ask():
+            output = client.library.InferRequestedOutput("OUT", class_count=1)
+            answers.append(client.raw.infer("busy", [tensor], outputs=[output]).as_numpy("OUT"))
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        time.sleep(0.15)
+        control.raw.unload_model("busy")
+        thread.join()
+    assert answers and answers[0][0] == b"1500:0:trips"
+
+
 def watch(channel, service):
     name = service.encode()
     return channel.unary_stream("/grpc.health.v1.Health/Watch", request_serializer=lambda b: b,

@@ -60,7 +60,9 @@ Status InferExchange::decode(const ::grpc::ByteBuffer& message) {
   if (decoded.copied.value > 0) backend_.service().count_copied(decoded.copied);
   for (const OutputOptions& output : decoded.outputs) {
     if (output.classification == 0 && !output.shared_memory) continue;
-    classified_ = classified_ || output.classification > 0;
+    if (output.classification > 0 && !instance_) {
+      TESSERA_ASSIGN_OR_RETURN(instance_, backend_.service().find(request.model, request.version));
+    }
     outputs_.push_back(output);
   }
   return ok_status();
@@ -69,13 +71,9 @@ Status InferExchange::decode(const ::grpc::ByteBuffer& message) {
 Status InferExchange::encode(Result<InferResponse> result, Envelope envelope, ::grpc::ByteBuffer& out) {
   if (!result.ok()) return result.error();
   InferResponse& response = *result;
-  std::shared_ptr<const model::Instance> instance;
-  if (classified_) {
-    TESSERA_ASSIGN_OR_RETURN(instance, backend_.service().find(response.model, response.version));
-  }
   InferAnswer answer;
   TESSERA_ASSIGN_OR_RETURN(answer.outputs,
-                           finish_outputs(response, outputs_, instance.get(), backend_.shared_memory()));
+                           finish_outputs(response, outputs_, instance_.get(), backend_.shared_memory()));
   answer.model = response.model;
   answer.version = response.version;
   answer.id = request.id;

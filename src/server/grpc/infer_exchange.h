@@ -1,10 +1,11 @@
 // One inference over gRPC, whether it came alone or in a stream: from the message to the service and back.
 #pragma once
 
-#include <string>
+#include <memory>
 #include <vector>
 
 #include "base/result.h"
+#include "model/instance.h"
 #include "runtime/service.h"
 #include "server/grpc/backend.h"
 #include "server/grpc/infer_encoder.h"
@@ -39,7 +40,8 @@ class InferExchange : public runtime::InferCall {
  private:
   Backend& backend_;
   std::vector<OutputOptions> outputs_;  // kept only where an output is more than its values
-  bool classified_ = false;
+  // Where a classification needs it: found before the request runs, as the model may be gone when it has.
+  std::shared_ptr<const model::Instance> instance_;
   bool empty_final_response_ = false;
 };
 
