@@ -123,6 +123,7 @@ Result<FrontEnds> listen(const ServeOptions& options, const device::HostTopology
   grpc.address = options.grpc.address;
   grpc.port = options.grpc.port;
   grpc.max_message = options.max_body;
+  grpc.message_time = options.body_time;
   // From the last core on, as HTTP's connections begin with the first.
   const std::vector<int> cores = io_cores(options, topology);
   grpc.cores.assign(cores.rbegin(), cores.rend());

@@ -16,9 +16,11 @@
 #include "base/log.h"
 #include "server/grpc/backend.h"
 #include "server/grpc/health_monitor.h"
+#include "server/grpc/message_deadlines.h"
 #include "server/grpc/methods.h"
 #include "server/grpc/open_streams.h"
 #include "server/grpc/rpc.h"
+#include "server/helper_thread.h"
 
 namespace tessera::server {
 namespace {
@@ -69,13 +71,17 @@ void set_arguments(::grpc::ServerBuilder& builder, const GrpcOptions& options) {
 // Thread-safe once started.
 class GrpcServer::State final : public RpcAcceptor {
  public:
-  State(runtime::Service& service, SharedMemory& shared_memory, Bytes max_message)
-      : backend(service, shared_memory), max_message_bytes(static_cast<std::size_t>(max_message.value)) {
-    add_inference_methods(methods, backend, streams);
+  State(const GrpcOptions& options, runtime::Service& service, SharedMemory& shared_memory)
+      : backend(service, shared_memory),
+        deadlines(options.message_time),
+        surroundings{*this, deadlines, helper, static_cast<std::size_t>(options.max_message.value)} {
+    add_inference_methods(methods, backend, streams, helper);
     add_health_methods(methods, backend, streams, monitor);
   }
 
   ~State() override {
+    helper.stop();
+    deadlines.stop();
     if (queue) queue->Shutdown();
     for (std::thread& thread : threads) thread.join();
     if (!queue) return;
@@ -86,6 +92,7 @@ class GrpcServer::State final : public RpcAcceptor {
   void start_threads(int count, const std::vector<int>& cores) {
     // Some calls are waited for in advance, so that a burst finds them.
     constexpr int kWaiting = 16;
+    deadlines.start(*queue);
     for (int i = 0; i < kWaiting * count; ++i) wait_for_call();
     for (int i = 0; i < count; ++i) {
       std::optional<CpuSet> where;
@@ -115,19 +122,21 @@ class GrpcServer::State final : public RpcAcceptor {
   }
 
   Backend backend;
-  const std::size_t max_message_bytes;  // unpacked
+  HelperThread helper;
   OpenStreams streams;
   HealthMonitor monitor;
   MethodTable methods;
   ::grpc::AsyncGenericService calls;
   std::unique_ptr<::grpc::ServerCompletionQueue> queue;
+  MessageDeadlines deadlines;
+  const RpcSurroundings surroundings;
   std::vector<std::thread> threads;
   std::unique_ptr<::grpc::Server> server;
   std::uint16_t port = 0;
   std::once_flag shut_down;
 
  private:
-  void wait_for_call() { std::make_shared<Rpc>(*this, max_message_bytes)->accept(calls, *queue); }
+  void wait_for_call() { std::make_shared<Rpc>(surroundings)->accept(calls, *queue); }
 
   void run() {
     void* tag = nullptr;
@@ -142,7 +151,7 @@ GrpcServer::~GrpcServer() { shut_down(std::chrono::milliseconds(0)); }
 
 Result<std::unique_ptr<GrpcServer>> GrpcServer::start(const GrpcOptions& options, runtime::Service& service,
                                                       SharedMemory& shared_memory) {
-  auto state = std::make_unique<State>(service, shared_memory, options.max_message);
+  auto state = std::make_unique<State>(options, service, shared_memory);
   quiet_library();
   ::grpc::ServerBuilder builder;
   set_arguments(builder, options);

@@ -16,10 +16,11 @@ namespace tessera::server {
 
 struct GrpcOptions {
   std::string address = "127.0.0.1";
-  std::uint16_t port = 8001;                   // 0: any free one
-  Bytes max_message{std::uint64_t{64} << 20};  // larger requests are refused; answers have no bound of their own
-  Bytes max_memory{std::uint64_t{1} << 30};    // of messages that are arriving, over all connections
-  int max_streams_per_connection = 1024;       // calls at once; further ones wait at the client
+  std::uint16_t port = 8001;                        // 0: any free one
+  Bytes max_message{std::uint64_t{64} << 20};       // larger requests are refused; answers have no bound of their own
+  Bytes max_memory{std::uint64_t{1} << 30};         // of messages that are arriving, over all connections
+  std::chrono::milliseconds message_time{300'000};  // a call's only message has to arrive within; streams may rest
+  int max_streams_per_connection = 1024;            // calls at once; further ones wait at the client
   // Threads that read calls and run small models themselves. One thread hands nothing over and costs half the processor
   // time of two; more pay where connections alone fill a core.
   int threads = 1;

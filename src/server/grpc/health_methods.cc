@@ -33,10 +33,10 @@ class HealthWatch final : public RpcHandler,
   HealthWatch(Backend& backend, OpenStreams& streams, HealthMonitor& monitor, std::shared_ptr<Rpc> rpc)
       : backend_(backend), streams_(streams), monitor_(monitor), rpc_(std::move(rpc)) {}
 
-  void begin() override { rpc_->start_read(bytes_); }
+  void begin() override { rpc_->start_only_read(); }
 
   void read_done(bool ok) override {
-    if (!ok || !parse(bytes_, request_)) {
+    if (!ok || !parse(rpc_->message(), request_)) {
       const std::lock_guard lock(mutex_);
       finish(no_message());
       return;
@@ -99,7 +99,6 @@ class HealthWatch final : public RpcHandler,
   OpenStreams& streams_;
   HealthMonitor& monitor_;
   const std::shared_ptr<Rpc> rpc_;
-  ::grpc::ByteBuffer bytes_;
   HealthCheckRequest request_;
   std::mutex mutex_;
   ServingStatus wanted_ = HealthCheckResponse::UNKNOWN;  // never told: the first real one differs

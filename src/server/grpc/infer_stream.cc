@@ -71,8 +71,8 @@ class InferStream final : public RpcHandler, public ClosableStream, public std::
       return;
     }
     auto call = std::make_shared<StreamedInfer>(backend_, shared_from_this());
-    const bool good = call->read(message_);
-    message_.Clear();
+    const bool good = call->read(rpc_->message());
+    rpc_->message().Clear();
     {
       const std::lock_guard lock(mutex_);
       reading_ = false;
@@ -132,7 +132,7 @@ class InferStream final : public RpcHandler, public ClosableStream, public std::
   void read_next() {
     if (reading_ || no_more_ || finished_ || calls_.size() >= kMaxStreamRequests) return;
     reading_ = true;
-    rpc_->start_read(message_);
+    rpc_->start_read();
   }
 
   void write_next() {
@@ -153,7 +153,6 @@ class InferStream final : public RpcHandler, public ClosableStream, public std::
   OpenStreams& streams_;
   const std::shared_ptr<Rpc> rpc_;
   std::mutex mutex_;
-  ByteBuffer message_;                                // of the read under way
   std::deque<std::shared_ptr<StreamedInfer>> calls_;  // in the order of the requests
   std::size_t written_ = 0;                           // messages of calls_.front()
   bool reading_ = false;

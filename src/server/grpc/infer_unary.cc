@@ -13,16 +13,16 @@ class UnaryInfer final : public RpcHandler, public InferExchange, public std::en
  public:
   UnaryInfer(Backend& backend, std::shared_ptr<Rpc> rpc) : InferExchange(backend), rpc_(std::move(rpc)) {}
 
-  void begin() override { rpc_->start_read(message_); }
+  void begin() override { rpc_->start_only_read(); }
 
   void read_done(bool ok) override {
     if (!ok) {
       rpc_->finish(no_message());
-    } else if (const Status status = decode(message_); !status.ok()) {
+    } else if (const Status status = decode(rpc_->message()); !status.ok()) {
       finish(status.error());
     } else {
       // The tensors are in leased memory now: holding them twice would double what a large request costs.
-      message_.Clear();
+      rpc_->message().Clear();
       backend().service().infer(shared_from_this());
     }
   }
@@ -43,7 +43,6 @@ class UnaryInfer final : public RpcHandler, public InferExchange, public std::en
   void finish(const Error& error) { rpc_->finish(to_grpc(named(error), &rpc_->context())); }
 
   const std::shared_ptr<Rpc> rpc_;
-  ::grpc::ByteBuffer message_;
 };
 
 }  // namespace

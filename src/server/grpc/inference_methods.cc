@@ -133,18 +133,21 @@ void add_information(MethodTable& table, Backend& backend) {
       });
 }
 
-void add_repository(MethodTable& table, Backend& backend) {
+void add_repository(MethodTable& table, Backend& backend, HelperThread& helper) {
   runtime::Service& service = backend.service();
-  table.add_message<RepositoryIndexRequest, RepositoryIndexResponse>(
-      path("RepositoryIndex"), [&service](const auto& request, auto& response) {
-        for (const model::IndexEntry& entry : repository_index(service, request.ready())) {
-          auto& model = *response.add_models();
-          model.set_name(entry.name);
-          model.set_version(entry.version);
-          model.set_state(entry.state);
-          model.set_reason(entry.reason);
-        }
-        return ok_status();
+  table.add_later<RepositoryIndexRequest, RepositoryIndexResponse>(
+      path("RepositoryIndex"), [&service, &helper](const auto& request, auto& response, auto finish) {
+        // finish() keeps request and response.
+        helper.post([&service, &request, &response, finish] {
+          for (const model::IndexEntry& entry : repository_index(service, request.ready())) {
+            auto& model = *response.add_models();
+            model.set_name(entry.name);
+            model.set_version(entry.version);
+            model.set_state(entry.state);
+            model.set_reason(entry.reason);
+          }
+          finish(ok_status());
+        });
       });
   table.add_later<RepositoryModelLoadRequest, RepositoryModelLoadResponse>(
       path("RepositoryModelLoad"), [&service](const auto& request, auto&, auto finish) {
@@ -219,14 +222,14 @@ void refuse(MethodTable& table, std::string_view method, const std::string& why)
 
 }  // namespace
 
-void add_inference_methods(MethodTable& table, Backend& backend, OpenStreams& streams) {
+void add_inference_methods(MethodTable& table, Backend& backend, OpenStreams& streams, HelperThread& helper) {
   table.add(path("ModelInfer"),
             [&backend](std::shared_ptr<Rpc> rpc) { return make_infer_unary(backend, std::move(rpc)); });
   table.add(path("ModelStreamInfer"), [&backend, &streams](std::shared_ptr<Rpc> rpc) {
     return make_infer_stream(backend, streams, std::move(rpc));
   });
   add_information(table, backend);
-  add_repository(table, backend);
+  add_repository(table, backend, helper);
   add_system_shared_memory(table, backend);
   add_cuda_shared_memory(table);
   refuse<CudaSharedMemoryRegisterRequest, CudaSharedMemoryRegisterResponse>(

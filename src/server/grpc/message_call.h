@@ -40,12 +40,12 @@ class MessageCall final : public RpcHandler, public std::enable_shared_from_this
 
   MessageCall(std::shared_ptr<Rpc> rpc, const Work& work) : rpc_(std::move(rpc)), work_(work) {}
 
-  void begin() override { rpc_->start_read(bytes_); }
+  void begin() override { rpc_->start_only_read(); }
 
   void read_done(bool ok) override {
     if (!ok) {
       rpc_->finish(no_message());
-    } else if (!parse(bytes_, request_)) {
+    } else if (!parse(rpc_->message(), request_)) {
       rpc_->finish({::grpc::StatusCode::INVALID_ARGUMENT, "malformed message"});
     } else {
       work_(request_, response_, [self = this->shared_from_this()](const Status& status) { self->end(status); });
@@ -63,7 +63,6 @@ class MessageCall final : public RpcHandler, public std::enable_shared_from_this
 
   const std::shared_ptr<Rpc> rpc_;
   const Work& work_;  // of the method table
-  ::grpc::ByteBuffer bytes_;
   Request request_;
   Response response_;
 };

@@ -11,6 +11,7 @@
 #include "server/grpc/message_call.h"
 #include "server/grpc/open_streams.h"
 #include "server/grpc/rpc.h"
+#include "server/helper_thread.h"
 
 namespace tessera::server {
 
@@ -47,8 +48,9 @@ class MethodTable {
   std::unordered_map<std::string, Make> methods_;
 };
 
-// inference.GRPCInferenceService: Triton's superset of the Open Inference Protocol v2.
-void add_inference_methods(MethodTable& table, Backend& backend, OpenStreams& streams);
+// inference.GRPCInferenceService: Triton's superset of the Open Inference Protocol v2. What reads folders does so on
+// the helper thread.
+void add_inference_methods(MethodTable& table, Backend& backend, OpenStreams& streams, HelperThread& helper);
 
 // grpc.health.v1.Health. An empty service name and the inference service's ask for the server, others for a model.
 void add_health_methods(MethodTable& table, Backend& backend, OpenStreams& streams, HealthMonitor& monitor);

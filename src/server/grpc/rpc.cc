@@ -1,5 +1,7 @@
 #include "server/grpc/rpc.h"
 
+#include <chrono>
+#include <string>
 #include <utility>
 
 #include "server/grpc/to_grpc.h"
@@ -12,8 +14,7 @@ void Rpc::Step::complete(bool ok) {
   (call.get()->*then)(ok);
 }
 
-Rpc::Rpc(RpcAcceptor& acceptor, std::size_t max_message_bytes)
-    : acceptor_(acceptor), max_message_bytes_(max_message_bytes), stream_(&context_) {}
+Rpc::Rpc(const RpcSurroundings& surroundings) : surroundings_(surroundings), stream_(&context_) {}
 
 Rpc::Step* Rpc::begin(Step& step) {
   step.rpc = shared_from_this();
@@ -36,14 +37,17 @@ void Rpc::serve(const std::shared_ptr<RpcHandler>& handler) {
   if (cancelled) handler->cancelled();
 }
 
-void Rpc::start_read(::grpc::ByteBuffer& into) {
-  reading_ = &into;
-  stream_.Read(&into, begin(read_));
+void Rpc::start_read() { stream_.Read(&message_, begin(read_)); }
+
+void Rpc::start_only_read() {
+  surroundings_.deadlines.await(*this);
+  start_read();
 }
 
 void Rpc::start_write(const ::grpc::ByteBuffer& message) { stream_.Write(message, begin(write_)); }
 
 void Rpc::finish(const ::grpc::Status& status) {
+  if (!surroundings_.deadlines.forget(*this)) return;
   std::optional<::grpc::Status> refused;
   {
     const std::lock_guard lock(mutex_);
@@ -63,7 +67,7 @@ std::shared_ptr<RpcHandler> Rpc::handler() {
 
 void Rpc::on_accepted(bool ok) {
   if (ok) {
-    acceptor_.accepted(shared_from_this());
+    surroundings_.acceptor.accepted(shared_from_this());
   } else {
     ended_.rpc.reset();  // the server ends: there was no call, so its end is never told
   }
@@ -80,9 +84,24 @@ void Rpc::on_ended(bool /*ok*/) {
   if (handler) handler->cancelled();
 }
 
+void Rpc::message_late() {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(surroundings_.deadlines.limit()).count();
+  const Error error(ErrorCode::kTimeout, "the message did not arrive within " + std::to_string(seconds) + " s");
+  stream_.Finish(to_grpc(error), begin(finish_));
+}
+
 void Rpc::on_read(bool ok) {
+  if (!surroundings_.deadlines.forget(*this)) return;
+  if (ok && takes_long(message_)) {
+    surroundings_.helper.post([self = shared_from_this()] { self->take_message(true); });
+  } else {
+    take_message(ok);
+  }
+}
+
+void Rpc::take_message(bool ok) {
   if (ok) {
-    if (const Status status = unpack(*reading_, max_message_bytes_); !status.ok()) {
+    if (const Status status = unpack(message_, surroundings_.max_message_bytes); !status.ok()) {
       const std::lock_guard lock(mutex_);
       refused_ = to_grpc(status.error());
       ok = false;

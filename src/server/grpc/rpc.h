@@ -11,19 +11,17 @@
 #include <optional>
 #include <string>
 
+#include "server/grpc/message_deadlines.h"
+#include "server/grpc/queue_tag.h"
+#include "server/helper_thread.h"
+
 namespace tessera::server {
 
 class Rpc;
 
-// What a completion queue hands back: a step of a call has ended.
-class QueueTag {
- public:
-  virtual ~QueueTag() = default;
-  virtual void complete(bool ok) = 0;
-};
-
-// Answers one call. Everything is called by threads of the queue; of reads and writes at most one each is under way.
-// Every handler finishes its call exactly once, a cancelled one too.
+// Answers one call. Everything is called by threads of the queue, read_done() also by the helper thread; of reads and
+// writes at most one each is under way. Every handler finishes its call exactly once, a cancelled one too, unless its
+// message came too late: then it is told nothing.
 class RpcHandler {
  public:
   virtual ~RpcHandler() = default;
@@ -40,11 +38,19 @@ class RpcAcceptor {
   virtual void accepted(const std::shared_ptr<Rpc>& rpc) = 0;  // to be followed by serve() or finish()
 };
 
+// What calls have in common. Outlives them.
+struct RpcSurroundings {
+  RpcAcceptor& acceptor;
+  MessageDeadlines& deadlines;
+  HelperThread& helper;  // takes in the large messages
+  std::size_t max_message_bytes;
+};
+
 // Thread-safe as far as gRPC's streams are: one read and one write at a time, from any thread. Lives until gRPC is done
 // with it and nobody holds it.
-class Rpc final : public std::enable_shared_from_this<Rpc> {
+class Rpc final : public MessageWaiter, public std::enable_shared_from_this<Rpc> {
  public:
-  Rpc(RpcAcceptor& acceptor, std::size_t max_message_bytes);
+  explicit Rpc(const RpcSurroundings& surroundings);
   Rpc(const Rpc&) = delete;
   Rpc& operator=(const Rpc&) = delete;
 
@@ -57,7 +63,9 @@ class Rpc final : public std::enable_shared_from_this<Rpc> {
   // Hands the call to a handler, which is kept until the call is finished.
   void serve(const std::shared_ptr<RpcHandler>& handler);
 
-  void start_read(::grpc::ByteBuffer& into);  // alive until read_done
+  void start_read();       // with no limit: a stream may rest between messages as long as its client likes
+  void start_only_read();  // of a call with one message, which has to be there in time
+  ::grpc::ByteBuffer& message() { return message_; }  // from read_done() to the next read
   void start_write(const ::grpc::ByteBuffer& message);
   void finish(const ::grpc::Status& status);       // after the last write_done; a refused message's error wins
   void answer(const ::grpc::ByteBuffer& message);  // the only message, and the end
@@ -73,6 +81,9 @@ class Rpc final : public std::enable_shared_from_this<Rpc> {
   };
 
   Step* begin(Step& step);
+  std::shared_ptr<MessageWaiter> share() override { return shared_from_this(); }
+  void message_late() override;
+  void take_message(bool ok);
   void on_accepted(bool ok);
   void on_ended(bool ok);
   void on_read(bool ok);
@@ -80,8 +91,7 @@ class Rpc final : public std::enable_shared_from_this<Rpc> {
   void on_finished(bool ok);
   std::shared_ptr<RpcHandler> handler();
 
-  RpcAcceptor& acceptor_;
-  const std::size_t max_message_bytes_;
+  const RpcSurroundings& surroundings_;
   ::grpc::GenericServerContext context_;
   ::grpc::GenericServerAsyncReaderWriter stream_;
   Step accept_{&Rpc::on_accepted};
@@ -89,10 +99,10 @@ class Rpc final : public std::enable_shared_from_this<Rpc> {
   Step read_{&Rpc::on_read};
   Step write_{&Rpc::on_written};
   Step finish_{&Rpc::on_finished};
-  std::mutex mutex_;  // of what follows: the end of a call may overtake its beginning
+  ::grpc::ByteBuffer message_;  // here and not with the handler, which a read may outlive
+  std::mutex mutex_;            // of what follows: the end of a call may overtake its beginning
   std::shared_ptr<RpcHandler> handler_;
   bool cancelled_early_ = false;
-  ::grpc::ByteBuffer* reading_ = nullptr;
   std::optional<::grpc::Status> refused_;  // why a message was not passed on
 };
 

@@ -2,6 +2,7 @@
 
 #include <grpc/slice.h>
 #include <grpcpp/support/byte_buffer.h>
+#include <grpcpp/support/proto_buffer_reader.h>
 #include <grpcpp/support/slice.h>
 
 #include <cstdint>
@@ -16,12 +17,20 @@ namespace {
 
 constexpr std::size_t kPieceBytes = 256 << 10;
 
+// Copied within a fifth of a millisecond; an image of 600 KB stays below.
+constexpr std::size_t kLargeBytes = 1 << 20;
+// What deflate can make of one byte, at most.
+constexpr std::size_t kMostUnpacked = 1032;
+
 // RFC 1952: 1f 8b. RFC 1950: method 8 and a checksum over two bytes. As protobuf the one is no tag at all, the other is
 // field 15, which none of the requests has.
-bool packed(const ::grpc::Slice& first) {
-  if (first.size() < 2) return false;
-  const unsigned a = first.begin()[0];
-  const unsigned b = first.begin()[1];
+bool packed(::grpc::ByteBuffer& message) {
+  ::grpc::ProtoBufferReader reader(&message);
+  const void* first = nullptr;
+  int size = 0;
+  if (!reader.Next(&first, &size) || size < 2) return false;
+  const unsigned a = static_cast<const unsigned char*>(first)[0];
+  const unsigned b = static_cast<const unsigned char*>(first)[1];
   return (a == 0x1f && b == 0x8b) || (a == 0x78 && (a * 256 + b) % 31 == 0);
 }
 
@@ -56,12 +65,17 @@ class Unpacker {
 
 }  // namespace
 
+bool takes_long(::grpc::ByteBuffer& message) {
+  const std::size_t size = message.Length();
+  return size > kLargeBytes || (size > kLargeBytes / kMostUnpacked && packed(message));
+}
+
 Status unpack(::grpc::ByteBuffer& message, std::size_t max_bytes) {
+  if (!packed(message)) return ok_status();
   std::vector<::grpc::Slice> slices(1);
   if (!message.TrySingleSlice(slices.data()).ok() && !message.Dump(&slices).ok()) {
     return invalid_argument("the message cannot be read");
   }
-  if (slices.empty() || !packed(slices.front())) return ok_status();
   Unpacker unpacker(max_bytes);
   for (const ::grpc::Slice& slice : slices) TESSERA_RETURN_IF_ERROR(unpacker.add(slice));
   return unpacker.end(message);
