@@ -35,7 +35,7 @@ class Connection final : public Watcher,
 
   void readable() override;
   void writable() override;
-  void run() override;  // goes on with packing an answer
+  void run() override;  // goes on with packing or writing an answer
   void answered(InferenceCall& call) override;
   void control_answered(std::uint64_t request, const Answer& answer);
 

@@ -164,6 +164,8 @@ void Connection::send_prepared() {
 void Connection::run() {
   if (state_ == State::kPacking) {
     pack_some();
+  } else if (state_ == State::kWriting) {
+    flush();
   }
   turn(false);
 }
@@ -201,7 +203,13 @@ void Connection::write_answer() {
   append_answer_head(exchange.out.head, exchange.answer);
   exchange.out.seal(exchange.head.method != Method::kHead);
   state_ = State::kWriting;
-  flush();
+  if (available_.empty()) {
+    // Together with the answers of others that are ready now. A write wakes its client, which then often takes the core
+    // (and its caches) from requests that have yet to be served.
+    thread_.loop().at_turn_end(shared_from_this());
+  } else {
+    flush();
+  }
 }
 
 void Connection::flush() {

@@ -20,6 +20,8 @@ namespace tessera::server::http {
 namespace {
 
 constexpr std::size_t kEventsPerWait = 64;
+// What waits for the end of a turn does not wait longer than this and the longest single event.
+constexpr std::chrono::microseconds kLongTurn{100};
 
 }  // namespace
 
@@ -56,6 +58,7 @@ class EventLoop::State {
   ~State() {
     // What they own may be a Watch of this loop.
     tasks_.clear();
+    turn_end_.clear();
     periodic_.clear();
     closed.clear();
     ::close(wake_up);
@@ -69,6 +72,7 @@ class EventLoop::State {
     while (!stop_.load()) {
       wait();
       run_tasks();
+      end_turn();
       run_periodic();
       closed.clear();
     }
@@ -90,6 +94,13 @@ class EventLoop::State {
     if (first && !in_thread()) {
       wake();
     }
+  }
+
+  void at_turn_end(std::shared_ptr<Task> task) {
+    if (turn_end_.empty()) {
+      turn_end_since_ = now();
+    }
+    turn_end_.push_back(std::move(task));
   }
 
   void every(std::chrono::milliseconds period, std::shared_ptr<Task> task) {
@@ -143,6 +154,20 @@ class EventLoop::State {
         const ssize_t taken = ::read(wake_up, &ignored, sizeof ignored);
         static_cast<void>(taken);
       }
+      end_long_turn();
+    }
+  }
+
+  void end_long_turn() {
+    if (!turn_end_.empty() && now() - turn_end_since_ > kLongTurn) {
+      end_turn();
+    }
+  }
+
+  void end_turn() {
+    while (!turn_end_.empty()) {
+      running_.swap(turn_end_);
+      run_all();
     }
   }
 
@@ -152,6 +177,10 @@ class EventLoop::State {
       const std::lock_guard lock(mutex_);
       running_.swap(tasks_);
     }
+    run_all();
+  }
+
+  void run_all() {
     for (const auto& task : running_) {
       if (stop_.load()) {
         break;
@@ -175,6 +204,8 @@ class EventLoop::State {
   std::atomic<bool> stop_{false};
   std::mutex mutex_;
   std::vector<std::shared_ptr<Task>> tasks_;
+  std::vector<std::shared_ptr<Task>> turn_end_;
+  TimePoint turn_end_since_{};
   std::vector<std::shared_ptr<Task>> running_;  // kept for its memory
   std::vector<Periodic> periodic_;
 };
@@ -185,6 +216,7 @@ EventLoop::~EventLoop() = default;
 void EventLoop::run() { state_->run(); }
 void EventLoop::stop() { state_->stop(); }
 void EventLoop::post(std::shared_ptr<Task> task) { state_->post(std::move(task)); }
+void EventLoop::at_turn_end(std::shared_ptr<Task> task) { state_->at_turn_end(std::move(task)); }
 void EventLoop::every(std::chrono::milliseconds period, std::shared_ptr<Task> task) {
   state_->every(period, std::move(task));
 }
@@ -206,29 +238,31 @@ void Watch::State::want(std::uint32_t event) {
   }
 }
 
-// A connection that is read from nearly always waits again at once, so interest is dropped only when an event finds
-// nobody waiting. A peer that is gone (EPOLLHUP, EPOLLERR) is reported whatever the interest: then to whoever waits.
+// Interest is dropped only where an event finds nobody waiting: who was told waits again before long. A peer that is gone
+// (EPOLLHUP, EPOLLERR) is reported whatever the interest, then to whoever waits.
 void Watch::State::ready(std::uint32_t events) {
   const auto self = shared_from_this();
   const bool gone = (events & (EPOLLHUP | EPOLLERR)) != 0;
-  if (reader != nullptr && (gone || (events & EPOLLIN) != 0)) {
-    std::exchange(reader, nullptr)->readable();
+  std::uint32_t unwanted = 0;
+  if (gone || (events & EPOLLIN) != 0) {
+    if (reader != nullptr) {
+      std::exchange(reader, nullptr)->readable();
+    } else {
+      unwanted |= EPOLLIN;
+    }
   }
-  if (writer != nullptr && (gone || (events & EPOLLOUT) != 0)) {
-    std::exchange(writer, nullptr)->writable();
+  if (gone || (events & EPOLLOUT) != 0) {
+    if (writer != nullptr) {
+      std::exchange(writer, nullptr)->writable();
+    } else {
+      unwanted |= EPOLLOUT;
+    }
   }
-  if (descriptor < 0) {
-    return;
+  if (descriptor >= 0 && reader == nullptr && writer == nullptr && gone) {
+    unwanted = interest_;
   }
-  std::uint32_t wanted = interest_;
-  if (reader == nullptr && (gone || (events & EPOLLIN) != 0)) {
-    wanted &= ~static_cast<std::uint32_t>(EPOLLIN);
-  }
-  if (writer == nullptr) {
-    wanted &= ~static_cast<std::uint32_t>(EPOLLOUT);
-  }
-  if (wanted != interest_) {
-    set_interest(wanted);
+  if (descriptor >= 0 && (interest_ & unwanted) != 0) {
+    set_interest(interest_ & ~unwanted);
   }
 }
 

@@ -39,6 +39,10 @@ class EventLoop {
   // Thread-safe. Tasks run in the order of their posting, never inside post().
   void post(std::shared_ptr<Task> task);
 
+  // Runs `task` in the present turn of the loop: when what is ready has been served, or soon where that takes long. From
+  // within the loop.
+  void at_turn_end(std::shared_ptr<Task> task);
+
   // Runs `task` again and again until the loop stops.
   void every(std::chrono::milliseconds period, std::shared_ptr<Task> task);
 
