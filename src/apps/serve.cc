@@ -147,14 +147,26 @@ void say_ready(const ServeOptions& options, const FrontEnds& front) {
   std::fflush(stdout);
 }
 
-// Refuses new requests, finishes the accepted ones and closes connections. False: `limit` was too short.
-bool drain(runtime::Service& service, FrontEnds& front, milliseconds limit) {
-  if (!service.drain(limit)) return false;
+enum class Drained {
+  kAll,
+  kLoading,  // a step of a load goes on, which nobody waits for any more
+  kRunning,  // requests that were accepted
+};
+
+// Refuses new requests, finishes the accepted ones and closes connections; loads end at their next step.
+Drained drain(runtime::Service& service, FrontEnds& front, milliseconds limit) {
+  const TimePoint end = add_saturating(now(), limit);
+  service.models().stop_loading();
+  if (!service.drain(limit)) return Drained::kRunning;
+  const Duration left = std::max(Duration{0}, end - now());
+  const bool loaded = service.models().loading_ended(std::chrono::duration_cast<milliseconds>(left));
   // All is answered; the answers that are on their way get as long as a slow network may take.
   constexpr milliseconds kSend{2000};
-  const bool sent = front.http->drain(kSend);
+  if (!front.http->drain(kSend)) {
+    log(LogLevel::kWarning, "some clients did not take their answers in time");
+  }
   front.grpc->shut_down(kSend);
-  return sent;
+  return loaded ? Drained::kAll : Drained::kLoading;
 }
 
 int fail(const Error& error) {
@@ -179,7 +191,9 @@ int serve(const ServeOptions& options) {
   auto front = listen(options, *topology, *service, shared_memory);
   if (!front.ok()) return fail(front.error());
 
-  if (const Status started = service->start(); !started.ok()) {
+  Status started;
+  signals.during([&] { started = service->start(); }, [&] { service->models().stop_loading(); });
+  if (!started.ok() && !signals.stopped()) {
     if (options.strict_readiness) return fail(started.error());
     log(LogLevel::kWarning, "a model could not be loaded; serving without it", {{"error", started.error().message()}});
   }
@@ -187,9 +201,16 @@ int serve(const ServeOptions& options) {
   signals.wait();
 
   log(LogLevel::kInfo, "stopping: finishing what runs");
-  if (!drain(*service, *front, options.exit_timeout)) {
-    log(LogLevel::kError, "requests were still running, or answers not taken, at the end of --exit-timeout-secs");
-    std::_Exit(EXIT_FAILURE);  // a run cannot be interrupted, and waiting for it is what the limit is against
+  // What still goes on at the end cannot be interrupted, and waiting for it is what the limit is against.
+  switch (drain(*service, *front, options.exit_timeout)) {
+    case Drained::kAll:
+      break;
+    case Drained::kLoading:
+      log(LogLevel::kWarning, "a load was still going on at the end of --exit-timeout-secs");
+      std::_Exit(EXIT_SUCCESS);
+    case Drained::kRunning:
+      log(LogLevel::kError, "requests were still running at the end of --exit-timeout-secs");
+      std::_Exit(EXIT_FAILURE);
   }
   log(LogLevel::kInfo, "stopped");
   return EXIT_SUCCESS;

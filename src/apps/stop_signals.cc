@@ -45,8 +45,23 @@ void StopSignals::watch() {
     if (ending_) return;
     if (stopped_) _exit(128 + number);
     stopped_ = true;
+    if (interrupt_ != nullptr) (*interrupt_)();
     came_.notify_all();
   }
+}
+
+void StopSignals::during(const std::function<void()>& work, const std::function<void()>& interrupt) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopped_) {
+      interrupt();
+    } else {
+      interrupt_ = &interrupt;
+    }
+  }
+  work();
+  const std::lock_guard lock(mutex_);
+  interrupt_ = nullptr;
 }
 
 void StopSignals::wait() {

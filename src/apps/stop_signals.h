@@ -2,6 +2,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 #include <thread>
 
@@ -16,6 +17,10 @@ class StopSignals {
   StopSignals(const StopSignals&) = delete;
   StopSignals& operator=(const StopSignals&) = delete;
 
+  // Does `work` on this thread; where the first signal came already or comes meanwhile, `interrupt` is called once, and
+  // must be short.
+  void during(const std::function<void()>& work, const std::function<void()>& interrupt);
+
   void wait();
   bool stopped();  // whether the first signal came
 
@@ -24,6 +29,7 @@ class StopSignals {
 
   std::mutex mutex_;
   std::condition_variable came_;
+  const std::function<void()>* interrupt_ = nullptr;
   bool stopped_ = false;
   bool ending_ = false;
   std::thread thread_;

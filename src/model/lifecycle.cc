@@ -1,7 +1,6 @@
 #include "model/lifecycle.h"
 
 #include <algorithm>
-#include <future>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -12,6 +11,8 @@ namespace tessera::model {
 namespace {
 
 constexpr std::string_view kNotExplicit = "explicit model load / unload is not allowed if polling is enabled";
+
+Status stopping() { return unavailable("the server is stopping"); }
 
 }  // namespace
 
@@ -37,7 +38,10 @@ void Lifecycle::State::run() {
 std::optional<Lifecycle::State::Command> Lifecycle::State::next() {
   std::unique_lock lock(mutex_);
   for (;;) {
-    if (stopping_) return std::nullopt;
+    if (stopping_) {
+      rest(lock);
+      return std::nullopt;
+    }
     if (!commands_.empty()) {
       Command command = std::move(commands_.front());
       commands_.pop_front();
@@ -89,17 +93,69 @@ void Lifecycle::State::home_one() {
   }
 }
 
-void Lifecycle::State::stop_all() {
+// Nothing is loaded any more; what serves stays until the end.
+void Lifecycle::State::rest(std::unique_lock<std::mutex>& lock) {
   std::deque<Command> left;
-  {
-    const std::lock_guard lock(mutex_);
-    left.swap(commands_);
-  }
-  for (Command& command : left) command.done(unavailable("the server is stopping"));
+  left.swap(commands_);
+  lock.unlock();
+  for (Command& command : left) command.done(stopping());
+  lock.lock();
+  resting_ = true;
+  changed_.notify_all();
+  changed_.wait(lock, [this] { return ending_; });
+}
+
+void Lifecycle::State::stop_all() {
   for (auto& [name, model] : models_) {
     for (auto& [number, version] : model.serving) withdraw(name, version, "unloaded");
     model.serving.clear();
   }
+}
+
+// ---- Any thread ----
+
+void Lifecycle::State::post(Command command) {
+  Status refused;
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopping_) {
+      refused = stopping();
+    } else if (commands_.size() >= kMaxWaitingLoads) {
+      refused = Error(ErrorCode::kResourceExhausted, "too many loads and unloads are waiting");
+    }
+    if (refused.ok()) {
+      commands_.push_back(std::move(command));
+      changed_.notify_all();
+      return;
+    }
+  }
+  command.done(refused);
+}
+
+Status Lifecycle::State::start() {
+  // Shared, since who started may have gone on when the loader thread gets so far.
+  const auto ended = std::make_shared<std::optional<Status>>();
+  post({[this] { return load_at_start(); },
+        [this, ended](Status status) {
+          const std::lock_guard lock(mutex_);
+          ended->emplace(std::move(status));
+          changed_.notify_all();
+        }});
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return ended->has_value() || stopping_; });
+  return ended->has_value() ? **ended : stopping();
+}
+
+void Lifecycle::State::stop_loading() {
+  loader_.stop();
+  const std::lock_guard lock(mutex_);
+  stopping_ = true;
+  changed_.notify_all();
+}
+
+bool Lifecycle::State::loading_ended(std::chrono::milliseconds limit) {
+  std::unique_lock lock(mutex_);
+  return changed_.wait_for(lock, limit, [this] { return resting_; });
 }
 
 // ---- The interface ----
@@ -109,12 +165,9 @@ Lifecycle::Lifecycle(LifecycleOptions options, Host& host, engine::Engine& engin
 
 Lifecycle::~Lifecycle() = default;
 
-Status Lifecycle::start() {
-  std::promise<Status> ended;
-  State* state = state_.get();
-  state->post({[state] { return state->load_at_start(); }, [&](Status status) { ended.set_value(std::move(status)); }});
-  return ended.get_future().get();
-}
+Status Lifecycle::start() { return state_->start(); }
+void Lifecycle::stop_loading() { state_->stop_loading(); }
+bool Lifecycle::loading_ended(std::chrono::milliseconds limit) { return state_->loading_ended(limit); }
 
 void Lifecycle::load(LoadRequest request, std::function<void(Status)> done) {
   State* state = state_.get();

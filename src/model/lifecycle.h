@@ -51,9 +51,15 @@ class Lifecycle {
   Lifecycle(const Lifecycle&) = delete;
   Lifecycle& operator=(const Lifecycle&) = delete;
 
-  // Loads what the control mode says; returns when all of it is ready or has failed. Error: the first failure (the
-  // others are in the index as well).
+  // Loads what the control mode says; returns when all of it is ready or has failed, or at once at stop_loading().
+  // Error: the first failure (the others are in the index as well).
   Status start();
+
+  // The load in progress fails at its next step, all that wait or come fail at once; what serves goes on.
+  void stop_loading();
+  // After stop_loading(): whether the loader thread's last step ended within `limit`. While it has not, the destructor
+  // waits for it, as a step cannot be interrupted.
+  bool loading_ended(std::chrono::milliseconds limit);
 
   // `done` is called once, on the loader thread; where the queue is full (kMaxWaitingLoads) or the server stops, on the
   // calling one. A failed load leaves the old version serving. Of several versions each is swapped by itself; those

@@ -33,6 +33,7 @@ void Lifecycle::State::poll() {
     present.insert(names->begin(), names->end());
   }
   for (const std::string& name : present) {
+    if (loader_.stopped()) return;
     const auto folder = find_model(options_.repositories, name);
     const auto print = folder.ok() ? fingerprint(*folder) : Result<std::string>(folder.error());
     const std::string now_there = print.ok() ? *print : print.error().message();
@@ -64,6 +65,7 @@ Status Lifecycle::State::load_at_start() {
   }
   Status first;
   for (const std::string& name : names) {
+    if (loader_.stopped()) return unavailable("the server is stopping");
     const Status loaded = load({name, std::nullopt, {}});
     if (!loaded.ok() && first.ok()) first = loaded;
   }
@@ -74,7 +76,7 @@ Status Lifecycle::State::load_at_start() {
 Status Lifecycle::State::load(const LoadRequest& request) {
   Model& model = models_[request.name];
   Status loaded = load_source(request, model);
-  if (!loaded.ok()) {
+  if (!loaded.ok() && !loader_.stopped()) {
     log(LogLevel::kError, "a load failed", {{"model", request.name}, {"reason", loaded.error().message()}});
   }
   // Only polling looks back at what failed.

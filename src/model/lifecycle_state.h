@@ -1,6 +1,7 @@
 // The queue and the loader thread behind Lifecycle. Internal to model/.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -17,7 +18,7 @@
 
 namespace tessera::model {
 
-// The queue belongs to all, everything below the line to the loader thread.
+// The queue belongs to all, models_ and what is done to them to the loader thread.
 class Lifecycle::State {
  public:
   struct Command {
@@ -32,38 +33,26 @@ class Lifecycle::State {
         thread_([this] { run(); }) {}
 
   ~State() {
+    stop_loading();
     {
       const std::lock_guard lock(mutex_);
-      stopping_ = true;
+      ending_ = true;
     }
-    loader_.stop();
     changed_.notify_all();
     thread_.join();
   }
 
+  // Any thread.
+  Status start();
+  void stop_loading();
+  bool loading_ended(std::chrono::milliseconds limit);
+
   // Error, through `done`, on the calling thread: the queue is full, or the server is stopping.
-  void post(Command command) {
-    Status refused;
-    {
-      const std::lock_guard lock(mutex_);
-      if (stopping_) {
-        refused = unavailable("the server is stopping");
-      } else if (commands_.size() >= kMaxWaitingLoads) {
-        refused = Error(ErrorCode::kResourceExhausted, "too many loads and unloads are waiting");
-      }
-      if (refused.ok()) {
-        commands_.push_back(std::move(command));
-        changed_.notify_all();
-        return;
-      }
-    }
-    command.done(refused);
-  }
+  void post(Command command);
 
   const LifecycleOptions& options() const { return options_; }
   const VersionIndex& index() const { return index_; }
 
-  Status load_at_start();
   Status load(const LoadRequest& request);
   Status unload(const std::string& name);
 
@@ -81,7 +70,9 @@ class Lifecycle::State {
   }
 
   void run();
+  Status load_at_start();
   std::optional<Command> next();
+  void rest(std::unique_lock<std::mutex>& lock);
   bool has_background_work() const;
   void home_one();
   void poll();
@@ -96,10 +87,12 @@ class Lifecycle::State {
   Loader loader_;
   VersionIndex index_;
 
-  std::mutex mutex_;  // guards commands_ and stopping_
+  std::mutex mutex_;  // guards commands_ and the three below
   std::condition_variable changed_;
   std::deque<Command> commands_;
-  bool stopping_ = false;
+  bool stopping_ = false;  // nothing is loaded any more
+  bool resting_ = false;   // the loader thread has seen stopping_
+  bool ending_ = false;
 
   std::map<std::string, Model> models_;
   std::optional<TimePoint> next_poll_;

@@ -64,6 +64,7 @@ class Loader {
 
   // Any thread: load() ends at its next step with kUnavailable.
   void stop() { stopped_.store(true); }
+  bool stopped() const { return stopped_.load(); }
 
  private:
   struct Files;

@@ -77,8 +77,9 @@ std::vector<std::int64_t> Service::versions(std::string_view model) const { retu
 std::vector<std::shared_ptr<const model::Instance>> Service::serving() const { return state_->serving->serving(); }
 
 bool Service::live() const { return true; }
+bool Service::accepts() const { return state_->serving->accepts(); }
 bool Service::ready() const {
-  return state_->started.load() && state_->serving->accepts() && (!state_->strict_readiness || state_->all_ready());
+  return state_->started.load() && accepts() && (!state_->strict_readiness || state_->all_ready());
 }
 
 model::Lifecycle& Service::models() { return state_->models; }

@@ -80,7 +80,8 @@ class Service {
   std::vector<std::shared_ptr<const model::Instance>> serving() const;
 
   bool live() const;
-  bool ready() const;  // started, not draining, device up; with strict readiness every model of the start is ready
+  bool accepts() const;  // not draining, device up
+  bool ready() const;    // started, not draining, device up; with strict readiness every model of the start is ready
 
   model::Lifecycle& models();
   model::ControlMode control_mode() const;

@@ -46,7 +46,7 @@ Result<ModelMetadata> model_metadata(const runtime::Service& service, std::strin
 }
 
 bool model_ready(const runtime::Service& service, std::string_view model, std::optional<std::int64_t> version) {
-  return service.find(model, version).ok();
+  return service.accepts() && service.find(model, version).ok();
 }
 
 Result<std::vector<runtime::ModelStatistics>> model_statistics(const runtime::Service& service, std::string_view model,

@@ -41,7 +41,8 @@ Result<ModelMetadata> model_metadata(const runtime::Service& service, std::strin
                                      std::optional<std::int64_t> version);
 ModelMetadata model_metadata(const model::Instance& instance, const std::vector<std::int64_t>& versions);
 
-// Whether that version serves; the error text of a version that does not is kModelNotReady with kInvalidArgument.
+// Whether a request for that version is taken: it serves, and the server neither drains nor has lost its device. The
+// error text of a version that does not serve is kModelNotReady with kInvalidArgument.
 bool model_ready(const runtime::Service& service, std::string_view model, std::optional<std::int64_t> version);
 inline constexpr std::string_view kModelNotReady = "Model version not ready";
 

@@ -66,10 +66,27 @@ void Connection::close() {
   thread_.remove(slot_);
 }
 
-void Connection::close_if_idle() {
-  if (state_ == State::kHead && pending_.empty()) {
-    close();
+void Connection::drain() {
+  switch (state_) {
+    case State::kHead:
+      if (pending_.empty()) {
+        close();
+        return;
+      }
+      break;
+    case State::kBody:
+      break;
+    case State::kLinger:
+      close();
+      return;
+    case State::kBusy:
+    case State::kPacking:
+    case State::kWriting:
+    case State::kClosed:
+      return;
   }
+  refuse_and_close(error_answer(unavailable("the server is stopping")));
+  turn(false);
 }
 
 void Connection::arm() {

@@ -30,7 +30,7 @@ class Connection final : public Watcher,
   void start(std::size_t slot);
   void moved_to(std::size_t slot) { slot_ = slot; }
   void close();
-  void close_if_idle();
+  void drain();  // ends it, but for a request that was taken: that is still answered
   void deadline_passed();
 
   void readable() override;
@@ -46,7 +46,8 @@ class Connection final : public Watcher,
     kBusy,     // the request is with the service
     kPacking,  // its answer is being compressed
     kWriting,
-    kLinger,  // answered and closing; what the peer still sends is thrown away so that the answer reaches it
+    kLinger,  // answered and closing; what the peer still sends is thrown away so that the answer reaches it. Not
+              // while draining: then what has come by now must do
     kClosed,
   };
   enum class Received { kSome, kFull, kNothing, kGone };  // kFull: as much as was asked for

@@ -235,7 +235,7 @@ void Connection::writable() {
 }
 
 void Connection::answer_sent() {
-  const bool keep = exchange_->answer.keep_alive;
+  const bool keep = exchange_->answer.keep_alive && !thread_.draining();  // it may have begun since that was said
   thread_.give_exchange(std::move(exchange_));
   timed_ = false;
   if (keep) {
@@ -245,6 +245,10 @@ void Connection::answer_sent() {
   state_ = State::kLinger;
   ::shutdown(watch_.descriptor(), SHUT_WR);
   set_deadline(kLingerTime);
+  if (thread_.draining()) {
+    throw_away();  // closing with unread bytes would take the answer away again
+    close();
+  }
 }
 
 }  // namespace tessera::server::http

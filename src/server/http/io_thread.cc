@@ -83,7 +83,7 @@ void IoThread::begin_drain() {
     draining_ = true;
     for (std::size_t i = slots_.size(); i > 0; --i) {
       const auto connection = slots_[i - 1].connection;
-      connection->close_if_idle();
+      connection->drain();
     }
   }));
 }

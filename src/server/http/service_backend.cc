@@ -42,6 +42,7 @@ std::vector<std::string> serving_names(const runtime::Service& service) {
 Answer ServiceBackend::model_endpoint(const Route& route) {
   switch (route.endpoint) {
     case Endpoint::kModelReady:
+      if (!service_.accepts()) return error_answer(unavailable(std::string(kModelNotReady)));
       return model_ready(service_, route.model, route.version)
                  ? ok_answer(model_ready_json(route.model))
                  : error_answer(invalid_argument(std::string(kModelNotReady)));
