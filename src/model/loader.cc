@@ -198,7 +198,7 @@ Result<LoadedVersion> Loader::load_once(const ModelSource& source, const Written
     TESSERA_RETURN_IF_ERROR(check_memory(*instance->engine_model, instance->config, loaded.homed.size()));
   }
   loaded.to_home = other_slices(shape, loaded.homed);
-  loaded.measurer = std::make_unique<Measurer>(host_, *instance->engine_model, instance->config);
+  loaded.measurer = std::make_unique<Measurer>(host_, *instance->engine_model, instance->config, stopped_);
   loaded.profile_key = {instance->digest, describe(shape), engine_.name() + " " + engine_.version()};
   loaded.instance = instance;
   const Status fit = warm_and_measure(source, alone, loaded);
@@ -225,6 +225,7 @@ Status Loader::warm_and_measure(const ModelSource& source, bool alone, LoadedVer
   }
   std::vector<Slice> slices(loaded.homed.rbegin(), loaded.homed.rend());
   auto points = loaded.measurer->measure(slices, alone);
+  if (stopped_.load()) return unavailable("the server is stopping");  // too few to be kept
   profiles_.save(loaded.profile_key, points);
   loaded.profile = sched::Profile(std::move(points));
   return ok_status();

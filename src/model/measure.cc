@@ -29,6 +29,10 @@ Duration median(std::vector<Duration> took) {
 
 TrialRun Measurer::run(const Slice& slice, Batch& batch, Duration expected, int times) {
   TrialRun trial;
+  if (stopped_.load()) {
+    trial.status = unavailable("the server is stopping");
+    return trial;
+  }
   std::vector<Duration> took;
   trial.status = host_.with_borrowed(slice, expected, [&]() -> Status {
     TESSERA_ASSIGN_OR_RETURN(const device::Plan* plan, model_.prepare_home(batch.bucket, {0}, slice));

@@ -1,6 +1,7 @@
 // Runs a freshly loaded model on made-up input: to see that it runs at all, and how long it takes.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <string>
 #include <vector>
@@ -31,8 +32,9 @@ struct TrialRun {
 // Trial runs of one model. Owned by the loader thread; the referenced objects outlive it.
 class Measurer {
  public:
-  Measurer(Host& host, engine::LoadedModel& model, const ModelConfig& config)
-      : host_(host), model_(model), config_(config) {}
+  // Once `stopped`, no run begins any more.
+  Measurer(Host& host, engine::LoadedModel& model, const ModelConfig& config, const std::atomic<bool>& stopped)
+      : host_(host), model_(model), config_(config), stopped_(stopped) {}
 
   // Runs one row in `slice`, which has its plans. Where the model leaves dimensions free, other sizes are tried as
   // well. Error: kDeviceLost, kUnavailable (stopped), or the model's own words where it cannot run. A model that fails
@@ -60,6 +62,7 @@ class Measurer {
   Host& host_;
   engine::LoadedModel& model_;
   const ModelConfig& config_;
+  const std::atomic<bool>& stopped_;
   std::int64_t side_ = 0;  // of free dimensions, known to run; 0: none found
   Duration one_row_{0};    // in the slice of the first run
 };

@@ -25,7 +25,7 @@ class ServeFailed(Exception):
 class Serve:
     """Runs until stop() or the end of a with block. Ports are free ones, on loopback."""
 
-    def __init__(self, repository, *flags, log, control="explicit", load=("*",), timeout=120):
+    def __init__(self, repository, *flags, log, control="explicit", load=("*",), timeout=120, wait=True):
         self.log_path = pathlib.Path(log)
         self._log = open(self.log_path, "w", encoding="utf-8")
         command = [str(BINARY), "serve", "--model-control-mode", control]
@@ -42,6 +42,10 @@ class Serve:
         self._ready = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+        if wait:
+            self.wait_ready(timeout)
+
+    def wait_ready(self, timeout=120):
         until = time.monotonic() + timeout
         while not self._ready.wait(0.05):
             if self.process.poll() is not None or time.monotonic() > until:
@@ -64,6 +68,12 @@ class Serve:
 
     def log(self):
         return self.log_path.read_text()
+
+    def wait_for_log(self, text, timeout=30):
+        until = time.monotonic() + timeout
+        while text not in self.log():
+            assert self.alive() and time.monotonic() < until, f"no '{text}' in the log:\n{self.log()}"
+            time.sleep(0.02)
 
     def metrics_text(self):
         return urllib.request.urlopen(f"http://{self.metrics}/metrics", timeout=10).read().decode()

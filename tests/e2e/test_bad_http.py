@@ -11,54 +11,7 @@ import numpy as np
 import pytest
 
 from clients import Client
-
-
-class Raw:
-    """A bare connection, to send what no client library would."""
-
-    def __init__(self, server, timeout=30):
-        self.socket = socket.create_connection(server.http_address, timeout=timeout)
-
-    def send(self, data):
-        self.socket.sendall(data)
-
-    def answer(self):
-        """Status, headers (lower case) and body of the next response."""
-        data = b""
-        while b"\r\n\r\n" not in data:
-            more = self.socket.recv(65536)
-            if not more:
-                raise ConnectionError(f"closed after {data!r}")
-            data += more
-        head, body = data.split(b"\r\n\r\n", 1)
-        lines = head.decode("latin-1").split("\r\n")
-        headers = {k.lower(): v.strip() for k, v in (line.split(":", 1) for line in lines[1:])}
-        length = int(headers.get("content-length", 0))
-        while len(body) < length:
-            body += self.socket.recv(65536)
-        return int(lines[0].split()[1]), headers, body
-
-    def close(self):
-        self.socket.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
-
-
-def post(server, path, body, **headers):
-    """Status and error text (or body)."""
-    with Raw(server) as raw:
-        head = f"POST {path} HTTP/1.1\r\nHost: t\r\nContent-Length: {len(body)}\r\n"
-        head += "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
-        raw.send(head.encode() + b"\r\n" + body)
-        status, _, answer = raw.answer()
-        try:
-            return status, json.loads(answer).get("error", answer.decode())
-        except ValueError:
-            return status, answer.decode("latin-1")
+from raw_calls import Raw, post
 
 
 INFER = "/v2/models/simple/infer"

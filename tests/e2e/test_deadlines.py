@@ -8,41 +8,8 @@ import pytest
 import tritonclient.grpc as grpcclient
 
 from clients import Client, InferenceServerException
+from hog import Hog, trips_per_second
 from small_models import busy, put, simple, slow_rows
-
-
-def trips_per_second(client):
-    client.infer("busy", {"TRIPS": np.array([50], np.int64)})
-    begin = time.perf_counter()
-    client.infer("busy", {"TRIPS": np.array([500], np.int64)})
-    return 500 / (time.perf_counter() - begin)
-
-
-class Hog:
-    """Keeps every core busy with runs of about `seconds` each until the block ends."""
-
-    def __init__(self, server, trips, threads=4):
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._work, args=(server, trips)) for _ in range(threads)]
-
-    def _work(self, server, trips):
-        with Client(server, "grpc") as client:
-            while not self._stop.is_set():
-                try:
-                    client.infer("busy", {"TRIPS": np.array([trips], np.int64)})
-                except InferenceServerException:
-                    time.sleep(0.01)
-
-    def __enter__(self):
-        for thread in self._threads:
-            thread.start()
-        time.sleep(0.5)
-        return self
-
-    def __exit__(self, *_):
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
 
 
 @pytest.fixture
