@@ -67,4 +67,8 @@ Error with_request_id(Error error, std::string_view id) {
   return error.retry_after() ? std::move(prefixed).with_retry_after(*error.retry_after()) : prefixed;
 }
 
+Error inference_error(Error error, std::string_view id) {
+  return error.code() == ErrorCode::kNotFound ? error : with_request_id(std::move(error), id);
+}
+
 }  // namespace tessera::server

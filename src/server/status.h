@@ -18,4 +18,8 @@ int grpc_status(ErrorCode code);
 // "[request id: ID] " in front of the message, "<id_unknown>" where the client gave none; unless it is there already.
 Error with_request_id(Error error, std::string_view id);
 
+// An error of an inference as its client sees it, over whatever protocol: told apart by the request's id, but for what
+// is not known (a model, a region of shared memory), which stands alone.
+Error inference_error(Error error, std::string_view id);
+
 }  // namespace tessera::server

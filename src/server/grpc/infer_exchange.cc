@@ -84,9 +84,7 @@ Status InferExchange::encode(Result<InferResponse> result, Envelope envelope, ::
   return ok_status();
 }
 
-Error InferExchange::named(const Error& error) const {
-  return error.code() == ErrorCode::kNotFound ? error : with_request_id(error, request.id);
-}
+Error InferExchange::named(const Error& error) const { return inference_error(error, request.id); }
 
 void InferExchange::encode_empty_final(::grpc::ByteBuffer& out) const {
   InferAnswer answer;

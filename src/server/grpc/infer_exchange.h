@@ -30,7 +30,7 @@ class InferExchange : public runtime::InferCall {
   // Where the client asked to be told, a single call's answer is marked as the final one, a stream's as not.
   Status encode(Result<InferResponse> result, Envelope envelope, ::grpc::ByteBuffer& out);
 
-  // `error` as its client sees it, which tells requests apart by their ids; the text for unknown models stands alone.
+  // See inference_error().
   Error named(const Error& error) const;
 
   // Whether the answer is followed by an empty one, and that one.

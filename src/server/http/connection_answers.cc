@@ -9,6 +9,7 @@
 #include "server/http/connection.h"
 #include "server/http/io_thread.h"
 #include "server/outputs.h"
+#include "server/status.h"
 
 namespace tessera::server::http {
 namespace {
@@ -56,7 +57,7 @@ void Connection::submit_inference() {
   }
   if (!finished.ok()) {
     call->forget_caller();
-    send(error_answer(finished.error()));
+    send(error_answer(inference_error(finished.error(), call->request.id)));
     return;
   }
   call->request.arrival = now();
@@ -102,13 +103,13 @@ void Connection::deliver(InferenceCall& call) {
   call.forget_caller();
   TESSERA_CHECK(call.result.has_value());
   if (!call.result->ok()) {
-    send(error_answer(call.result->error()));
+    send(error_answer(inference_error(call.result->error(), call.request.id)));
     return;
   }
   const InferResponse& response = **call.result;
   auto outputs = finish_outputs(response, call.form.outputs, call.instance.get(), thread_.backend().shared_memory());
   if (!outputs.ok()) {
-    send(error_answer(outputs.error()));
+    send(error_answer(inference_error(outputs.error(), call.request.id)));
     return;
   }
   exchange.outputs = *std::move(outputs);
@@ -116,7 +117,7 @@ void Connection::deliver(InferenceCall& call) {
       encode_answer(response, call.request.id, exchange.outputs, call.form, exchange.out.body, exchange.out.tensors);
   if (!encoded.ok()) {
     exchange.out.clear();
-    send(error_answer(encoded.error()));
+    send(error_answer(inference_error(encoded.error(), call.request.id)));
     return;
   }
   exchange.out.memory = response.memory;
