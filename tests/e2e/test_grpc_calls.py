@@ -112,17 +112,18 @@ def peak_bytes(server):
     return int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1)) * 1024
 
 
-def test_compressed_bomb_is_refused(server):
+@pytest.mark.parametrize("kind", [grpc.Compression.Gzip, grpc.Compression.Deflate])
+def test_compressed_bomb_is_refused(server, kind):
     message = service_pb2.ModelInferRequest(model_name="simple")
     message.inputs.add(name="INPUT0", datatype="INT32", shape=[1, 16])
     message.raw_input_contents.append(bytes(500 * 2**20))
     before = peak_bytes(server)
     with grpc.insecure_channel(server.grpc, options=[("grpc.max_send_message_length", -1)]) as channel:
         with pytest.raises(grpc.RpcError) as error:
-            unary(channel)(message, compression=grpc.Compression.Gzip, timeout=60)
+            unary(channel)(message, compression=kind, timeout=60)
         assert error.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED and "67108864" in error.value.details()
         with pytest.raises(grpc.RpcError) as error:
-            list(stream(channel)(iter([message]), compression=grpc.Compression.Gzip, timeout=60))
+            list(stream(channel)(iter([message]), compression=kind, timeout=60))
         assert error.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
         assert unary(channel)(request(), timeout=10).model_name == "simple"
     assert peak_bytes(server) - before < 150e6
