@@ -56,6 +56,26 @@ Status read_priorities(const inference::ModelDynamicBatching& proto, sched::Mode
   return ok_status();
 }
 
+// Priorities and put-back requests change the order; as in Triton, that and preserve_ordering exclude each other.
+Status check_ordering(const sched::ModelParams& params) {
+  if (!params.preserve_ordering) {
+    return ok_status();
+  }
+  const auto puts_back = [](const sched::QueuePolicy& policy) {
+    return policy.timeout_action == sched::TimeoutAction::kDelay && policy.default_timeout != kForever;
+  };
+  if (params.priority_levels > 1) {
+    return invalid_argument("dynamic_batching.preserve_ordering: allows one level in priority_levels, got " +
+                            std::to_string(params.priority_levels));
+  }
+  if (puts_back(params.default_queue_policy) ||
+      std::any_of(params.queue_policies.begin(), params.queue_policies.end(),
+                  [&](const auto& level) { return puts_back(level.second); })) {
+    return invalid_argument("dynamic_batching.preserve_ordering: no queue policy may have timeout_action DELAY");
+  }
+  return ok_status();
+}
+
 }  // namespace
 
 Status read_batching(const inference::ModelConfig& proto, sched::ModelParams& params) {
@@ -82,7 +102,8 @@ Status read_batching(const inference::ModelConfig& proto, sched::ModelParams& pa
                                                            "dynamic_batching.max_queue_delay_microseconds"));
   TESSERA_ASSIGN_OR_RETURN(params.default_queue_policy,
                            read_queue_policy(batching.default_queue_policy(), "dynamic_batching.default_queue_policy"));
-  return read_priorities(batching, params);
+  TESSERA_RETURN_IF_ERROR(read_priorities(batching, params));
+  return check_ordering(params);
 }
 
 std::vector<std::int32_t> bucket_sizes(std::int32_t max_batch_size, const std::vector<std::int32_t>& preferred) {

@@ -114,6 +114,23 @@ Status read_own(const std::string& key, const std::string& value, const ConfigDe
   return ok_status();
 }
 
+// What the device's policy does not heed may only be what happens anyway.
+Status refuse_shares(const sched::ModelParams& params, const std::string& policy) {
+  const sched::ModelParams standard;
+  const std::array<std::pair<std::string_view, bool>, 4> asked{{
+      {"weight", params.weight != standard.weight},
+      {"reserved_share", params.reserved_share != standard.reserved_share},
+      {"reserved_lend", params.reserved_lend != standard.reserved_lend},
+      {"max_share", params.max_share != standard.max_share},
+  }};
+  for (const auto& [key, differs] : asked) {
+    if (differs) {
+      return unsupported("parameters." + std::string(key) + ": has no effect under the policy '" + policy + "'");
+    }
+  }
+  return ok_status();
+}
+
 // Letters and digits alone, in lower case: how two spellings of one key compare.
 std::string bare(std::string_view key) {
   std::string letters;
@@ -185,7 +202,7 @@ Status read_parameters(const inference::ModelConfig& proto, const ConfigDefaults
   if (params.reserved_share > params.max_share) {
     return invalid_argument("parameters.reserved_share: is larger than max_share");
   }
-  return ok_status();
+  return defaults.policy_without_shares.empty() ? ok_status() : refuse_shares(params, defaults.policy_without_shares);
 }
 
 }  // namespace tessera::model

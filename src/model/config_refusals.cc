@@ -66,6 +66,8 @@ void of_instances(const inference::ModelConfig& proto, const ConfigDefaults& def
                 "KIND_GPU asks for a GPU, and this server runs models on the processor");
     refuse.when(group.kind() == Group::KIND_CPU && gpu, field("kind"),
                 "KIND_CPU asks for the processor, and this server runs models on GPUs");
+    refuse.when(group.kind() == Group::KIND_MODEL, field("kind"),
+                "KIND_MODEL lets the model choose its device, and models run where the server puts them");
     refuse.when(group.gpus_size() > 0 && !gpu, field("gpus"), "this server runs models on the processor");
     refuse.when(group.gpus_size() > 0 && gpu, field("gpus"), "cards cannot be chosen by number in this build");
     refuse.when(group.passive(), field("passive"), "an instance that never runs is not kept");

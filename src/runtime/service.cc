@@ -3,14 +3,17 @@
 #include <set>
 #include <utility>
 
+#include "base/log.h"
 #include "runtime/serving.h"
 
 namespace tessera::runtime {
 
 class Service::State {
  public:
-  State(ServiceOptions options, std::unique_ptr<engine::Engine> engine, std::unique_ptr<Serving> serving)
-      : strict_readiness(options.strict_readiness),
+  State(ServiceOptions options, const sched::Policy& policy, std::unique_ptr<engine::Engine> engine,
+        std::unique_ptr<Serving> serving)
+      : named_by_policy(policy.named_models()),
+        strict_readiness(options.strict_readiness),
         control(options.models.control),
         engine(std::move(engine)),
         serving(std::move(serving)),
@@ -32,6 +35,20 @@ class Service::State {
     return ready == known;
   }
 
+  // Probably a slip, which nothing else would show.
+  void warn_of_unknown_names() const {
+    std::set<std::string> loaded;
+    for (const auto& instance : serving->serving()) {
+      loaded.insert(instance->name);
+    }
+    for (const std::string& name : named_by_policy) {
+      if (loaded.count(name) == 0) {
+        log(LogLevel::kWarning, "the options of --policy name a model that is not loaded", {{"model", name}});
+      }
+    }
+  }
+
+  const std::vector<std::string> named_by_policy;
   const bool strict_readiness;
   const model::ControlMode control;
   std::atomic<bool> started{false};
@@ -43,12 +60,16 @@ class Service::State {
 
 Result<std::unique_ptr<Service>> Service::create(ServiceOptions options, std::unique_ptr<device::Device> device,
                                                  std::unique_ptr<engine::Engine> engine) {
+  TESSERA_ASSIGN_OR_RETURN(const auto policy, sched::make_policy(options.policy));
+  if (!policy->heeds_shares()) {
+    options.models.defaults.policy_without_shares = policy->name();
+  }
   ServingOptions serving_options;
   serving_options.policy = options.policy;
   serving_options.body_quota_per_model = options.body_quota_per_model;
   serving_options.limits.max_waiting = options.max_waiting;
   TESSERA_ASSIGN_OR_RETURN(auto serving, Serving::create(std::move(serving_options), std::move(device)));
-  auto state = std::make_unique<State>(std::move(options), std::move(engine), std::move(serving));
+  auto state = std::make_unique<State>(std::move(options), *policy, std::move(engine), std::move(serving));
   return std::unique_ptr<Service>(new Service(std::move(state)));
 }
 
@@ -59,6 +80,7 @@ Status Service::start() {
   Status status = state_->models.start();
   state_->all_ready_at_start.store(status.ok());
   state_->started.store(true);
+  state_->warn_of_unknown_names();
   return status;
 }
 

@@ -47,6 +47,10 @@ class Policy {
  public:
   virtual ~Policy() = default;
   virtual std::string_view name() const = 0;
+  // Whether it heeds a model's weight, reserved_share, reserved_lend and max_share.
+  virtual bool heeds_shares() const { return false; }
+  // The models that its options name, loaded or not.
+  virtual std::vector<std::string> named_models() const { return {}; }
   // Called after every event that may change what can be done, and again after launches or rejections it asked for,
   // until it asks for none: one launch at a time is enough. `out` comes empty.
   virtual void decide(const View& view, TimePoint now, Decisions& out) = 0;

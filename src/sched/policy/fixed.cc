@@ -19,6 +19,13 @@ class Fixed final : public Policy {
   explicit Fixed(std::map<std::string, double> shares) : shares_(std::move(shares)) {}
 
   std::string_view name() const override { return "fixed"; }
+  std::vector<std::string> named_models() const override {
+    std::vector<std::string> names;
+    for (const auto& [name, share] : shares_) {
+      names.push_back(name);
+    }
+    return names;
+  }
   void decide(const View& view, TimePoint now, Decisions& out) override;
 
  private:

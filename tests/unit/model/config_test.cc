@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "model_config.pb.h"
 #include "tests/unit/model/config_support.h"
 
@@ -138,6 +140,7 @@ TEST(Refusals, NameTheField) {
       {"output { name: \"y\" is_shape_tensor: true }", "output[0].is_shape_tensor"},
       {"output { name: \"y\" is_non_linear_format_io: true }", "output[0].is_non_linear_format_io"},
       {"instance_group { kind: KIND_GPU }", "instance_group[0].kind"},
+      {"instance_group { } instance_group { kind: KIND_MODEL }", "instance_group[1].kind"},
       {"instance_group { } instance_group { gpus: 0 }", "instance_group[1].gpus"},
       {"instance_group { passive: true }", "instance_group[0].passive"},
       {"instance_group { rate_limiter { priority: 2 } }", "instance_group[0].rate_limiter"},
@@ -170,10 +173,44 @@ TEST(Refusals, DefaultsWrittenOutAreAccepted) {
   EXPECT_EQ(error_of("instance_group { kind: KIND_CPU }", batched_file(), gpu).rfind("unsupported", 0), 0U);
 }
 
+TEST(Refusals, NameWhatThePolicyDoesNotHeed) {
+  ConfigDefaults defaults = host_defaults();
+  const auto parameter = [](const std::string& key, const std::string& value) {
+    return "parameters { key: \"" + key + "\" value { string_value: \"" + value + "\" } }";
+  };
+  const std::vector<std::array<std::string, 3>> cases{{"weight", "2", "1"},
+                                                      {"reserved_share", "0.5", "0"},
+                                                      {"reserved_lend", "false", "true"},
+                                                      {"max_share", "0.5", "1"}};
+  for (const auto& [key, value, standard] : cases) {
+    defaults.policy_without_shares = "";
+    EXPECT_EQ(error_of(parameter(key, value), batched_file(), defaults), "");
+    defaults.policy_without_shares = "temporal";
+    EXPECT_EQ(error_of(parameter(key, value), batched_file(), defaults),
+              "unsupported: parameters." + key + ": has no effect under the policy 'temporal'");
+    EXPECT_EQ(error_of(parameter(key, standard), batched_file(), defaults), "") << key << " is what happens anyway";
+  }
+}
+
+TEST(Refusals, PreservedOrderingHasNeitherPrioritiesNorDelays) {
+  const auto error = [](const std::string& more) {
+    return error_of("max_batch_size: 4 dynamic_batching { preserve_ordering: true " + more + " }");
+  };
+  const std::string delay = "{ timeout_action: DELAY default_timeout_microseconds: 9 }";
+  const std::string field = "invalid argument: dynamic_batching.preserve_ordering: ";
+  EXPECT_EQ(error("priority_levels: 2 default_priority_level: 1"),
+            field + "allows one level in priority_levels, got 2");
+  EXPECT_EQ(error("default_queue_policy " + delay), field + "no queue policy may have timeout_action DELAY");
+  EXPECT_EQ(error("priority_levels: 1 default_priority_level: 1 priority_queue_policy { key: 1 value " + delay + " }"),
+            field + "no queue policy may have timeout_action DELAY");
+  EXPECT_EQ(error("default_queue_policy { default_timeout_microseconds: 9 }"), "");
+  EXPECT_TRUE(
+      complete_text("max_batch_size: 4 dynamic_batching { preserve_ordering: true }")->params.preserve_ordering);
+}
+
 TEST(Batching, IsReadInFull) {
   const auto config = complete_text(R"(max_batch_size: 10
     dynamic_batching {
-      preserve_ordering: true
       preferred_batch_size: [ 6, 3 ]
       max_queue_delay_microseconds: 250
       priority_levels: 3
@@ -185,7 +222,7 @@ TEST(Batching, IsReadInFull) {
   const auto& params = config->params;
   EXPECT_EQ(params.buckets, (std::vector<std::int32_t>{1, 2, 3, 4, 6, 8, 10}));
   EXPECT_TRUE(params.dynamic_batching);
-  EXPECT_TRUE(params.preserve_ordering);
+  EXPECT_FALSE(params.preserve_ordering);
   EXPECT_EQ(params.preferred_batch_sizes, (std::vector<std::int32_t>{3, 6}));
   EXPECT_EQ(params.max_queue_delay, Duration(microseconds(250)));
   EXPECT_EQ(params.priority_levels, 3U);
