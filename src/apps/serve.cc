@@ -194,7 +194,7 @@ int serve(const ServeOptions& options) {
   Status started;
   signals.during([&] { started = service->start(); }, [&] { service->models().stop_loading(); });
   if (!started.ok() && !signals.stopped()) {
-    if (options.strict_readiness) return fail(started.error());
+    if (options.exit_on_error) return fail(started.error());
     log(LogLevel::kWarning, "a model could not be loaded; serving without it", {{"error", started.error().message()}});
   }
   if (!signals.stopped()) say_ready(options, *front);

@@ -42,10 +42,10 @@ void count(CLI::App& command, const std::string& name, std::size_t& value, int m
       command, name, "N", 1, most, [&value](int given) { value = static_cast<std::size_t>(given); }, help);
 }
 
-// A flag that takes one of some words.
+// A flag that takes one of some words, which are its help unless another is given.
 template <typename T>
 void word(CLI::App& command, const std::string& name, const std::string& type, T& value,
-          const std::vector<std::pair<std::string, T>>& words) {
+          const std::vector<std::pair<std::string, T>>& words, const std::string& help = {}) {
   std::string known;
   std::string standard;
   for (const auto& [text, meaning] : words) {
@@ -60,7 +60,13 @@ void word(CLI::App& command, const std::string& name, const std::string& type, T
     }
     throw CLI::ValidationError(name, "'" + given + "' is none of " + known);
   };
-  command.add_option_function<std::string>(name, take, known + " (" + standard + ")")->type_name(type);
+  command.add_option_function<std::string>(name, take, (help.empty() ? known : help) + " (" + standard + ")")
+      ->type_name(type);
+}
+
+void truth(CLI::App& command, const std::string& name, bool& value, const std::string& help) {
+  const std::vector<std::pair<std::string, bool>> words{{"true", true}, {"false", false}};
+  word<bool>(command, name, "BOOL", value, words, help);
 }
 
 void cores(CLI::App& command, const std::string& name, std::vector<int>& value, const std::string& help) {
@@ -102,14 +108,20 @@ void add_models(CLI::App& command, ServeOptions& options) {
                             {"explicit", model::ControlMode::kExplicit}});
   repeatable(command, "--load-model", "NAME", options.load_models, "explicit mode: load at start, * for all");
   seconds(command, "--repository-poll-secs", options.poll_interval, 1, "poll mode: between two looks");
-  word<bool>(command, "--strict-readiness", "BOOL", options.strict_readiness, {{"true", true}, {"false", false}});
+  truth(command, "--exit-on-error", options.exit_on_error, "end when a load at start fails");
+  truth(command, "--strict-readiness", options.strict_readiness, "not ready while a model is missing");
   options.cache_dir = default_cache_dir();
   command.add_option("--cache-dir", options.cache_dir, "profiles, '' for none (~/.cache/tessera)")->type_name("PATH");
 }
 
 void add_scheduling(CLI::App& command, ServeOptions& options) {
-  word<DeviceKind>(command, "--device", "KIND", options.device,
-                   {{"host", DeviceKind::kHost}, {"auto", DeviceKind::kAuto}});
+  // The best device there is (auto) is the host's cores in this build, so there is nothing to keep.
+  const auto take_device = [](const std::string& kind) {
+    if (kind != "host" && kind != "auto") {
+      throw CLI::ValidationError("--device", "'" + kind + "' is none of host | auto");
+    }
+  };
+  command.add_option_function<std::string>("--device", take_device, "host | auto (auto)")->type_name("KIND");
   cores(command, "--host-cores", options.host_cores, "processors to compute on: 0,2-5 (all)");
   const auto take_policy = [&options](const std::string& name) {
     if (const auto made = sched::make_policy(name); !made.ok()) {
@@ -117,7 +129,11 @@ void add_scheduling(CLI::App& command, ServeOptions& options) {
     }
     options.policy = name;
   };
-  command.add_option_function<std::string>("--policy", take_policy, "tessera | temporal | fixed (tessera)")
+  command
+      .add_option_function<std::string>("--policy", take_policy,
+                                        "tessera | temporal | fixed (tessera);\n"
+                                        "temporal:triton=1 batches as Triton does;\n"
+                                        "fixed:share.NAME=0.5,share.OTHER=0.25")
       ->type_name("NAME");
   const auto take_slo = [&options](double ms) { options.default_slo = std::chrono::duration<double, std::milli>(ms); };
   command.add_option_function<double>("--default-slo-ms", take_slo, "objective of models without one (unset)")
@@ -150,6 +166,17 @@ void add_log(CLI::App& command, ServeOptions& options) {
                   {"error", LogLevel::kError}});
 }
 
+// What would have no effect in the mode chosen is probably a slip.
+void refuse_idle_flags(const CLI::App& command, const ServeOptions& options) {
+  const auto only_in = [&](const std::string& flag, model::ControlMode mode, const std::string& name) {
+    if (command.count(flag) > 0 && options.control != mode) {
+      throw CLI::ValidationError(flag, "needs --model-control-mode " + name);
+    }
+  };
+  only_in("--load-model", model::ControlMode::kExplicit, "explicit");
+  only_in("--repository-poll-secs", model::ControlMode::kPoll, "poll");
+}
+
 }  // namespace
 
 void add_serve_flags(CLI::App& command, ServeOptions& options) {
@@ -167,6 +194,7 @@ void add_serve_flags(CLI::App& command, ServeOptions& options) {
   add_limits(command, options);
   command.option_defaults()->group("Log (on standard error)");
   add_log(command, options);
+  command.callback([&command, &options] { refuse_idle_flags(command, options); });
 }
 
 }  // namespace tessera::apps

@@ -14,11 +14,6 @@
 
 namespace tessera::apps {
 
-enum class DeviceKind {
-  kHost,
-  kAuto,  // the best that this host has
-};
-
 struct ListenOptions {
   std::string address = "127.0.0.1";
   std::uint16_t port = 0;
@@ -29,6 +24,7 @@ struct ServeOptions {
   model::ControlMode control = model::ControlMode::kNone;
   std::vector<std::string> load_models;
   std::chrono::seconds poll_interval{15};
+  bool exit_on_error = true;
   bool strict_readiness = true;
   std::string cache_dir;  // empty: keep nothing
 
@@ -36,8 +32,7 @@ struct ServeOptions {
   ListenOptions grpc{.port = 8001};
   ListenOptions metrics{.port = 8002};
 
-  DeviceKind device = DeviceKind::kAuto;  // both are the host's cores in this build
-  std::vector<int> host_cores;            // empty: all that the process may use
+  std::vector<int> host_cores;  // empty: all that the process may use
   std::string policy = "tessera";
   std::optional<std::chrono::duration<double, std::milli>> default_slo;
   std::size_t max_waiting = 65536;

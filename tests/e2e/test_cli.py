@@ -31,16 +31,22 @@ def test_help_fits_two_screens():
     assert [line for line in lines if len(line) > 80] == []
 
 
+def declared_flags():
+    """Every flag that the source declares, whatever --help shows."""
+    source = (pathlib.Path(__file__).resolve().parents[2] / "src/apps/serve_flags.cc").read_text()
+    flags = {flag for names in re.findall(r'"(--[a-z][a-z,-]*)"', source) for flag in names.split(",")}
+    for kind in re.findall(r'^  listen\(command, "(\w+)"', source, re.M):
+        flags |= {f"--{kind}-address", f"--{kind}-port"}
+    return sorted(flags - {"--"})
+
+
 def test_help_is_grouped_and_names_every_flag():
     text = run("serve", "--help").stdout
     groups = re.findall(r"^(\S.*):$", text, re.M)
     assert len(groups) >= 5, groups
-    for flag in ("--model-repository", "--model-store", "--model-control-mode", "--load-model", "--repository-poll-secs",
-                 "--strict-readiness", "--cache-dir", "--http-port", "--grpc-port", "--metrics-port", "--http-address",
-                 "--grpc-address", "--metrics-address", "--device", "--host-cores", "--policy", "--default-slo-ms",
-                 "--max-body-mb", "--http-header-timeout-secs", "--http-body-timeout-secs", "--io-threads",
-                 "--exit-timeout-secs", "--log-format", "--log-level"):
-        assert re.search(rf"^ .*{flag}[ ,]", text, re.M), flag
+    for flag in declared_flags():
+        assert re.search(rf"^  {flag}[ ,]", text, re.M) or re.search(rf"^  --\S+,{flag} ", text, re.M), flag
+    assert "fixed:share.NAME=" in text and "temporal:triton=1" in text
 
 
 def test_version_and_overview():
@@ -59,6 +65,11 @@ def test_version_and_overview():
     (["--model-control-mode", "sometimes"], "none | poll | explicit"),
     (["--policy", "magic"], "magic"),
     (["--device", "abacus"], "host | auto"),
+    (["--load-model", "m"], "--model-control-mode explicit"),
+    (["--load-model", "*", "--model-control-mode", "poll"], "--load-model"),
+    (["--repository-poll-secs", "3"], "--model-control-mode poll"),
+    (["--repository-poll-secs", "3", "--model-control-mode", "explicit"], "--repository-poll-secs"),
+    (["--exit-on-error", "perhaps"], "true | false"),
     (["--host-cores", "3-1"], "3-1"),
     (["--host-cores", "0,,1"], "0,,1"),
     (["--default-slo-ms", "-4"], "--default-slo-ms"),
