@@ -1,6 +1,7 @@
 """tritonclient's two protocols behind one face, so that a test states once what both must do."""
 
 import numpy as np
+import pytest
 import tritonclient.grpc as grpcclient
 import tritonclient.http as httpclient
 from tritonclient.utils import InferenceServerException
@@ -11,7 +12,21 @@ NUMPY = {"BOOL": np.bool_, "UINT8": np.uint8, "UINT16": np.uint16, "UINT32": np.
          "INT8": np.int8, "INT16": np.int16, "INT32": np.int32, "INT64": np.int64, "FP16": np.float16, "FP32": np.float32,
          "FP64": np.float64}
 
-__all__ = ["Client", "InferenceServerException", "NUMPY", "PROTOCOLS"]
+__all__ = ["Client", "InferenceServerException", "NUMPY", "PROTOCOLS", "refused"]
+
+# A peer's mistake, as each protocol says it; HTTP first.
+MISTAKES = {"400": "INVALID_ARGUMENT", "404": "NOT_FOUND", "409": "ALREADY_EXISTS", "413": "RESOURCE_EXHAUSTED"}
+MISSING_FEATURES = {"501": "UNIMPLEMENTED"}
+
+
+def refused(call, *arguments, unsupported=False, **named):
+    """Makes the call, which must end as a mistake of the peer's (or as a feature that is missing); the error's text."""
+    with pytest.raises(InferenceServerException) as error:
+        call(*arguments, **named)
+    allowed = MISTAKES | MISSING_FEATURES if unsupported else MISTAKES
+    status = error.value.status()
+    assert status in (*allowed, *(f"StatusCode.{code}" for code in allowed.values())), (status, str(error.value))
+    return str(error.value)
 
 
 class Client:

@@ -41,8 +41,12 @@ class Hog:
         time.sleep(0.5)
         return self
 
-    def __exit__(self, *_):
+    def end_soon(self):
+        """No further run begins."""
         self._stop.set()
+
+    def __exit__(self, *_):
+        self.end_soon()
         for thread in self._threads:
             thread.join()
 

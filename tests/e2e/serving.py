@@ -95,6 +95,12 @@ class Serve:
                 return int(line.split()[1]) * 1024
         raise AssertionError("no VmRSS")
 
+    def peak_rss_bytes(self):
+        for line in pathlib.Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+        raise AssertionError("no VmHWM")
+
     def alive(self):
         return self.process.poll() is None
 

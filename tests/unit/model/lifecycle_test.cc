@@ -356,6 +356,68 @@ TEST_F(LifecycleTest, TheEndUnloadsAllAndAnswersWhatWaits) {
   EXPECT_EQ(host.journal.events("withdraw"), (Lines{"withdraw m/1"}));
 }
 
+TEST_F(LifecycleTest, LoadingStopsAndWhatServesGoesOn) {
+  repository.write("m/1/model.onnx", "batched");
+  repository.write("n/1/model.onnx", "batched");
+  begin();
+  ASSERT_TRUE(load("m").ok());
+  std::promise<void> inside;
+  std::promise<void> go_on;
+  engine.on_load = [&](const engine::LoadOptions&) {
+    inside.set_value();
+    go_on.get_future().wait();
+  };
+  std::atomic<int> stopped{0};
+  const auto count = [&](const Status& status) {
+    stopped += !status.ok() && status.error().code() == ErrorCode::kUnavailable ? 1 : 0;
+  };
+  lifecycle->load({"n", std::nullopt, {}}, count);
+  inside.get_future().wait();
+  lifecycle->unload("m", count);  // waits behind the load
+  lifecycle->stop_loading();
+  lifecycle->load({"n", std::nullopt, {}}, count);
+  EXPECT_EQ(stopped, 1);
+  EXPECT_FALSE(lifecycle->loading_ended(std::chrono::milliseconds(10)));
+  go_on.set_value();
+  EXPECT_TRUE(lifecycle->loading_ended(std::chrono::seconds(10)));
+  EXPECT_EQ(stopped, 3);
+  EXPECT_EQ(host.serving().size(), 1U);
+  EXPECT_EQ(host.journal.count("withdraw"), 0U);
+}
+
+TEST_F(LifecycleTest, AStartDoesNotOutlastTheEndOfLoading) {
+  for (const char* name : {"a", "b"}) repository.write(std::string(name) + "/1/model.onnx", "batched");
+  std::promise<void> go_on;
+  std::atomic<int> loads{0};
+  engine.on_load = [&](const engine::LoadOptions&) {
+    if (loads++ > 0) return;
+    lifecycle->stop_loading();
+    go_on.get_future().wait();
+  };
+  options.load_at_start = {"*"};
+  begin();  // returns although the loader thread is still inside
+  EXPECT_EQ(started.error().code(), ErrorCode::kUnavailable);
+  go_on.set_value();
+  EXPECT_TRUE(lifecycle->loading_ended(std::chrono::seconds(10)));
+  EXPECT_EQ(loads, 1);
+  EXPECT_TRUE(host.serving().empty());
+}
+
+TEST_F(LifecycleTest, LoadingStopsBetweenTheRunsOfAWarmUp) {
+  repository.write("m/1/model.onnx", "batched");
+  repository.write("m/config.pbtxt",
+                   "max_batch_size: 4 model_warmup { name: \"w\" count: 1000 inputs { key: \"x\" value { "
+                   "data_type: TYPE_FP32 dims: [16] zero_data: true } } }");
+  begin();
+  std::atomic<int> runs{0};
+  host.device().run = [&](const Slice&, Batch&) {
+    if (++runs == 10) lifecycle->stop_loading();
+    return ok_status();
+  };
+  EXPECT_EQ(load("m").error().code(), ErrorCode::kUnavailable);
+  EXPECT_EQ(runs, 10);
+}
+
 TEST_F(LifecycleTest, WaitingLoadsAreBounded) {
   repository.write("m/1/model.onnx", "batched");
   begin();

@@ -141,6 +141,7 @@ TEST_F(ServiceTest, DrainingTurnsReadinessOffAndLivenessNot) {
   ASSERT_TRUE(s->start().ok());
   EXPECT_TRUE(s->drain(milliseconds(1000)));
   EXPECT_FALSE(s->ready());
+  EXPECT_FALSE(s->accepts());
   EXPECT_TRUE(s->live());
   EXPECT_EQ(infer(*s, "echo").error().code(), ErrorCode::kUnavailable);
 }
@@ -154,6 +155,8 @@ TEST_F(ServiceTest, ALostProcessorTurnsReadinessOffAndTheEndIsClean) {
     std::this_thread::sleep_for(milliseconds(1));
   }
   EXPECT_EQ(infer(*s, "echo").error().code(), ErrorCode::kDeviceLost);
+  EXPECT_FALSE(s->accepts());
+  EXPECT_TRUE(s->find("echo", std::nullopt).ok());
 }
 
 TEST_F(ServiceTest, AnUnknownPolicyIsAnError) {
