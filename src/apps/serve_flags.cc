@@ -149,7 +149,7 @@ void add_limits(CLI::App& command, ServeOptions& options) {
       "largest request, HTTP and gRPC (64)");
   count(command, "--http-max-connections", options.max_connections, 1'000'000, "further ones are refused (16384)");
   seconds(command, "--http-header-timeout-secs", options.header_time, 1, "for a request's head");
-  seconds(command, "--http-body-timeout-secs", options.body_time, 1, "for a request's body, a gRPC call's message");
+  seconds(command, "--http-body-timeout-secs", options.body_time, 1, "for a request's body or gRPC message");
   seconds(command, "--http-idle-timeout-secs", options.idle_time, 1, "between requests");
   count(command, "--io-threads", options.io_threads, 256, "for HTTP (one per io core, at most 8)");
   cores(command, "--io-cores", options.io_cores, "where these run (as --host-cores)");

@@ -1,7 +1,9 @@
 #include "sched/profile.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <functional>
 
 #include "base/check.h"
 
@@ -18,10 +20,12 @@ constexpr std::int32_t kStreak = 3;
 constexpr double kStreakLearning = 0.5;     // weight of one run then
 constexpr double kSlowestLearning = 0.1;    // weight of one run once many were seen
 constexpr double kLargestCorrection = 4.0;  // one run moves a prediction as if it were at most this much off
+constexpr std::uint32_t kSeenOften = 8;     // observations from which a cell tells nothing more about unseen ones
 constexpr double kNoticeable = 0.02;        // relative change that is worth reading the profile again
 constexpr std::size_t kMarginEvery = 8;     // observations between two computations of the margin
 constexpr double kMarginQuantile = 0.99;
 
+double nanoseconds(Duration span) { return std::max<double>(1.0, static_cast<double>(span.count())); }
 double line(double x, double x0, double y0, double slope) { return y0 + (x - x0) * slope; }
 
 }  // namespace
@@ -29,7 +33,7 @@ double line(double x, double x0, double y0, double slope) { return y0 + (x - x0)
 Profile::Profile(const std::vector<ProfilePoint>& points) {
   for (const ProfilePoint& point : points) {
     TESSERA_CHECK(point.bucket > 0 && point.processors > 0);
-    const double ns = std::max<double>(1.0, static_cast<double>(point.latency.count()));
+    const double ns = nanoseconds(point.latency);
     cells_[{point.bucket, point.processors}] = Cell{ns, ns, 0};
   }
   for (const auto& [key, cell] : cells_) {
@@ -137,21 +141,22 @@ double Profile::bucket_slope(std::int32_t low, std::int32_t high) const {
 
 void Profile::observe(std::int32_t bucket, std::int32_t processors, Duration took, Duration overhead) {
   TESSERA_CHECK(bucket > 0 && processors > 0);
-  const double took_ns = std::max<double>(1.0, static_cast<double>(took.count()));
-  const std::optional<Duration> predicted = latency(bucket, processors);
+  const double took_ns = nanoseconds(took);
   ++observations_;
-  if (predicted) {
-    const double predicted_ns = std::max<double>(1.0, static_cast<double>(predicted->count()));
+  const auto found = cells_.find({bucket, processors});
+  const bool known = found != cells_.end();
+  if (!cells_.empty()) {
+    const double predicted_ns =
+        known ? prediction(found->first, found->second) : nanoseconds(*latency(bucket, processors));
     const double ratio = std::clamp(took_ns / predicted_ns, 1.0 / kLargestCorrection, kLargestCorrection);
     record_error(took_ns + static_cast<double>(overhead.count()) - predicted_ns);
-    const auto found = cells_.find({bucket, processors});
-    const std::uint32_t seen = found == cells_.end() ? 0 : found->second.observations;
-    if (seen < 8) {
+    const std::uint32_t seen = known ? found->second.observations : 0;
+    if (seen < kSeenOften) {
       scale_unseen(1.0 + (ratio - 1.0) / (2.0 + seen));
     }
-    if (found != cells_.end()) {
+    if (known) {
       correct(found->second, took_ns);
-      publish_if_moved();
+      publish_if_moved(found->second, seen < kSeenOften);
       return;
     }
   }
@@ -161,6 +166,15 @@ void Profile::observe(std::int32_t bucket, std::int32_t processors, Duration too
     buckets_.insert(at, bucket);
   }
   ++version_;
+}
+
+// Asked for with every run, so the curve is only worked out when the version has moved.
+double Profile::prediction(const Key& key, Cell& cell) const {
+  if (cell.predicted_ns == 0 || cell.predicted_version != version_) {
+    cell.predicted_ns = nanoseconds(*latency(key.first, key.second));
+    cell.predicted_version = version_;
+  }
+  return cell.predicted_ns;
 }
 
 // Against the cell itself, not the monotone curve through it: a cell must be able to follow what is seen.
@@ -194,10 +208,13 @@ void Profile::record_error(double error_ns) {
   if (observations_ % kMarginEvery != 0) {
     return;
   }
-  std::vector<double> sorted = errors_ns_;
-  const auto rank = static_cast<std::size_t>(std::lround(kMarginQuantile * static_cast<double>(sorted.size() - 1)));
-  std::nth_element(sorted.begin(), sorted.begin() + static_cast<std::ptrdiff_t>(rank), sorted.end());
-  const Duration margin{static_cast<Duration::rep>(std::max(0.0, sorted[rank]))};
+  const std::size_t last = errors_ns_.size() - 1;
+  const std::size_t above = last - static_cast<std::size_t>(std::lround(kMarginQuantile * static_cast<double>(last)));
+  std::array<double, kErrors / 64> largest;
+  TESSERA_CHECK(above < largest.size());
+  std::partial_sort_copy(errors_ns_.begin(), errors_ns_.end(), largest.begin(),
+                         largest.begin() + static_cast<std::ptrdiff_t>(above + 1), std::greater<>());
+  const Duration margin{static_cast<Duration::rep>(std::max(0.0, largest[above]))};
   const auto change = std::chrono::abs(margin - margin_);
   margin_ = margin;
   if (change * 10 > margin) {
@@ -205,16 +222,17 @@ void Profile::record_error(double error_ns) {
   }
 }
 
-void Profile::publish_if_moved() {
-  const bool moved = std::any_of(cells_.begin(), cells_.end(), [](const auto& entry) {
-    const Cell& cell = entry.second;
-    return std::abs(cell.latency_ns - cell.published_ns) > kNoticeable * cell.published_ns;
-  });
-  if (!moved) {
+// After a change of `cell`, and of unseen ones where `others`.
+void Profile::publish_if_moved(const Cell& cell, bool others) {
+  const auto moved = [](const Cell& one) {
+    return std::abs(one.latency_ns - one.published_ns) > kNoticeable * one.published_ns;
+  };
+  const auto entry_moved = [&](const auto& entry) { return moved(entry.second); };
+  if (!moved(cell) && !(others && std::any_of(cells_.begin(), cells_.end(), entry_moved))) {
     return;
   }
-  for (auto& [key, cell] : cells_) {
-    cell.published_ns = cell.latency_ns;
+  for (auto& [key, one] : cells_) {
+    one.published_ns = one.latency_ns;
   }
   ++version_;
 }

@@ -35,6 +35,7 @@ class Profile {
   void observe(std::int32_t bucket, std::int32_t processors, Duration took, Duration overhead = Duration{0});
 
   // The learned 99th percentile of (observed + overhead - predicted), not below zero: what a guarantee has to add.
+  // Predicted is what readers of this version were told, which what is learned in between does not change.
   Duration margin() const { return margin_; }
 
   // Whether enough runs were seen to turn a request away because of a prediction.
@@ -53,16 +54,19 @@ class Profile {
     double published_ns = 0;  // as of version_
     std::uint32_t observations = 0;
     std::int32_t streak = 0;  // of observations far off on the same side: above if positive
+    double predicted_ns = 0;  // latency() when the version was predicted_version; 0: never asked
+    std::uint32_t predicted_version = 0;
   };
   using Key = std::pair<std::int32_t, std::int32_t>;  // (bucket, processors)
 
+  double prediction(const Key& key, Cell& cell) const;
   double row_log_latency(std::int32_t bucket, double log_processors) const;
   double processor_slope() const;
   double bucket_slope(std::int32_t low, std::int32_t high) const;
   static void correct(Cell& cell, double took_ns);
   void scale_unseen(double ratio);
   void record_error(double error_ns);
-  void publish_if_moved();
+  void publish_if_moved(const Cell& cell, bool others);
 
   std::map<Key, Cell> cells_;
   std::vector<std::int32_t> buckets_;  // those of cells_, ascending
