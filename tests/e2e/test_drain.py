@@ -79,7 +79,7 @@ def test_idle_server_ends_at_once(serve, repository):
 
 def test_sigterm_finishes_what_runs_and_refuses_what_is_new(serve, repository):
     server = serve(repository)
-    run = LongRun(server, 4)
+    run = LongRun(server, 6)
     with Raw(server) as old:
         assert old.ask(INFER, BODY)[0] == 200
         begin_to_stop(server)
@@ -99,7 +99,7 @@ def test_sigterm_finishes_what_runs_and_refuses_what_is_new(serve, repository):
 
 def test_readiness_says_no_while_draining(serve, repository):
     server = serve(repository)
-    run = LongRun(server, 4)
+    run = LongRun(server, 6)
     watched = []
 
     def watch():
@@ -114,6 +114,10 @@ def test_readiness_says_no_while_draining(serve, repository):
 
     watcher = threading.Thread(target=watch)
     watcher.start()
+    until = time.monotonic() + 10
+    while not watched:
+        assert time.monotonic() < until
+        time.sleep(0.01)
     begin_to_stop(server)
     assert get(server, "/v2/health/live")[0] == 200
     status, body = get(server, "/v2/health/ready")

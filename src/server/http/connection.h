@@ -52,6 +52,7 @@ class Connection final : public Watcher,
   };
   enum class Received { kSome, kFull, kNothing, kGone };  // kFull: as much as was asked for
 
+  static bool would_block();  // of errno
   Received receive(std::size_t limit);
   void use(std::size_t count) { available_.remove_prefix(count); }
   void stash();
@@ -64,6 +65,7 @@ class Connection final : public Watcher,
   bool take_chunked_body(bool& may_receive, std::size_t& budget);
   bool receive_into_tensors(bool& may_receive, std::size_t& budget);
   bool receive_piece(bool& may_receive, std::size_t& budget);
+  bool rest_can_be_skipped() const;
   void fail(const Error& error);
   void send_continue();
   void read_ahead();

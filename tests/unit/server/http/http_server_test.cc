@@ -330,7 +330,7 @@ TEST_F(HttpServerTest, SaysWhenToRetry) {
   const RawAnswer answer = exchange(binary_request("busy", 16));
   EXPECT_EQ(answer.status, 503);
   EXPECT_EQ(answer.fields.at("retry-after"), "2");
-  EXPECT_EQ(answer.body, "{\"error\":\"later\"}");
+  EXPECT_EQ(answer.body, "{\"error\":\"[request id: <id_unknown>] later\"}");
 }
 
 TEST_F(HttpServerTest, KeepsAConnectionAfterABadRequest) {
@@ -457,8 +457,32 @@ TEST_F(HttpServerTest, DrainsAfterTheLastAnswer) {
   ASSERT_TRUE(answer.has_value());
   EXPECT_EQ(answer->status, 200);
   EXPECT_EQ(answer->fields.at("connection"), "close");
-  busy.close();
+  EXPECT_TRUE(busy.closed_by_peer());
   EXPECT_TRUE(server_->drain(std::chrono::seconds(10)));
+}
+
+TEST_F(HttpServerTest, DrainingDoesNotWaitForRequestsThatAreNotThere) {
+  start();
+  const std::string whole = binary_request("addsub", 16);
+  std::vector<std::unique_ptr<RawClient>> halves;
+  for (const std::string& text : {whole.substr(0, 20), whole.substr(0, whole.size() - 1),
+                                  std::string("POST /v2/models/addsub/infer HTTP/1.1\r\nHost: t\r\n"
+                                              "Transfer-Encoding: chunked\r\n\r\n5\r\n{")}) {
+    halves.push_back(std::make_unique<RawClient>(server_->port()));
+    ASSERT_TRUE(halves.back()->send(text));
+  }
+  RawClient refused(server_->port());
+  ASSERT_TRUE(refused.send("GET /v2 HTTP/9.9\r\n\r\n"));
+  EXPECT_EQ(refused.receive().value_or(RawAnswer{}).status, 400);
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));   // nothing shows that the halves have been read
+  EXPECT_TRUE(server_->drain(std::chrono::milliseconds(1000)));  // less than a refused client is listened to
+  for (const auto& half : halves) {
+    const auto answer = half->receive();
+    ASSERT_TRUE(answer.has_value());
+    EXPECT_EQ(answer->status, 503);
+    EXPECT_EQ(answer->fields.at("connection"), "close");
+    EXPECT_TRUE(half->closed_by_peer());
+  }
 }
 
 TEST_F(HttpServerTest, StopsWithRequestsInFlight) {
