@@ -1,8 +1,6 @@
 """gRPC beyond single calls: streams that end early, health watches, compressed messages, typed contents of every kind."""
 
-import pathlib
 import queue
-import re
 import threading
 import time
 
@@ -107,17 +105,12 @@ def test_broken_compressed_messages(channel, packed):
     assert error.value.code() == grpc.StatusCode.INVALID_ARGUMENT and "compressed" in error.value.details()
 
 
-def peak_bytes(server):
-    status = pathlib.Path(f"/proc/{server.process.pid}/status").read_text()
-    return int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1)) * 1024
-
-
 @pytest.mark.parametrize("kind", [grpc.Compression.Gzip, grpc.Compression.Deflate])
 def test_compressed_bomb_is_refused(server, kind):
     message = service_pb2.ModelInferRequest(model_name="simple")
     message.inputs.add(name="INPUT0", datatype="INT32", shape=[1, 16])
     message.raw_input_contents.append(bytes(500 * 2**20))
-    before = peak_bytes(server)
+    before = server.peak_rss_bytes()
     with grpc.insecure_channel(server.grpc, options=[("grpc.max_send_message_length", -1)]) as channel:
         with pytest.raises(grpc.RpcError) as error:
             unary(channel)(message, compression=kind, timeout=60)
@@ -126,7 +119,7 @@ def test_compressed_bomb_is_refused(server, kind):
             list(stream(channel)(iter([message]), compression=kind, timeout=60))
         assert error.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
         assert unary(channel)(request(), timeout=10).model_name == "simple"
-    assert peak_bytes(server) - before < 150e6
+    assert server.peak_rss_bytes() - before < 150e6
 
 
 def test_call_without_a_message(channel):

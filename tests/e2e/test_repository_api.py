@@ -366,6 +366,10 @@ def test_paths_of_the_extension(shared):
             assert json.loads(get(server, f"{model}/ready")[1])["ready"] is True
             (stats,) = json.loads(get(server, f"{model}/stats")[1])["model_stats"]
             assert (stats["name"], stats["version"]) == ("by_path", str(version))
+            with Client(server, "grpc") as client:
+                assert client.raw.is_model_ready("by_path", str(version))
+                (stats,) = client.raw.get_inference_statistics("by_path", str(version)).model_stats
+                assert (stats.name, stats.version) == ("by_path", str(version))
         assert get(server, "/v2/models/by_path/versions/3/ready")[0] == 400
         assert get(server, "/v2/models/by_path/versions/3/stats")[0] == 400
         assert post(server, f"{prefix}/models/by_path/unload", b"{}")[0] == 200
