@@ -3,11 +3,15 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <utility>
+
+#include "base/check.h"
 
 namespace tessera {
 
-Histogram::Histogram(const std::array<std::uint64_t, kBuckets>& counts, Duration sum) : buckets_(counts), sum_(sum) {
-  for (const std::uint64_t count : counts) {
+Histogram::Histogram(std::vector<std::uint64_t> counts, Duration sum) : buckets_(std::move(counts)), sum_(sum) {
+  TESSERA_CHECK(buckets_.size() == static_cast<std::size_t>(kBuckets));
+  for (const std::uint64_t count : buckets_) {
     count_ += count;
   }
 }

@@ -1,8 +1,8 @@
 // Durations counted in buckets of at most 3 % relative width: constant size, mergeable, no allocation when recording.
 #pragma once
 
-#include <array>
 #include <cstdint>
+#include <vector>
 
 #include "base/time.h"
 
@@ -17,8 +17,8 @@ class Histogram {
   static constexpr int kBuckets = (kMaxBits - kSubBits + 1) << kSubBits;
 
   Histogram() = default;
-  // From counts kept elsewhere, one a bucket.
-  Histogram(const std::array<std::uint64_t, kBuckets>& counts, Duration sum);
+  // From counts kept elsewhere, one for each of kBuckets.
+  Histogram(std::vector<std::uint64_t> counts, Duration sum);
 
   // The bucket in which a duration counts; negative ones count as zero.
   static int bucket_of(Duration value);
@@ -36,7 +36,8 @@ class Histogram {
  private:
   static std::uint64_t upper_edge(int bucket);
 
-  std::array<std::uint64_t, kBuckets> buckets_{};
+  // Not within: some threads that hold several of these have small stacks.
+  std::vector<std::uint64_t> buckets_ = std::vector<std::uint64_t>(kBuckets);
   std::uint64_t count_ = 0;
   Duration sum_{0};
 };

@@ -29,11 +29,11 @@ void HistogramCells::record(Duration value) {
 }
 
 Histogram HistogramCells::get() const {
-  std::array<std::uint64_t, Histogram::kBuckets> counts;
+  std::vector<std::uint64_t> counts(buckets_.size());
   for (std::size_t i = 0; i < counts.size(); ++i) {
     counts[i] = buckets_[i].get();
   }
-  return Histogram(counts, Duration(static_cast<std::int64_t>(sum_ns_.get())));
+  return Histogram(std::move(counts), Duration(static_cast<std::int64_t>(sum_ns_.get())));
 }
 
 ModelCounters::ModelCounters(std::string model, std::int64_t version, std::int32_t max_batch_size, Duration slo,

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <random>
 #include <vector>
@@ -108,7 +107,7 @@ TEST(Histogram, CountUpToGrowsWithItsLimitAndNeverCountsLongerValues) {
 
 TEST(Histogram, IsTheSameFromCountsKeptElsewhere) {
   Histogram recorded;
-  std::array<std::uint64_t, Histogram::kBuckets> counts{};
+  std::vector<std::uint64_t> counts(Histogram::kBuckets);
   for (const Duration value : {Duration(nanoseconds(3)), Duration(microseconds(70)), Duration(hours(2))}) {
     recorded.record(value);
     ++counts[static_cast<std::size_t>(Histogram::bucket_of(value))];
