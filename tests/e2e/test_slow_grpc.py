@@ -130,3 +130,21 @@ def test_large_messages_of_others_are_not_waited_for(server):
     # Were they taken in on the thread that takes in the small ones, each of those would wait for a large one.
     one = statistics.median(took) / len(senders)
     assert statistics.median(waited) < one / 3, (statistics.median(waited), one)
+
+
+def test_large_and_small_messages_of_a_stream_keep_their_order(server):
+    def requests():
+        for i in range(12):
+            made = service_pb2.ModelInferRequest.FromString(request(i))
+            made.id = str(i)
+            if i % 3 == 0:
+                for name in range(40_000):
+                    made.parameters[f"of my own {name}"].string_param = "y" * 50
+            yield made.SerializeToString()
+
+    with grpc.insecure_channel(server.grpc) as channel:
+        call = channel.stream_stream(SERVICE + "ModelStreamInfer", request_serializer=lambda b: b,
+                                     response_deserializer=service_pb2.ModelStreamInferResponse.FromString)
+        answers = [answer.infer_response for answer in call(iter(list(requests())), timeout=60)]
+    assert [answer.id for answer in answers] == [str(i) for i in range(12)]
+    assert [np.frombuffer(a.raw_output_contents[0], np.int32)[0] for a in answers] == [2 * i for i in range(12)]
