@@ -111,7 +111,7 @@ TEST_P(ServingUnderLoad, EveryRequestIsAnsweredOnceWithItsOwnNumbers) {
   EXPECT_EQ(counted, static_cast<std::uint64_t>(kPosters * kEach));
 }
 
-INSTANTIATE_TEST_SUITE_P(Policies, ServingUnderLoad, testing::Values("tessera", "temporal"),
+INSTANTIATE_TEST_SUITE_P(Policies, ServingUnderLoad, testing::Values("tessera", "temporal", "fixed"),
                          [](const auto& info) { return info.param; });
 
 TEST(Serving, AWaitEndsInTimeWhileEveryCoreRunsAModel) {
