@@ -1,9 +1,11 @@
 // The whole device for one batch at a time, as servers without spatial sharing run it.
 //
 // By default the batch with the earliest deadline is next, the largest that meets it; requests that cannot make it are
-// dropped. With "triton=1" batches leave in the order of arrival and nothing is dropped before its time. How long a
+// dropped, and so are those that only a small batch could answer in time where a larger one without them answers more.
+// With "triton=1" batches leave in the order of arrival and nothing is dropped before its time. How long a
 // batch waits to grow is Triton's size-or-delay rule in both.
 #include <algorithm>
+#include <iterator>
 #include <tuple>
 
 #include "sched/batching.h"
@@ -34,6 +36,8 @@ class Temporal final : public Policy {
   static TimePoint start(const View& view, TimePoint now);
   bool turn_away_hopeless(const View& view, TimePoint now, Decisions& out) const;
   void consider(const View& view, const ShapeQueue& queue, TimePoint now, Decisions& out);
+  static bool drop_heads(const View& view, const Candidate& candidate, const Taken& batch, TimePoint begins,
+                         TimePoint now, Decisions& out);
   bool next_may_go(const View& view, std::size_t slice, TimePoint now) const;
 
   bool triton_;
@@ -71,6 +75,9 @@ void Temporal::decide(const View& view, TimePoint now, Decisions& out) {
     const TimePoint begins = view.device.start_on(candidate.slice, now);
     const Taken batch =
         triton_ ? candidate.batch : largest_in_time(view, *candidate.queue, candidate.batch, group, begins);
+    if (!triton_ && drop_heads(view, candidate, batch, begins, now, out)) {
+      return;
+    }
     if (auto decision = as_decision(view, *candidate.queue, batch, candidate.slice)) {
       last_slice_ = candidate.slice;
       out.launches.push_back(*decision);
@@ -133,6 +140,47 @@ void Temporal::consider(const View& view, const ShapeQueue& queue, TimePoint now
     ripe.batch = all;
   }
   candidates_.push_back({&queue, ripe.batch, *slice, head.deadline, head.arrival.arrival, head.sequence});
+}
+
+// Whether the first requests are turned away because a larger batch, which would end too late for them, answers more
+// requests that would otherwise be lost behind `batch`, whatever runs then.
+bool Temporal::drop_heads(const View& view, const Candidate& candidate, const Taken& batch, TimePoint begins,
+                          TimePoint now, Decisions& out) {
+  const ShapeQueue& queue = *candidate.queue;
+  const Instance& instance = queue.instance();
+  if (!instance.params->dynamic_batching || !may_reject_early(queue, now)) {
+    return false;
+  }
+  const std::size_t group = view.device.slice(candidate.slice).group;
+  const std::size_t small = instance.bucket_for(batch.rows);
+  const TimePoint behind = begins + view.predicted(queue, small, group);
+  for (std::size_t bucket = instance.params->buckets.size(); --bucket > small;) {
+    const TimePoint ends = begins + view.predicted(queue, bucket, group);
+    std::int64_t dropped = 0;
+    auto first = queue.entries().begin();
+    for (; first != queue.entries().end() && first->request->deadline < ends; ++first) {
+      dropped += first->request->arrival.rows;
+    }
+    if (dropped == 0 || first == queue.entries().end() || queue.entries().begin()->outranks(*first)) {
+      continue;
+    }
+    const Taken larger = take(queue, first, std::min(instance.params->buckets[bucket], instance.max_rows()));
+    std::int64_t saved = 0;
+    auto entry = queue.entries().begin();
+    for (std::int64_t at = 0, until = std::distance(entry, first) + larger.requests; at < until; ++at, ++entry) {
+      const Request& request = *entry->request;
+      const Duration alone = view.predicted(queue, instance.bucket_for(request.arrival.rows), group);
+      const bool otherwise_lost = at >= batch.requests && add_saturating(behind, alone) > request.deadline;
+      saved += otherwise_lost && request.deadline >= ends ? request.arrival.rows : 0;
+    }
+    if (saved > dropped) {
+      for (auto lost = queue.entries().begin(); lost != first; ++lost) {
+        out.hopeless.push_back(lost->request->arrival.request);
+      }
+      return true;
+    }
+  }
+  return false;
 }
 
 bool Temporal::next_may_go(const View& view, std::size_t slice, TimePoint now) const {

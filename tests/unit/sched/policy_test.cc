@@ -84,6 +84,55 @@ TEST(Temporal, HopelessRequestsAreDroppedOnceRunsWereSeen) {
   EXPECT_LE(w.fate(hopeless).rejected.value() - start, 15ms + 1us) << "as soon as it is clear, not at 25 ms";
 }
 
+// A head that only a batch of four can answer in time, and eight behind it that only their own batch can.
+std::pair<Fate, std::vector<Fate>> behind_an_urgent_head(const char* name, Duration slack_behind) {
+  World w(device_of(1), name);
+  auto params = model("m", 8);
+  params.slo = 1s;
+  const InstanceId m = w.add_model(params, Truth{.fixed = 30ms, .per_row = 1ms});
+  for (int i = 0; i < 10; ++i) {
+    w.request(m);
+    w.run_until(w.now() + 40ms);
+  }
+  w.request(m);  // runs for 31 ms
+  const auto with_timeout = [&](Duration timeout) {
+    auto arrival = w.arrival(m);
+    arrival.timeout = 31ms + timeout;
+    return w.request(arrival);
+  };
+  const RequestId head = with_timeout(35ms);
+  std::vector<RequestId> others;
+  for (int i = 0; i < 8; ++i) {
+    others.push_back(with_timeout(slack_behind));
+  }
+  w.run_to_rest();
+  w.expect_all_ended();
+  std::vector<Fate> fates;
+  for (const RequestId id : others) {
+    fates.push_back(w.fate(id));
+  }
+  return {w.fate(head), fates};
+}
+
+TEST(Temporal, TheHeadIsDroppedWhereThatSavesMoreThanItCosts) {
+  const auto [head, others] = behind_an_urgent_head("temporal", 60ms);
+  EXPECT_TRUE(head.rejected);
+  for (const Fate& fate : others) {
+    EXPECT_TRUE(fate.ended);
+    EXPECT_EQ(fate.batch, 8);
+  }
+}
+
+TEST(Temporal, TheHeadIsServedWhereThoseBehindItCanWait) {
+  for (const char* name : {"temporal", "temporal:triton=1"}) {
+    const auto [head, others] = behind_an_urgent_head(name, 90ms);
+    EXPECT_TRUE(head.ended) << name;
+    for (const Fate& fate : others) {
+      EXPECT_TRUE(fate.ended) << name;
+    }
+  }
+}
+
 struct DelayCase {
   std::vector<std::int32_t> preferred;
   Duration delay;

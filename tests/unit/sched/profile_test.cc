@@ -121,5 +121,20 @@ TEST(Profile, TheVersionChangesWithWhatIsPredictedAndNotOtherwise) {
   EXPECT_NE(profile.version(), before);
 }
 
+TEST(Profile, ErrorsAreTakenAgainstWhatReadersWereTold) {
+  Profile profile({{1, 1, 10ms}});
+  for (int i = 0; i < 16; ++i) {
+    profile.observe(1, 1, 10ms);
+  }
+  EXPECT_EQ(profile.margin(), 0ns);
+  const std::uint32_t told = profile.version();
+  // Too little to tell readers anew; the cell itself moves almost all the way.
+  for (int i = 0; i < 64; ++i) {
+    profile.observe(1, 1, 10'150us);
+  }
+  EXPECT_EQ(profile.version(), told + 1) << "the margin's";
+  EXPECT_NEAR(static_cast<double>(profile.margin().count()), 150e3, 1e3);
+}
+
 }  // namespace
 }  // namespace tessera::sched
