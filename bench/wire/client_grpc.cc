@@ -1,6 +1,3 @@
-#include <cstdio>
-#include <cstdlib>
-
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 
@@ -30,8 +27,7 @@ class GrpcClient : public WireClient {
     bool ok = false;
     queue_.Next(&tag, &ok);
     if (!status.ok()) {
-      std::fprintf(stderr, "benchmark client: %s: %s\n", method_.c_str(), status.error_message().c_str());
-      std::exit(1);
+      give_up(method_ + ": " + status.error_message());
     }
   }
 

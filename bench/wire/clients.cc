@@ -12,9 +12,7 @@
 #include <unistd.h>
 
 namespace tessera::bench {
-namespace {
-
-[[noreturn]] void give_up(std::string_view what) {
+void give_up(std::string_view what) {
   std::fprintf(stderr, "benchmark client: %.*s\n", static_cast<int>(what.size()), what.data());
   std::exit(1);
 }
@@ -33,6 +31,8 @@ int connect_to(const std::string& address) {
   }
   return connection;
 }
+
+namespace {
 
 class TcpClient : public WireClient {
  public:

@@ -24,6 +24,10 @@ std::unique_ptr<WireClient> http_client(const std::string& address, std::string 
 // Calls `method` with `message`, both as they stand on the wire.
 std::unique_ptr<WireClient> grpc_client(const std::string& address, std::string method, const std::string& message);
 
+// Both exit the benchmark with a sentence.
+[[noreturn]] void give_up(std::string_view what);
+int connect_to(const std::string& address);
+
 // The add/sub model's request, 16 integers each: HTTP with binary tensors, and the gRPC message.
 std::string simple_http_request(std::string_view path);
 std::string simple_grpc_message();

@@ -8,4 +8,8 @@ int run_tcp_echo();
 int run_http_echo();
 int run_grpc_echo();
 
+// Keeps every core from sleeping, with threads that run only where nothing else wants to. Prints "ready"; returns when
+// the process gets SIGTERM.
+int run_spinners();
+
 }  // namespace tessera::bench
