@@ -9,26 +9,12 @@
 #include <system_error>
 #include <utility>
 
+#include "base/descriptor.h"
+
 namespace tessera::model {
 namespace {
 
 std::string reason(int error) { return std::generic_category().message(error); }
-
-// Owner of a descriptor.
-class OpenFile {
- public:
-  explicit OpenFile(int descriptor) : descriptor_(descriptor) {}
-  ~OpenFile() {
-    if (descriptor_ >= 0) ::close(descriptor_);
-  }
-  OpenFile(const OpenFile&) = delete;
-  OpenFile& operator=(const OpenFile&) = delete;
-  int get() const { return descriptor_; }
-  bool close() { return ::close(std::exchange(descriptor_, -1)) == 0; }
-
- private:
-  int descriptor_;
-};
 
 FileStamp stamp_from(const std::filesystem::path& path, const struct stat& status) {
   const auto nanoseconds = [](const timespec& t) { return std::int64_t{t.tv_sec} * 1'000'000'000 + t.tv_nsec; };
@@ -95,7 +81,7 @@ Result<std::string> read_file(const std::filesystem::path& path, Bytes limit) {
 
 Status read_pieces(const FileStamp& file, Bytes piece, const std::function<Status(std::span<const std::byte>)>& take) {
   // Not blocking: the name may have become that of a pipe in the meantime.
-  const OpenFile open(::open(file.path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  const Descriptor open(::open(file.path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (open.get() < 0) {
     return not_found("'" + file.path.string() + "': " + reason(errno));
   }
@@ -121,7 +107,7 @@ Status read_pieces(const FileStamp& file, Bytes piece, const std::function<Statu
 Status write_atomically(const std::filesystem::path& path, std::string_view content) {
   std::filesystem::path draft = path;
   draft += ".new." + std::to_string(::getpid());
-  OpenFile open(::open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644));
+  Descriptor open(::open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644));
   if (open.get() < 0) {
     return internal_error("cannot write '" + draft.string() + "': " + reason(errno));
   }

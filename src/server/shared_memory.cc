@@ -9,6 +9,8 @@
 #include <cstring>
 #include <utility>
 
+#include "base/descriptor.h"
+
 namespace tessera::server {
 namespace {
 
@@ -34,22 +36,6 @@ Error not_registered(std::string_view name) {
 Error beyond_end(std::string_view name) {
   return invalid_argument("Invalid offset + byte size for shared memory region: '" + std::string(name) + "'");
 }
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) {
-      ::close(fd_);
-    }
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-
- private:
-  const int fd_;
-};
 
 // Size of the object behind `fd`; nothing where it is not a plain file.
 std::optional<std::uint64_t> object_size(int fd) {
@@ -114,8 +100,32 @@ class SharedMemory::Mapping {
   std::span<std::byte> bytes_;
 };
 
-SharedMemory::SharedMemory(SharedMemoryLimits limits) : limits_(limits) {}
+SharedMemory::SharedMemory(SharedMemoryLimits limits) : limits_(limits), regions_(std::make_unique<Regions>()) {}
 SharedMemory::~SharedMemory() = default;
+
+Status SharedMemory::check_name(const Regions& regions, std::string_view name) const {
+  if (regions.find(name) != regions.end()) {
+    return Error(ErrorCode::kAlreadyExists, "shared memory region '" + std::string(name) + "' already in manager");
+  }
+  if (regions.size() >= limits_.max_regions) {
+    return Error(ErrorCode::kResourceExhausted,
+                 "no more than " + std::to_string(limits_.max_regions) + " shared memory regions can be registered");
+  }
+  return ok_status();
+}
+
+// Each region's size is at most that of an object, so the sum of all cannot overflow.
+Status SharedMemory::check_total(const Regions& regions, std::uint64_t more) const {
+  std::uint64_t total = more;
+  for (const auto& [name, entry] : regions) {
+    total += entry.region.byte_size;
+  }
+  if (total > limits_.max_total.value) {
+    return Error(ErrorCode::kResourceExhausted,
+                 "shared memory regions may have " + std::to_string(limits_.max_total.value) + " bytes in all");
+  }
+  return ok_status();
+}
 
 Status SharedMemory::register_region(std::string_view name, std::string_view key, std::uint64_t offset,
                                      std::uint64_t byte_size) {
@@ -124,56 +134,45 @@ Status SharedMemory::register_region(std::string_view name, std::string_view key
                             " bytes");
   }
   TESSERA_ASSIGN_OR_RETURN(const std::string object, object_name(key));
-  const std::lock_guard lock(mutex_);
-  if (regions_.find(name) != regions_.end()) {
-    return Error(ErrorCode::kAlreadyExists, "shared memory region '" + std::string(name) + "' already in manager");
-  }
-  std::uint64_t total = byte_size;
-  for (const auto& [other, entry] : regions_) {
-    if (__builtin_add_overflow(total, entry.region.byte_size, &total)) {
-      return beyond_end(name);
-    }
-  }
-  if (regions_.size() >= limits_.max_regions) {
-    return Error(ErrorCode::kResourceExhausted,
-                 "no more than " + std::to_string(limits_.max_regions) + " shared memory regions can be registered");
-  }
+  const std::lock_guard lock(changing_);
+  auto next = std::make_unique<Regions>(*regions_.read());
+  TESSERA_RETURN_IF_ERROR(check_name(*next, name));
   TESSERA_ASSIGN_OR_RETURN(auto mapping, Mapping::open(name, object, offset, byte_size));
-  if (total > limits_.max_total.value) {
-    return Error(ErrorCode::kResourceExhausted,
-                 "shared memory regions may have " + std::to_string(limits_.max_total.value) + " bytes in all");
-  }
+  TESSERA_RETURN_IF_ERROR(check_total(*next, byte_size));
   SharedMemoryRegion region{std::string(name), std::string(key), offset, byte_size};
-  regions_.emplace(name, Entry{std::move(region), std::move(mapping)});
+  next->emplace(name, Entry{std::move(region), std::move(mapping)});
+  regions_.replace(std::move(next));
   return ok_status();
 }
 
 void SharedMemory::unregister(std::string_view name) {
-  const std::lock_guard lock(mutex_);
-  if (const auto found = regions_.find(name); found != regions_.end()) {
-    regions_.erase(found);
+  const std::lock_guard lock(changing_);
+  auto next = std::make_unique<Regions>(*regions_.read());
+  if (const auto found = next->find(name); found != next->end()) {
+    next->erase(found);
+    regions_.replace(std::move(next));
   }
 }
 
 void SharedMemory::unregister_all() {
-  const std::lock_guard lock(mutex_);
-  regions_.clear();
+  const std::lock_guard lock(changing_);
+  regions_.replace(std::make_unique<Regions>());
 }
 
 Result<std::vector<SharedMemoryRegion>> SharedMemory::status(std::string_view name) const {
-  const std::lock_guard lock(mutex_);
-  const auto found = regions_.find(name);
-  if (found == regions_.end()) {
+  const auto regions = regions_.read();
+  const auto found = regions->find(name);
+  if (found == regions->end()) {
     return not_registered(name);
   }
   return std::vector<SharedMemoryRegion>{found->second.region};
 }
 
 std::vector<SharedMemoryRegion> SharedMemory::status() const {
-  const std::lock_guard lock(mutex_);
+  const auto regions = regions_.read();
   std::vector<SharedMemoryRegion> all;
-  all.reserve(regions_.size());
-  for (const auto& [name, entry] : regions_) {
+  all.reserve(regions->size());
+  for (const auto& [name, entry] : *regions) {
     all.push_back(entry.region);
   }
   return all;
@@ -182,9 +181,9 @@ std::vector<SharedMemoryRegion> SharedMemory::status() const {
 Result<SharedMemoryView> SharedMemory::view(const SharedMemoryRange& range) const {
   std::shared_ptr<const Mapping> mapping;
   {
-    const std::lock_guard lock(mutex_);
-    const auto found = regions_.find(range.region);
-    if (found == regions_.end()) {
+    const auto regions = regions_.read();
+    const auto found = regions->find(range.region);
+    if (found == regions->end()) {
       return not_registered(range.region);
     }
     mapping = found->second.mapping;

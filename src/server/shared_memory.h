@@ -15,6 +15,7 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "core/dtype.h"
+#include "runtime/published.h"
 
 namespace tessera::server {
 
@@ -77,12 +78,16 @@ class SharedMemory {
   class Mapping;
   struct Entry {
     SharedMemoryRegion region;
-    std::shared_ptr<Mapping> mapping;
+    std::shared_ptr<const Mapping> mapping;
   };
+  using Regions = std::map<std::string, Entry, std::less<>>;
+
+  Status check_name(const Regions& regions, std::string_view name) const;
+  Status check_total(const Regions& regions, std::uint64_t more) const;
 
   const SharedMemoryLimits limits_;
-  mutable std::mutex mutex_;
-  std::map<std::string, Entry, std::less<>> regions_;
+  std::mutex changing_;  // by those who register and unregister; requests read what is published
+  runtime::Published<Regions> regions_;
 };
 
 }  // namespace tessera::server

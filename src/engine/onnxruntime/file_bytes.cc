@@ -9,6 +9,8 @@
 #include <string>
 #include <system_error>
 
+#include "base/descriptor.h"
+
 namespace tessera::engine {
 namespace {
 
@@ -18,21 +20,9 @@ Error failure(const std::filesystem::path& path, int number) {
   return number == ENOENT ? not_found(words) : invalid_argument(words);
 }
 
-class Descriptor {
- public:
-  explicit Descriptor(const std::filesystem::path& path) : fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
-  ~Descriptor() {
-    if (fd_ >= 0) {
-      ::close(fd_);
-    }
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
+Descriptor open_to_read(const std::filesystem::path& path) {
+  return Descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+}
 
 Result<std::size_t> regular_size(const Descriptor& file, const std::filesystem::path& path) {
   struct stat about {};
@@ -48,7 +38,7 @@ Result<std::size_t> regular_size(const Descriptor& file, const std::filesystem::
 }  // namespace
 
 Result<FileBytes> FileBytes::map(const std::filesystem::path& path) {
-  const Descriptor file(path);
+  const Descriptor file = open_to_read(path);
   TESSERA_ASSIGN_OR_RETURN(const std::size_t size, regular_size(file, path));
   if (size == 0) {
     return FileBytes();
@@ -61,7 +51,7 @@ Result<FileBytes> FileBytes::map(const std::filesystem::path& path) {
 }
 
 Result<FileBytes> FileBytes::read(const std::filesystem::path& path) {
-  const Descriptor file(path);
+  const Descriptor file = open_to_read(path);
   TESSERA_ASSIGN_OR_RETURN(const std::size_t size, regular_size(file, path));
   if (size == 0) {
     return FileBytes();
