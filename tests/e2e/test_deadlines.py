@@ -1,5 +1,6 @@
 """Timeouts, priorities, objectives and queues, as a client sees them."""
 
+import contextlib
 import os
 import threading
 import time
@@ -11,6 +12,24 @@ import tritonclient.grpc as grpcclient
 from clients import Client, InferenceServerException
 from hog import Hog, trips_per_second
 from small_models import busy, put, simple, slow_rows
+
+
+@contextlib.contextmanager
+def real_time():
+    """This thread, and those it starts, before all others, where that is allowed."""
+    before = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(2))
+    except PermissionError:
+        yield
+        return
+    yield
+    os.sched_setscheduler(0, *before)
+
+
+def go_first_allowed():
+    with real_time():
+        return os.sched_getscheduler(0) == os.SCHED_RR
 
 
 @pytest.fixture
@@ -28,17 +47,20 @@ def test_timeout_is_answered_at_its_moment_while_all_cores_work(serve, repositor
     with Client(server, protocol) as client:
         trips = int(trips_per_second(client) * 0.8)
         late = []
-        with Hog(server, trips):
-            for timeout_ms in (30, 60, 100, 150, 200):
+        with Hog(server, trips), real_time():
+            for timeout_ms in (30, 60, 100, 150, 200, 40, 70, 90, 50):
                 begin = time.perf_counter()
                 try:
                     client.infer("busy", {"TRIPS": np.array([1], np.int64)}, timeout=timeout_ms * 1000)
                 except InferenceServerException as error:
                     assert "Request timeout expired" in str(error)
                     late.append((time.perf_counter() - begin) * 1e3 - timeout_ms)
-        assert late, "with runs of 0.8 s on every core at least one request must have timed out"
-        # The server's bound is 5 ms; the client shares the busy cores, so its own delay comes on top.
-        assert min(late) < 15, late
+        assert len(late) >= 3, "with runs of 0.8 s on every core most of these must have timed out"
+        late.sort()
+        # The client shares the busy cores: where it may not go first, its own delay comes on top. bench/timeouts.py has
+        # the figures of a quiet machine.
+        assert late[len(late) // 2] <= (5 if go_first_allowed() else 15), late
+        assert late[-1] <= 50, late
 
 
 def test_no_timeout_no_end(serve, repository):

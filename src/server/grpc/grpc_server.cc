@@ -14,6 +14,7 @@
 
 #include "base/affinity.h"
 #include "base/log.h"
+#include "base/precedence.h"
 #include "server/grpc/backend.h"
 #include "server/grpc/health_monitor.h"
 #include "server/grpc/message_deadlines.h"
@@ -102,6 +103,7 @@ class GrpcServer::State final : public RpcAcceptor {
       }
       threads.emplace_back([this, where] {
         name_this_thread("grpc");
+        take_short_slices();
         if (where) {
           if (const Status pinned = pin_this_thread(*where); !pinned.ok()) {
             log(LogLevel::kWarning, "a gRPC thread runs anywhere", {{"error", pinned.error().message()}});

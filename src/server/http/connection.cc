@@ -87,6 +87,12 @@ void Connection::arm() {
   }
 }
 
+void Connection::go_on_later() {
+  if (!std::exchange(posted_, true)) {
+    thread_.loop().post(shared_from_this());
+  }
+}
+
 void Connection::set_deadline(std::chrono::milliseconds from_now) {
   thread_.set_deadline(slot_, from_now.count() > 0 ? add_saturating(now(), from_now) : kNever);
 }
@@ -215,7 +221,7 @@ void Connection::turn(bool may_receive) {
     }
   }
   stash();
-  thread_.loop().post(shared_from_this());
+  go_on_later();
 }
 
 // Waits for what the state waits for.

@@ -35,7 +35,8 @@ class Connection final : public Watcher,
 
   void readable() override;
   void writable() override;
-  void run() override;  // goes on with packing or writing an answer
+  void turn_ends() override;
+  void run() override;  // goes on with what it left off
   void answered(InferenceCall& call) override;
   void control_answered(std::uint64_t request, const Answer& answer);
 
@@ -85,6 +86,7 @@ class Connection final : public Watcher,
   void answer_sent();
 
   void arm();
+  void go_on_later();
   void set_deadline(std::chrono::milliseconds from_now);
 
   IoThread& thread_;
@@ -96,6 +98,7 @@ class Connection final : public Watcher,
   std::uint64_t request_ = 0;   // counts requests, so that late answers find out
   State state_ = State::kHead;
   bool armed_ = false;       // a call of readable() is under way
+  bool posted_ = false;      // a call of run() is under way
   bool timed_ = false;       // the deadline of the head or body in progress was set
   bool must_close_ = false;  // after the answer in progress
 };

@@ -163,12 +163,18 @@ void Connection::send_prepared() {
 }
 
 void Connection::run() {
+  posted_ = false;
   if (state_ == State::kPacking) {
     pack_some();
-  } else if (state_ == State::kWriting) {
-    flush();
   }
   turn(false);
+}
+
+void Connection::turn_ends() {
+  if (state_ == State::kWriting) {
+    flush();
+    turn(false);
+  }
 }
 
 void Connection::pack_some() {
@@ -186,7 +192,7 @@ void Connection::pack_some() {
   const bool last = exchange.packed_from == out.body_bytes();
   exchange.packer->write(piece, last, exchange.packed);
   if (!last) {
-    thread_.loop().post(shared_from_this());
+    go_on_later();
     return;
   }
   exchange.packer.reset();

@@ -8,7 +8,6 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
-#include <mutex>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -24,6 +23,52 @@ constexpr std::size_t kEventsPerWait = 64;
 constexpr std::chrono::microseconds kLongTurn{100};
 
 }  // namespace
+
+// What other threads post: a list that is pushed to with one compare-and-swap and taken as a whole. Thread-safe;
+// take_all() and close() by the loop's owner.
+class TaskList {
+ public:
+  ~TaskList() { TESSERA_CHECK(empty()); }
+
+  // True where the list was empty. Once closed, the task is dropped.
+  bool push(std::shared_ptr<Task> task) {
+    Task* const pushed = task.get();
+    TESSERA_CHECK(pushed->self_ == nullptr);
+    pushed->self_ = std::move(task);
+    Task* top = top_.load(std::memory_order_relaxed);
+    do {
+      pushed->next_ = top;
+    } while (!top_.compare_exchange_weak(top, pushed, std::memory_order_seq_cst, std::memory_order_relaxed));
+    if (closed_.load(std::memory_order_seq_cst)) {
+      take_all();  // whoever sees both is the one who drops
+      return false;
+    }
+    return top == nullptr;
+  }
+
+  // In the order of their posting.
+  std::vector<std::shared_ptr<Task>> take_all() {
+    std::vector<std::shared_ptr<Task>> tasks;
+    for (Task* task = top_.exchange(nullptr, std::memory_order_seq_cst); task != nullptr;) {
+      Task* const next = task->next_;
+      tasks.push_back(std::move(task->self_));
+      task = next;
+    }
+    std::reverse(tasks.begin(), tasks.end());
+    return tasks;
+  }
+
+  bool empty() const { return top_.load(std::memory_order_seq_cst) == nullptr; }
+
+  void close() {
+    closed_.store(true, std::memory_order_seq_cst);
+    take_all();
+  }
+
+ private:
+  std::atomic<Task*> top_{nullptr};
+  std::atomic<bool> closed_{false};
+};
 
 // A registered descriptor. Shared by its Watch and, once closed, by the loop, whose last wait may still speak of it.
 class Watch::State : public std::enable_shared_from_this<Watch::State> {
@@ -56,11 +101,6 @@ class EventLoop::State {
     TESSERA_CHECK(::epoll_ctl(epoll, EPOLL_CTL_ADD, wake_up, &event) == 0);
   }
   ~State() {
-    // What they own may be a Watch of this loop.
-    tasks_.clear();
-    turn_end_.clear();
-    periodic_.clear();
-    closed.clear();
     ::close(wake_up);
     ::close(epoll);
   }
@@ -84,23 +124,25 @@ class EventLoop::State {
     wake();
   }
 
+  // No task runs after this, and what they own goes: it may be a Watch of this loop.
+  void close() {
+    tasks_.close();
+    turn_end_.clear();
+    periodic_.clear();
+    closed.clear();
+  }
+
   void post(std::shared_ptr<Task> task) {
-    bool first = false;
-    {
-      const std::lock_guard lock(mutex_);
-      first = tasks_.empty();
-      tasks_.push_back(std::move(task));
-    }
-    if (first && !in_thread()) {
+    if (tasks_.push(std::move(task)) && !in_thread()) {
       wake();
     }
   }
 
-  void at_turn_end(std::shared_ptr<Task> task) {
+  void at_turn_end(std::shared_ptr<Watcher> watcher) {
     if (turn_end_.empty()) {
       turn_end_since_ = now();
     }
-    turn_end_.push_back(std::move(task));
+    turn_end_.push_back(std::move(watcher));
   }
 
   void every(std::chrono::milliseconds period, std::shared_ptr<Task> task) {
@@ -127,11 +169,8 @@ class EventLoop::State {
   }
 
   int time_to_wait() {
-    {
-      const std::lock_guard lock(mutex_);
-      if (!tasks_.empty()) {
-        return 0;
-      }
+    if (!tasks_.empty()) {
+      return 0;
     }
     if (periodic_.empty()) {
       return -1;
@@ -166,28 +205,25 @@ class EventLoop::State {
 
   void end_turn() {
     while (!turn_end_.empty()) {
-      running_.swap(turn_end_);
-      run_all();
+      ending_.swap(turn_end_);
+      for (const auto& watcher : ending_) {
+        watcher->turn_ends();
+      }
+      ending_.clear();
     }
   }
 
   // Those posted meanwhile are for the next turn, so that descriptors get theirs.
   void run_tasks() {
-    {
-      const std::lock_guard lock(mutex_);
-      running_.swap(tasks_);
+    if (tasks_.empty()) {
+      return;
     }
-    run_all();
-  }
-
-  void run_all() {
-    for (const auto& task : running_) {
+    for (const auto& task : tasks_.take_all()) {
       if (stop_.load()) {
         break;
       }
       task->run();
     }
-    running_.clear();
   }
 
   void run_periodic() {
@@ -202,25 +238,27 @@ class EventLoop::State {
 
   std::atomic<std::thread::id> thread_{};
   std::atomic<bool> stop_{false};
-  std::mutex mutex_;
-  std::vector<std::shared_ptr<Task>> tasks_;
-  std::vector<std::shared_ptr<Task>> turn_end_;
+  TaskList tasks_;
+  std::vector<std::shared_ptr<Watcher>> turn_end_;
   TimePoint turn_end_since_{};
-  std::vector<std::shared_ptr<Task>> running_;  // kept for its memory
+  std::vector<std::shared_ptr<Watcher>> ending_;  // kept for its memory
   std::vector<Periodic> periodic_;
 };
 
-EventLoop::EventLoop() : state_(std::make_unique<State>()) {}
-EventLoop::~EventLoop() = default;
+EventLoop::EventLoop() : state_(std::make_shared<State>()) {}
+EventLoop::~EventLoop() { state_->close(); }
 
 void EventLoop::run() { state_->run(); }
 void EventLoop::stop() { state_->stop(); }
 void EventLoop::post(std::shared_ptr<Task> task) { state_->post(std::move(task)); }
-void EventLoop::at_turn_end(std::shared_ptr<Task> task) { state_->at_turn_end(std::move(task)); }
+void EventLoop::at_turn_end(std::shared_ptr<Watcher> watcher) { state_->at_turn_end(std::move(watcher)); }
 void EventLoop::every(std::chrono::milliseconds period, std::shared_ptr<Task> task) {
   state_->every(period, std::move(task));
 }
 bool EventLoop::in_loop_thread() const { return state_->in_thread(); }
+
+void LoopGate::post(std::shared_ptr<Task> task) const { state_->post(std::move(task)); }
+bool LoopGate::in_loop_thread() const { return state_->in_thread(); }
 
 void Watch::State::set_interest(std::uint32_t events) {
   epoll_event event{};
@@ -238,8 +276,8 @@ void Watch::State::want(std::uint32_t event) {
   }
 }
 
-// Interest is dropped only where an event finds nobody waiting: who was told waits again before long. A peer that is gone
-// (EPOLLHUP, EPOLLERR) is reported whatever the interest, then to whoever waits.
+// Interest is dropped only where an event finds nobody waiting: who was told waits again before long. A peer that is
+// gone (EPOLLHUP, EPOLLERR) is reported whatever the interest, then to whoever waits.
 void Watch::State::ready(std::uint32_t events) {
   const auto self = shared_from_this();
   const bool gone = (events & (EPOLLHUP | EPOLLERR)) != 0;

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
 #include <optional>
 
 #include "base/result.h"
@@ -13,20 +12,6 @@
 #include "server/http/event_loop.h"
 
 namespace tessera::server::http {
-
-// The way into an event loop for those who may outlive it. Thread-safe.
-class LoopGate {
- public:
-  explicit LoopGate(EventLoop& loop) : loop_(&loop) {}
-  // Once closed, tasks are dropped.
-  void post(std::shared_ptr<Task> task);
-  void close();
-  bool in_loop_thread() const;
-
- private:
-  mutable std::mutex mutex_;
-  EventLoop* loop_;
-};
 
 class InferenceCall;
 

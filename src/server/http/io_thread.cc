@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/precedence.h"
 #include "server/http/connection.h"
 
 namespace tessera::server::http {
@@ -52,6 +53,7 @@ IoThread::~IoThread() { TESSERA_CHECK(!thread_.joinable() && slots_.empty()); }
 void IoThread::start(std::optional<int> core) {
   loop_.every(kTickPeriod, std::make_shared<Call>([this] { tick(); }));
   thread_ = std::thread([this, core] {
+    take_short_slices();
     if (core) {
       pin_to(*core);
     }
@@ -67,7 +69,6 @@ void IoThread::stop() {
   if (thread_.joinable()) {
     thread_.join();
   }
-  gate_->close();
 }
 
 void IoThread::adopt(int socket) {
