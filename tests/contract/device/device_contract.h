@@ -1,6 +1,6 @@
 // What the contract suite needs from a device to test it: probes, which are plans that note where and when they ran,
 // run for a while, wait, fail, or break the processor. A new device implements DeviceUnderTest and instantiates
-// DeviceContract; the cases themselves (device_contract_test.cc) know no device.
+// DeviceContract; the cases themselves (the _test.cc files beside this one) know no device.
 #pragma once
 
 #include <gtest/gtest.h>
