@@ -1,14 +1,19 @@
 """Inference with the clients that people have: every dtype, several inputs and outputs, batches, strings, streams."""
 
+import json
 import queue
 import threading
+import time
 
 import numpy as np
 import pytest
 import tritonclient.grpc as grpcclient
 import tritonclient.http as httpclient
+from onnx import TensorProto
 
 from clients import NUMPY, PROTOCOLS, Client, InferenceServerException
+from raw_calls import Raw
+from small_models import identity, put
 
 
 @pytest.fixture(params=PROTOCOLS)
@@ -238,3 +243,23 @@ def test_stream_with_a_closing_empty_response(server):
                 break
         client.stop_stream()
     assert last[-1] is True
+
+
+@pytest.mark.parametrize("form", ["json", "raw"])
+def test_large_binary_inputs_are_not_copied(serve, tmp_path, form):
+    put(tmp_path / "models", "image", identity(TensorProto.FLOAT, ["batch", 3, 224, 224]))
+    server = serve(tmp_path / "models")
+    image = np.arange(3 * 224 * 224, dtype=np.float32).tobytes()
+    json_part = b"" if form == "raw" else json.dumps({
+        "inputs": [{"name": "IN", "shape": [1, 3, 224, 224], "datatype": "FP32",
+                    "parameters": {"binary_data_size": len(image)}}], "parameters": {"binary_data_output": True}}).encode()
+    connection = Raw(server)
+    # Tensor bytes that come in one read with the head would have to be copied from there.
+    connection.send((f"POST /v2/models/image/infer HTTP/1.1\r\nHost: t\r\nContent-Length: {len(json_part) + len(image)}\r\n"
+                     f"Inference-Header-Content-Length: {len(json_part)}\r\n\r\n").encode() + json_part)
+    time.sleep(0.2)
+    connection.send(image)
+    status, headers, body = connection.answer()
+    assert status == 200
+    assert body[int(headers["inference-header-content-length"]):] == image
+    assert server.metric("tessera_copied_tensor_bytes_total") == 0

@@ -67,7 +67,11 @@ Status feed(InferDecoder& decoder, std::string_view body, const Setting& setting
   while (!body.empty()) {
     const std::string_view piece = body.substr(0, setting.piece);
     iovec place{};
-    if (setting.into_place && decoder.gather({&place, 1}) == 1) {
+    std::size_t places = 0;
+    if (setting.into_place) {
+      TESSERA_ASSIGN_OR_RETURN(places, decoder.gather({&place, 1}));
+    }
+    if (places == 1) {
       const std::size_t part = std::min(piece.size(), place.iov_len);
       std::memcpy(place.iov_base, piece.data(), part);
       TESSERA_RETURN_IF_ERROR(decoder.arrived(part));

@@ -65,7 +65,15 @@ bool Connection::take_sized_body(bool& may_receive, std::size_t& budget) {
 bool Connection::receive_into_tensors(bool& may_receive, std::size_t& budget) {
   Exchange& exchange = *exchange_;
   std::array<iovec, kPlacesPerRead> places;
-  std::size_t count = exchange.refusal ? 0 : exchange.gather(places);
+  if (exchange.refusal) {
+    return false;
+  }
+  const auto gathered = exchange.gather(places);
+  if (!gathered.ok()) {
+    fail(gathered.error());
+    return true;
+  }
+  std::size_t count = *gathered;
   std::size_t wanted = 0;
   for (std::size_t i = 0; i < count; ++i) {
     places[i].iov_len = std::min(places[i].iov_len, budget - wanted);

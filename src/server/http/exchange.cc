@@ -87,8 +87,8 @@ Result<std::size_t> Exchange::chunked_text(std::string_view text) {
   return chunks_->feed(text, [this](std::span<const std::byte> bytes) { return payload(bytes); });
 }
 
-std::size_t Exchange::gather(std::span<iovec> places) const {
-  return decoder_ && !inflater_ && !chunks_ ? decoder_->gather(places) : 0;
+Result<std::size_t> Exchange::gather(std::span<iovec> places) {
+  return decoder_ && !inflater_ && !chunks_ ? decoder_->gather(places) : Result<std::size_t>(std::size_t{0});
 }
 
 std::uint64_t Exchange::next_payload(std::uint64_t wanted) const {

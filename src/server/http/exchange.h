@@ -43,7 +43,7 @@ class Exchange {
   bool chunks_done() const { return chunks_->done(); }
 
   // Places that payload may be read into directly; none: it goes through payload().
-  std::size_t gather(std::span<iovec> places) const;
+  Result<std::size_t> gather(std::span<iovec> places);
   Status arrived(std::size_t bytes) { return decoder_->arrived(bytes); }
   // At most so many bytes should be given to payload() before gather() is asked again.
   std::uint64_t next_payload(std::uint64_t wanted) const;

@@ -120,7 +120,13 @@ Status InferDecoder::lay_out_tensors() {
   return ok_status();
 }
 
-std::size_t InferDecoder::gather(std::span<iovec> places) const {
+Result<std::size_t> InferDecoder::gather(std::span<iovec> places) {
+  if (phase_ == Phase::kRaw && shape_.body_length && !places.empty()) {
+    TESSERA_RETURN_IF_ERROR(start_raw());
+    const std::span<std::byte> room = raw_->room();
+    places[0] = {room.data(), room.size()};
+    return std::size_t{room.empty() ? 0U : 1U};
+  }
   std::size_t count = 0;
   std::size_t skip = in_current_;
   for (std::size_t i = current_; phase_ == Phase::kTensors && i < segments_.size() && count < places.size(); ++i) {
@@ -134,6 +140,9 @@ std::size_t InferDecoder::gather(std::span<iovec> places) const {
 }
 
 Status InferDecoder::arrived(std::size_t bytes) {
+  if (phase_ == Phase::kRaw) {
+    return raw_->filled(bytes);
+  }
   arrived_ += bytes;
   in_current_ += bytes;
   while (current_ < segments_.size() && in_current_ >= segments_[current_].size) {
@@ -151,7 +160,7 @@ Status InferDecoder::copy_into_tensors(std::span<const std::byte> bytes) {
   copied_ += bytes.size();
   while (!bytes.empty()) {
     iovec place{};
-    TESSERA_CHECK(gather({&place, 1}) == 1);
+    TESSERA_CHECK(*gather({&place, 1}) == 1);
     const std::size_t count = std::min(place.iov_len, bytes.size());
     std::memcpy(place.iov_base, bytes.data(), count);
     TESSERA_RETURN_IF_ERROR(arrived(count));

@@ -53,9 +53,9 @@ class InferDecoder {
   // The next bytes of the body. Errors: kInvalidArgument, kTooLarge; the lease's (kNotFound, kResourceExhausted).
   Status feed(std::span<const std::byte> bytes);
 
-  // Where the next bytes belong, in order; returns how many entries were filled, none while JSON is awaited or nothing
-  // is missing.
-  std::size_t gather(std::span<iovec> places) const;
+  // Where the next bytes belong, in order; gives how many entries were filled, none while JSON is awaited, the length
+  // of the body is not known or nothing is missing. Errors as feed()'s.
+  Result<std::size_t> gather(std::span<iovec> places);
   // So many bytes were read into them.
   Status arrived(std::size_t bytes);
 

@@ -33,6 +33,11 @@ class GrowingLease {
       TESSERA_RETURN_IF_ERROR(grow(size));
     }
     std::memcpy(bytes_ + size_, data, size);
+    return filled(size);
+  }
+  // For bytes that are written by others: where the next ones belong, and that so many are there.
+  std::span<std::byte> room() const { return {bytes_ + size_, capacity_ - size_}; }
+  Status filled(std::size_t size) {
     size_ += size;
     return size_ >= charge_at_ ? charge() : ok_status();
   }

@@ -52,7 +52,15 @@ inline void feed_all(InferDecoder& decoder, std::string_view body, const DecodeO
   while (!body.empty() && result.status.ok()) {
     const std::size_t piece = options.piece == 0 ? body.size() : std::min(options.piece, body.size());
     iovec places[3];
-    const std::size_t count = options.read_into_place ? decoder.gather(places) : 0;
+    std::size_t count = 0;
+    if (options.read_into_place) {
+      const auto gathered = decoder.gather(places);
+      if (!gathered.ok()) {
+        result.status = gathered.error();
+        return;
+      }
+      count = *gathered;
+    }
     std::size_t placed = 0;
     for (std::size_t i = 0; i < count && placed < piece; ++i) {
       const std::size_t part = std::min(piece - placed, places[i].iov_len);

@@ -133,6 +133,19 @@ TEST(InferDecoder, CopiesNothingThatIsReadIntoPlace) {
   EXPECT_EQ(decode(body, options).copied, 5U);
 }
 
+TEST(InferDecoder, ReadsARawTensorIntoItsPlace) {
+  DecodeOptions options;
+  options.json_length = 0;
+  options.read_into_place = true;
+  options.piece = 7;
+  const std::string body = "sixteen bytes of";
+  const Decoding result = decode(body, options);
+  ASSERT_TRUE(result.status.ok()) << result.status.error().message();
+  EXPECT_EQ(result.copied, 0U);
+  const auto data = result.request.inputs.at(0).tensor.data;
+  EXPECT_EQ(std::string_view(reinterpret_cast<const char*>(data.data()), data.size()), body);
+}
+
 TEST(InferDecoder, TakesARawTensor) {
   DecodeOptions options;
   options.json_length = 0;
