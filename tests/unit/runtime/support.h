@@ -1,6 +1,7 @@
 // What the runtime's tests share: models made in the test, calls that remember their answer, a device driven by hand.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <cstring>
@@ -243,7 +244,7 @@ class ManualDevice final : public device::Device {
   void run_here(LaunchId id) override {
     ran_on = std::this_thread::get_id();
     TESSERA_CHECK(here_ == id);
-    run_oldest();
+    run(take(id));
   }
   void cancel(LaunchId) override {}
   void retire(LaunchId id) override {
@@ -259,18 +260,12 @@ class ManualDevice final : public device::Device {
     const std::lock_guard lock(mutex_);
     return launches_.size();
   }
-  // Runs the plan of the oldest launch and completes it. False: there is none.
-  bool run_oldest() {
-    const auto launch = take();
-    if (!launch) {
-      return false;
-    }
-    const TimePoint started = now();
-    Status status = static_cast<const device::HostPlan*>(launch->plan)->run(launch->slice, *launch->batch);
-    const TimePoint ended = now();
-    sink_->completed({launch->id, std::move(status), true, short_runs ? ended - microseconds(1) : started, ended});
-    return true;
+  Slice oldest_slice() {
+    const std::lock_guard lock(mutex_);
+    return launches_.front().slice;
   }
+  // Runs the plan of the oldest launch and completes it. False: there is none.
+  bool run_oldest() { return run(take()); }
   // Completes the oldest launch without running it.
   bool finish(Error error) {
     const auto launch = take();
@@ -298,13 +293,26 @@ class ManualDevice final : public device::Device {
   std::thread::id ran_on;
 
  private:
-  std::optional<device::Launch> take() {
+  bool run(const std::optional<device::Launch>& launch) {
+    if (!launch) {
+      return false;
+    }
+    const TimePoint started = now();
+    Status status = static_cast<const device::HostPlan*>(launch->plan)->run(launch->slice, *launch->batch);
+    const TimePoint ended = now();
+    sink_->completed({launch->id, std::move(status), true, short_runs ? ended - microseconds(1) : started, ended});
+    return true;
+  }
+  // The one named, or the oldest.
+  std::optional<device::Launch> take(std::optional<LaunchId> id = {}) {
     const std::lock_guard lock(mutex_);
-    if (launches_.empty()) {
+    const auto found = std::find_if(launches_.begin(), launches_.end(),
+                                    [&](const device::Launch& launch) { return !id || launch.id == *id; });
+    if (found == launches_.end()) {
       return std::nullopt;
     }
-    const device::Launch launch = launches_.front();
-    launches_.erase(launches_.begin());
+    const device::Launch launch = *found;
+    launches_.erase(found);
     return launch;
   }
 
