@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Prints "PASSED FAILED SKIPPED" from what ctest --output-junit wrote.
+"""Prints "PASSED FAILED SKIPPED" from what ctest --output-junit wrote, then the name of each test that failed, a line each.
 
 usage: count_tests.py CTEST_XML FOLDER
 
@@ -28,18 +28,23 @@ def pytest_verdict(case) -> str:
 
 def main() -> int:
     counts = {"passed": 0, "failed": 0, "skipped": 0}
+    failures = []
     for case in tree.parse(sys.argv[1]).getroot().iter("testcase"):
         verdict = ctest_verdict(case)
         details = os.path.join(sys.argv[2], case.get("name").removeprefix("e2e.") + ".xml")
+        verdicts = [(case.get("name"), verdict)]
         if case.get("name").startswith("e2e.") and os.path.exists(details):
-            verdicts = [pytest_verdict(each) for each in tree.parse(details).getroot().iter("testcase")]
-            if verdict == "failed" and "failed" not in verdicts:
-                verdicts.append("failed")
-        else:
-            verdicts = [verdict]
-        for each in verdicts:
+            cases = tree.parse(details).getroot().iter("testcase")
+            verdicts = [(f"{case.get('name')}: {each.get('name')}", pytest_verdict(each)) for each in cases]
+            if verdict == "failed" and "failed" not in [each for _, each in verdicts]:
+                verdicts.append((case.get("name"), "failed"))
+        for name, each in verdicts:
             counts[each] += 1
+            if each == "failed":
+                failures.append(name)
     print(counts["passed"], counts["failed"], counts["skipped"])
+    for name in failures:
+        print(name)
     return 0
 
 

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import resource
 import time
 import zlib
 
@@ -356,3 +357,28 @@ def test_disconnect_in_half_a_request(server, cut):
         data = f"POST {INFER} HTTP/1.1\r\nHost: t\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
         raw.send(data[:cut])
         raw.reset()
+
+
+def test_ten_thousand_idle_connections_cost_little_and_harm_nobody(serve, standard_models):
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    count = min(10_000, hard - 200)
+    assert count >= 1000, f"at most {hard} open files (ulimit -Hn) are allowed here"
+    resource.setrlimit(resource.RLIMIT_NOFILE, (count + 200, hard))  # the server inherits it
+    server = serve(standard_models, load=("simple",))
+    request = (b"GET /v2/models/simple HTTP/1.1\r\nHost: t\r\n\r\n")
+    idle = [Raw(server)]
+    idle[0].send(request)
+    assert idle[0].answer()[0] == 200
+    before = server.rss_bytes()
+    for _ in range(count - 1):
+        idle.append(Raw(server))
+        idle[-1].send(request)
+        assert idle[-1].answer()[0] == 200
+    assert server.rss_bytes() - before < 100e6
+    with Client(server, "grpc") as client:
+        client.simple(np.zeros((1, 16)), np.zeros((1, 16)))
+    for one in (idle[0], idle[-1]):
+        one.send(request)
+        assert one.answer()[0] == 200
+    for one in idle:
+        one.close()
