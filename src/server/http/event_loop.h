@@ -4,7 +4,9 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
+#include <utility>
 
 #include "base/result.h"
 
@@ -20,6 +22,16 @@ class Task {
   friend class TaskList;
   Task* next_ = nullptr;
   std::shared_ptr<Task> self_;  // while in the list
+};
+
+// A task that calls a function. As Task: made by any thread, run by the loop's.
+class FunctionTask final : public Task {
+ public:
+  explicit FunctionTask(std::function<void()> what) : what_(std::move(what)) {}
+  void run() override { what_(); }
+
+ private:
+  const std::function<void()> what_;
 };
 
 // Told by the loop's thread: that its descriptor is ready, and what it asked for at the end of a turn.

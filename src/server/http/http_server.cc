@@ -136,17 +136,10 @@ class Acceptor final : public http::Watcher, public http::Task, public std::enab
   bool closed_ = false;
 };
 
-class Call final : public http::Task {
- public:
-  explicit Call(std::function<void()> what) : what_(std::move(what)) {}
-  void run() override { what_(); }
-
- private:
-  std::function<void()> what_;
-};
-
 }  // namespace
 
+// The threads, the port and the limits. connections is thread-safe, hand_over() the first thread's, the rest owned by
+// the thread that starts, drains and ends the server.
 class HttpServer::State {
  public:
   State(HttpOptions given, std::shared_ptr<http::Backend> used) : options(std::move(given)), backend(std::move(used)) {}
@@ -206,7 +199,7 @@ class HttpServer::State {
       return;
     }
     std::promise<void> closed;
-    threads.front()->loop().post(std::make_shared<Call>([this, &closed] {
+    threads.front()->loop().post(std::make_shared<http::FunctionTask>([this, &closed] {
       acceptor->close();
       closed.set_value();
     }));

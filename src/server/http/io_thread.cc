@@ -4,7 +4,6 @@
 #include <sched.h>
 #include <unistd.h>
 
-#include <functional>
 #include <utility>
 
 #include "base/clock.h"
@@ -19,15 +18,6 @@ constexpr std::size_t kScratchBytes = 64 * 1024;
 constexpr std::size_t kUnpackingBytes = 64 * 1024;
 constexpr std::size_t kSpareExchanges = 64;
 constexpr std::chrono::milliseconds kTickPeriod{250};
-
-class Call final : public Task {
- public:
-  explicit Call(std::function<void()> what) : what_(std::move(what)) {}
-  void run() override { what_(); }
-
- private:
-  std::function<void()> what_;
-};
 
 void pin_to(int core) {
   cpu_set_t set;
@@ -51,7 +41,7 @@ IoThread::IoThread(const HttpOptions& options, Backend& backend, std::atomic<std
 IoThread::~IoThread() { TESSERA_CHECK(!thread_.joinable() && slots_.empty()); }
 
 void IoThread::start(std::optional<int> core) {
-  loop_.every(kTickPeriod, std::make_shared<Call>([this] { tick(); }));
+  loop_.every(kTickPeriod, std::make_shared<FunctionTask>([this] { tick(); }));
   thread_ = std::thread([this, core] {
     take_short_slices();
     if (core) {
@@ -62,7 +52,7 @@ void IoThread::start(std::optional<int> core) {
 }
 
 void IoThread::stop() {
-  loop_.post(std::make_shared<Call>([this] {
+  loop_.post(std::make_shared<FunctionTask>([this] {
     close_all();
     loop_.stop();
   }));
@@ -76,11 +66,11 @@ void IoThread::adopt(int socket) {
   open_connections_.fetch_add(1, std::memory_order_relaxed);
   // Held so that the socket is closed also where the loop stops first.
   auto connection = std::make_shared<Connection>(*this, socket);
-  loop_.post(std::make_shared<Call>([this, connection] { add(connection); }));
+  loop_.post(std::make_shared<FunctionTask>([this, connection] { add(connection); }));
 }
 
 void IoThread::begin_drain() {
-  loop_.post(std::make_shared<Call>([this] {
+  loop_.post(std::make_shared<FunctionTask>([this] {
     draining_ = true;
     for (std::size_t i = slots_.size(); i > 0; --i) {
       const auto connection = slots_[i - 1].connection;
