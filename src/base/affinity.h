@@ -11,7 +11,7 @@
 
 namespace tessera {
 
-// A set of logical processors, numbered as the kernel numbers them. Value without heap memory.
+// A set of logical processors, numbered as the kernel numbers them. Value without heap memory, owned by one thread.
 class CpuSet {
  public:
   static constexpr int kMaxCpus = CPU_SETSIZE;  // 1024

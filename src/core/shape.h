@@ -12,8 +12,8 @@
 
 namespace tessera {
 
-// Value without heap memory. A dimension of -1 stands for "any" where a shape describes a model, and never occurs in a
-// shape of data.
+// Value without heap memory, owned by one thread. A dimension of -1 stands for "any" where a shape describes a model,
+// and never occurs in a shape of data.
 class Shape {
  public:
   static constexpr std::size_t kMaxRank = 16;

@@ -23,7 +23,7 @@ class Published {
   Published(const Published&) = delete;
   Published& operator=(const Published&) = delete;
 
-  // Keeps the value while it lives; to be held for microseconds.
+  // Keeps the value while it lives; to be held for microseconds. Owned by the thread that reads.
   class Reading {
    public:
     ~Reading() { counter_.fetch_sub(1, std::memory_order_release); }

@@ -8,6 +8,7 @@
 
 namespace tessera::runtime {
 
+// Puts the parts together, in the order in which they need each other. Thread-safe.
 class Service::State {
  public:
   State(ServiceOptions options, const sched::Policy& policy, std::unique_ptr<engine::Engine> engine,

@@ -39,7 +39,7 @@ class InferCall {
   std::atomic<std::uint64_t> ticket_{0};  // a RequestId, set by infer(); 0: none yet
 };
 
-// Memory for one request's tensors, charged to the model's byte quota as bytes arrive.
+// Memory for one request's tensors, charged to the model's byte quota as bytes arrive. Owned by who fills it.
 class BodyMemory {
  public:
   virtual ~BodyMemory() = default;

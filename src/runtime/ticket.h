@@ -91,7 +91,7 @@ struct LaunchRecord : PoolSlot {
   LaunchId id() const { return {slot_id(generation, index)}; }
 };
 
-// A first-in-first-out list through the `next` of its elements.
+// A first-in-first-out list through the `next` of its elements. Owned by one thread.
 template <typename T>
 class Chain {
  public:

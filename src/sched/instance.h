@@ -20,7 +20,7 @@
 namespace tessera::sched {
 
 // Predicted latency by (bucket, group of slices): the profile read out once, so that a decision costs a table look-up.
-// Value.
+// Value, owned by the scheduler's thread.
 class LatencyTable {
  public:
   void read(const Profile& profile, const ModelParams& params, const Occupancy& device);

@@ -7,7 +7,7 @@
 
 namespace tessera::sched {
 
-// Value. Follows a change of rate within about half a second.
+// Value, owned by the scheduler's thread. Follows a change of rate within about half a second.
 class RateEstimator {
  public:
   void add(double amount, TimePoint now) {

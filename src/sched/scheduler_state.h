@@ -15,6 +15,7 @@
 
 namespace tessera::sched {
 
+// The requests, launches, lanes and the loader's wish between two events. Owned by the thread that feeds events.
 class Scheduler::State {
  public:
   State(DeviceShape shape, std::unique_ptr<Policy> policy, SchedulerLimits limits);

@@ -17,7 +17,7 @@ inline constexpr double kSimilarScore = 0.97;
 double score_of(std::int64_t rows, Duration latency, std::int32_t processors);
 
 // What of an objective a batch may plan to use where there is a choice. The rest is for waiting and for runs that take
-// longer: a part of the slack, more than the learned margin, and lanes that are not busy all the time.
+// longer: a part of the slack, more than the learned margin, and lanes that are not busy all the time. Immutable.
 class Headroom {
  public:
   Headroom(const Instance& instance, Duration margin, double rows_per_second);

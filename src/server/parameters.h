@@ -20,7 +20,7 @@ using ParameterValue = std::variant<bool, std::int64_t, std::uint64_t, double, s
 // protocol lets clients send custom ones.
 Status apply_request_parameter(std::string_view name, const ParameterValue& value, InferRequest& request);
 
-// The three shared-memory parameters of an input or output, collected in any order.
+// The three shared-memory parameters of an input or output, collected in any order. Owned by one thread.
 class SharedMemoryParameters {
  public:
   // Returns whether `name` is one of the three. Error: kInvalidArgument for a value of the wrong type.

@@ -14,6 +14,7 @@ namespace {
 constexpr Bytes kLargestBlock{64ULL << 20};
 constexpr std::size_t kBlockAlignment = 64;
 
+// Heap memory for one lease. Owned by who leased it, one thread at a time.
 class HeapBlock final : public StagingBlock {
  public:
   explicit HeapBlock(std::size_t size) : memory_(size + kBlockAlignment), size_(size) {}

@@ -229,6 +229,7 @@ void Core::trim() {
   }
 }
 
+// A leased range; goes back to the pool with this. Owned by who leased it, one thread at a time.
 class Block final : public StagingBlock {
  public:
   Block(std::shared_ptr<Core> core, Range range, std::size_t size)
@@ -245,6 +246,7 @@ class Block final : public StagingBlock {
   const std::size_t size_;
 };
 
+// What callers hold: leases outlive it, by sharing the core. Thread-safe.
 class Pool final : public HostStagingPool {
  public:
   explicit Pool(const HostStagingLimits& limits)

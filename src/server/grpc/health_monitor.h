@@ -9,6 +9,7 @@
 
 namespace tessera::server {
 
+// One who watches a service's health. look() is called by the monitor's thread.
 class HealthWatcher {
  public:
   virtual ~HealthWatcher() = default;

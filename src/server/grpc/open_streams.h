@@ -8,6 +8,7 @@
 
 namespace tessera::server {
 
+// A stream as the end of the server sees it. Thread-safe: close() comes from the thread that ends the server.
 class ClosableStream {
  public:
   virtual ~ClosableStream() = default;

@@ -31,7 +31,7 @@ class RpcHandler {
   virtual void cancelled() {}  // the client went away, its deadline passed, or the server ends; at any time
 };
 
-// Takes the calls that come in.
+// Takes the calls that come in. Called by the threads of the queue, several at once.
 class RpcAcceptor {
  public:
   virtual ~RpcAcceptor() = default;

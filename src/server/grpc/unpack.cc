@@ -34,6 +34,7 @@ bool packed(::grpc::ByteBuffer& message) {
   return (a == 0x1f && b == 0x8b) || (a == 0x78 && (a * 256 + b) % 31 == 0);
 }
 
+// One message being inflated, slice by slice, into pieces that are kept. Owned by one thread.
 class Unpacker {
  public:
   explicit Unpacker(std::size_t max_bytes) : inflater_(max_bytes) {}

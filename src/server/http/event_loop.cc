@@ -91,6 +91,8 @@ class Watch::State : public std::enable_shared_from_this<Watch::State> {
   bool registered_ = false;
 };
 
+// The loop itself; gates share it, since they may outlive the loop's owner. post(), stop() and in_thread() are
+// thread-safe, the rest is for the loop's thread, or the owner while that does not run.
 class EventLoop::State {
  public:
   State() : epoll(::epoll_create1(EPOLL_CLOEXEC)), wake_up(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {

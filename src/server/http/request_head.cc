@@ -185,6 +185,7 @@ Coding accepted_coding(std::string_view accept_encoding) {
   return best;
 }
 
+// Beast's parser, put behind a head it has been fed, with every piece of content handed on. Owned by one thread.
 class ChunkedBody::Parser : public HeadParser {
  public:
   explicit Parser(std::string_view head_text) {

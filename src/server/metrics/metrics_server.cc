@@ -55,6 +55,7 @@ std::string endpoint(const MetricsOptions& options) {
 
 }  // namespace
 
+// The port and what is asked through it. Immutable once started.
 class MetricsServer::State {
  public:
   std::shared_ptr<Collector> collector;

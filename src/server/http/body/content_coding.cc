@@ -17,6 +17,7 @@ constexpr std::size_t kPiece = 1 << 20;  // fits zlib's 32-bit counts
 
 }  // namespace
 
+// zlib's state for unpacking; counts what may still come out. Owned by one thread.
 class Inflater::Stream {
  public:
   explicit Stream(std::size_t max_bytes) : left_(max_bytes), max_bytes_(max_bytes) {
@@ -71,6 +72,7 @@ Result<Inflater::Step> Inflater::step(std::span<const std::byte> input, std::spa
 }
 bool Inflater::done() const { return stream_->done(); }
 
+// zlib's state for packing, at its fastest. Owned by one thread.
 class Deflater::Stream {
  public:
   explicit Stream(Coding coding) {

@@ -95,6 +95,7 @@ class Handler {
 
 }  // namespace
 
+// Boost.JSON's parser over the handler above, its errors in our words. Owned by one thread.
 class InferJson::Parser {
  public:
   Parser(InferRequest& request, const Lease& lease, std::size_t max_tensor_bytes)
