@@ -54,7 +54,7 @@ pkg_check_modules(TESSERA_XXHASH REQUIRED IMPORTED_TARGET GLOBAL libxxhash)
 _tessera_external(xxhash PkgConfig::TESSERA_XXHASH)
 _tessera_external(threads Threads::Threads)
 
-# Beast, and what of Asio its headers need (nothing else uses it: docs/decisions/032-an-event-loop-of-our-own.md), compiled
+# Beast, and what of Asio its headers need (nothing else in src does: docs/decisions/032-an-event-loop-of-our-own.md), compiled
 # once, in a library of their own, instead of in every source that includes them.
 add_library(tessera_beast STATIC EXCLUDE_FROM_ALL "${CMAKE_SOURCE_DIR}/cmake/external/beast.cc")
 target_compile_definitions(tessera_beast PUBLIC

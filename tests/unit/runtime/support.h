@@ -343,4 +343,18 @@ struct ManualServing {
   std::unique_ptr<Serving> serving;
 };
 
+inline std::future<Result<InferResponse>> send(Serving& serving, const std::shared_ptr<TestCall>& call) {
+  auto answer = call->answer.get_future();
+  serving.infer(call);
+  return answer;
+}
+
+inline bool answered(const std::future<Result<InferResponse>>& answer) {
+  return answer.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+}
+
+inline std::uint64_t failures(Serving& serving, const std::string& reason) {
+  return serving.statistics().all().at(0).failures.at(reason);
+}
+
 }  // namespace tessera::runtime::test
