@@ -1,7 +1,7 @@
 // Several models sharing the host's cores in one process: each one's throughput when all are saturated, against what it
 // reaches alone on the whole machine. A server that loses nothing to sharing has a sum of these ratios of 1.
 //
-//   scripts/bench sharing [--models DIR] [--seconds N] [--policy NAME] [--json FILE]
+//   scripts/bench sharing [--models DIR] [--seconds N] [--rounds N] [--policy NAME] [--json FILE]
 //
 // DIR is a model repository (scripts/demo makes out/demo-repository); its models get inputs of zeros, free dimensions
 // as `kFree` says.
@@ -16,6 +16,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -134,7 +135,8 @@ std::vector<double> saturate(const std::vector<Saturator*>& models, std::chrono:
 
 double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
+  const std::size_t half = values.size() / 2;
+  return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
 }
 
 struct Arguments {
@@ -145,74 +147,80 @@ struct Arguments {
   int rounds = 3;
 };
 
-int run(const Arguments& arguments) {
-  const auto topology = device::HostTopology::of();
-  auto device = device::make_host_device({});
-  if (!topology.ok() || !device.ok()) {
-    std::fprintf(stderr, "no host device\n");
-    return 1;
+// Of every round, in requests a second by model; and the sum over the models of together / alone.
+struct Rounds {
+  std::vector<std::vector<double>> alone;
+  std::vector<std::vector<double>> together;
+  std::vector<double> sums;
+};
+
+// Alone and together in turns, so that a machine whose speed drifts slows both.
+Rounds measure(const std::vector<Saturator*>& models, const Arguments& arguments) {
+  Rounds measured{std::vector<std::vector<double>>(models.size()), std::vector<std::vector<double>>(models.size()), {}};
+  const std::chrono::duration<double> time(arguments.seconds);
+  for (int round = 0; round < arguments.rounds; ++round) {
+    std::fprintf(stderr, "\rround %d of %d", round + 1, arguments.rounds);
+    for (std::size_t i = 0; i < models.size(); ++i) {
+      measured.alone[i].push_back(saturate({models[i]}, time)[0]);
+    }
+    const std::vector<double> rates = saturate(models, time * 2);
+    double sum = 0;
+    for (std::size_t i = 0; i < models.size(); ++i) {
+      measured.together[i].push_back(rates[i]);
+      sum += rates[i] / measured.alone[i].back();
+    }
+    measured.sums.push_back(sum);
   }
-  auto engine = engine::OnnxEngine::create(*topology);
-  if (!engine.ok()) {
-    std::fprintf(stderr, "%s\n", engine.error().message().c_str());
-    return 1;
+  std::fprintf(stderr, "\r              \r");
+  return measured;
+}
+
+void report(const std::vector<Saturator*>& models, const Rounds& measured, const Arguments& arguments) {
+  std::printf("%-20s %14s %16s %8s\n", "model", "alone /s", "together /s", "ratio");
+  std::string json;
+  for (std::size_t i = 0; i < models.size(); ++i) {
+    const double alone = median(measured.alone[i]);
+    const double together = median(measured.together[i]);
+    std::printf("%-20s %14.1f %16.1f %8.3f\n", models[i]->name().c_str(), alone, together, together / alone);
+    json += (i > 0 ? "," : "") + std::string("{\"model\":\"") + models[i]->name() +
+            "\",\"alone\":" + std::to_string(alone) + ",\"together\":" + std::to_string(together) + "}";
   }
+  const auto [least, most] = std::minmax_element(measured.sums.begin(), measured.sums.end());
+  const double middle = median(measured.sums);
+  std::printf("sum of ratios: min %.3f, median %.3f (bar 0.95), max %.3f over %d rounds\n", *least, middle, *most,
+              arguments.rounds);
+  if (!arguments.json.empty()) {
+    std::ofstream(arguments.json) << "{\"policy\":\"" << arguments.policy << "\",\"rounds\":" << arguments.rounds
+                                  << ",\"sum\":" << middle << ",\"sum_min\":" << *least << ",\"sum_max\":" << *most
+                                  << ",\"models\":[" << json << "]}\n";
+  }
+}
+
+Result<std::unique_ptr<runtime::Service>> start_service(const Arguments& arguments) {
+  TESSERA_ASSIGN_OR_RETURN(const auto topology, device::HostTopology::of());
+  TESSERA_ASSIGN_OR_RETURN(auto device, device::make_host_device({}));
+  TESSERA_ASSIGN_OR_RETURN(auto engine, engine::OnnxEngine::create(topology));
   runtime::ServiceOptions options;
   options.policy = arguments.policy;
   options.models.repositories = {arguments.models};
   options.models.defaults.device_kind = "host";
-  auto service = runtime::Service::create(options, std::move(*device), std::move(*engine));
+  TESSERA_ASSIGN_OR_RETURN(auto service, runtime::Service::create(options, std::move(device), std::move(engine)));
+  TESSERA_RETURN_IF_ERROR(service->start());
+  return service;
+}
+
+int run(const Arguments& arguments) {
+  const auto service = start_service(arguments);
   if (!service.ok()) {
     std::fprintf(stderr, "%s\n", service.error().message().c_str());
     return 1;
   }
-  if (const Status started = (*service)->start(); !started.ok()) {
-    std::fprintf(stderr, "%s\n", started.error().message().c_str());
-    return 1;
-  }
   std::vector<std::unique_ptr<Saturator>> models;
-  for (const auto& instance : (*service)->serving()) {
-    models.push_back(std::make_unique<Saturator>(**service, *instance));
-  }
   std::vector<Saturator*> all;
-  for (const auto& model : models) {
-    all.push_back(model.get());
+  for (const auto& instance : (*service)->serving()) {
+    all.push_back(models.emplace_back(std::make_unique<Saturator>(**service, *instance)).get());
   }
-  // Alone and together in turns, so that a machine whose speed drifts slows both.
-  std::vector<std::vector<double>> alone(all.size());
-  std::vector<std::vector<double>> together(all.size());
-  std::vector<double> sums;
-  const std::chrono::duration<double> time(arguments.seconds);
-  for (int round = 0; round < arguments.rounds; ++round) {
-    std::fprintf(stderr, "\rround %d of %d", round + 1, arguments.rounds);
-    for (std::size_t i = 0; i < all.size(); ++i) {
-      alone[i].push_back(saturate({all[i]}, time)[0]);
-    }
-    const std::vector<double> rates = saturate(all, time * 2);
-    double sum = 0;
-    for (std::size_t i = 0; i < all.size(); ++i) {
-      together[i].push_back(rates[i]);
-      sum += rates[i] / alone[i].back();
-    }
-    sums.push_back(sum);
-  }
-  std::fprintf(stderr, "\r              \r");
-  std::printf("%-20s %14s %16s %8s\n", "model", "alone /s", "together /s", "ratio");
-  std::string json;
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    std::printf("%-20s %14.1f %16.1f %8.3f\n", all[i]->name().c_str(), median(alone[i]), median(together[i]),
-                median(together[i]) / median(alone[i]));
-    json += (i > 0 ? "," : "") + std::string("{\"model\":\"") + all[i]->name() +
-            "\",\"alone\":" + std::to_string(median(alone[i])) +
-            ",\"together\":" + std::to_string(median(together[i])) + "}";
-  }
-  std::printf("sum of ratios: median %.3f (bar 0.95), %.3f to %.3f over %d rounds\n", median(sums),
-              *std::min_element(sums.begin(), sums.end()), *std::max_element(sums.begin(), sums.end()),
-              arguments.rounds);
-  if (!arguments.json.empty()) {
-    std::ofstream(arguments.json) << "{\"policy\":\"" << arguments.policy << "\",\"sum\":" << median(sums)
-                                  << ",\"models\":[" << json << "]}\n";
-  }
+  report(all, measure(all, arguments), arguments);
   return 0;
 }
 
