@@ -19,8 +19,8 @@ struct FileStamp {
   std::uint64_t device = 0;
   std::uint64_t inode = 0;
   std::uint64_t size = 0;
-  std::int64_t modified_ns = 0;
-  std::int64_t changed_ns = 0;  // of the inode: set by the kernel alone
+  std::int64_t modified_ns = 0;  // Unix time, as stat gives it: compared, never computed with
+  std::int64_t changed_ns = 0;   // of the inode: set by the kernel alone
   friend bool operator==(const FileStamp&, const FileStamp&) = default;
 };
 

@@ -22,7 +22,7 @@ struct ModelStatistics {
   std::int64_t version = 0;
   std::uint64_t inference_count = 0;    // rows
   std::uint64_t execution_count = 0;    // batches
-  std::uint64_t last_inference_ms = 0;  // Unix time
+  std::uint64_t last_inference_ms = 0;  // Unix time; as Triton's protocol counts it
   CountAndTime success, fail, queue, compute_input, compute_infer, compute_output;
   struct Batch {
     CountAndTime compute_input, compute_infer, compute_output;
@@ -37,7 +37,7 @@ struct ModelStatistics {
   Duration slo{0};    // zero: none
   Histogram latency;  // arrival to answer ready, successful requests
   Histogram queue_time;
-  double atom_seconds = 0;                                  // slice time used
+  double atom_seconds = 0;                                  // slice time used: as Prometheus counts it
   std::map<std::uint16_t, std::uint64_t> launches_by_atom;  // which atoms its batches ran on
 };
 

@@ -6,6 +6,7 @@
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/resource_quota.h>
 
+#include <chrono>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -27,9 +28,9 @@ namespace tessera::server {
 namespace {
 
 // A peer that is gone without a word is found within a minute; clients may ask whether we live every 10 s.
-constexpr int kKeepaliveMs = 40'000;
-constexpr int kKeepaliveTimeoutMs = 20'000;
-constexpr int kClientPingIntervalMs = 10'000;
+constexpr std::chrono::seconds kKeepalive{40};
+constexpr std::chrono::seconds kKeepaliveTimeout{20};
+constexpr std::chrono::seconds kClientPingInterval{10};
 // What one stream may send ahead: a 600 KB image arrives without waiting for window updates.
 constexpr int kLookaheadBytes = 1 << 20;
 constexpr int kFrameBytes = 1 << 20;
@@ -44,6 +45,9 @@ void quiet_library() {
   gpr_set_log_function([](gpr_log_func_args* said) { log(LogLevel::kDebug, said->message); });
 }
 
+// The unit of gRPC's arguments.
+int in_ms(std::chrono::milliseconds time) { return static_cast<int>(time.count()); }
+
 void set_arguments(::grpc::ServerBuilder& builder, const GrpcOptions& options) {
   ::grpc::ResourceQuota quota("tessera");
   quota.Resize(static_cast<std::size_t>(options.max_memory.value));
@@ -55,10 +59,10 @@ void set_arguments(::grpc::ServerBuilder& builder, const GrpcOptions& options) {
   // A second server on the port is a mistake to be told of, not a load balancer.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, options.max_streams_per_connection);
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, in_ms(kKeepalive));
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, in_ms(kKeepaliveTimeout));
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
-  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kClientPingIntervalMs);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, in_ms(kClientPingInterval));
   // Fixed windows instead of measuring pings; no bookkeeping that nobody reads.
   builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kLookaheadBytes);
