@@ -83,6 +83,40 @@ T load_as(const std::byte* at) {
 float load_fp16(const std::byte* at) { return float_from_fp16(load_as<std::uint16_t>(at)); }
 float load_bf16(const std::byte* at) { return float_from_bf16(load_as<std::uint16_t>(at)); }
 
+// Calls take(T{}, load) with what an element of the type is compared as, and how it is read.
+template <typename Take>
+void for_type(DType dtype, Take take) {
+  switch (dtype) {
+    case DType::kBool:
+    case DType::kUint8:
+      return take(std::uint8_t{}, load_as<std::uint8_t>);
+    case DType::kUint16:
+      return take(std::uint16_t{}, load_as<std::uint16_t>);
+    case DType::kUint32:
+      return take(std::uint32_t{}, load_as<std::uint32_t>);
+    case DType::kUint64:
+      return take(std::uint64_t{}, load_as<std::uint64_t>);
+    case DType::kInt8:
+      return take(std::int8_t{}, load_as<std::int8_t>);
+    case DType::kInt16:
+      return take(std::int16_t{}, load_as<std::int16_t>);
+    case DType::kInt32:
+      return take(std::int32_t{}, load_as<std::int32_t>);
+    case DType::kInt64:
+      return take(std::int64_t{}, load_as<std::int64_t>);
+    case DType::kFp16:
+      return take(float{}, load_fp16);
+    case DType::kBf16:
+      return take(float{}, load_bf16);
+    case DType::kFp32:
+      return take(float{}, load_as<float>);
+    case DType::kFp64:
+      return take(double{}, load_as<double>);
+    case DType::kBytes:
+      return;
+  }
+}
+
 }  // namespace
 
 Result<BytesTensor> classify(const TensorView& values, bool batched, std::uint32_t k,
@@ -102,50 +136,9 @@ Result<BytesTensor> classify(const TensorView& values, bool batched, std::uint32
     result.shape.push_back(static_cast<std::int64_t>(rows));
   }
   result.shape.push_back(static_cast<std::int64_t>(top));
-  const auto run = [&]<typename T>(T, auto load) {
+  for_type(values.dtype, [&]<typename T>(T, auto load) {
     classify_rows<T>(values, size_of(values.dtype), rows, n, top, labels, load, result.data);
-  };
-  switch (values.dtype) {
-    case DType::kBool:
-    case DType::kUint8:
-      run(std::uint8_t{}, load_as<std::uint8_t>);
-      break;
-    case DType::kUint16:
-      run(std::uint16_t{}, load_as<std::uint16_t>);
-      break;
-    case DType::kUint32:
-      run(std::uint32_t{}, load_as<std::uint32_t>);
-      break;
-    case DType::kUint64:
-      run(std::uint64_t{}, load_as<std::uint64_t>);
-      break;
-    case DType::kInt8:
-      run(std::int8_t{}, load_as<std::int8_t>);
-      break;
-    case DType::kInt16:
-      run(std::int16_t{}, load_as<std::int16_t>);
-      break;
-    case DType::kInt32:
-      run(std::int32_t{}, load_as<std::int32_t>);
-      break;
-    case DType::kInt64:
-      run(std::int64_t{}, load_as<std::int64_t>);
-      break;
-    case DType::kFp16:
-      run(float{}, load_fp16);
-      break;
-    case DType::kBf16:
-      run(float{}, load_bf16);
-      break;
-    case DType::kFp32:
-      run(float{}, load_as<float>);
-      break;
-    case DType::kFp64:
-      run(double{}, load_as<double>);
-      break;
-    case DType::kBytes:
-      break;
-  }
+  });
   return result;
 }
 
