@@ -1,4 +1,4 @@
-// The protobuf wire format, for reading: https://protobuf.dev/programming-guides/encoding/
+// Reads what an ONNX file holds: the protobuf wire format (https://protobuf.dev/programming-guides/encoding/).
 #pragma once
 
 #include <cstddef>
@@ -10,9 +10,9 @@ namespace tessera::engine {
 
 // Walks the fields of one message. After next() returned false, ok() tells the end from a malformed message. Owned by
 // one thread; views into bytes that the caller keeps.
-class WireReader {
+class OnnxFields {
  public:
-  explicit WireReader(std::span<const std::byte> message) : rest_(message) {}
+  explicit OnnxFields(std::span<const std::byte> message) : rest_(message) {}
 
   bool next() {
     if (!ok_ || rest_.empty()) {

@@ -5,7 +5,7 @@
 #include <set>
 #include <system_error>
 
-#include "engine/onnxruntime/wire_reader.h"
+#include "engine/onnxruntime/onnx_fields.h"
 
 namespace tessera::engine {
 namespace {
@@ -24,7 +24,7 @@ std::uint64_t number(const std::string& text) {
 }
 
 Status read_external_entry(Message message, StoredTensor& out) {
-  WireReader entry(message);
+  OnnxFields entry(message);
   std::string key;
   std::string value;
   while (entry.next()) {
@@ -67,7 +67,7 @@ Status read_packed_dims(Message packed, std::vector<std::int64_t>& dims) {
 
 Result<StoredTensor> read_tensor(Message message) {
   StoredTensor out;
-  WireReader tensor(message);
+  OnnxFields tensor(message);
   while (tensor.next()) {
     switch (tensor.field()) {
       case 1:
@@ -105,7 +105,7 @@ Result<StoredTensor> read_tensor(Message message) {
 // Calls visit(field, bytes) for every length-delimited field of a message.
 template <typename Visit>
 Status for_each_field(Message message, const Visit& visit) {
-  WireReader reader(message);
+  OnnxFields reader(message);
   while (reader.next()) {
     TESSERA_RETURN_IF_ERROR(visit(reader.field(), reader.bytes()));
   }

@@ -7,9 +7,9 @@
 #include <utility>
 
 #include "model/utf8.h"
+#include "server/grpc/decode/request_fields.h"
 #include "server/grpc/decode/typed_contents.h"
 #include "server/grpc/decode/wire_parameter.h"
-#include "server/grpc/decode/wire_reader.h"
 #include "server/parameters.h"
 #include "server/version.h"
 
@@ -319,7 +319,7 @@ class Decoder {
   ByteSpans message_;
   TensorMemory& memory_;
   DecodedInfer& out_;
-  WireReader reader_;
+  RequestFields reader_;
   std::string version_;
   std::vector<Input> inputs_;
   std::vector<WireRange> raws_;

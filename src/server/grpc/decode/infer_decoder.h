@@ -17,7 +17,7 @@
 
 namespace tessera::server {
 
-// Where the bytes of a request's tensors lie.
+// Where the bytes of a request's tensors lie. Owned by the thread that decodes.
 class TensorMemory {
  public:
   virtual ~TensorMemory() = default;

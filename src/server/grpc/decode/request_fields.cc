@@ -1,4 +1,4 @@
-#include "server/grpc/decode/wire_reader.h"
+#include "server/grpc/decode/request_fields.h"
 
 #include <google/protobuf/wire_format_lite.h>
 
@@ -49,9 +49,9 @@ bool SpanStream::Skip(int count) {
   return true;
 }
 
-WireReader::WireReader(ByteSpans spans) : WireReader(spans, {0, total_size(spans)}) {}
+RequestFields::RequestFields(ByteSpans spans) : RequestFields(spans, {0, total_size(spans)}) {}
 
-WireReader::WireReader(ByteSpans spans, WireRange range) : stream_(spans), coded_(&stream_) {
+RequestFields::RequestFields(ByteSpans spans, WireRange range) : stream_(spans), coded_(&stream_) {
   constexpr std::size_t kMost = std::numeric_limits<int>::max() - 1;
   if (range.size > kMost || range.offset > kMost - range.size) {
     broken_ = true;
@@ -62,7 +62,7 @@ WireReader::WireReader(ByteSpans spans, WireRange range) : stream_(spans), coded
   coded_.PushLimit(static_cast<int>(range.size));
 }
 
-std::optional<WireField> WireReader::next() {
+std::optional<WireField> RequestFields::next() {
   if (!more()) return std::nullopt;
   const std::uint32_t tag = coded_.ReadTag();
   const std::uint32_t number = tag >> 3;
@@ -74,7 +74,7 @@ std::optional<WireField> WireReader::next() {
   return WireField{number, static_cast<WireType>(type)};
 }
 
-void WireReader::skip(const WireField& field) {
+void RequestFields::skip(const WireField& field) {
   if (broken_) return;
   if (field.type == WireType::kLength) {
     skip_length();
@@ -83,7 +83,7 @@ void WireReader::skip(const WireField& field) {
   }
 }
 
-std::uint64_t WireReader::varint() {
+std::uint64_t RequestFields::varint() {
   std::uint64_t value = 0;
   if (broken_ || !coded_.ReadVarint64(&value)) {
     broken_ = true;
@@ -92,7 +92,7 @@ std::uint64_t WireReader::varint() {
   return value;
 }
 
-std::uint32_t WireReader::fixed32() {
+std::uint32_t RequestFields::fixed32() {
   std::uint32_t value = 0;
   if (broken_ || !coded_.ReadLittleEndian32(&value)) {
     broken_ = true;
@@ -101,7 +101,7 @@ std::uint32_t WireReader::fixed32() {
   return value;
 }
 
-std::uint64_t WireReader::fixed64() {
+std::uint64_t RequestFields::fixed64() {
   std::uint64_t value = 0;
   if (broken_ || !coded_.ReadLittleEndian64(&value)) {
     broken_ = true;
@@ -110,7 +110,7 @@ std::uint64_t WireReader::fixed64() {
   return value;
 }
 
-std::size_t WireReader::length() {
+std::size_t RequestFields::length() {
   const std::uint64_t size = varint();
   if (broken_ || size > static_cast<std::uint64_t>(std::max(coded_.BytesUntilLimit(), 0))) {
     broken_ = true;
@@ -119,7 +119,7 @@ std::size_t WireReader::length() {
   return static_cast<std::size_t>(size);
 }
 
-std::string WireReader::string(std::size_t limit) {
+std::string RequestFields::string(std::size_t limit) {
   const std::size_t size = length();
   std::string value;
   if (broken_ || size > limit || !coded_.ReadString(&value, static_cast<int>(size))) {
@@ -129,7 +129,7 @@ std::string WireReader::string(std::size_t limit) {
   return value;
 }
 
-WireRange WireReader::skip_length() {
+WireRange RequestFields::skip_length() {
   const std::size_t size = length();
   if (broken_) return {};
   const WireRange range{static_cast<std::size_t>(coded_.CurrentPosition()), size};
@@ -137,7 +137,7 @@ WireRange WireReader::skip_length() {
   return range;
 }
 
-void WireReader::bytes(std::span<std::byte> out) {
+void RequestFields::bytes(std::span<std::byte> out) {
   if (broken_ || !coded_.ReadRaw(out.data(), static_cast<int>(out.size()))) broken_ = true;
 }
 

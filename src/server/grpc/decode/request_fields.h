@@ -56,13 +56,13 @@ class SpanStream final : public google::protobuf::io::ZeroCopyInputStream {
 
 // Every length is checked against what encloses it before anything is read. The first thing that is wrong makes the
 // reader broken: from then on it has no more fields and every value is empty. Owned by one thread.
-class WireReader {
+class RequestFields {
  public:
   // All of the bytes, or the range of them that is a message of its own. At most 2 GiB.
-  explicit WireReader(ByteSpans spans);
-  WireReader(ByteSpans spans, WireRange range);
-  WireReader(const WireReader&) = delete;
-  WireReader& operator=(const WireReader&) = delete;
+  explicit RequestFields(ByteSpans spans);
+  RequestFields(ByteSpans spans, WireRange range);
+  RequestFields(const RequestFields&) = delete;
+  RequestFields& operator=(const RequestFields&) = delete;
 
   bool broken() const { return broken_; }
 

@@ -69,7 +69,7 @@ class Sink {
   }
 
   // One length-prefixed element.
-  void put_bytes(WireReader& reader) {
+  void put_bytes(RequestFields& reader) {
     if (!out_) {
       size_ += sizeof(std::uint32_t) + reader.skip_length().size;
       return;
@@ -133,7 +133,7 @@ bool put_varint(std::uint64_t raw, DType dtype, Sink& sink) {
 }
 
 // One value of the field for `dtype`, unpacked or inside a packed run.
-bool put_value(WireReader& reader, DType dtype, Sink& sink) {
+bool put_value(RequestFields& reader, DType dtype, Sink& sink) {
   if (dtype == DType::kFp32) {
     sink.put(reader.fixed32());
     return true;
@@ -164,7 +164,7 @@ Error wrong_field(std::string_view input, std::uint32_t got, DType dtype, Field 
                           std::string(kFieldNames[wanted]));
 }
 
-Status read(WireReader& reader, DType dtype, std::string_view input, Sink& sink) {
+Status read(RequestFields& reader, DType dtype, std::string_view input, Sink& sink) {
   const auto wanted = field_of(dtype);
   if (!wanted) {
     return invalid_argument("input '" + std::string(input) + "' is " + std::string(protocol_name(dtype)) +
@@ -200,7 +200,7 @@ Status read(WireReader& reader, DType dtype, std::string_view input, Sink& sink)
 }  // namespace
 
 Result<std::size_t> measure_contents(ByteSpans message, WireRange range, DType dtype, std::string_view input) {
-  WireReader reader(message, range);
+  RequestFields reader(message, range);
   Sink sink(std::nullopt);
   TESSERA_RETURN_IF_ERROR(read(reader, dtype, input, sink));
   return sink.size();
@@ -208,7 +208,7 @@ Result<std::size_t> measure_contents(ByteSpans message, WireRange range, DType d
 
 Status write_contents(ByteSpans message, WireRange range, DType dtype, std::string_view input,
                       std::span<std::byte> out) {
-  WireReader reader(message, range);
+  RequestFields reader(message, range);
   Sink sink(out);
   TESSERA_RETURN_IF_ERROR(read(reader, dtype, input, sink));
   TESSERA_CHECK(sink.size() == out.size());

@@ -6,7 +6,7 @@
 
 #include "base/result.h"
 #include "core/dtype.h"
-#include "server/grpc/decode/wire_reader.h"
+#include "server/grpc/decode/request_fields.h"
 
 namespace tessera::server {
 

@@ -9,7 +9,7 @@ namespace tessera::server {
 namespace {
 
 // The oneof of InferParameter (grpc_service.proto).
-void read_content(WireReader& reader, WireParameter& out) {
+void read_content(RequestFields& reader, WireParameter& out) {
   while (const auto field = reader.next()) {
     if (field->is(1, WireType::kVarint)) {
       out.content = reader.varint() != 0;
@@ -42,7 +42,7 @@ struct ToValue {
 
 std::optional<ParameterValue> WireParameter::value() const { return std::visit(ToValue{}, content); }
 
-WireParameter read_parameter(WireReader& reader) {
+WireParameter read_parameter(RequestFields& reader) {
   WireParameter out;
   reader.message([&] {
     while (const auto field = reader.next()) {

@@ -6,7 +6,7 @@
 #include <string>
 #include <variant>
 
-#include "server/grpc/decode/wire_reader.h"
+#include "server/grpc/decode/request_fields.h"
 #include "server/parameters.h"
 
 namespace tessera::server {
@@ -21,6 +21,6 @@ struct WireParameter {
 };
 
 // Reads one entry of a parameters map, of which the field has been met.
-WireParameter read_parameter(WireReader& reader);
+WireParameter read_parameter(RequestFields& reader);
 
 }  // namespace tessera::server
