@@ -102,7 +102,7 @@ class Dispatcher final : public device::CompletionSink {
   // What one thread does between posting and returning; lies on its stack.
   struct Turn {
     const Dispatcher* owner;
-    bool patient = false;  // the timer's thread: may serve others as long as it takes, and runs nothing
+    bool patient = false;                 // the timer's thread: may serve others as long as it takes, and runs nothing
     std::optional<std::uint16_t> atom{};  // of a thread that posted a request: where it is
     Duration run_budget{0};               // what it may still run here, as predicted
     LaunchRecord* to_run = nullptr;

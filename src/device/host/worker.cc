@@ -6,8 +6,7 @@
 
 namespace tessera::device {
 
-Worker::Worker(std::string name, CpuSet cpus, Run run)
-    : run_(std::move(run)) {
+Worker::Worker(std::string name, CpuSet cpus, Run run) : run_(std::move(run)) {
   sem_init(&signal_, 0, 0);
   thread_ = std::thread([this, name = std::move(name), cpus] { loop(name, cpus); });
 }
