@@ -89,6 +89,14 @@ SharedWeights::~SharedWeights() {
   }
 }
 
+std::vector<std::string> SharedWeights::names() const {
+  std::vector<std::string> names;
+  for (const Tensor& tensor : tensors_) {
+    names.push_back(tensor.name);
+  }
+  return names;
+}
+
 std::span<const std::byte> SharedWeights::find(const std::string& name) const {
   for (const Tensor& tensor : tensors_) {
     if (tensor.name == name) {

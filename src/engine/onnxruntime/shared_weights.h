@@ -30,6 +30,7 @@ class SharedWeights {
   OrtPrepackedWeightsContainer* prepacked() const { return prepacked_; }
 
   Bytes bytes() const { return bytes_; }
+  std::vector<std::string> names() const;
   // Where the initialiser of that name lies; empty for one that ONNX Runtime keeps itself.
   std::span<const std::byte> find(const std::string& name) const;
 

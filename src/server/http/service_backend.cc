@@ -131,8 +131,8 @@ void ServiceBackend::control(const Route& route, Method, std::string body, Reply
       return reply(health(service_.ready(), "ready"));
     case Endpoint::kModels:
       return reply(ok_answer(model_names_json(serving_names(service_))));
-    case Endpoint::kRepositoryIndex:
-      return reply(index(body));
+    case Endpoint::kRepositoryIndex:  // looks through folders
+      return helper_.post([this, body = std::move(body), reply = std::move(reply)] { reply(index(body)); });
     case Endpoint::kRepositoryLoad:
       return load(route, body, std::move(reply));
     case Endpoint::kRepositoryUnload:

@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "server/helper_thread.h"
 #include "server/http/backend.h"
 
 namespace tessera::server::http {
@@ -35,6 +36,7 @@ class ServiceBackend final : public Backend {
 
   runtime::Service& service_;
   SharedMemory& shared_memory_;
+  HelperThread helper_;  // last: it uses everything above
 };
 
 }  // namespace tessera::server::http
