@@ -149,7 +149,10 @@ void Dispatcher::work(Turn turn, bool holds_role) {
       outer->atom = turn.atom;
       outer->run_budget = turn.run_budget;
     }
-    take_part(*outer, holds_role);  // what this leaves to be done is done by the outer call
+    // What this leaves to be done is done by the outer call.
+    if (take_part(*outer, holds_role) && outer->patient) {
+      timer_.wake();
+    }
     return;
   }
   t_turn = &turn;

@@ -49,7 +49,8 @@ class Dispatcher final : public device::CompletionSink {
     std::size_t max_running = 4096;   // launches not yet answered, and requests in them
   };
   // A thread that posts a request from a core runs launches for that very core itself, up to this much predicted time:
-  // handing them to the worker, which needs the same core, would cost two thread switches and gain nothing.
+  // handing them to the worker, which needs the same core, would cost two thread switches and gain nothing. An answer
+  // that posts the next request from within begins anew.
   static constexpr Duration kRunHereBelow = std::chrono::microseconds(100);
   // How often a poster looks whether the role has become free before it leaves its request to the holder: some
   // microseconds, about what a holder takes.

@@ -81,7 +81,9 @@ Status Service::start() {
   Status status = state_->models.start();
   state_->all_ready_at_start.store(status.ok());
   state_->started.store(true);
-  state_->warn_of_unknown_names();
+  if (status.ok()) {  // else names may be unknown because loading ended early
+    state_->warn_of_unknown_names();
+  }
   return status;
 }
 

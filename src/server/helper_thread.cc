@@ -10,16 +10,18 @@ HelperThread::HelperThread() : thread_([this] { run(); }) {}
 
 HelperThread::~HelperThread() { stop(); }
 
-void HelperThread::post(std::function<void()> work) {
+bool HelperThread::post(std::function<void()> work) {
   {
     const std::lock_guard lock(mutex_);
     if (!stopping_) {
+      if (work_.size() >= kMaxWaiting) return false;
       work_.push_back(std::move(work));
       changed_.notify_one();
-      return;
+      return true;
     }
   }
   work();
+  return true;
 }
 
 void HelperThread::stop() {

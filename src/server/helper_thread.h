@@ -2,6 +2,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <cstddef>
 #include <deque>
 #include <functional>
 #include <mutex>
@@ -9,17 +10,20 @@
 
 namespace tessera::server {
 
-// Thread-safe. Works in the order given. The queue needs no bound of its own as long as callers keep to one entry for
-// each call that is open, of which the front ends bound the number.
+// Thread-safe. Works in the order given.
 class HelperThread {
  public:
+  // What may wait; whoever comes then is refused. Calls may be gone while their entry waits, so a bound on open calls
+  // is none on these.
+  static constexpr std::size_t kMaxWaiting = 1024;
+
   HelperThread();
   ~HelperThread();  // as stop()
   HelperThread(const HelperThread&) = delete;
   HelperThread& operator=(const HelperThread&) = delete;
 
-  // Once stopped: done at once, on the calling thread.
-  void post(std::function<void()> work);
+  // False: too much waits, and the work is not done. Once stopped: done at once, on the calling thread.
+  [[nodiscard]] bool post(std::function<void()> work);
 
   // Does what is waiting, and ends the thread. Not to be called by the thread itself.
   void stop();

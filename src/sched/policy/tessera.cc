@@ -277,7 +277,8 @@ bool Tessera::launch_without_head(const View& view, const Candidate& candidate, 
   const ShapeQueue& queue = *candidate.queue;
   const Target& target = *candidate.target;
   const Instance& instance = queue.instance();
-  if (!instance.params->dynamic_batching || !may_reject_early(queue, now)) {
+  // Behind the head it may not be this shape's turn, where answers keep the order of arrival.
+  if (!instance.params->dynamic_batching || !may_reject_early(queue, now) || is_closed(queue)) {
     return false;
   }
   for (std::size_t bucket = target.bucket + 1; bucket-- > 0;) {

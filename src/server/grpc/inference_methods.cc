@@ -138,7 +138,7 @@ void add_repository(MethodTable& table, Backend& backend, HelperThread& helper) 
   table.add_later<RepositoryIndexRequest, RepositoryIndexResponse>(
       path("RepositoryIndex"), [&service, &helper](const auto& request, auto& response, auto finish) {
         // finish() keeps request and response.
-        helper.post([&service, &request, &response, finish] {
+        const bool taken = helper.post([&service, &request, &response, finish] {
           for (const model::IndexEntry& entry : repository_index(service, request.ready())) {
             auto& model = *response.add_models();
             model.set_name(entry.name);
@@ -148,6 +148,9 @@ void add_repository(MethodTable& table, Backend& backend, HelperThread& helper) 
           }
           finish(ok_status());
         });
+        if (!taken) {
+          finish(Error(ErrorCode::kResourceExhausted, "too many calls that look through folders wait"));
+        }
       });
   table.add_later<RepositoryModelLoadRequest, RepositoryModelLoadResponse>(
       path("RepositoryModelLoad"), [&service](const auto& request, auto&, auto finish) {

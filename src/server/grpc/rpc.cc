@@ -75,6 +75,7 @@ void Rpc::on_accepted(bool ok) {
 
 void Rpc::on_ended(bool /*ok*/) {
   if (!context_.IsCancelled()) return;
+  gone_.store(true);
   std::shared_ptr<RpcHandler> handler;
   {
     const std::lock_guard lock(mutex_);
@@ -92,19 +93,28 @@ void Rpc::message_late() {
 
 void Rpc::on_read(bool ok) {
   if (!surroundings_.deadlines.forget(*this)) return;
-  if (ok && takes_long(message_)) {
-    surroundings_.helper.post([self = shared_from_this()] { self->take_message(true); });
-  } else {
+  if (!ok || !takes_long(message_)) {
     take_message(ok);
+  } else if (!surroundings_.helper.post([self = shared_from_this()] { self->take_message(true); })) {
+    refuse_message(Error(ErrorCode::kResourceExhausted, "too many large messages wait"));
   }
 }
 
+void Rpc::refuse_message(const Error& error) {
+  {
+    const std::lock_guard lock(mutex_);
+    refused_ = to_grpc(error);
+  }
+  if (const auto to = handler()) to->read_done(false);
+}
+
 void Rpc::take_message(bool ok) {
-  if (ok) {
+  if (ok && gone_.load()) {
+    message_.Clear();
+    ok = false;
+  } else if (ok) {
     if (const Status status = unpack(message_, surroundings_.max_message_bytes); !status.ok()) {
-      const std::lock_guard lock(mutex_);
-      refused_ = to_grpc(status.error());
-      ok = false;
+      return refuse_message(status.error());
     }
   }
   if (const auto to = handler()) to->read_done(ok);

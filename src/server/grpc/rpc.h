@@ -5,12 +5,14 @@
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/status.h>
 
+#include <atomic>
 #include <cstddef>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 
+#include "base/result.h"
 #include "server/grpc/message_deadlines.h"
 #include "server/grpc/queue_tag.h"
 #include "server/helper_thread.h"
@@ -84,6 +86,7 @@ class Rpc final : public MessageWaiter, public std::enable_shared_from_this<Rpc>
   std::shared_ptr<MessageWaiter> share() override { return shared_from_this(); }
   void message_late() override;
   void take_message(bool ok);
+  void refuse_message(const Error& error);
   void on_accepted(bool ok);
   void on_ended(bool ok);
   void on_read(bool ok);
@@ -99,8 +102,9 @@ class Rpc final : public MessageWaiter, public std::enable_shared_from_this<Rpc>
   Step read_{&Rpc::on_read};
   Step write_{&Rpc::on_written};
   Step finish_{&Rpc::on_finished};
-  ::grpc::ByteBuffer message_;  // here and not with the handler, which a read may outlive
-  std::mutex mutex_;            // of what follows: the end of a call may overtake its beginning
+  ::grpc::ByteBuffer message_;     // here and not with the handler, which a read may outlive
+  std::atomic<bool> gone_{false};  // the client went away: what it sent is not worth taking in
+  std::mutex mutex_;               // of what follows: the end of a call may overtake its beginning
   std::shared_ptr<RpcHandler> handler_;
   bool cancelled_early_ = false;
   std::optional<::grpc::Status> refused_;  // why a message was not passed on

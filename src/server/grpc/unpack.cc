@@ -42,11 +42,13 @@ class Unpacker {
   Status add(const ::grpc::Slice& slice) {
     std::span<const std::byte> input(reinterpret_cast<const std::byte*>(slice.begin()), slice.size());
     while (true) {
-      grpc_slice piece = grpc_slice_malloc_large(kPieceBytes);
-      const std::span<std::byte> room(reinterpret_cast<std::byte*>(GRPC_SLICE_START_PTR(piece)), kPieceBytes);
-      ::grpc::Slice owner(piece, ::grpc::Slice::STEAL_REF);
+      if (filled_ == kPieceBytes) close_piece();
+      if (piece_.size() == 0) piece_ = ::grpc::Slice(grpc_slice_malloc_large(kPieceBytes), ::grpc::Slice::STEAL_REF);
+      // Nobody else has this slice yet.
+      auto* const start = const_cast<std::byte*>(reinterpret_cast<const std::byte*>(piece_.begin()));
+      const std::span<std::byte> room(start + filled_, kPieceBytes - filled_);
       TESSERA_ASSIGN_OR_RETURN(const auto step, inflater_.step(input, room));
-      if (!step.unpacked.empty()) pieces_.push_back(owner.sub(0, step.unpacked.size()));
+      filled_ += step.unpacked.size();
       input = input.subspan(step.used);
       if (step.used == 0 && step.unpacked.empty()) return ok_status();  // the next slice goes on
       if (input.empty() && step.unpacked.size() < room.size()) return ok_status();
@@ -55,13 +57,22 @@ class Unpacker {
 
   Status end(::grpc::ByteBuffer& out) {
     if (!inflater_.done()) return invalid_argument("malformed compressed message: it is cut short");
+    close_piece();
     out = ::grpc::ByteBuffer(pieces_.data(), pieces_.size());
     return ok_status();
   }
 
  private:
+  void close_piece() {
+    if (filled_ > 0) pieces_.push_back(piece_.sub(0, filled_));
+    piece_ = {};
+    filled_ = 0;
+  }
+
   http::Inflater inflater_;
   std::vector<::grpc::Slice> pieces_;
+  ::grpc::Slice piece_;     // the one that is being filled, so that many small steps do not make many pieces
+  std::size_t filled_ = 0;  // of it
 };
 
 }  // namespace

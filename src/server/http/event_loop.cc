@@ -2,6 +2,7 @@
 
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -30,8 +31,8 @@ class TaskList {
  public:
   ~TaskList() { TESSERA_CHECK(empty()); }
 
-  // True where the list was empty. Once closed, the task is dropped.
-  bool push(std::shared_ptr<Task> task) {
+  // Once closed, the task is dropped.
+  void push(std::shared_ptr<Task> task) {
     Task* const pushed = task.get();
     TESSERA_CHECK(pushed->self_ == nullptr);
     pushed->self_ = std::move(task);
@@ -41,9 +42,7 @@ class TaskList {
     } while (!top_.compare_exchange_weak(top, pushed, std::memory_order_seq_cst, std::memory_order_relaxed));
     if (closed_.load(std::memory_order_seq_cst)) {
       take_all();  // whoever sees both is the one who drops
-      return false;
     }
-    return top == nullptr;
   }
 
   // In the order of their posting.
@@ -85,7 +84,7 @@ class Watch::State : public std::enable_shared_from_this<Watch::State> {
   std::shared_ptr<Watcher> writer;
 
  private:
-  void set_interest(std::uint32_t events);
+  bool set_interest(std::uint32_t events);
 
   std::uint32_t interest_ = 0;
   bool registered_ = false;
@@ -114,8 +113,8 @@ class EventLoop::State {
     while (!stop_.load()) {
       wait();
       run_tasks();
-      end_turn();
       run_periodic();
+      end_turn();
       closed.clear();
     }
     thread_.store(std::thread::id());
@@ -134,8 +133,12 @@ class EventLoop::State {
     closed.clear();
   }
 
+  // The loop says that it goes to sleep and then looks at the list, a poster pushes and then looks whether the loop
+  // sleeps: one of them sees the other. Each poster wakes a sleeping loop itself, as one that was here first may be
+  // suspended before it does.
   void post(std::shared_ptr<Task> task) {
-    if (tasks_.push(std::move(task)) && !in_thread()) {
+    tasks_.push(std::move(task));
+    if (asleep_.load(std::memory_order_seq_cst) && !in_thread()) {
       wake();
     }
   }
@@ -185,7 +188,9 @@ class EventLoop::State {
 
   void wait() {
     std::array<epoll_event, kEventsPerWait> events;
+    asleep_.store(true, std::memory_order_seq_cst);
     const int count = ::epoll_wait(epoll, events.data(), static_cast<int>(events.size()), time_to_wait());
+    asleep_.store(false, std::memory_order_relaxed);
     TESSERA_CHECK(count >= 0 || errno == EINTR);
     for (int i = 0; i < count; ++i) {
       if (auto* watch = static_cast<Watch::State*>(events[static_cast<std::size_t>(i)].data.ptr)) {
@@ -240,6 +245,7 @@ class EventLoop::State {
 
   std::atomic<std::thread::id> thread_{};
   std::atomic<bool> stop_{false};
+  std::atomic<bool> asleep_{false};
   TaskList tasks_;
   std::vector<std::shared_ptr<Watcher>> turn_end_;
   TimePoint turn_end_since_{};
@@ -262,19 +268,26 @@ bool EventLoop::in_loop_thread() const { return state_->in_thread(); }
 void LoopGate::post(std::shared_ptr<Task> task) const { state_->post(std::move(task)); }
 bool LoopGate::in_loop_thread() const { return state_->in_thread(); }
 
-void Watch::State::set_interest(std::uint32_t events) {
+// False: the system has no room for one more, or no memory.
+bool Watch::State::set_interest(std::uint32_t events) {
   epoll_event event{};
   event.events = events;
   event.data.ptr = this;
   const int what = !registered_ ? EPOLL_CTL_ADD : (events == 0 ? EPOLL_CTL_DEL : EPOLL_CTL_MOD);
-  TESSERA_CHECK(::epoll_ctl(loop.epoll, what, descriptor, &event) == 0);
+  if (::epoll_ctl(loop.epoll, what, descriptor, &event) != 0) {
+    TESSERA_CHECK(errno == ENOSPC || errno == ENOMEM);
+    return false;
+  }
   registered_ = events != 0;
   interest_ = events;
+  return true;
 }
 
 void Watch::State::want(std::uint32_t event) {
-  if (descriptor >= 0 && (interest_ & event) == 0) {
-    set_interest(interest_ | event);
+  if (descriptor >= 0 && (interest_ & event) == 0 && !set_interest(interest_ | event)) {
+    // As if the peer had gone: whoever waits reads (or writes), finds the socket shut, and gives up.
+    ::shutdown(descriptor, SHUT_RDWR);
+    loop.post(std::make_shared<FunctionTask>([self = shared_from_this()] { self->ready(EPOLLHUP); }));
   }
 }
 
@@ -298,11 +311,13 @@ void Watch::State::ready(std::uint32_t events) {
       unwanted |= EPOLLOUT;
     }
   }
-  if (descriptor >= 0 && reader == nullptr && writer == nullptr && gone) {
+  // Being told of the one may have made somebody wait for the other.
+  unwanted &= ~((reader != nullptr ? EPOLLIN : 0U) | (writer != nullptr ? EPOLLOUT : 0U));
+  if (gone && reader == nullptr && writer == nullptr) {
     unwanted = interest_;
   }
   if (descriptor >= 0 && (interest_ & unwanted) != 0) {
-    set_interest(interest_ & ~unwanted);
+    TESSERA_CHECK(set_interest(interest_ & ~unwanted));  // which needs no memory
   }
 }
 

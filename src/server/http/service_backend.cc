@@ -132,7 +132,10 @@ void ServiceBackend::control(const Route& route, Method, std::string body, Reply
     case Endpoint::kModels:
       return reply(ok_answer(model_names_json(serving_names(service_))));
     case Endpoint::kRepositoryIndex:  // looks through folders
-      return helper_.post([this, body = std::move(body), reply = std::move(reply)] { reply(index(body)); });
+      if (!helper_.post([this, body = std::move(body), reply] { reply(index(body)); })) {
+        reply(error_answer(Error(ErrorCode::kResourceExhausted, "too many calls that look through folders wait")));
+      }
+      return;
     case Endpoint::kRepositoryLoad:
       return load(route, body, std::move(reply));
     case Endpoint::kRepositoryUnload:
