@@ -80,8 +80,10 @@ Result<std::unique_ptr<MetricsServer>> MetricsServer::start(const MetricsOptions
     if (ports.empty()) return unavailable("metrics: no port was opened for " + endpoint(options));
     state->port = static_cast<std::uint16_t>(ports.front());
   } catch (const std::exception&) {  // whose text does not say more
+    const bool v6 = options.address.find(':') != std::string::npos;
     return unavailable("metrics cannot listen on " + endpoint(options) +
-                       ": the port is in use or the address is not this machine's");
+                       (v6 ? ": Debian's civetweb speaks IPv4 only, give --metrics-address an IPv4 address"
+                           : ": the port is in use or the address is not this machine's"));
   }
   return std::unique_ptr<MetricsServer>(new MetricsServer(std::move(state)));  // NOLINT: the constructor is private
 }
