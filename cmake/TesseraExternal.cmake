@@ -1,5 +1,5 @@
 # Third-party code, one imported target tessera_external::NAME each, so that the rest of the build names no package.
-# NAMEs: onnxruntime grpc protobuf boost json beast openssl spdlog cli11 prometheus zlib xxhash threads gmock benchmark
+# NAMEs: onnxruntime cuda_driver grpc protobuf boost json beast openssl spdlog cli11 prometheus zlib xxhash threads gmock benchmark
 include_guard(GLOBAL)
 
 find_package(PkgConfig REQUIRED)
@@ -29,6 +29,14 @@ set_target_properties(tessera_onnxruntime PROPERTIES
   IMPORTED_SONAME libonnxruntime.so.1
   INTERFACE_INCLUDE_DIRECTORIES "${_ort_include}")
 _tessera_external(onnxruntime tessera_onnxruntime)
+
+# CUDA's driver: the header alone, put into .deps by scripts/setup. The library comes with the GPU and is opened at run time.
+if(NOT EXISTS "${TESSERA_DEPS}/cuda/include/cuda.h")
+  message(FATAL_ERROR "CUDA's header is not in ${TESSERA_DEPS}: run scripts/setup first")
+endif()
+add_library(tessera_cuda_driver INTERFACE)
+target_include_directories(tessera_cuda_driver SYSTEM INTERFACE "${TESSERA_DEPS}/cuda/include")
+_tessera_external(cuda_driver tessera_cuda_driver ${CMAKE_DL_LIBS})
 
 find_package(Protobuf REQUIRED)
 _tessera_external(protobuf protobuf::libprotobuf)
