@@ -1,0 +1,361 @@
+#include "device/cuda/cuda_device.h"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/affinity.h"
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/pause.h"
+#include "device/cuda/completion_poller.h"
+#include "device/cuda/cuda_plan.h"
+#include "device/cuda/launch_order.h"
+#include "device/in_flight.h"
+
+namespace tessera::device {
+namespace {
+
+Slice part_of(const Gpu& gpu, const CudaDeviceSpec& spec) { return spec.atoms.value_or(Slice{0, gpu.atoms()}); }
+
+DeviceShape shape_of(const Gpu& gpu, const CudaDeviceSpec& spec) {
+  const Slice part = part_of(gpu, spec);
+  DeviceShape shape{.name = to_string(spec),
+                    .processors = {},
+                    .ladder = aligned_ladder(part.count),
+                    .loader = loader_slice(part.count)};
+  for (std::uint16_t atom = part.first; atom < part.end(); ++atom) {
+    shape.processors.push_back(gpu.processors(atom));
+  }
+  return shape;
+}
+
+void discard_results(Batch& batch) {
+  batch.outputs.clear();
+  batch.output_memory.reset();
+}
+
+bool is_fault(const Status& status) { return !status.ok() && status.error().code() == ErrorCode::kDeviceLost; }
+
+// What the device keeps of a launch, at its place in the order. Written by the role holder before the launch is
+// watched, then the polling thread's until the launch is retired; `cancelled` is both's.
+struct Flight {
+  OwnedEvent ended;  // its place's, recorded anew by each launch
+  Launch launch;
+  Status queued;  // error: what was queued of it failed
+  std::atomic<bool> cancelled{false};
+};
+
+// launch, cancel and retire: owned by the holder of the dispatcher role, with order_. The loader's side: owned by the
+// loader thread. Everything else is thread-safe.
+class Cuda final : public CudaDevice {
+ public:
+  Cuda(std::shared_ptr<Gpu> gpu, const CudaOptions& options)
+      : gpu_(std::move(gpu)),
+        driver_(gpu_->driver()),
+        part_(part_of(*gpu_, options.spec)),
+        shape_(shape_of(*gpu_, options.spec)),
+        order_(options.streams) {}
+  ~Cuda() override {
+    closing_.store(true);
+    poller_.reset();  // sees everything in flight to its end
+  }
+
+  Status start(const CudaOptions& options);
+
+  const DeviceShape& shape() const override { return shape_; }
+  StagingPool& staging() override { return *staging_; }
+  void set_sink(CompletionSink& sink) override { sink_ = &sink; }
+
+  Result<Started> launch(const Launch& launch) override;
+  void run_here(LaunchId id) override;
+  void cancel(LaunchId id) override;
+  void retire(LaunchId id) override;
+
+  Status become_loader_thread() override;
+  Result<Duration> run_borrowed(const Plan& plan, const Slice& slice, Batch& batch) override;
+
+  std::shared_ptr<Gpu> gpu() override { return gpu_; }
+  Result<CUcontext> context_of(const Slice& slice) override { return context_of(slice, Gpu::Use::kHome); }
+  CUstream loader_stream() override { return loader_stream_.get(); }
+
+ private:
+  Status check(const Launch& launch) const;
+  Status check_within(const Slice& slice) const;
+  Result<CUcontext> context_of(const Slice& slice, Gpu::Use use);
+  Result<OwnedEvent> make_event() const;
+  Status queue(Flight& flight, const LaunchOrder::Placed& placed);
+  CompletionPoller::Look look(std::size_t place);
+  void report(const CompletionPoller::Ended& ended);
+  Status wait_for(CUevent event) const;
+  void lose(const Error& reason);
+  Error lost_error() const { return {ErrorCode::kDeviceLost, "device " + shape_.name + " is lost: " + lost_reason_}; }
+
+  const std::shared_ptr<Gpu> gpu_;
+  const Driver& driver_;
+  const Slice part_;  // of the gpu's atoms
+  const DeviceShape shape_;
+  std::unique_ptr<StagingPool> staging_;
+  CompletionSink* sink_ = nullptr;
+
+  LaunchOrder order_;
+  std::vector<OwnedStream> streams_;
+  std::array<Flight, LaunchOrder::kMaxInFlight> flights_;
+
+  OwnedStream loader_stream_;
+  OwnedEvent loader_event_;
+
+  InFlight in_flight_;
+  std::atomic<bool> closing_{false};
+  std::once_flag lose_once_;
+  std::string lost_reason_;  // readable once in_flight_.lost()
+
+  std::unique_ptr<CompletionPoller> poller_;  // last: its thread uses the rest
+};
+
+Result<OwnedEvent> Cuda::make_event() const {
+  CUevent event = nullptr;
+  TESSERA_RETURN_IF_ERROR(driver_.check(driver_.event_create(&event, CU_EVENT_DISABLE_TIMING), "make an event"));
+  return OwnedEvent(driver_, event);
+}
+
+Status Cuda::start(const CudaOptions& options) {
+  const CurrentContext current(*gpu_);
+  TESSERA_RETURN_IF_ERROR(current.status());
+  TESSERA_ASSIGN_OR_RETURN(staging_, make_pinned_staging(gpu_, options.staging));
+  TESSERA_ASSIGN_OR_RETURN(streams_, gpu_->make_streams(options.streams + 1));
+  loader_stream_ = std::move(streams_.back());
+  streams_.pop_back();
+  for (Flight& flight : flights_) {
+    TESSERA_ASSIGN_OR_RETURN(flight.ended, make_event());
+  }
+  TESSERA_ASSIGN_OR_RETURN(loader_event_, make_event());
+  poller_ = std::make_unique<CompletionPoller>(
+      shape_.name + ":poll",
+      CompletionPoller::Watcher{.begin = [this] { static_cast<void>(driver_.ctx_set_current(gpu_->context())); },
+                                .look = [this](std::size_t place) { return look(place); },
+                                .report = [this](const CompletionPoller::Ended& ended) { report(ended); }},
+      options.poll_pause);
+  return ok_status();
+}
+
+Status Cuda::check(const Launch& launch) const {
+  if (launch.id.value == 0 || launch.plan == nullptr || launch.batch == nullptr) {
+    return invalid_argument("a launch has an id, a plan and a batch");
+  }
+  if (std::find(shape_.ladder.begin(), shape_.ladder.end(), launch.slice) == shape_.ladder.end()) {
+    return invalid_argument("device " + shape_.name + " has no slice of " + std::to_string(launch.slice.count) +
+                            " atoms at " + std::to_string(launch.slice.first));
+  }
+  return ok_status();
+}
+
+Status Cuda::check_within(const Slice& slice) const {
+  if (slice.count == 0 || slice.end() > shape_.atoms()) {
+    return invalid_argument("device " + shape_.name + " has " + std::to_string(shape_.atoms()) + " atoms");
+  }
+  return ok_status();
+}
+
+Result<CUcontext> Cuda::context_of(const Slice& slice, Gpu::Use use) {
+  TESSERA_RETURN_IF_ERROR(check_within(slice));
+  return gpu_->context_of({static_cast<std::uint16_t>(part_.first + slice.first), slice.count}, use);
+}
+
+Result<Started> Cuda::launch(const Launch& launch) {
+  TESSERA_CHECK(sink_ != nullptr);
+  TESSERA_RETURN_IF_ERROR(check(launch));
+  if (closing_.load()) {
+    return Error(ErrorCode::kCancelled, "device " + shape_.name + " is closing");
+  }
+  if (!in_flight_.open()) {
+    return lost_error();
+  }
+  const auto placed = order_.add(launch);
+  if (!placed) {
+    if (in_flight_.close()) {
+      sink_->device_down(lost_error());
+    }
+    return Error(ErrorCode::kResourceExhausted,
+                 "device " + shape_.name + " has " + std::to_string(LaunchOrder::kMaxInFlight) + " launches in flight");
+  }
+  Flight& flight = flights_[placed->place];
+  flight.launch = launch;
+  flight.cancelled.store(false, std::memory_order_relaxed);
+  const TimePoint queued = now();
+  flight.queued = queue(flight, *placed);
+  poller_->watch(placed->place, placed->waits_for, queued);
+  return Started::kQueued;
+}
+
+// An order that the driver does not take is a fault of the device: nothing after it could be trusted to wait.
+Status Cuda::queue(Flight& flight, const LaunchOrder::Placed& placed) {
+  const CurrentContext current(*gpu_);
+  Status status = current.status();
+  const CUstream stream = streams_[placed.stream].get();
+  for (std::size_t place = 0; place < flights_.size() && status.ok() && placed.events.any(); ++place) {
+    if (placed.events.test(place)) {
+      status = driver_.check(driver_.stream_wait_event(stream, flights_[place].ended.get(), 0), "order a launch");
+    }
+  }
+  if (!status.ok()) {
+    return Error(ErrorCode::kDeviceLost, status.error().message());
+  }
+  const auto& plan = static_cast<const CudaPlan&>(*flight.launch.plan);
+  status = plan.enqueue(flight.launch.slice, stream, *flight.launch.batch);
+  if (const Status recorded = driver_.check(driver_.event_record(flight.ended.get(), stream), "follow a launch");
+      !recorded.ok()) {
+    return Error(ErrorCode::kDeviceLost, recorded.error().message());
+  }
+  return status;
+}
+
+CompletionPoller::Look Cuda::look(std::size_t place) {
+  using Look = CompletionPoller::Look;
+  const Flight& flight = flights_[place];
+  Status status = flight.queued;
+  if (!in_flight_.lost() && !is_fault(status)) {
+    const CUresult result = driver_.event_query(flight.ended.get());
+    if (result == CUDA_ERROR_NOT_READY) {
+      return Look::kRunning;
+    }
+    if (result == CUDA_SUCCESS) {
+      return Look::kEnded;
+    }
+    status = driver_.check(result, "run");
+  }
+  if (!in_flight_.lost()) {
+    lose(status.error());
+  }
+  return Look::kEverythingEnded;
+}
+
+// From the moment the sink has it, the launch may be retired and its place be used again.
+void Cuda::report(const CompletionPoller::Ended& ended) {
+  Flight& flight = flights_[ended.place];
+  const Launch& launch = flight.launch;
+  Completion completion{.id = launch.id, .status = flight.queued, .ran = ended.ran};
+  if (ended.ran) {
+    completion.started = ended.started;
+    completion.ended = ended.ended;
+  }
+  if (in_flight_.lost()) {
+    completion.status = lost_error();
+  } else if (completion.status.ok()) {
+    completion.status = static_cast<const CudaPlan*>(launch.plan)->finish(launch.slice, *launch.batch);
+    if (is_fault(completion.status)) {
+      lose(completion.status.error());
+      completion.status = lost_error();
+    } else if (flight.cancelled.load(std::memory_order_relaxed)) {
+      completion.status = Error(ErrorCode::kCancelled, "cancelled while it ran");
+    }
+  }
+  if (!completion.status.ok()) {
+    discard_results(*launch.batch);
+  }
+  order_.note_ended(ended.place);
+  sink_->completed(completion);
+  if (in_flight_.close()) {
+    sink_->device_down(lost_error());
+  }
+}
+
+void Cuda::lose(const Error& reason) {
+  bool idle = false;
+  // A second fault at the same time waits here until the first is known, so that no launch is accepted after either.
+  std::call_once(lose_once_, [&] {
+    lost_reason_ = reason.message();
+    idle = in_flight_.lose();
+  });
+  if (idle) {
+    sink_->device_down(lost_error());
+  }
+}
+
+void Cuda::run_here(LaunchId id) {
+  static_cast<void>(id);
+  TESSERA_CHECK(false && "never asked for");
+}
+
+void Cuda::cancel(LaunchId id) {
+  if (const auto place = order_.find(id)) {
+    flights_[*place].cancelled.store(true, std::memory_order_relaxed);
+  }
+}
+
+void Cuda::retire(LaunchId id) {
+  const auto place = order_.find(id);
+  TESSERA_CHECK(place.has_value());
+  order_.remove(*place);
+}
+
+Status Cuda::become_loader_thread() {
+  name_this_thread(shape_.name + ":loader");
+  TESSERA_ASSIGN_OR_RETURN(const CUcontext context, context_of(shape_.loader, Gpu::Use::kLoader));
+  return driver_.check(driver_.ctx_set_current(context), "confine the loader thread");
+}
+
+Result<Duration> Cuda::run_borrowed(const Plan& plan, const Slice& slice, Batch& batch) {
+  TESSERA_RETURN_IF_ERROR(check_within(slice));
+  if (in_flight_.lost()) {
+    return lost_error();
+  }
+  const CurrentContext current(*gpu_);
+  TESSERA_RETURN_IF_ERROR(current.status());
+  const auto& run = static_cast<const CudaPlan&>(plan);
+  const TimePoint started = now();
+  Status status = run.enqueue(slice, loader_stream_.get(), batch);
+  // Also where only a part of it was queued: that part has to end before the caller takes its memory back.
+  Status ended = driver_.check(driver_.event_record(loader_event_.get(), loader_stream_.get()), "follow a run");
+  if (ended.ok()) {
+    ended = wait_for(loader_event_.get());
+  }
+  const Duration took = now() - started;
+  if (!ended.ok()) {
+    lose(ended.error());
+    return lost_error();
+  }
+  if (status.ok()) {
+    status = run.finish(slice, batch);
+  }
+  if (is_fault(status)) {
+    lose(status.error());
+  }
+  TESSERA_RETURN_IF_ERROR(status);
+  return took;
+}
+
+Status Cuda::wait_for(CUevent event) const {
+  for (;;) {
+    const CUresult result = driver_.event_query(event);
+    if (result != CUDA_ERROR_NOT_READY) {
+      return driver_.check(result, "run");
+    }
+    pause_briefly();
+  }
+}
+
+}  // namespace
+
+Result<std::unique_ptr<CudaDevice>> make_cuda_device(std::shared_ptr<Gpu> gpu, const CudaOptions& options) {
+  const Slice part = part_of(*gpu, options.spec);
+  if (part.count == 0 || part.end() > gpu->atoms() || options.spec.gpu != gpu->ordinal()) {
+    return invalid_argument(to_string(options.spec) + " is not on " + gpu->name() + ", which has " +
+                            std::to_string(gpu->atoms()) + " atoms");
+  }
+  if (options.streams == 0) {
+    return invalid_argument(to_string(options.spec) + " needs a stream");
+  }
+  auto device = std::make_unique<Cuda>(std::move(gpu), options);
+  if (const Status started = device->start(options); !started.ok()) {
+    return started.error().in(to_string(options.spec));
+  }
+  return std::unique_ptr<CudaDevice>(std::move(device));
+}
+
+}  // namespace tessera::device

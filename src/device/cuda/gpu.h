@@ -1,0 +1,98 @@
+// One physical card: its context, its processors split into atoms, its streams.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "core/slice.h"
+#include "device/cuda/driver.h"
+#include "device/cuda/owned.h"
+
+namespace tessera::device {
+
+// Thread-safe. Shared by the devices that are parts of the card, and by what outlives them.
+//
+// The card's processors are split once, for good: slices are unions of atoms of that one split, since two splits may
+// overlap physically and a split of a split is refused by the driver.
+class Gpu {
+ public:
+  // Work queues are the resource that streams share unseen; beyond so many streams two of them may wait for each other.
+  static constexpr std::size_t kMaxStreams = 32;
+
+  // Error: kNotFound for a number without a card, kUnsupported for one that cannot be split.
+  static Result<std::shared_ptr<Gpu>> open(const Driver& driver, int ordinal);
+  ~Gpu();
+  Gpu(const Gpu&) = delete;
+  Gpu& operator=(const Gpu&) = delete;
+
+  const Driver& driver() const { return driver_; }
+  int ordinal() const { return ordinal_; }
+  const std::string& name() const { return name_; }  // as its maker calls it
+  CUcontext context() const { return context_; }     // the primary one
+  std::uint16_t atoms() const { return static_cast<std::uint16_t>(atoms_.size()); }
+  std::uint16_t processors(std::uint16_t atom) const { return atoms_[atom].processors; }
+
+  // The context whose work runs on that slice's processors, which are not reserved: what runs in the primary context
+  // runs there too. It is a green context, made where it is asked for first (1.2 ms, 6 MB) and kept as long as the gpu,
+  // since to destroy one is to wait for what runs in it. kLoader: a second one, which the loader thread
+  // has current.
+  // `slice`, in atoms of the card, is within it.
+  enum class Use { kHome, kLoader };
+  Result<CUcontext> context_of(const Slice& slice, Use use);
+
+  // Non-blocking streams of the primary context, given out for good.
+  // Error: kResourceExhausted beyond kMaxStreams.
+  Result<std::vector<OwnedStream>> make_streams(std::size_t count);
+
+ private:
+  struct Atom {
+    std::vector<CUdevResource> resources;  // pieces of the split: two in the last atom where the rest is too small
+    std::uint16_t processors = 0;
+  };
+
+  Gpu(const Driver& driver, int ordinal) : driver_(driver), ordinal_(ordinal) {}
+  struct SliceContext {
+    OwnedGreenContext green;
+    CUcontext context = nullptr;
+  };
+
+  Status start();
+  Status split();
+  Result<SliceContext> make_context(const Slice& slice) const;
+
+  const Driver driver_;
+  const int ordinal_;
+  CUdevice device_ = 0;
+  CUcontext context_ = nullptr;
+  std::string name_;
+  std::vector<Atom> atoms_;
+  std::atomic<std::size_t> streams_{0};
+  std::mutex contexts_mutex_;  // a green context's handle belongs to one thread at a time
+  std::map<std::pair<Use, Slice>, SliceContext> contexts_;
+};
+
+// Makes a gpu's primary context the calling thread's current one for a while, where it is not. Owned by its thread.
+class CurrentContext {
+ public:
+  explicit CurrentContext(const Gpu& gpu);
+  ~CurrentContext();
+  CurrentContext(const CurrentContext&) = delete;
+  CurrentContext& operator=(const CurrentContext&) = delete;
+
+  const Status& status() const { return status_; }
+
+ private:
+  const Driver& driver_;
+  bool pushed_ = false;
+  Status status_;
+};
+
+}  // namespace tessera::device

@@ -1,0 +1,67 @@
+// Which launches of a GPU wait for which, and on which stream each goes: bookkeeping alone, no driver.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <bitset>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "base/ids.h"
+#include "device/device.h"
+
+namespace tessera::device {
+
+// Owned by the holder of the dispatcher role; note_ended() may be called by the polling thread.
+//
+// Work queues are scarce, so a launch goes behind one that it has to wait for anyway, where that one is the last of its
+// stream; else to a stream on which nothing is left to run; else, where all are busy, behind the oldest last launch,
+// for which it then waits without need.
+class LaunchOrder {
+ public:
+  // A stream's queue in the driver holds about a thousand commands; a full one would block who launches.
+  static constexpr std::size_t kMaxInFlight = 128;
+  using Places = std::bitset<kMaxInFlight>;
+
+  struct Placed {
+    std::size_t place = 0;  // the launch's own, below kMaxInFlight, until remove()
+    std::size_t stream = 0;
+    Places waits_for{};  // launches that run before it; those that ended may be missing
+    Places events{};     // of these, the ones whose end the stream has to be told to wait for
+  };
+
+  explicit LaunchOrder(std::size_t streams) : streams_(streams) { in_order_.reserve(kMaxInFlight); }
+
+  // Nothing when all places are taken.
+  std::optional<Placed> add(const Launch& launch);
+  std::optional<std::size_t> find(LaunchId id) const;
+  void note_ended(std::size_t place) { slots_[place].ended.store(true, std::memory_order_release); }
+  void remove(std::size_t place);
+
+ private:
+  struct Slot {
+    Launch launch;
+    std::size_t stream = 0;
+    std::uint64_t sequence = 0;  // 0: the place is free
+    Places before;               // all that certainly end before it begins
+    std::atomic<bool> ended{false};
+  };
+  struct Stream {
+    std::size_t last = 0;        // place of the launch queued last
+    std::uint64_t sequence = 0;  // of that launch; 0: none so far
+  };
+
+  bool has_ended(std::size_t place) const { return slots_[place].ended.load(std::memory_order_acquire); }
+  // The last launch of a stream, unless it has ended.
+  std::optional<std::size_t> tail(const Stream& stream) const;
+  std::size_t choose_stream(const Places& before) const;
+
+  std::array<Slot, kMaxInFlight> slots_;
+  std::vector<std::size_t> in_order_;  // places, as launched
+  std::vector<Stream> streams_;
+  std::uint64_t last_sequence_ = 0;
+};
+
+}  // namespace tessera::device

@@ -1,0 +1,99 @@
+#include "device/cuda/pinned_staging.h"
+
+#include <cstddef>
+#include <mutex>
+#include <string>
+#include <utility>
+
+#include "device/cuda/buddy.h"
+
+namespace tessera::device {
+namespace {
+
+constexpr std::size_t kSmallest = 1024;
+
+// The range and who has which part of it. Thread-safe.
+class Arena {
+ public:
+  Arena(std::shared_ptr<Gpu> gpu, std::byte* data, std::size_t size, std::size_t largest)
+      : gpu_(std::move(gpu)), data_(data), buddy_(size, kSmallest, largest) {}
+  ~Arena() { static_cast<void>(gpu_->driver().mem_free_host(data_)); }
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+
+  std::byte* take(std::size_t size) {
+    const std::lock_guard lock(mutex_);
+    const auto offset = buddy_.take(size);
+    return offset ? data_ + *offset : nullptr;
+  }
+  void give_back(std::byte* block, std::size_t size) {
+    const std::lock_guard lock(mutex_);
+    buddy_.give_back(static_cast<std::size_t>(block - data_), size);
+  }
+
+ private:
+  const std::shared_ptr<Gpu> gpu_;
+  std::byte* const data_;
+  std::mutex mutex_;  // guards buddy_
+  Buddy buddy_;
+};
+
+class Block final : public StagingBlock {
+ public:
+  Block(std::shared_ptr<Arena> arena, std::byte* data, std::size_t size)
+      : arena_(std::move(arena)), data_(data), size_(size) {}
+  ~Block() override { arena_->give_back(data_, size_); }
+  Block(const Block&) = delete;
+  Block& operator=(const Block&) = delete;
+
+  std::span<std::byte> bytes() override { return {data_, size_}; }
+
+ private:
+  const std::shared_ptr<Arena> arena_;
+  std::byte* const data_;
+  const std::size_t size_;
+};
+
+// Thread-safe.
+class Pool final : public StagingPool {
+ public:
+  Pool(std::shared_ptr<Arena> arena, std::size_t largest) : arena_(std::move(arena)), largest_(largest) {}
+
+  Result<std::unique_ptr<StagingBlock>> lease(Bytes size) override {
+    if (size.value > largest_) {
+      return Error(ErrorCode::kTooLarge, "request memory: " + std::to_string(size.value) +
+                                             " bytes are over the limit of " + std::to_string(largest_));
+    }
+    std::byte* const data = arena_->take(size.value);
+    if (data == nullptr) {
+      return Error(ErrorCode::kResourceExhausted,
+                   "request memory: no " + std::to_string(size.value) + " pinned bytes are free");
+    }
+    return std::unique_ptr<StagingBlock>(std::make_unique<Block>(arena_, data, size.value));
+  }
+
+ private:
+  const std::shared_ptr<Arena> arena_;
+  const std::size_t largest_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<StagingPool>> make_pinned_staging(std::shared_ptr<Gpu> gpu, const PinnedLimits& limits) {
+  const auto largest = static_cast<std::size_t>(limits.largest.value);
+  const std::size_t size = static_cast<std::size_t>(limits.total.value) / largest * largest;
+  if (size == 0) {
+    return invalid_argument("request memory: all pinned memory is less than one block");
+  }
+  const CurrentContext current(*gpu);
+  TESSERA_RETURN_IF_ERROR(current.status());
+  void* data = nullptr;
+  const Driver& driver = gpu->driver();
+  TESSERA_RETURN_IF_ERROR(
+      driver.check(driver.mem_host_alloc(&data, size, CU_MEMHOSTALLOC_PORTABLE | CU_MEMHOSTALLOC_DEVICEMAP),
+                   "pin " + std::to_string(size >> 20) + " MB of the host's memory"));
+  auto arena = std::make_shared<Arena>(std::move(gpu), static_cast<std::byte*>(data), size, largest);
+  return std::unique_ptr<StagingPool>(std::make_unique<Pool>(std::move(arena), largest));
+}
+
+}  // namespace tessera::device

@@ -1,0 +1,23 @@
+// Memory for request bodies that a GPU's copy engines read: pinned, and taken whole at the start.
+#pragma once
+
+#include <memory>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "device/cuda/gpu.h"
+#include "device/staging.h"
+
+namespace tessera::device {
+
+struct PinnedLimits {
+  Bytes total{256ULL << 20};   // of all blocks; taken at once, since pinning memory stalls every launch on the card
+  Bytes largest{64ULL << 20};  // one block; a power of two
+};
+
+// Thread-safe: one lock, held for tens of nanoseconds. Blocks are pieces of one range, from 1 KB on, sized to powers of
+// two; every GPU of the process can copy from them. Leased blocks may outlive the pool, not the driver.
+// Error: kResourceExhausted where the host has no such memory to pin.
+Result<std::unique_ptr<StagingPool>> make_pinned_staging(std::shared_ptr<Gpu> gpu, const PinnedLimits& limits);
+
+}  // namespace tessera::device
