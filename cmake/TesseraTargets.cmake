@@ -143,6 +143,13 @@ function(tessera_test name)
     PROPERTIES ${properties})
 endfunction()
 
+# tessera_relocatable(NAME): the program finds its libraries in ../lib beside it, also those that its libraries need, and
+#   carries the compiler's own.
+function(tessera_relocatable name)
+  set_target_properties(${name} PROPERTIES BUILD_RPATH "$ORIGIN/../lib")
+  target_link_options(${name} PRIVATE -Wl,--disable-new-dtags -static-libstdc++ -static-libgcc)
+endfunction()
+
 # tessera_unit_tests(): every folder below the calling one that holds *_test.cc becomes one program unit_NAME, linked
 #   with tessera::NAME (nested parts joined with "_", as for libraries). A folder that needs more has a CMakeLists.txt
 #   of its own, which calls tessera_test.

@@ -27,6 +27,9 @@ void Inbox::put(std::variant<Completion, Error> report) {
 }
 
 void DeviceContract::SetUp() {
+  if (const auto reason = GetParam().missing()) {
+    GTEST_SKIP() << *reason;
+  }
   under_test_ = GetParam().make();
   ASSERT_NE(under_test_, nullptr);
   device().set_sink(inbox_);

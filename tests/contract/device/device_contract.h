@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <ostream>
 #include <set>
 #include <string>
@@ -79,6 +80,8 @@ class DeviceUnderTest {
 struct DeviceKind {
   std::string name;
   std::function<std::unique_ptr<DeviceUnderTest>()> make;
+  // Why this host cannot have such a device, in which case its tests are skipped.
+  std::function<std::optional<std::string>()> missing = [] { return std::nullopt; };
 };
 inline std::ostream& operator<<(std::ostream& out, const DeviceKind& kind) { return out << kind.name; }
 

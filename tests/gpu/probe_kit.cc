@@ -1,0 +1,229 @@
+#include "tests/gpu/probe_kit.h"
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdio>
+#include <cstring>
+
+#include "base/check.h"
+#include "tests/gpu/probe_ptx.h"
+
+namespace tessera::device::contract {
+namespace {
+
+constexpr std::size_t kSlots = 4096;
+constexpr std::size_t kOrderBytes = 256;
+constexpr std::size_t kScratchBytes = 1 << 16;
+constexpr unsigned kThreads = 64;
+constexpr unsigned kBlocksToFindAll = 8;  // a processor
+constexpr std::uint64_t kLongEnoughNs = 20'000;
+
+// What a test cannot go on without.
+void must(const Driver& driver, CUresult result, const char* what) {
+  const Status status = driver.check(result, what);
+  if (!status.ok()) {
+    std::fprintf(stderr, "%s\n", status.error().message().c_str());
+  }
+  TESSERA_CHECK(status.ok());
+}
+
+template <typename T>
+T must(Result<T> result) {
+  if (!result.ok()) {
+    std::fprintf(stderr, "%s\n", result.error().message().c_str());
+  }
+  return std::move(result).value();
+}
+
+}  // namespace
+
+const Result<Driver>& host_driver() {
+  static const Result<Driver> driver = Driver::open();
+  return driver;
+}
+
+MappedMemory::MappedMemory(std::shared_ptr<Gpu> gpu, std::size_t size) : gpu_(std::move(gpu)) {
+  const CurrentContext current(*gpu_);
+  must(gpu_->driver(),
+       gpu_->driver().mem_host_alloc(&data_, size, CU_MEMHOSTALLOC_PORTABLE | CU_MEMHOSTALLOC_DEVICEMAP), "pin memory");
+  std::memset(data_, 0, size);
+}
+
+MappedMemory::~MappedMemory() { static_cast<void>(gpu_->driver().mem_free_host(data_)); }
+
+ProbeKernels::ProbeKernels(std::shared_ptr<Gpu> gpu) : gpu_(std::move(gpu)) {
+  const Driver& driver = gpu_->driver();
+  const CurrentContext current(*gpu_);
+  must(driver, driver.library_load_data(&library_, kProbePtx, nullptr, nullptr, 0, nullptr, nullptr, 0),
+       "load kernels");
+  must(driver, driver.library_get_kernel(&begin_, library_, "probe_begin"), "find a kernel");
+  must(driver, driver.library_get_kernel(&answer_, library_, "probe_answer"), "find a kernel");
+  must(driver, driver.library_get_kernel(&note_sms_, library_, "note_sms"), "find a kernel");
+}
+
+ProbeKernels::~ProbeKernels() { static_cast<void>(gpu_->driver().library_unload(library_)); }
+
+std::set<unsigned> ProbeKernels::sms_of(CUcontext context) const {
+  const Driver& driver = gpu_->driver();
+  unsigned all = 0;
+  for (std::uint16_t atom = 0; atom < gpu_->atoms(); ++atom) {
+    all += gpu_->processors(atom);
+  }
+  const MappedMemory found(gpu_, sizeof(std::uint32_t) * kSmWords);
+  auto* sms = found.as<std::uint32_t>();
+  must(driver, driver.ctx_push_current(context), "make a context current");
+  CUstream stream = nullptr;
+  must(driver, driver.stream_create(&stream, CU_STREAM_NON_BLOCKING), "make a stream");
+  std::uint64_t busy = kLongEnoughNs;
+  std::array<void*, 2> values{&sms, &busy};
+  must(driver,
+       driver.launch_kernel(reinterpret_cast<CUfunction>(note_sms_), all * kBlocksToFindAll, 1, 1, kThreads, 1, 1, 0,
+                            stream, values.data(), nullptr),
+       "launch a kernel");
+  must(driver, driver.stream_synchronize(stream), "run a kernel");
+  must(driver, driver.stream_destroy(stream), "destroy a stream");
+  CUcontext popped = nullptr;
+  must(driver, driver.ctx_pop_current(&popped), "restore a context");
+  std::set<unsigned> set;
+  for (unsigned sm = 0; sm < kSmWords * 32; ++sm) {
+    if ((sms[sm / 32] >> (sm % 32) & 1U) != 0) {
+      set.insert(sm);
+    }
+  }
+  return set;
+}
+
+ProbeKit::ProbeKit(CudaDevice& device) : gpu_(device.gpu()), kernels_(gpu_) {
+  const Driver& driver = gpu_->driver();
+  const CurrentContext current(*gpu_);
+  TESSERA_CHECK(current.status().ok());
+  for (std::uint16_t atom = 0; atom < gpu_->atoms(); ++atom) {
+    processors_ += gpu_->processors(atom);
+  }
+  CUdeviceptr memory = 0;
+  const std::size_t size = kOrderBytes + kScratchBytes + kSlots * sizeof(ProbeBlocks);
+  must(driver, driver.mem_alloc(&memory, size), "allocate");
+  card_memory_ = OwnedDeviceMemory(driver, memory);
+  const CUstream stream = device.loader_stream();
+  must(driver, driver.memset_d8_async(memory, 0, size, stream), "clear");
+  must(driver, driver.stream_synchronize(stream), "clear");
+  order_ = reinterpret_cast<unsigned long long*>(memory);
+  scratch_ = reinterpret_cast<std::uint32_t*>(memory + kOrderBytes);
+  notes_ = std::make_unique<MappedMemory>(gpu_, kSlots * sizeof(ProbeNote));
+  bytes_ = std::make_unique<MappedMemory>(gpu_, kSlots * 2 * kProbeBytes);
+  find_atoms(device);
+  capture_source(stream);
+  std::vector<Slice> slices = device.shape().ladder;
+  slices.push_back(device.shape().loader);
+  for (const Slice& slice : slices) {
+    const CUcontext context = must(device.context_of(slice));
+    auto& copies = homed_[slice];
+    while (copies.size() < kCopies) {
+      copies.push_back(home(context, stream));
+    }
+  }
+}
+
+ProbeKit::~ProbeKit() = default;
+
+void ProbeKit::find_atoms(CudaDevice& device) {
+  for (std::uint16_t atom = 0; atom < device.shape().atoms(); ++atom) {
+    sms_.push_back(kernels_.sms_of(must(device.context_of({atom, 1}))));
+  }
+}
+
+void ProbeKit::capture_source(CUstream stream) {
+  const Driver& driver = gpu_->driver();
+  ProbeArgs args{};
+  void* values[] = {&args};
+  const auto memory = reinterpret_cast<CUdeviceptr>(scratch_);
+  const CUdeviceptr half = memory + kScratchBytes / 2;
+  source_ = must(capture(*gpu_, stream, [&](CUstream on) -> Status {
+    TESSERA_RETURN_IF_ERROR(
+        driver.check(driver.launch_kernel(reinterpret_cast<CUfunction>(kernels_.begin()), processors_, 1, 1, kThreads,
+                                          1, 1, 0, on, values, nullptr),
+                     "capture a kernel"));
+    TESSERA_RETURN_IF_ERROR(driver.check(driver.memset_d8_async(memory, 0, kScratchBytes / 2, on), "capture a memset"));
+    TESSERA_RETURN_IF_ERROR(
+        driver.check(driver.memcpy_dtod_async(half, memory, kScratchBytes / 2, on), "capture a copy"));
+    return driver.check(driver.launch_kernel(reinterpret_cast<CUfunction>(kernels_.answer()), processors_, 1, 1,
+                                             kThreads, 1, 1, 0, on, values, nullptr),
+                        "capture a kernel");
+  }));
+  std::size_t count = 0;
+  must(driver, driver.graph_get_nodes(source_.get(), nullptr, &count), "count nodes");
+  std::vector<CUgraphNode> nodes(count);
+  must(driver, driver.graph_get_nodes(source_.get(), nodes.data(), &count), "list nodes");
+  for (const CUgraphNode node : nodes) {
+    CUgraphNodeType type{};
+    must(driver, driver.graph_node_get_type(node, &type), "read a node");
+    if (type == CU_GRAPH_NODE_TYPE_KERNEL) {
+      CUDA_KERNEL_NODE_PARAMS params{};
+      must(driver, driver.graph_kernel_node_get_params(node, &params), "read a node");
+      (params.kern == kernels_.begin() ? begin_node_ : answer_node_) = node;
+    }
+  }
+  TESSERA_CHECK(begin_node_ != nullptr && answer_node_ != nullptr);
+}
+
+ProbeKit::Homed ProbeKit::home(CUcontext context, CUstream stream) const {
+  HomedGraph graph = must(HomedGraph::make(*gpu_, source_.get(), context, stream));
+  const auto begin = must(graph.kernel_of(begin_node_));
+  const auto answer = must(graph.kernel_of(answer_node_));
+  return {std::move(graph), begin, answer};
+}
+
+std::optional<ProbeSlot> ProbeKit::take_slot() {
+  const std::lock_guard lock(mutex_);
+  if (next_slot_ == kSlots) {
+    return std::nullopt;
+  }
+  const std::size_t slot = next_slot_++;
+  unsigned char* bytes = bytes_->as<unsigned char>() + slot * 2 * kProbeBytes;
+  return ProbeSlot{
+      .blocks = reinterpret_cast<ProbeBlocks*>(reinterpret_cast<CUdeviceptr>(scratch_) + kScratchBytes) + slot,
+      .note = notes_->as<ProbeNote>() + slot,
+      .input = bytes,
+      .output = bytes + kProbeBytes};
+}
+
+Status ProbeKit::enqueue(const Slice& slice, CUstream stream, ProbeArgs args) const {
+  const auto found = homed_.find(slice);
+  if (found == homed_.end()) {
+    return invalid_argument("the probe is not homed there");
+  }
+  std::size_t turn = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    turn = turn_[slice]++;
+  }
+  const Homed& homed = found->second[turn % kCopies];
+  args.order = order_;
+  args.scratch = scratch_ + kScratchBytes / 2 / sizeof(std::uint32_t);
+  void* values[] = {&args};
+  TESSERA_RETURN_IF_ERROR(homed.graph.set_arguments(homed.begin, values));
+  TESSERA_RETURN_IF_ERROR(homed.graph.set_arguments(homed.answer, values));
+  return homed.graph.launch(stream);
+}
+
+std::optional<std::uint16_t> ProbeKit::atom_of(unsigned sm) const {
+  for (std::size_t atom = 0; atom < sms_.size(); ++atom) {
+    if (sms_[atom].contains(sm)) {
+      return static_cast<std::uint16_t>(atom);
+    }
+  }
+  return std::nullopt;
+}
+
+std::set<std::uint16_t> ProbeKit::atoms_in(const std::uint32_t (&sms)[kSmWords]) const {
+  std::set<std::uint16_t> atoms;
+  for (unsigned sm = 0; sm < kSmWords * 32; ++sm) {
+    if ((sms[sm / 32] >> (sm % 32) & 1U) != 0) {
+      atoms.insert(atom_of(sm).value_or(0xffff));
+    }
+  }
+  return atoms;
+}
+
+}  // namespace tessera::device::contract

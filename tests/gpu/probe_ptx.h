@@ -1,0 +1,277 @@
+// Made by scripts/probe-ptx from probe_kernels.cu: do not edit.
+#pragma once
+
+namespace tessera::device::contract {
+
+inline constexpr const char* kProbePtx = R"ptx(
+
+.version 9.0
+.target sm_75
+.address_size 64
+
+	// .globl	probe_begin
+
+.visible .entry probe_begin(
+	.param .align 8 .b8 probe_begin_param_0[72]
+)
+{
+	.reg .pred 	%p<11>;
+	.reg .b32 	%r<22>;
+	.reg .b64 	%rd<26>;
+
+	ld.param.v2.u32 	{%r5, %r6}, [probe_begin_param_0+64];
+	ld.param.u64 	%rd14, [probe_begin_param_0+56];
+	ld.param.u64 	%rd10, [probe_begin_param_0+24];
+	ld.param.u64 	%rd8, [probe_begin_param_0+8];
+	ld.param.u64 	%rd7, [probe_begin_param_0];
+	cvta.to.global.u64 	%rd1, %rd8;
+	mov.u32 	%r7, %tid.x;
+	setp.ne.s32 	%p1, %r7, 0;
+	@%p1 bra 	$L__BB0_14;
+
+	atom.global.add.u32 	%r1, [%rd1], 1;
+	setp.ne.s32 	%p2, %r1, 0;
+	add.s64 	%rd2, %rd1, 8;
+	@%p2 bra 	$L__BB0_3;
+
+	cvta.to.global.u64 	%rd15, %rd7;
+	atom.global.add.u64 	%rd16, [%rd15], 1;
+	add.s64 	%rd17, %rd16, 1;
+	st.global.u64 	[%rd2+40], %rd17;
+
+$L__BB0_3:
+	// begin inline asm
+	mov.u32 %r8, %smid;
+	// end inline asm
+	shr.u32 	%r9, %r8, 3;
+	cvt.u64.u32 	%rd18, %r9;
+	and.b64  	%rd19, %rd18, 28;
+	add.s64 	%rd20, %rd1, %rd19;
+	add.s64 	%rd21, %rd20, 12;
+	and.b32  	%r10, %r8, 31;
+	mov.u32 	%r11, 1;
+	shl.b32 	%r12, %r11, %r10;
+	atom.global.or.b32 	%r13, [%rd21], %r12;
+	setp.eq.s64 	%p3, %rd10, 0;
+	@%p3 bra 	$L__BB0_10;
+
+	@%p2 bra 	$L__BB0_8;
+
+	cvta.to.global.u64 	%rd4, %rd10;
+	add.s64 	%rd22, %rd4, 4;
+	atom.global.sys.add.u32 	%r14, [%rd22], 1;
+	ld.volatile.global.u32 	%r15, [%rd4];
+	setp.ne.s32 	%p5, %r15, 0;
+	@%p5 bra 	$L__BB0_7;
+
+$L__BB0_6:
+	mov.u32 	%r16, 1000;
+	// begin inline asm
+	nanosleep.u32 %r16;
+	// end inline asm
+	ld.volatile.global.u32 	%r17, [%rd4];
+	setp.eq.s32 	%p6, %r17, 0;
+	@%p6 bra 	$L__BB0_6;
+
+$L__BB0_7:
+	mov.u32 	%r18, 1;
+	st.volatile.global.u32 	[%rd2], %r18;
+
+$L__BB0_8:
+	ld.volatile.global.u32 	%r19, [%rd2];
+	setp.ne.s32 	%p7, %r19, 0;
+	@%p7 bra 	$L__BB0_10;
+
+$L__BB0_9:
+	mov.u32 	%r20, 500;
+	// begin inline asm
+	nanosleep.u32 %r20;
+	// end inline asm
+	ld.volatile.global.u32 	%r21, [%rd2];
+	setp.eq.s32 	%p8, %r21, 0;
+	@%p8 bra 	$L__BB0_9;
+
+$L__BB0_10:
+	// begin inline asm
+	mov.u64 %rd23, %globaltimer;
+	// end inline asm
+
+$L__BB0_11:
+	// begin inline asm
+	mov.u64 %rd24, %globaltimer;
+	// end inline asm
+	sub.s64 	%rd25, %rd24, %rd23;
+	setp.lt.u64 	%p9, %rd25, %rd14;
+	@%p9 bra 	$L__BB0_11;
+
+	setp.ne.s32 	%p10, %r6, 1;
+	@%p10 bra 	$L__BB0_14;
+
+	// begin inline asm
+	trap;
+	// end inline asm
+
+$L__BB0_14:
+	ret;
+
+}
+	// .globl	probe_answer
+.visible .entry probe_answer(
+	.param .align 8 .b8 probe_answer_param_0[72]
+)
+{
+	.reg .pred 	%p<7>;
+	.reg .b32 	%r<35>;
+	.reg .b64 	%rd<27>;
+
+	ld.param.v2.u32 	{%r10, %r11}, [probe_answer_param_0+64];
+	ld.param.u64 	%rd10, [probe_answer_param_0+48];
+	ld.param.u64 	%rd9, [probe_answer_param_0+40];
+	ld.param.u64 	%rd8, [probe_answer_param_0+32];
+	ld.param.u64 	%rd6, [probe_answer_param_0+16];
+	ld.param.u64 	%rd5, [probe_answer_param_0+8];
+	ld.param.u64 	%rd4, [probe_answer_param_0];
+	cvta.to.global.u64 	%rd1, %rd5;
+	mov.u32 	%r12, %ctaid.x;
+	setp.ne.s32 	%p1, %r12, 0;
+	mov.u32 	%r1, %tid.x;
+	@%p1 bra 	$L__BB1_8;
+
+	setp.gt.u32 	%p2, %r1, 255;
+	@%p2 bra 	$L__BB1_7;
+
+	mov.u32 	%r2, %ntid.x;
+	cvta.to.global.u64 	%rd2, %rd8;
+	cvta.to.global.u64 	%rd3, %rd9;
+	mov.u32 	%r33, %r1;
+
+$L__BB1_3:
+	setp.lt.u32 	%p3, %r33, %r10;
+	@%p3 bra 	$L__BB1_5;
+	bra.uni 	$L__BB1_4;
+
+$L__BB1_5:
+	cvt.u64.u32 	%rd12, %r33;
+	add.s64 	%rd13, %rd2, %rd12;
+	ld.global.u8 	%r14, [%rd13];
+	xor.b32  	%r34, %r14, 165;
+	bra.uni 	$L__BB1_6;
+
+$L__BB1_4:
+	mov.u32 	%r34, 0;
+
+$L__BB1_6:
+	cvt.u64.u32 	%rd14, %r33;
+	add.s64 	%rd15, %rd3, %rd14;
+	st.global.u8 	[%rd15], %r34;
+	add.s32 	%r33, %r33, %r2;
+	setp.lt.u32 	%p4, %r33, 256;
+	@%p4 bra 	$L__BB1_3;
+
+$L__BB1_7:
+	membar.sys;
+
+$L__BB1_8:
+	bar.sync 	0;
+	setp.ne.s32 	%p5, %r1, 0;
+	@%p5 bra 	$L__BB1_11;
+
+	// begin inline asm
+	mov.u32 %r15, %smid;
+	// end inline asm
+	shr.u32 	%r16, %r15, 3;
+	cvt.u64.u32 	%rd16, %r16;
+	and.b64  	%rd17, %rd16, 28;
+	add.s64 	%rd18, %rd1, %rd17;
+	add.s64 	%rd19, %rd18, 12;
+	and.b32  	%r17, %r15, 31;
+	mov.u32 	%r18, 1;
+	shl.b32 	%r19, %r18, %r17;
+	atom.global.or.b32 	%r20, [%rd19], %r19;
+	membar.gl;
+	add.s64 	%rd20, %rd1, 4;
+	atom.global.add.u32 	%r21, [%rd20], 1;
+	mov.u32 	%r22, %nctaid.x;
+	add.s32 	%r23, %r22, -1;
+	setp.ne.s32 	%p6, %r21, %r23;
+	@%p6 bra 	$L__BB1_11;
+
+	ld.volatile.global.u32 	%r24, [%rd1+12];
+	cvta.to.global.u64 	%rd21, %rd6;
+	st.global.u32 	[%rd21+16], %r24;
+	ld.volatile.global.u32 	%r25, [%rd1+16];
+	st.global.u32 	[%rd21+20], %r25;
+	ld.volatile.global.u32 	%r26, [%rd1+20];
+	st.global.u32 	[%rd21+24], %r26;
+	ld.volatile.global.u32 	%r27, [%rd1+24];
+	st.global.u32 	[%rd21+28], %r27;
+	ld.volatile.global.u32 	%r28, [%rd1+28];
+	st.global.u32 	[%rd21+32], %r28;
+	ld.volatile.global.u32 	%r29, [%rd1+32];
+	st.global.u32 	[%rd21+36], %r29;
+	ld.volatile.global.u32 	%r30, [%rd1+36];
+	st.global.u32 	[%rd21+40], %r30;
+	ld.volatile.global.u32 	%r31, [%rd1+40];
+	st.global.u32 	[%rd21+44], %r31;
+	ld.volatile.global.u64 	%rd22, [%rd1+48];
+	st.global.u64 	[%rd21], %rd22;
+	cvta.to.global.u64 	%rd23, %rd10;
+	ld.global.u32 	%r32, [%rd23];
+	st.global.u32 	[%rd21+48], %r32;
+	membar.sys;
+	cvta.to.global.u64 	%rd24, %rd4;
+	atom.global.add.u64 	%rd25, [%rd24], 1;
+	add.s64 	%rd26, %rd25, 1;
+	st.global.u64 	[%rd21+8], %rd26;
+
+$L__BB1_11:
+	ret;
+
+}
+	// .globl	note_sms
+.visible .entry note_sms(
+	.param .u64 note_sms_param_0,
+	.param .u64 note_sms_param_1
+)
+{
+	.reg .pred 	%p<3>;
+	.reg .b32 	%r<8>;
+	.reg .b64 	%rd<11>;
+
+	ld.param.u64 	%rd2, [note_sms_param_0];
+	ld.param.u64 	%rd3, [note_sms_param_1];
+	mov.u32 	%r1, %tid.x;
+	setp.ne.s32 	%p1, %r1, 0;
+	@%p1 bra 	$L__BB2_3;
+
+	cvta.to.global.u64 	%rd5, %rd2;
+	// begin inline asm
+	mov.u32 %r2, %smid;
+	// end inline asm
+	shr.u32 	%r3, %r2, 3;
+	cvt.u64.u32 	%rd6, %r3;
+	and.b64  	%rd7, %rd6, 28;
+	add.s64 	%rd8, %rd5, %rd7;
+	and.b32  	%r4, %r2, 31;
+	mov.u32 	%r5, 1;
+	shl.b32 	%r6, %r5, %r4;
+	atom.global.or.b32 	%r7, [%rd8], %r6;
+	// begin inline asm
+	mov.u64 %rd4, %globaltimer;
+	// end inline asm
+
+$L__BB2_2:
+	// begin inline asm
+	mov.u64 %rd9, %globaltimer;
+	// end inline asm
+	sub.s64 	%rd10, %rd9, %rd4;
+	setp.lt.u64 	%p2, %rd10, %rd3;
+	@%p2 bra 	$L__BB2_2;
+
+$L__BB2_3:
+	ret;
+
+}
+)ptx";
+
+}  // namespace tessera::device::contract
