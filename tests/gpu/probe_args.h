@@ -23,6 +23,7 @@ struct ProbeBlocks {
 struct ProbeNote {
   std::uint64_t began;
   std::uint64_t ended;
+  std::uint64_t ended_ns;  // by the card's clock
   std::uint32_t sms[kSmWords];
   std::uint32_t scratch;  // what the graph's memset and copy left: 0
 };
@@ -31,6 +32,13 @@ struct ProbeNote {
 struct ProbeGate {
   std::uint32_t open;
   std::uint32_t reached;
+};
+
+// In the host's memory: the card answers each call with its time.
+struct ProbeClock {
+  std::uint32_t call;
+  std::uint32_t answer;
+  std::uint64_t ns;
 };
 
 struct ProbeArgs {

@@ -29,14 +29,18 @@ __device__ void occupy(unsigned long long ns) {
 }
 
 // The first block looks at the host's word, the others at the card's, so that waiting does not load the bus.
+__device__ void wait_at(ProbeGate* gate) {
+  atomicAdd_system(&gate->reached, 1U);
+  volatile std::uint32_t* open = &gate->open;
+  while (*open == 0) {
+    __nanosleep(1000);
+  }
+}
+
 __device__ void wait_at(const ProbeArgs& args, bool first) {
   volatile std::uint32_t* opened = &args.blocks->opened;
   if (first) {
-    atomicAdd_system(&args.gate->reached, 1U);
-    volatile std::uint32_t* open = &args.gate->open;
-    while (*open == 0) {
-      __nanosleep(1000);
-    }
+    wait_at(args.gate);
     *opened = 1;
   }
   while (*opened == 0) {
@@ -85,6 +89,7 @@ extern "C" __global__ void probe_answer(ProbeArgs args) {
   }
   args.note->began = *const_cast<volatile std::uint64_t*>(&args.blocks->began);
   args.note->scratch = *args.scratch;
+  args.note->ended_ns = time_ns();
   __threadfence_system();
   args.note->ended = atomicAdd(args.order, 1ULL) + 1;
 }
@@ -94,5 +99,27 @@ extern "C" __global__ void note_sms(std::uint32_t* sms, unsigned long long busy_
   if (threadIdx.x == 0) {
     note_sm(sms);
     occupy(busy_ns);
+  }
+}
+
+// Holds what it runs on; with as many large blocks as fit, all of it.
+extern "C" __global__ void hold(ProbeGate* gate) {
+  if (threadIdx.x == 0) {
+    wait_at(gate);
+  }
+  __syncthreads();
+}
+
+// A node that costs next to nothing.
+extern "C" __global__ void nothing() {}
+
+extern "C" __global__ void tell_time(ProbeClock* clock, std::uint32_t calls) {
+  volatile std::uint32_t* call = &clock->call;
+  for (std::uint32_t i = 1; i <= calls; ++i) {
+    while (*call != i) {
+    }
+    *const_cast<volatile std::uint64_t*>(&clock->ns) = time_ns();
+    __threadfence_system();
+    *const_cast<volatile std::uint32_t*>(&clock->answer) = i;
   }
 }

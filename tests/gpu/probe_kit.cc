@@ -12,7 +12,6 @@
 namespace tessera::device::contract {
 namespace {
 
-constexpr std::size_t kSlots = 4096;
 constexpr std::size_t kOrderBytes = 256;
 constexpr std::size_t kScratchBytes = 1 << 16;
 constexpr unsigned kThreads = 64;
@@ -64,6 +63,12 @@ ProbeKernels::ProbeKernels(std::shared_ptr<Gpu> gpu) : gpu_(std::move(gpu)) {
 
 ProbeKernels::~ProbeKernels() { static_cast<void>(gpu_->driver().library_unload(library_)); }
 
+CUfunction ProbeKernels::function(const char* name) const {
+  CUkernel kernel = nullptr;
+  must(gpu_->driver(), gpu_->driver().library_get_kernel(&kernel, library_, name), "find a kernel");
+  return reinterpret_cast<CUfunction>(kernel);
+}
+
 std::set<unsigned> ProbeKernels::sms_of(CUcontext context) const {
   const Driver& driver = gpu_->driver();
   unsigned all = 0;
@@ -94,7 +99,7 @@ std::set<unsigned> ProbeKernels::sms_of(CUcontext context) const {
   return set;
 }
 
-ProbeKit::ProbeKit(CudaDevice& device) : gpu_(device.gpu()), kernels_(gpu_) {
+ProbeKit::ProbeKit(CudaDevice& device, std::size_t slots) : gpu_(device.gpu()), kernels_(gpu_), slots_(slots) {
   const Driver& driver = gpu_->driver();
   const CurrentContext current(*gpu_);
   TESSERA_CHECK(current.status().ok());
@@ -102,7 +107,7 @@ ProbeKit::ProbeKit(CudaDevice& device) : gpu_(device.gpu()), kernels_(gpu_) {
     processors_ += gpu_->processors(atom);
   }
   CUdeviceptr memory = 0;
-  const std::size_t size = kOrderBytes + kScratchBytes + kSlots * sizeof(ProbeBlocks);
+  const std::size_t size = kOrderBytes + kScratchBytes + slots_ * sizeof(ProbeBlocks);
   must(driver, driver.mem_alloc(&memory, size), "allocate");
   card_memory_ = OwnedDeviceMemory(driver, memory);
   const CUstream stream = device.loader_stream();
@@ -110,8 +115,8 @@ ProbeKit::ProbeKit(CudaDevice& device) : gpu_(device.gpu()), kernels_(gpu_) {
   must(driver, driver.stream_synchronize(stream), "clear");
   order_ = reinterpret_cast<unsigned long long*>(memory);
   scratch_ = reinterpret_cast<std::uint32_t*>(memory + kOrderBytes);
-  notes_ = std::make_unique<MappedMemory>(gpu_, kSlots * sizeof(ProbeNote));
-  bytes_ = std::make_unique<MappedMemory>(gpu_, kSlots * 2 * kProbeBytes);
+  notes_ = std::make_unique<MappedMemory>(gpu_, slots_ * sizeof(ProbeNote));
+  bytes_ = std::make_unique<MappedMemory>(gpu_, slots_ * 2 * kProbeBytes);
   find_atoms(device);
   capture_source(stream);
   std::vector<Slice> slices = device.shape().ladder;
@@ -176,7 +181,7 @@ ProbeKit::Homed ProbeKit::home(CUcontext context, CUstream stream) const {
 
 std::optional<ProbeSlot> ProbeKit::take_slot() {
   const std::lock_guard lock(mutex_);
-  if (next_slot_ == kSlots) {
+  if (next_slot_ == slots_) {
     return std::nullopt;
   }
   const std::size_t slot = next_slot_++;

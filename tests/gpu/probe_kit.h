@@ -47,6 +47,7 @@ class ProbeKernels {
 
   CUkernel begin() const { return begin_; }
   CUkernel answer() const { return answer_; }
+  CUfunction function(const char* name) const;  // for cuLaunchKernel
 
   // The processors that work of the calling thread in the context, which becomes its current one, runs on.
   std::set<unsigned> sms_of(CUcontext context) const;
@@ -74,7 +75,7 @@ class ProbeKit {
   // would hide it if the device did not.
   static constexpr std::size_t kCopies = 3;
 
-  explicit ProbeKit(CudaDevice& device);
+  explicit ProbeKit(CudaDevice& device, std::size_t slots = 4096);
   ~ProbeKit();
 
   std::optional<ProbeSlot> take_slot();
@@ -119,6 +120,7 @@ class ProbeKit {
   std::map<Slice, std::vector<Homed>> homed_;
   mutable std::map<Slice, std::size_t> turn_;
   mutable std::mutex mutex_;  // guards turn_ and next_slot_
+  const std::size_t slots_;
   std::size_t next_slot_ = 0;
 };
 

@@ -122,7 +122,7 @@ $L__BB0_14:
 {
 	.reg .pred 	%p<7>;
 	.reg .b32 	%r<35>;
-	.reg .b64 	%rd<27>;
+	.reg .b64 	%rd<28>;
 
 	ld.param.v2.u32 	{%r10, %r11}, [probe_answer_param_0+64];
 	ld.param.u64 	%rd10, [probe_answer_param_0+48];
@@ -197,32 +197,36 @@ $L__BB1_8:
 	@%p6 bra 	$L__BB1_11;
 
 	ld.volatile.global.u32 	%r24, [%rd1+12];
-	cvta.to.global.u64 	%rd21, %rd6;
-	st.global.u32 	[%rd21+16], %r24;
+	cvta.to.global.u64 	%rd22, %rd6;
+	st.global.u32 	[%rd22+24], %r24;
 	ld.volatile.global.u32 	%r25, [%rd1+16];
-	st.global.u32 	[%rd21+20], %r25;
+	st.global.u32 	[%rd22+28], %r25;
 	ld.volatile.global.u32 	%r26, [%rd1+20];
-	st.global.u32 	[%rd21+24], %r26;
+	st.global.u32 	[%rd22+32], %r26;
 	ld.volatile.global.u32 	%r27, [%rd1+24];
-	st.global.u32 	[%rd21+28], %r27;
+	st.global.u32 	[%rd22+36], %r27;
 	ld.volatile.global.u32 	%r28, [%rd1+28];
-	st.global.u32 	[%rd21+32], %r28;
+	st.global.u32 	[%rd22+40], %r28;
 	ld.volatile.global.u32 	%r29, [%rd1+32];
-	st.global.u32 	[%rd21+36], %r29;
+	st.global.u32 	[%rd22+44], %r29;
 	ld.volatile.global.u32 	%r30, [%rd1+36];
-	st.global.u32 	[%rd21+40], %r30;
+	st.global.u32 	[%rd22+48], %r30;
 	ld.volatile.global.u32 	%r31, [%rd1+40];
-	st.global.u32 	[%rd21+44], %r31;
-	ld.volatile.global.u64 	%rd22, [%rd1+48];
-	st.global.u64 	[%rd21], %rd22;
-	cvta.to.global.u64 	%rd23, %rd10;
-	ld.global.u32 	%r32, [%rd23];
-	st.global.u32 	[%rd21+48], %r32;
+	st.global.u32 	[%rd22+52], %r31;
+	ld.volatile.global.u64 	%rd23, [%rd1+48];
+	st.global.u64 	[%rd22], %rd23;
+	cvta.to.global.u64 	%rd24, %rd10;
+	ld.global.u32 	%r32, [%rd24];
+	st.global.u32 	[%rd22+56], %r32;
+	// begin inline asm
+	mov.u64 %rd21, %globaltimer;
+	// end inline asm
+	st.global.u64 	[%rd22+16], %rd21;
 	membar.sys;
-	cvta.to.global.u64 	%rd24, %rd4;
-	atom.global.add.u64 	%rd25, [%rd24], 1;
-	add.s64 	%rd26, %rd25, 1;
-	st.global.u64 	[%rd21+8], %rd26;
+	cvta.to.global.u64 	%rd25, %rd4;
+	atom.global.add.u64 	%rd26, [%rd25], 1;
+	add.s64 	%rd27, %rd26, 1;
+	st.global.u64 	[%rd22+8], %rd27;
 
 $L__BB1_11:
 	ret;
@@ -269,6 +273,85 @@ $L__BB2_2:
 	@%p2 bra 	$L__BB2_2;
 
 $L__BB2_3:
+	ret;
+
+}
+	// .globl	hold
+.visible .entry hold(
+	.param .u64 hold_param_0
+)
+{
+	.reg .pred 	%p<4>;
+	.reg .b32 	%r<6>;
+	.reg .b64 	%rd<4>;
+
+	ld.param.u64 	%rd2, [hold_param_0];
+	mov.u32 	%r1, %tid.x;
+	setp.ne.s32 	%p1, %r1, 0;
+	@%p1 bra 	$L__BB3_3;
+
+	cvta.to.global.u64 	%rd1, %rd2;
+	add.s64 	%rd3, %rd1, 4;
+	atom.global.sys.add.u32 	%r2, [%rd3], 1;
+	ld.volatile.global.u32 	%r3, [%rd1];
+	setp.ne.s32 	%p2, %r3, 0;
+	@%p2 bra 	$L__BB3_3;
+
+$L__BB3_2:
+	mov.u32 	%r4, 1000;
+	// begin inline asm
+	nanosleep.u32 %r4;
+	// end inline asm
+	ld.volatile.global.u32 	%r5, [%rd1];
+	setp.eq.s32 	%p3, %r5, 0;
+	@%p3 bra 	$L__BB3_2;
+
+$L__BB3_3:
+	bar.sync 	0;
+	ret;
+
+}
+	// .globl	nothing
+.visible .entry nothing()
+{
+
+	ret;
+
+}
+	// .globl	tell_time
+.visible .entry tell_time(
+	.param .u64 tell_time_param_0,
+	.param .u32 tell_time_param_1
+)
+{
+	.reg .pred 	%p<4>;
+	.reg .b32 	%r<7>;
+	.reg .b64 	%rd<5>;
+
+	ld.param.u64 	%rd3, [tell_time_param_0];
+	ld.param.u32 	%r3, [tell_time_param_1];
+	setp.eq.s32 	%p1, %r3, 0;
+	@%p1 bra 	$L__BB5_4;
+
+	cvta.to.global.u64 	%rd1, %rd3;
+	mov.u32 	%r6, 1;
+
+$L__BB5_2:
+	ld.volatile.global.u32 	%r5, [%rd1];
+	setp.ne.s32 	%p2, %r5, %r6;
+	@%p2 bra 	$L__BB5_2;
+
+	// begin inline asm
+	mov.u64 %rd4, %globaltimer;
+	// end inline asm
+	st.volatile.global.u64 	[%rd1+8], %rd4;
+	membar.sys;
+	st.volatile.global.u32 	[%rd1+4], %r6;
+	add.s32 	%r6, %r6, 1;
+	setp.le.u32 	%p3, %r6, %r3;
+	@%p3 bra 	$L__BB5_2;
+
+$L__BB5_4:
 	ret;
 
 }

@@ -127,6 +127,11 @@ Result<OwnedEvent> Cuda::make_event() const {
 Status Cuda::start(const CudaOptions& options) {
   const CurrentContext current(*gpu_);
   TESSERA_RETURN_IF_ERROR(current.status());
+  // Now, as making a context waits for whatever kernels run on the card.
+  for (const Slice& slice : shape_.ladder) {
+    TESSERA_RETURN_IF_ERROR(context_of(slice, Gpu::Use::kHome));
+  }
+  TESSERA_RETURN_IF_ERROR(context_of(shape_.loader, Gpu::Use::kLoader));
   TESSERA_ASSIGN_OR_RETURN(staging_, make_pinned_staging(gpu_, options.staging));
   TESSERA_ASSIGN_OR_RETURN(streams_, gpu_->make_streams(options.streams + 1));
   loader_stream_ = std::move(streams_.back());
