@@ -21,8 +21,8 @@
 #include "base/pause.h"
 #include "device/cuda/cuda_plan.h"
 #include "device/cuda/graph_audit.h"
-#include "tests/gpu/probe_kit.h"
-#include "tests/gpu/probe_ptx.h"
+#include "tests/support/cuda/probe_kit.h"
+#include "tests/support/cuda/probe_ptx.h"
 
 namespace tessera::device {
 namespace {

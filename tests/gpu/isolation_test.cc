@@ -9,7 +9,7 @@
 
 #include "base/clock.h"
 #include "device/cuda/graph_audit.h"
-#include "tests/gpu/probe_kit.h"
+#include "tests/support/cuda/probe_kit.h"
 
 namespace tessera::device::contract {
 namespace {

@@ -31,6 +31,7 @@
   X(stream_create, cuStreamCreate)                                            \
   X(stream_destroy, cuStreamDestroy)                                          \
   X(stream_wait_event, cuStreamWaitEvent)                                     \
+  X(stream_write_value, cuStreamWriteValue32)                                 \
   X(stream_synchronize, cuStreamSynchronize)                                  \
   X(stream_begin_capture, cuStreamBeginCapture)                               \
   X(stream_end_capture, cuStreamEndCapture)                                   \

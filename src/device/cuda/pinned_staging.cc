@@ -15,11 +15,8 @@ constexpr std::size_t kSmallest = 1024;
 // The range and who has which part of it. Thread-safe.
 class Arena {
  public:
-  Arena(std::shared_ptr<Gpu> gpu, std::byte* data, std::size_t size, std::size_t largest)
-      : gpu_(std::move(gpu)), data_(data), buddy_(size, kSmallest, largest) {}
-  ~Arena() { static_cast<void>(gpu_->driver().mem_free_host(data_)); }
-  Arena(const Arena&) = delete;
-  Arena& operator=(const Arena&) = delete;
+  Arena(std::shared_ptr<void> memory, std::size_t size, std::size_t largest)
+      : memory_(std::move(memory)), data_(static_cast<std::byte*>(memory_.get())), buddy_(size, kSmallest, largest) {}
 
   std::byte* take(std::size_t size) {
     const std::lock_guard lock(mutex_);
@@ -32,7 +29,7 @@ class Arena {
   }
 
  private:
-  const std::shared_ptr<Gpu> gpu_;
+  const std::shared_ptr<void> memory_;
   std::byte* const data_;
   std::mutex mutex_;  // guards buddy_
   Buddy buddy_;
@@ -79,20 +76,26 @@ class Pool final : public StagingPool {
 
 }  // namespace
 
-Result<std::unique_ptr<StagingPool>> make_pinned_staging(std::shared_ptr<Gpu> gpu, const PinnedLimits& limits) {
-  const auto largest = static_cast<std::size_t>(limits.largest.value);
-  const std::size_t size = static_cast<std::size_t>(limits.total.value) / largest * largest;
-  if (size == 0) {
-    return invalid_argument("request memory: all pinned memory is less than one block");
-  }
+Result<std::shared_ptr<void>> pin(std::shared_ptr<Gpu> gpu, std::size_t size) {
   const CurrentContext current(*gpu);
   TESSERA_RETURN_IF_ERROR(current.status());
   void* data = nullptr;
   const Driver& driver = gpu->driver();
   TESSERA_RETURN_IF_ERROR(
       driver.check(driver.mem_host_alloc(&data, size, CU_MEMHOSTALLOC_PORTABLE | CU_MEMHOSTALLOC_DEVICEMAP),
-                   "pin " + std::to_string(size >> 20) + " MB of the host's memory"));
-  auto arena = std::make_shared<Arena>(std::move(gpu), static_cast<std::byte*>(data), size, largest);
+                   "pin " + std::to_string(size) + " bytes of the host's memory"));
+  return std::shared_ptr<void>(
+      data, [gpu = std::move(gpu)](void* pinned) { static_cast<void>(gpu->driver().mem_free_host(pinned)); });
+}
+
+Result<std::unique_ptr<StagingPool>> make_pinned_staging(std::shared_ptr<Gpu> gpu, const PinnedLimits& limits) {
+  const auto largest = static_cast<std::size_t>(limits.largest.value);
+  const std::size_t size = static_cast<std::size_t>(limits.total.value) / largest * largest;
+  if (size == 0) {
+    return invalid_argument("request memory: all pinned memory is less than one block");
+  }
+  TESSERA_ASSIGN_OR_RETURN(std::shared_ptr<void> memory, pin(std::move(gpu), size));
+  auto arena = std::make_shared<Arena>(std::move(memory), size, largest);
   return std::unique_ptr<StagingPool>(std::make_unique<Pool>(std::move(arena), largest));
 }
 

@@ -1,6 +1,7 @@
 // Memory for request bodies that a GPU's copy engines read: pinned, and taken whole at the start.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 
 #include "base/ids.h"
@@ -14,6 +15,9 @@ struct PinnedLimits {
   Bytes total{256ULL << 20};   // of all blocks; taken at once, since pinning memory stalls every launch on the card
   Bytes largest{64ULL << 20};  // one block; a power of two
 };
+
+// Memory of the host that the card uses at the same address; stalls every launch on it while it is made.
+Result<std::shared_ptr<void>> pin(std::shared_ptr<Gpu> gpu, std::size_t size);
 
 // Thread-safe: one lock, held for tens of nanoseconds. Blocks are pieces of one range, from 1 KB on, sized to powers of
 // two; every GPU of the process can copy from them. Leased blocks may outlive the pool, not the driver.

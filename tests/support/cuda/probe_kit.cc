@@ -1,4 +1,4 @@
-#include "tests/gpu/probe_kit.h"
+#include "tests/support/cuda/probe_kit.h"
 
 #include <algorithm>
 #include <array>
@@ -7,7 +7,7 @@
 #include <cstring>
 
 #include "base/check.h"
-#include "tests/gpu/probe_ptx.h"
+#include "tests/support/cuda/probe_ptx.h"
 
 namespace tessera::device::contract {
 namespace {

@@ -1,13 +1,11 @@
-// The contract on a GPU, whole and by halves. A case that breaks the processor breaks its process: each case runs in
-// one of its own (ctest does so, and scripts/gpu-tests).
+#include "tests/support/cuda/cuda_under_test.h"
+
 #include <atomic>
 #include <cstring>
 #include <mutex>
 
 #include "base/check.h"
 #include "device/cuda/cuda_plan.h"
-#include "tests/contract/device/device_contract.h"
-#include "tests/gpu/probe_kit.h"
 
 namespace tessera::device::contract {
 namespace {
@@ -103,23 +101,6 @@ class CudaUnderTest final : public DeviceUnderTest {
   explicit CudaUnderTest(std::unique_ptr<CudaDevice> device)
       : gpu_(device->gpu()), device_(std::move(device)), kit_(std::make_shared<ProbeKit>(*device_)) {}
 
-  static std::unique_ptr<DeviceUnderTest> make(const char* spec) {
-    const auto specs = parse_cuda_devices(spec);
-    auto gpu = Gpu::open(*host_driver(), specs->front().gpu);
-    if (!gpu.ok()) {
-      ADD_FAILURE() << gpu.error().message();
-      return nullptr;
-    }
-    CudaOptions options;
-    options.spec = specs->front();
-    auto device = make_cuda_device(*std::move(gpu), options);
-    if (!device.ok()) {
-      ADD_FAILURE() << device.error().message();
-      return nullptr;
-    }
-    return std::make_unique<CudaUnderTest>(*std::move(device));
-  }
-
   Device& device() override { return *device_; }
   void destroy_device() override { device_.reset(); }
   std::unique_ptr<Gate> make_gate() override { return std::make_unique<CudaGate>(gpu_); }
@@ -141,18 +122,23 @@ class CudaUnderTest final : public DeviceUnderTest {
   const std::shared_ptr<ProbeKit> kit_;
 };
 
-std::optional<std::string> no_gpu() {
-  return host_driver().ok() ? std::nullopt : std::optional(host_driver().error().message());
-}
-
-DeviceKind kind(const char* name, const char* spec) {
-  return {name, [spec] { return CudaUnderTest::make(spec); }, no_gpu};
-}
-
-INSTANTIATE_TEST_SUITE_P(Cuda, DeviceContract,
-                         testing::Values(kind("whole", "cuda:0"), kind("lower_half", "cuda:0/0-7"),
-                                         kind("upper_half", "cuda:0/8-15"), kind("one_atom", "cuda:0/5")),
-                         [](const auto& info) { return info.param.name; });
-
 }  // namespace
+
+std::unique_ptr<DeviceUnderTest> make_cuda_under_test(const Driver& driver, const char* spec) {
+  const auto specs = parse_cuda_devices(spec);
+  auto gpu = Gpu::open(driver, specs->front().gpu);
+  if (!gpu.ok()) {
+    ADD_FAILURE() << gpu.error().message();
+    return nullptr;
+  }
+  CudaOptions options;
+  options.spec = specs->front();
+  auto device = make_cuda_device(*std::move(gpu), options);
+  if (!device.ok()) {
+    ADD_FAILURE() << device.error().message();
+    return nullptr;
+  }
+  return std::make_unique<CudaUnderTest>(*std::move(device));
+}
+
 }  // namespace tessera::device::contract

@@ -12,7 +12,7 @@
 
 #include "device/cuda/cuda_device.h"
 #include "device/cuda/homed_graph.h"
-#include "tests/gpu/probe_args.h"
+#include "tests/support/cuda/probe_args.h"
 
 namespace tessera::device::contract {
 
