@@ -217,6 +217,9 @@ Result<Started> Cuda::launch(const Launch& launch) {
   flight.cancelled.store(false, std::memory_order_relaxed);
   const TimePoint queued = now();
   flight.queued = queue(flight, *placed);
+  if (is_fault(flight.queued)) {
+    lose(flight.queued.error());  // now, and not only when its turn would come
+  }
   poller_->watch(placed->place, placed->waits_for, queued);
   return Started::kQueued;
 }
@@ -238,9 +241,9 @@ Status Cuda::queue(Flight& flight, const LaunchOrder::Placed& placed) {
   status = plan.enqueue(flight.launch.slice, stream, *flight.launch.batch);
   Status followed = driver_.check(driver_.event_record(flight.ended.get(), stream), "follow a launch");
   if (followed.ok()) {
-    followed = driver_.check(
-        driver_.stream_write_value(stream, reinterpret_cast<CUdeviceptr>(flight.word), flight.number, 0),
-        "follow a launch");
+    followed =
+        driver_.check(driver_.stream_write_value(stream, reinterpret_cast<CUdeviceptr>(flight.word), flight.number, 0),
+                      "follow a launch");
   }
   if (!followed.ok()) {
     return Error(ErrorCode::kDeviceLost, followed.error().message());
@@ -258,16 +261,14 @@ CompletionPoller::Look Cuda::look(std::size_t place) {
 }
 
 CompletionPoller::Look Cuda::ask(const Flight& flight) {
-  if (!in_flight_.lost()) {
-    const CUresult result = is_fault(flight.queued) ? CUDA_ERROR_NOT_READY : driver_.event_query(flight.ended.get());
-    if (result == CUDA_SUCCESS) {
-      return CompletionPoller::Look::kEnded;
-    }
-    if (result == CUDA_ERROR_NOT_READY && !is_fault(flight.queued)) {
-      return CompletionPoller::Look::kRunning;
-    }
-    lose(result == CUDA_ERROR_NOT_READY ? flight.queued.error() : driver_.check(result, "run").error());
+  if (in_flight_.lost()) {
+    return CompletionPoller::Look::kEverythingEnded;
   }
+  const CUresult result = driver_.event_query(flight.ended.get());
+  if (result == CUDA_SUCCESS || result == CUDA_ERROR_NOT_READY) {
+    return result == CUDA_SUCCESS ? CompletionPoller::Look::kEnded : CompletionPoller::Look::kRunning;
+  }
+  lose(driver_.check(result, "run").error());
   return CompletionPoller::Look::kEverythingEnded;
 }
 

@@ -18,6 +18,11 @@ namespace {
 constexpr std::chrono::microseconds kTick{20};
 constexpr std::size_t kAlignment = 512;
 
+struct Block {
+  std::size_t size;
+  bool of_host;
+};
+
 struct Description {
   Processors processors;
 };
@@ -136,8 +141,8 @@ struct FakeCuda::Impl {
     }
     changed.notify_all();
     thread.join();
-    for (const auto& [address, size] : memory) {
-      static_cast<void>(size);
+    for (const auto& [address, block] : memory) {
+      static_cast<void>(block);
       std::free(reinterpret_cast<void*>(address));
     }
   }
@@ -203,7 +208,7 @@ struct FakeCuda::Impl {
   }
   CUresult sm_resource_split(CUdevResource* parts, unsigned* groups, const CUdevResource* all, CUdevResource* rest,
                              unsigned, unsigned smallest) {
-    const unsigned possible = all->sm.smCount / smallest;
+    const unsigned possible = std::min(options.most_groups, all->sm.smCount / smallest);
     if (parts == nullptr) {
       return give(groups, possible);
     }
@@ -443,9 +448,9 @@ struct FakeCuda::Impl {
   // ---- Memory
 
   CUresult pointer_get_attribute(void* data, CUpointer_attribute, CUdeviceptr address) {
-    for (const auto& [begin, of_host] : memory) {
-      if (begin == address) {
-        *static_cast<unsigned*>(data) = of_host ? CU_MEMORYTYPE_HOST : CU_MEMORYTYPE_DEVICE;
+    for (const auto& [begin, block] : memory) {
+      if (address >= begin && address < begin + block.size) {
+        *static_cast<unsigned*>(data) = block.of_host ? CU_MEMORYTYPE_HOST : CU_MEMORYTYPE_DEVICE;
         return CUDA_SUCCESS;
       }
     }
@@ -456,7 +461,7 @@ struct FakeCuda::Impl {
   }
   void* allocate(std::size_t size, bool of_host) {
     void* data = std::aligned_alloc(kAlignment, (size + kAlignment - 1) / kAlignment * kAlignment);
-    memory[reinterpret_cast<CUdeviceptr>(data)] = of_host;
+    memory[reinterpret_cast<CUdeviceptr>(data)] = {size, of_host};
     return data;
   }
   CUresult release(CUdeviceptr address) {
@@ -648,7 +653,7 @@ struct FakeCuda::Impl {
   std::vector<std::unique_ptr<FakeGraph>> graphs;
   std::vector<std::unique_ptr<FakeExec>> execs;
   std::vector<std::unique_ptr<FakeKernel>> kernels;
-  std::map<CUdeviceptr, bool> memory;  // whether it is the host's
+  std::map<CUdeviceptr, Block> memory;
   bool closing = false;
   std::thread thread;
 };
@@ -668,9 +673,9 @@ Driver FakeCuda::table() {
   return driver;
 }
 
-void FakeCuda::add_kernel(FakeKernel kernel) {
+FakeKernel* FakeCuda::add_kernel(FakeKernel kernel) {
   const std::lock_guard lock(impl_->mutex);
-  impl_->kernels.push_back(std::make_unique<FakeKernel>(std::move(kernel)));
+  return impl_->kernels.emplace_back(std::make_unique<FakeKernel>(std::move(kernel))).get();
 }
 
 FakeKernel* FakeCuda::kernel(std::string_view name) {

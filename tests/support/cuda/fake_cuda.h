@@ -105,6 +105,7 @@ class FakeCuda {
   struct Options {
     unsigned processors = 36;  // groups of `group`, as the driver splits, and a rest
     unsigned group = 8;
+    unsigned most_groups = 1000;  // a real card's split leaves more over than division would
     int gpus = 1;
   };
 
@@ -116,7 +117,7 @@ class FakeCuda {
 
   static Driver table();
 
-  void add_kernel(FakeKernel kernel);
+  FakeKernel* add_kernel(FakeKernel kernel);
   FakeKernel* kernel(std::string_view name);
 
   // The next call of that entry fails so, without doing anything; `after` calls of it still succeed.

@@ -1,0 +1,145 @@
+#include "device/cuda/gpu.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "tests/support/cuda/fake_cuda.h"
+
+namespace tessera::device {
+namespace {
+
+using test::FakeContext;
+using test::FakeCuda;
+
+std::shared_ptr<Gpu> open(int ordinal = 0) {
+  auto gpu = Gpu::open(FakeCuda::table(), ordinal);
+  EXPECT_TRUE(gpu.ok());
+  return *std::move(gpu);
+}
+
+const test::Processors& processors_of(CUcontext context) { return reinterpret_cast<FakeContext*>(context)->processors; }
+
+std::size_t processors(const Gpu& gpu) {
+  std::size_t sum = 0;
+  for (std::uint16_t atom = 0; atom < gpu.atoms(); ++atom) {
+    sum += gpu.processors(atom);
+  }
+  return sum;
+}
+
+TEST(GpuTest, TheRestOfTheSplitIsTheLastAtom) {
+  FakeCuda cuda({.processors = 132, .group = 8, .most_groups = 15});
+  const auto gpu = open();
+  EXPECT_EQ(gpu->atoms(), 16);
+  EXPECT_EQ(gpu->processors(0), 8);
+  EXPECT_EQ(gpu->processors(15), 12);
+  EXPECT_EQ(processors(*gpu), 132U);
+}
+
+TEST(GpuTest, ARestThatIsTooSmallJoinsTheLastAtom) {
+  FakeCuda cuda({.processors = 36, .group = 8});
+  const auto gpu = open();
+  EXPECT_EQ(gpu->atoms(), 4);
+  EXPECT_EQ(gpu->processors(3), 12);
+  EXPECT_EQ(processors_of(*gpu->context_of({3, 1}, Gpu::Use::kHome)).size(), 12U);
+}
+
+TEST(GpuTest, WithoutARestAllAtomsAreAlike) {
+  FakeCuda cuda({.processors = 32, .group = 8});
+  EXPECT_EQ(open()->atoms(), 4);
+}
+
+TEST(GpuTest, SlicesAreUnionsOfAtomsOfOneSplit) {
+  FakeCuda cuda;
+  const auto gpu = open();
+  const auto left = processors_of(*gpu->context_of({0, 2}, Gpu::Use::kHome));
+  const auto right = processors_of(*gpu->context_of({2, 2}, Gpu::Use::kHome));
+  EXPECT_EQ(left.size(), 16U);
+  EXPECT_EQ(right.size(), 20U);
+  EXPECT_TRUE(std::none_of(left.begin(), left.end(), [&](unsigned one) { return right.contains(one); }));
+  EXPECT_EQ(processors_of(*gpu->context_of({0, 4}, Gpu::Use::kHome)).size(), 36U);
+  EXPECT_EQ(cuda.count("cuDevSmResourceSplitByCount"), 2U) << "one to count, and the one";
+}
+
+TEST(GpuTest, AContextIsMadeOnceForEachUse) {
+  FakeCuda cuda;
+  const auto gpu = open();
+  const CUcontext first = *gpu->context_of({0, 1}, Gpu::Use::kHome);
+  EXPECT_EQ(*gpu->context_of({0, 1}, Gpu::Use::kHome), first);
+  EXPECT_EQ(cuda.count("cuGreenCtxCreate"), 1U);
+  EXPECT_NE(*gpu->context_of({0, 1}, Gpu::Use::kLoader), first);
+}
+
+TEST(GpuTest, StreamsDoNotBlockAndAreBounded) {
+  FakeCuda cuda;
+  const auto gpu = open();
+  auto streams = gpu->make_streams(Gpu::kMaxStreams - 1);
+  ASSERT_TRUE(streams.ok());
+  for (const OwnedStream& stream : *streams) {
+    EXPECT_EQ(reinterpret_cast<test::FakeStream*>(stream.get())->flags, unsigned{CU_STREAM_NON_BLOCKING});
+  }
+  const auto refused = gpu->make_streams(2);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code(), ErrorCode::kResourceExhausted);
+  EXPECT_TRUE(gpu->make_streams(1).ok());
+}
+
+TEST(GpuTest, EverythingIsGivenBack) {
+  FakeCuda cuda;
+  {
+    const auto gpu = open();
+    ASSERT_TRUE(gpu->context_of({0, 4}, Gpu::Use::kHome).ok());
+    const auto streams = gpu->make_streams(3);
+    ASSERT_TRUE(streams.ok());
+    EXPECT_GT(cuda.alive(), 3U);
+  }
+  EXPECT_EQ(cuda.alive(), 0U);
+}
+
+TEST(GpuTest, WhatCannotBeOpenedIsSaid) {
+  FakeCuda cuda;
+  EXPECT_EQ(Gpu::open(FakeCuda::table(), 1).error().code(), ErrorCode::kNotFound);
+  EXPECT_EQ(Gpu::open(FakeCuda::table(), -1).error().code(), ErrorCode::kNotFound);
+  for (const char* entry : {"cuDeviceGetCount", "cuDeviceGet", "cuDeviceGetName", "cuDevicePrimaryCtxRetain",
+                            "cuDeviceGetDevResource", "cuDevSmResourceSplitByCount"}) {
+    cuda.fail(entry, CUDA_ERROR_NOT_SUPPORTED);
+    EXPECT_FALSE(Gpu::open(FakeCuda::table(), 0).ok()) << entry;
+  }
+  EXPECT_EQ(cuda.alive(), 0U);
+}
+
+TEST(GpuTest, AContextThatCannotBeMadeLeavesNothing) {
+  FakeCuda cuda;
+  const auto gpu = open();
+  for (const char* entry : {"cuDevResourceGenerateDesc", "cuGreenCtxCreate", "cuCtxFromGreenCtx"}) {
+    const std::size_t before = cuda.alive();
+    cuda.fail(entry, CUDA_ERROR_OUT_OF_MEMORY);
+    const auto made = gpu->context_of({0, 1}, Gpu::Use::kHome);
+    ASSERT_FALSE(made.ok()) << entry;
+    EXPECT_EQ(made.error().code(), ErrorCode::kResourceExhausted);
+    EXPECT_EQ(cuda.alive(), before) << entry;
+  }
+  EXPECT_TRUE(gpu->context_of({0, 1}, Gpu::Use::kHome).ok());
+}
+
+TEST(CurrentContextTest, IsPushedWhereItIsNotCurrentAndTakenBack) {
+  FakeCuda cuda;
+  const Driver driver = FakeCuda::table();
+  const auto gpu = open();
+  const CUcontext other = *gpu->context_of({0, 1}, Gpu::Use::kLoader);
+  CUcontext current = nullptr;
+  ASSERT_EQ(driver.ctx_set_current(other), CUDA_SUCCESS);
+  {
+    const CurrentContext outer(*gpu);
+    const CurrentContext inner(*gpu);
+    EXPECT_EQ(driver.ctx_get_current(&current), CUDA_SUCCESS);
+    EXPECT_EQ(current, gpu->context());
+    EXPECT_EQ(cuda.count("cuCtxPushCurrent"), 1U);
+  }
+  EXPECT_EQ(driver.ctx_get_current(&current), CUDA_SUCCESS);
+  EXPECT_EQ(current, other);
+}
+
+}  // namespace
+}  // namespace tessera::device
