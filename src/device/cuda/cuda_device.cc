@@ -70,7 +70,9 @@ class Cuda final : public CudaDevice {
         order_(options.streams) {}
   ~Cuda() override {
     closing_.store(true);
-    poller_.reset();  // sees everything in flight to its end
+    if (poller_ != nullptr) {
+      poller_->stop();  // sees everything in flight to its end; the thread may be launching still
+    }
   }
 
   Status start(const CudaOptions& options);
