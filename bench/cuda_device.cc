@@ -278,8 +278,6 @@ void ways_to_see(CudaDevice& device, ProbeKit& kit, CardClock& clock) {
   const Driver& driver = kit.gpu()->driver();
   const CurrentContext current(*kit.gpu());
   const CUstream stream = device.loader_stream();
-  void* library = dlopen("libcuda.so.1", RTLD_NOW);
-  const auto write_value = reinterpret_cast<decltype(&cuStreamWriteValue32)>(dlsym(library, "cuStreamWriteValue32_v2"));
   CUevent event = nullptr;
   must(driver.check(driver.event_create(&event, CU_EVENT_DISABLE_TIMING), "make an event"));
   const OwnedEvent owned(driver, event);
@@ -304,8 +302,9 @@ void ways_to_see(CudaDevice& device, ProbeKit& kit, CardClock& clock) {
       must(kit.enqueue({0, 1}, stream, args));
       if (name == "see_by_word_of_stream") {
         write_cpu.add(timed([&] {
-          must(driver.check(write_value(stream, reinterpret_cast<CUdeviceptr>(word), static_cast<cuuint32_t>(i), 0),
-                            "write"));
+          must(driver.check(
+              driver.stream_write_value(stream, reinterpret_cast<CUdeviceptr>(word), static_cast<cuuint32_t>(i), 0),
+              "write"));
         }));
         while (std::atomic_ref(*word).load(std::memory_order_acquire) != static_cast<std::uint32_t>(i)) {
         }
@@ -439,6 +438,46 @@ void beside(const std::string& name, bool hold, CudaDevice& device, ProbeKit& ki
             ",\"neighbour_round_us\":" + rounds.json() + "}");
 }
 
+// Entries that the device itself does not use.
+template <typename Entry>
+Entry entry(const char* name) {
+  static void* const library = dlopen("libcuda.so.1", RTLD_NOW);
+  const auto found = reinterpret_cast<Entry>(dlsym(library, name));
+  TESSERA_CHECK(found != nullptr);
+  return found;
+}
+
+// Memory as lanes take it: addresses reserved once, memory mapped in as they grow.
+class Mapping {
+ public:
+  explicit Mapping(const Gpu& gpu) : driver_(gpu.driver()) {
+    location_.type = CU_MEM_LOCATION_TYPE_DEVICE;
+    location_.id = gpu.ordinal();
+    must(driver_.check(entry<decltype(&cuMemAddressReserve)>("cuMemAddressReserve")(&address_, kSize, 0, 0, 0),
+                       "reserve addresses"));
+  }
+  void map() {
+    CUmemAllocationProp properties{};
+    properties.type = CU_MEM_ALLOCATION_TYPE_PINNED;
+    properties.location = location_;
+    CUmemAccessDesc access{location_, CU_MEM_ACCESS_FLAGS_PROT_READWRITE};
+    must(driver_.check(entry<decltype(&cuMemCreate)>("cuMemCreate")(&memory_, kSize, &properties, 0), "create"));
+    must(driver_.check(entry<decltype(&cuMemMap)>("cuMemMap")(address_, kSize, 0, memory_, 0), "map"));
+    must(driver_.check(entry<decltype(&cuMemSetAccess)>("cuMemSetAccess")(address_, kSize, &access, 1), "allow"));
+  }
+  void unmap() {
+    must(driver_.check(entry<decltype(&cuMemUnmap)>("cuMemUnmap")(address_, kSize), "unmap"));
+    must(driver_.check(entry<decltype(&cuMemRelease)>("cuMemRelease")(memory_), "release"));
+  }
+
+ private:
+  static constexpr std::size_t kSize = 16 << 20;
+  const Driver& driver_;
+  CUmemLocation location_{};
+  CUdeviceptr address_ = 0;
+  CUmemGenericAllocationHandle memory_ = 0;
+};
+
 void interference(CudaDevice& device, ProbeKit& kit) {
   const auto gpu = kit.gpu();
   const Driver& driver = gpu->driver();
@@ -447,6 +486,13 @@ void interference(CudaDevice& device, ProbeKit& kit) {
   std::uint16_t next = 0;
   CUdeviceptr memory = 0;
   std::unique_ptr<MappedMemory> pinned;
+  Mapping mapping(*gpu);
+  CUcontext second = nullptr;
+  must(driver.check(entry<CUresult (*)(CUcontext*, unsigned, CUdevice)>("cuCtxCreate_v2")(&second, 0, gpu->ordinal()),
+                    "make a second context"));
+  CUcontext popped = nullptr;
+  must(driver.check(driver.ctx_pop_current(&popped), "put it aside"));
+  void* from_second = nullptr;
   for (const bool hold : {true, false}) {
     const auto with = [&](const char* name, const std::function<void()>& operation) {
       beside(name, hold, device, kit, operation);
@@ -459,6 +505,18 @@ void interference(CudaDevice& device, ProbeKit& kit) {
     with("unpinning_16_mb", [&] { pinned.reset(); });
     with("allocating_16_mb", [&] { must(driver.check(driver.mem_alloc(&memory, 16 << 20), "allocate")); });
     with("freeing_16_mb", [&] { must(driver.check(driver.mem_free(memory), "free")); });
+    with("mapping_16_mb", [&] { mapping.map(); });
+    with("unmapping_16_mb", [&] { mapping.unmap(); });
+    with("pinning_16_mb_from_a_second_context", [&] {
+      must(driver.check(driver.ctx_set_current(second), "change context"));
+      must(driver.check(driver.mem_host_alloc(&from_second, 16 << 20, CU_MEMHOSTALLOC_PORTABLE), "pin"));
+      must(driver.check(driver.ctx_set_current(gpu->context()), "change context"));
+    });
+    with("unpinning_16_mb_from_a_second_context", [&] {
+      must(driver.check(driver.ctx_set_current(second), "change context"));
+      must(driver.check(driver.mem_free_host(from_second), "unpin"));
+      must(driver.check(driver.ctx_set_current(gpu->context()), "change context"));
+    });
     with("loading_kernels", [&] { const contract::ProbeKernels kernels(gpu); });
   }
 }
@@ -467,9 +525,8 @@ void interference(CudaDevice& device, ProbeKit& kit) {
 void module_kernel(CudaDevice& device, ProbeKit& kit) {
   const Driver& driver = kit.gpu()->driver();
   const CurrentContext current(*kit.gpu());
-  void* library = dlopen("libcuda.so.1", RTLD_NOW);
-  const auto load = reinterpret_cast<decltype(&cuModuleLoadData)>(dlsym(library, "cuModuleLoadData"));
-  const auto get = reinterpret_cast<decltype(&cuModuleGetFunction)>(dlsym(library, "cuModuleGetFunction"));
+  const auto load = entry<decltype(&cuModuleLoadData)>("cuModuleLoadData");
+  const auto get = entry<decltype(&cuModuleGetFunction)>("cuModuleGetFunction");
   CUmodule module = nullptr;
   CUfunction function = nullptr;
   must(driver.check(load(&module, contract::kProbePtx), "load a module"));
