@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -42,8 +43,10 @@ void discard_results(Batch& batch) {
 
 bool is_fault(const Status& status) { return !status.ok() && status.error().code() == ErrorCode::kDeviceLost; }
 
-// While nothing has ended, every so many looks the driver itself is asked: only it knows of faults.
-constexpr std::uint32_t kLooksPerQuery = 256;
+// While nothing has ended, the driver itself is asked now and then: only it knows of faults. Not more often, since the
+// question waits for whoever is launching.
+constexpr std::chrono::microseconds kAskEvery{200};
+constexpr std::uint32_t kLooksPerGlance = 64;  // at the clock
 
 // What the device keeps of a launch, at its place in the order. Written by the role holder before the launch is
 // watched, then the polling thread's until the launch is retired; `cancelled` is both's.
@@ -120,6 +123,7 @@ class Cuda final : public CudaDevice {
 
   std::shared_ptr<void> words_;  // the flights'
   std::uint32_t looks_ = 0;      // the polling thread's
+  TimePoint ask_at_{};           // likewise
 
   OwnedStream loader_stream_;
   OwnedEvent loader_event_;
@@ -258,14 +262,15 @@ CompletionPoller::Look Cuda::look(std::size_t place) {
   if (std::atomic_ref(*flight.word).load(std::memory_order_acquire) == flight.number) {
     return CompletionPoller::Look::kEnded;
   }
-  const bool clear = flight.queued.ok() && !in_flight_.lost() && ++looks_ % kLooksPerQuery != 0;
-  return clear ? CompletionPoller::Look::kRunning : ask(flight);
+  const bool time_to_ask = ++looks_ % kLooksPerGlance == 0 && now() >= ask_at_;
+  return time_to_ask || in_flight_.lost() ? ask(flight) : CompletionPoller::Look::kRunning;
 }
 
 CompletionPoller::Look Cuda::ask(const Flight& flight) {
   if (in_flight_.lost()) {
     return CompletionPoller::Look::kEverythingEnded;
   }
+  ask_at_ = now() + kAskEvery;
   const CUresult result = driver_.event_query(flight.ended.get());
   if (result == CUDA_SUCCESS || result == CUDA_ERROR_NOT_READY) {
     return result == CUDA_SUCCESS ? CompletionPoller::Look::kEnded : CompletionPoller::Look::kRunning;

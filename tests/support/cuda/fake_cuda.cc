@@ -464,7 +464,13 @@ struct FakeCuda::Impl {
     memory[reinterpret_cast<CUdeviceptr>(data)] = {size, of_host};
     return data;
   }
+  // As the driver does it: waits for all that runs, since that may use the memory.
   CUresult release(CUdeviceptr address) {
+    Lock& lock = *held;
+    changed.wait(lock, [&] {
+      return broken != CUDA_SUCCESS ||
+             std::all_of(streams.begin(), streams.end(), [](const auto& stream) { return stream->queue.empty(); });
+    });
     std::free(reinterpret_cast<void*>(address));
     return memory.erase(address) == 1 ? gone() : CUDA_ERROR_INVALID_VALUE;
   }
