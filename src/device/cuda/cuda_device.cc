@@ -16,6 +16,7 @@
 #include "base/pause.h"
 #include "device/cuda/completion_poller.h"
 #include "device/cuda/cuda_plan.h"
+#include "device/cuda/end_mark.h"
 #include "device/cuda/launch_order.h"
 #include "device/in_flight.h"
 
@@ -51,11 +52,7 @@ constexpr std::uint32_t kLooksPerGlance = 64;  // at the clock
 // What the device keeps of a launch, at its place in the order. Written by the role holder before the launch is
 // watched, then the polling thread's until the launch is retired; `cancelled` is both's.
 struct Flight {
-  OwnedEvent ended;  // its place's, recorded anew by each launch: what other launches wait for
-  // Where the card writes the launch's number when it has ended. To look there costs nothing, while to ask for an event
-  // costs a microsecond a launch in flight, and is answered 2 us later.
-  std::uint32_t* word = nullptr;
-  std::uint32_t number = 0;
+  EndMark* end = nullptr;  // its place's
   Launch launch;
   Status queued;  // error: what was queued of it failed
   std::atomic<bool> cancelled{false};
@@ -100,13 +97,11 @@ class Cuda final : public CudaDevice {
   Status check(const Launch& launch) const;
   Status check_within(const Slice& slice) const;
   Result<CUcontext> context_of(const Slice& slice, Gpu::Use use);
-  Result<OwnedEvent> make_event() const;
-  Status make_words();
   Status queue(Flight& flight, const LaunchOrder::Placed& placed);
   CompletionPoller::Look look(std::size_t place);
   CompletionPoller::Look ask(const Flight& flight);
   void report(const CompletionPoller::Ended& ended);
-  Status wait_for(CUevent event) const;
+  Status wait_for(const EndMark& end) const;
   void lose(const Error& reason);
   Error lost_error() const { return {ErrorCode::kDeviceLost, "device " + shape_.name + " is lost: " + lost_reason_}; }
 
@@ -121,12 +116,11 @@ class Cuda final : public CudaDevice {
   std::vector<OwnedStream> streams_;
   std::array<Flight, LaunchOrder::kMaxInFlight> flights_;
 
-  std::shared_ptr<void> words_;  // the flights'
-  std::uint32_t looks_ = 0;      // the polling thread's
-  TimePoint ask_at_{};           // likewise
+  std::vector<EndMark> ends_;  // the flights' and, last, the loader's
+  std::uint32_t looks_ = 0;    // the polling thread's
+  TimePoint ask_at_{};         // likewise
 
   OwnedStream loader_stream_;
-  OwnedEvent loader_event_;
 
   InFlight in_flight_;
   std::atomic<bool> closing_{false};
@@ -135,21 +129,6 @@ class Cuda final : public CudaDevice {
 
   std::unique_ptr<CompletionPoller> poller_;  // last: its thread uses the rest
 };
-
-Result<OwnedEvent> Cuda::make_event() const {
-  CUevent event = nullptr;
-  TESSERA_RETURN_IF_ERROR(driver_.check(driver_.event_create(&event, CU_EVENT_DISABLE_TIMING), "make an event"));
-  return OwnedEvent(driver_, event);
-}
-
-Status Cuda::make_words() {
-  TESSERA_ASSIGN_OR_RETURN(words_, pin(gpu_, flights_.size() * sizeof(std::uint32_t)));
-  for (std::size_t place = 0; place < flights_.size(); ++place) {
-    flights_[place].word = static_cast<std::uint32_t*>(words_.get()) + place;
-    *flights_[place].word = 0;
-  }
-  return ok_status();
-}
 
 Status Cuda::start(const CudaOptions& options) {
   const CurrentContext current(*gpu_);
@@ -163,11 +142,10 @@ Status Cuda::start(const CudaOptions& options) {
   TESSERA_ASSIGN_OR_RETURN(streams_, gpu_->make_streams(options.streams + 1));
   loader_stream_ = std::move(streams_.back());
   streams_.pop_back();
-  TESSERA_RETURN_IF_ERROR(make_words());
-  for (Flight& flight : flights_) {
-    TESSERA_ASSIGN_OR_RETURN(flight.ended, make_event());
+  TESSERA_ASSIGN_OR_RETURN(ends_, EndMark::make(gpu_, flights_.size() + 1));
+  for (std::size_t place = 0; place < flights_.size(); ++place) {
+    flights_[place].end = &ends_[place];
   }
-  TESSERA_ASSIGN_OR_RETURN(loader_event_, make_event());
   poller_ = std::make_unique<CompletionPoller>(
       shape_.name + ":poll",
       CompletionPoller::Watcher{.begin = [this] { static_cast<void>(driver_.ctx_set_current(gpu_->context())); },
@@ -219,7 +197,7 @@ Result<Started> Cuda::launch(const Launch& launch) {
   }
   Flight& flight = flights_[placed->place];
   flight.launch = launch;
-  ++flight.number;
+  flight.end->begin();
   flight.cancelled.store(false, std::memory_order_relaxed);
   const TimePoint queued = now();
   flight.queued = queue(flight, *placed);
@@ -237,7 +215,7 @@ Status Cuda::queue(Flight& flight, const LaunchOrder::Placed& placed) {
   const CUstream stream = streams_[placed.stream].get();
   for (std::size_t place = 0; place < flights_.size() && status.ok() && placed.events.any(); ++place) {
     if (placed.events.test(place)) {
-      status = driver_.check(driver_.stream_wait_event(stream, flights_[place].ended.get(), 0), "order a launch");
+      status = driver_.check(driver_.stream_wait_event(stream, flights_[place].end->event(), 0), "order a launch");
     }
   }
   if (!status.ok()) {
@@ -245,21 +223,15 @@ Status Cuda::queue(Flight& flight, const LaunchOrder::Placed& placed) {
   }
   const auto& plan = static_cast<const CudaPlan&>(*flight.launch.plan);
   status = plan.enqueue(flight.launch.slice, stream, *flight.launch.batch);
-  Status followed = driver_.check(driver_.event_record(flight.ended.get(), stream), "follow a launch");
-  if (followed.ok()) {
-    followed =
-        driver_.check(driver_.stream_write_value(stream, reinterpret_cast<CUdeviceptr>(flight.word), flight.number, 0),
-                      "follow a launch");
-  }
-  if (!followed.ok()) {
-    return Error(ErrorCode::kDeviceLost, followed.error().message());
+  if (const Status marked = flight.end->mark(stream); !marked.ok()) {
+    return Error(ErrorCode::kDeviceLost, marked.error().message());
   }
   return status;
 }
 
 CompletionPoller::Look Cuda::look(std::size_t place) {
   const Flight& flight = flights_[place];
-  if (std::atomic_ref(*flight.word).load(std::memory_order_acquire) == flight.number) {
+  if (flight.end->written()) {
     return CompletionPoller::Look::kEnded;
   }
   const bool time_to_ask = ++looks_ % kLooksPerGlance == 0 && now() >= ask_at_;
@@ -271,7 +243,7 @@ CompletionPoller::Look Cuda::ask(const Flight& flight) {
     return CompletionPoller::Look::kEverythingEnded;
   }
   ask_at_ = now() + kAskEvery;
-  const CUresult result = driver_.event_query(flight.ended.get());
+  const CUresult result = flight.end->ask();
   if (result == CUDA_SUCCESS || result == CUDA_ERROR_NOT_READY) {
     return result == CUDA_SUCCESS ? CompletionPoller::Look::kEnded : CompletionPoller::Look::kRunning;
   }
@@ -352,12 +324,15 @@ Result<Duration> Cuda::run_borrowed(const Plan& plan, const Slice& slice, Batch&
   const CurrentContext current(*gpu_);
   TESSERA_RETURN_IF_ERROR(current.status());
   const auto& run = static_cast<const CudaPlan&>(plan);
+  EndMark& end = ends_.back();
+  const CUstream stream = loader_stream_.get();
   const TimePoint started = now();
-  Status status = run.enqueue(slice, loader_stream_.get(), batch);
+  end.begin();
+  Status status = run.enqueue(slice, stream, batch);
   // Also where only a part of it was queued: that part has to end before the caller takes its memory back.
-  Status ended = driver_.check(driver_.event_record(loader_event_.get(), loader_stream_.get()), "follow a run");
+  Status ended = end.mark(stream);
   if (ended.ok()) {
-    ended = wait_for(loader_event_.get());
+    ended = wait_for(end);
   }
   const Duration took = now() - started;
   if (!ended.ok()) {
@@ -374,14 +349,18 @@ Result<Duration> Cuda::run_borrowed(const Plan& plan, const Slice& slice, Batch&
   return took;
 }
 
-Status Cuda::wait_for(CUevent event) const {
-  for (;;) {
-    const CUresult result = driver_.event_query(event);
-    if (result != CUDA_ERROR_NOT_READY) {
-      return driver_.check(result, "run");
+Status Cuda::wait_for(const EndMark& end) const {
+  TimePoint ask_at = now() + kAskEvery;
+  while (!end.written()) {
+    if (now() >= ask_at) {
+      if (const CUresult result = end.ask(); result != CUDA_ERROR_NOT_READY) {
+        return driver_.check(result, "run");
+      }
+      ask_at = now() + kAskEvery;
     }
     pause_briefly();
   }
+  return ok_status();
 }
 
 }  // namespace

@@ -1,0 +1,37 @@
+#include "device/cuda/end_mark.h"
+
+#include <atomic>
+#include <cstring>
+
+#include "device/cuda/pinned_staging.h"
+
+namespace tessera::device {
+
+Result<std::vector<EndMark>> EndMark::make(const std::shared_ptr<Gpu>& gpu, std::size_t count) {
+  const Driver& driver = gpu->driver();
+  const CurrentContext current(*gpu);
+  TESSERA_RETURN_IF_ERROR(current.status());
+  TESSERA_ASSIGN_OR_RETURN(const std::shared_ptr<void> memory, pin(gpu, count * sizeof(std::uint32_t)));
+  std::memset(memory.get(), 0, count * sizeof(std::uint32_t));
+  std::vector<EndMark> marks;
+  for (std::size_t place = 0; place < count; ++place) {
+    CUevent event = nullptr;
+    TESSERA_RETURN_IF_ERROR(driver.check(driver.event_create(&event, CU_EVENT_DISABLE_TIMING), "make an event"));
+    EndMark mark(driver, memory, place);
+    mark.event_ = OwnedEvent(driver, event);
+    marks.push_back(std::move(mark));
+  }
+  return marks;
+}
+
+Status EndMark::mark(CUstream stream) {
+  TESSERA_RETURN_IF_ERROR(driver_->check(driver_->event_record(event_.get(), stream), "mark an end"));
+  return driver_->check(driver_->stream_write_value(stream, reinterpret_cast<CUdeviceptr>(word_), number_, 0),
+                        "mark an end");
+}
+
+bool EndMark::written() const { return std::atomic_ref(*word_).load(std::memory_order_acquire) == number_; }
+
+CUresult EndMark::ask() const { return driver_->event_query(event_.get()); }
+
+}  // namespace tessera::device
