@@ -32,7 +32,6 @@ using contract::ProbeArgs;
 using contract::ProbeClock;
 using contract::ProbeGate;
 using contract::ProbeKit;
-using contract::ProbeSlot;
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
@@ -441,7 +440,7 @@ void beside(const std::string& name, bool hold, CudaDevice& device, ProbeKit& ki
 // Entries that the device itself does not use.
 template <typename Entry>
 Entry entry(const char* name) {
-  static void* const library = dlopen("libcuda.so.1", RTLD_NOW);
+  void* const library = dlopen("libcuda.so.1", RTLD_NOW);
   const auto found = reinterpret_cast<Entry>(dlsym(library, name));
   TESSERA_CHECK(found != nullptr);
   return found;

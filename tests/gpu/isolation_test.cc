@@ -30,7 +30,7 @@ class IsolationTest : public testing::Test {
     ASSERT_TRUE(gpu.ok()) << gpu.error().message();
     gpu_ = *std::move(gpu);
     CudaOptions options;
-    options.streams = 4;
+    options.streams = 1;
     auto device = make_cuda_device(gpu_, options);
     ASSERT_TRUE(device.ok()) << device.error().message();
     device_ = *std::move(device);
@@ -109,6 +109,16 @@ class IsolationTest : public testing::Test {
     return result == CUDA_SUCCESS;
   }
 
+  OwnedGraph all_kinds_of_nodes() {
+    return captured([&](CUstream on) {
+      const CUresult set = driver().memset_d8_async(memory_.get(), 1, kBytes, on);
+      const CUresult copied = driver().memcpy_dtod_async(memory_.get() + kBytes, memory_.get(), kBytes, on);
+      const CUresult launched = driver().launch_kernel(kit_->kernels().function("nothing"), 64, 1, 1, kFullBlock, 1, 1,
+                                                       0, on, nullptr, nullptr);
+      return std::max({set, copied, launched});
+    });
+  }
+
   // A graph of one node, homed in a slice, waits for room there and nowhere else.
   void expect_confined(const OwnedGraph& source) {
     const Slice full{0, 1};
@@ -128,7 +138,7 @@ class IsolationTest : public testing::Test {
     EXPECT_TRUE(ends(stream(3), kLong));
   }
 
-  static constexpr std::size_t kStreams = 20;
+  static constexpr std::size_t kStreams = 30;  // all but the device's own
   static constexpr milliseconds kLong{5000};
 
   std::shared_ptr<Gpu> gpu_;
@@ -174,27 +184,31 @@ TEST_F(IsolationTest, ACopyKeepsToItsSlice) {
       [&](CUstream on) { return driver().memcpy_dtod_async(memory_.get() + kBytes, memory_.get(), kBytes, on); }));
 }
 
-// Work queues and whatever else slices share unseen: nothing in a held slice may hold up another one.
-TEST_F(IsolationTest, EveryAtomGoesOnWhileAllOthersAreFull) {
+// Work queues and whatever else slices share unseen: nothing in a held slice may hold up another one, nor may what
+// waits behind it.
+TEST_F(IsolationTest, EveryAtomGoesOnWhileAllOthersAreFullAndAwaited) {
   const std::uint16_t atoms = shape().atoms();
-  ASSERT_LE(atoms, kStreams - 1);
-  const OwnedGraph source = captured([&](CUstream on) {
-    const CUresult set = driver().memset_d8_async(memory_.get(), 1, kBytes, on);
-    const CUresult copied = driver().memcpy_dtod_async(memory_.get() + kBytes, memory_.get(), kBytes, on);
-    const CUresult launched = driver().launch_kernel(kit_->kernels().function("nothing"), 64, 1, 1, kFullBlock, 1, 1, 0,
-                                                     on, nullptr, nullptr);
-    return std::max({set, copied, launched});
-  });
+  ASSERT_LT(atoms, kStreams - 1);
+  const OwnedGraph source = all_kinds_of_nodes();
   std::vector<Hold> holds;
   std::vector<HomedGraph> pings;
   for (std::uint16_t atom = 0; atom < atoms; ++atom) {
     holds.push_back(make_hold({atom, 1}));
     pings.push_back(homed(source.get(), context({atom, 1})));
   }
+  CUevent event = nullptr;
+  ASSERT_EQ(driver().event_create(&event, CU_EVENT_DISABLE_TIMING), CUDA_SUCCESS);
+  const OwnedEvent owned(driver(), event);
   for (std::uint16_t free = 0; free < atoms; ++free) {
     for (std::uint16_t atom = 0; atom < atoms; ++atom) {
-      if (atom != free) {
-        start(holds[atom], stream(atom));
+      if (atom == free) {
+        continue;
+      }
+      start(holds[atom], stream(atom));
+      if (const std::size_t waiter = std::size_t{atoms} + atom; waiter < kStreams - 1) {
+        ASSERT_EQ(driver().event_record(event, stream(atom)), CUDA_SUCCESS);
+        ASSERT_EQ(driver().stream_wait_event(stream(waiter), event, 0), CUDA_SUCCESS);
+        ASSERT_TRUE(pings[atom].launch(stream(waiter)).ok());
       }
     }
     for (int i = 0; i < 10; ++i) {
@@ -204,9 +218,30 @@ TEST_F(IsolationTest, EveryAtomGoesOnWhileAllOthersAreFull) {
     for (const Hold& hold : holds) {
       open(hold);
     }
-    for (std::uint16_t atom = 0; atom < atoms; ++atom) {
-      EXPECT_TRUE(ends(stream(atom), kLong));
+    for (std::size_t i = 0; i < kStreams; ++i) {
+      EXPECT_TRUE(ends(stream(i), kLong));
     }
+  }
+}
+
+TEST_F(IsolationTest, AFullSliceHoldsUpNoDisjointOne) {
+  const OwnedGraph source = all_kinds_of_nodes();
+  std::vector<Hold> holds;
+  std::vector<HomedGraph> pings;
+  for (const Slice& slice : shape().ladder) {
+    holds.push_back(make_hold(slice));
+    pings.push_back(homed(source.get(), context(slice)));
+  }
+  for (std::size_t full = 0; full < holds.size(); ++full) {
+    start(holds[full], stream(0));
+    for (std::size_t free = 0; free < pings.size(); ++free) {
+      if (!shape().ladder[free].overlaps(shape().ladder[full])) {
+        ASSERT_TRUE(pings[free].launch(stream(1)).ok());
+        EXPECT_TRUE(ends(stream(1), kLong)) << full << " holds up " << free;
+      }
+    }
+    open(holds[full]);
+    EXPECT_TRUE(ends(stream(0), kLong));
   }
 }
 

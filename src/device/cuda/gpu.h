@@ -87,7 +87,7 @@ class CurrentContext {
   CurrentContext(const CurrentContext&) = delete;
   CurrentContext& operator=(const CurrentContext&) = delete;
 
-  const Status& status() const { return status_; }
+  Status status() const { return status_; }
 
  private:
   const Driver& driver_;

@@ -110,8 +110,9 @@ Result<OwnedGraph> capture(const Gpu& gpu, CUstream stream, const std::function<
   CUgraph graph = nullptr;
   const Status ended = driver.check(driver.stream_end_capture(stream, &graph), "end a capture");
   OwnedGraph captured(driver, graph);
-  TESSERA_RETURN_IF_ERROR(worked);
-  TESSERA_RETURN_IF_ERROR(ended);
+  if (!worked.ok() || !ended.ok()) {
+    return worked.ok() ? ended.error() : worked.error();
+  }
   return captured;
 }
 

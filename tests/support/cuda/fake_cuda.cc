@@ -5,7 +5,6 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
-#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <mutex>
@@ -19,6 +18,7 @@ constexpr std::chrono::microseconds kTick{20};
 constexpr std::size_t kAlignment = 512;
 
 struct Block {
+  std::vector<std::byte> bytes;  // with room to align
   std::size_t size;
   bool of_host;
 };
@@ -141,18 +141,14 @@ struct FakeCuda::Impl {
     }
     changed.notify_all();
     thread.join();
-    for (const auto& [address, block] : memory) {
-      static_cast<void>(block);
-      std::free(reinterpret_cast<void*>(address));
-    }
   }
 
   template <typename Method, typename... Arguments>
   static CUresult enter(const char* entry, Method method, Arguments... arguments) {
-    if (current_ == nullptr) {
+    if (current == nullptr) {
       return CUDA_ERROR_DEINITIALIZED;
     }
-    Impl& impl = *current_;
+    Impl& impl = *current;
     Lock lock(impl.mutex);
     impl.calls.emplace_back(entry);
     const auto failure = impl.failures.find(entry);
@@ -460,8 +456,11 @@ struct FakeCuda::Impl {
     return give(blocks, as<FakeKernel>(function)->blocks_per_processor);
   }
   void* allocate(std::size_t size, bool of_host) {
-    void* data = std::aligned_alloc(kAlignment, (size + kAlignment - 1) / kAlignment * kAlignment);
-    memory[reinterpret_cast<CUdeviceptr>(data)] = {size, of_host};
+    Block block{std::vector<std::byte>(size + kAlignment), size, of_host};
+    void* data = block.bytes.data();
+    std::size_t room = block.bytes.size();
+    data = std::align(kAlignment, size, data, room);
+    memory.emplace(reinterpret_cast<CUdeviceptr>(data), std::move(block));
     return data;
   }
   // As the driver does it: waits for all that runs, since that may use the memory.
@@ -471,7 +470,6 @@ struct FakeCuda::Impl {
       return broken != CUDA_SUCCESS ||
              std::all_of(streams.begin(), streams.end(), [](const auto& stream) { return stream->queue.empty(); });
     });
-    std::free(reinterpret_cast<void*>(address));
     return memory.erase(address) == 1 ? gone() : CUDA_ERROR_INVALID_VALUE;
   }
   CUresult mem_host_alloc(void** data, std::size_t size, unsigned) { return made(data, allocate(size, true)); }
@@ -664,11 +662,11 @@ struct FakeCuda::Impl {
   std::thread thread;
 };
 
-FakeCuda::Impl* FakeCuda::current_ = nullptr;
+FakeCuda::Impl* FakeCuda::current = nullptr;
 
-FakeCuda::FakeCuda(const Options& options) : impl_(std::make_unique<Impl>(options)) { current_ = impl_.get(); }
+FakeCuda::FakeCuda(const Options& options) : impl_(std::make_unique<Impl>(options)) { current = impl_.get(); }
 
-FakeCuda::~FakeCuda() { current_ = nullptr; }
+FakeCuda::~FakeCuda() { current = nullptr; }
 
 Driver FakeCuda::table() {
   Driver driver;

@@ -133,7 +133,7 @@ class FakeCuda {
 
  private:
   struct Impl;
-  static Impl* current_;
+  static Impl* current;
   std::unique_ptr<Impl> impl_;
 };
 

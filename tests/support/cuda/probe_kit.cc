@@ -38,8 +38,8 @@ T must(Result<T> result) {
 }  // namespace
 
 const Result<Driver>& host_driver() {
-  static const Result<Driver> driver = Driver::open();
-  return driver;
+  static const Result<Driver> kDriver = Driver::open();
+  return kDriver;
 }
 
 MappedMemory::MappedMemory(std::shared_ptr<Gpu> gpu, std::size_t size) : gpu_(std::move(gpu)) {
