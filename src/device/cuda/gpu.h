@@ -20,8 +20,8 @@ namespace tessera::device {
 
 // Thread-safe. Shared by the devices that are parts of the card, and by what outlives them.
 //
-// The card's processors are split once, for good: slices are unions of atoms of that one split, since two splits may
-// overlap physically and a split of a split is refused by the driver.
+// A process opens a card once. Its processors are split once, for good: slices are unions of atoms of that one split,
+// since two splits may overlap physically and a split of a split is refused by the driver.
 class Gpu {
  public:
   // Work queues are the resource that streams share unseen; beyond so many streams two of them may wait for each other.

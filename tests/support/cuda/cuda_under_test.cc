@@ -125,15 +125,19 @@ class CudaUnderTest final : public DeviceUnderTest {
 }  // namespace
 
 std::unique_ptr<DeviceUnderTest> make_cuda_under_test(const Driver& driver, const char* spec) {
-  const auto specs = parse_cuda_devices(spec);
-  auto gpu = Gpu::open(driver, specs->front().gpu);
+  auto gpu = Gpu::open(driver, parse_cuda_devices(spec)->front().gpu);
   if (!gpu.ok()) {
     ADD_FAILURE() << gpu.error().message();
     return nullptr;
   }
+  return make_cuda_under_test(*std::move(gpu), spec, CudaOptions{}.streams);
+}
+
+std::unique_ptr<DeviceUnderTest> make_cuda_under_test(std::shared_ptr<Gpu> gpu, const char* spec, std::size_t streams) {
   CudaOptions options;
-  options.spec = specs->front();
-  auto device = make_cuda_device(*std::move(gpu), options);
+  options.spec = parse_cuda_devices(spec)->front();
+  options.streams = streams;
+  auto device = make_cuda_device(std::move(gpu), options);
   if (!device.ok()) {
     ADD_FAILURE() << device.error().message();
     return nullptr;

@@ -11,5 +11,7 @@ namespace tessera::device::contract {
 // Nothing, and a failure of the test, where the device cannot be made. `spec` as for --device. What it made must not
 // outlive the driver.
 std::unique_ptr<DeviceUnderTest> make_cuda_under_test(const Driver& driver, const char* spec);
+// On a card that other devices share.
+std::unique_ptr<DeviceUnderTest> make_cuda_under_test(std::shared_ptr<Gpu> gpu, const char* spec, std::size_t streams);
 
 }  // namespace tessera::device::contract
