@@ -69,6 +69,7 @@ class Cuda final : public CudaDevice {
         shape_(shape_of(*gpu_, options.spec)),
         order_(options.streams) {}
   ~Cuda() override {
+    gpu_->unwatch_faults(this);
     closing_.store(true);
     if (poller_ != nullptr) {
       poller_->stop();  // sees everything in flight to its end; the thread may be launching still
@@ -79,7 +80,7 @@ class Cuda final : public CudaDevice {
 
   const DeviceShape& shape() const override { return shape_; }
   StagingPool& staging() override { return *staging_; }
-  void set_sink(CompletionSink& sink) override { sink_ = &sink; }
+  void set_sink(CompletionSink& sink) override { sink_.store(&sink); }
 
   Result<Started> launch(const Launch& launch) override;
   void run_here(LaunchId id) override;
@@ -103,6 +104,7 @@ class Cuda final : public CudaDevice {
   void report(const CompletionPoller::Ended& ended);
   Status wait_for(const EndMark& end) const;
   void lose(const Error& reason);
+  void tell_down();
   Error lost_error() const { return {ErrorCode::kDeviceLost, "device " + shape_.name + " is lost: " + lost_reason_}; }
 
   const std::shared_ptr<Gpu> gpu_;
@@ -110,7 +112,7 @@ class Cuda final : public CudaDevice {
   const Slice part_;  // of the gpu's atoms
   const DeviceShape shape_;
   std::unique_ptr<StagingPool> staging_;
-  CompletionSink* sink_ = nullptr;
+  std::atomic<CompletionSink*> sink_{nullptr};  // a fault of the card may come before there is one
 
   LaunchOrder order_;
   std::vector<OwnedStream> streams_;
@@ -152,6 +154,7 @@ Status Cuda::start(const CudaOptions& options) {
                                 .look = [this](std::size_t place) { return look(place); },
                                 .report = [this](const CompletionPoller::Ended& ended) { report(ended); }},
       options.poll_pause);
+  gpu_->watch_faults(this, [this](const Error& reason) { lose(reason); });
   return ok_status();
 }
 
@@ -179,7 +182,7 @@ Result<CUcontext> Cuda::context_of(const Slice& slice, Gpu::Use use) {
 }
 
 Result<Started> Cuda::launch(const Launch& launch) {
-  TESSERA_CHECK(sink_ != nullptr);
+  TESSERA_CHECK(sink_.load() != nullptr);
   TESSERA_RETURN_IF_ERROR(check(launch));
   if (closing_.load()) {
     return Error(ErrorCode::kCancelled, "device " + shape_.name + " is closing");
@@ -190,7 +193,7 @@ Result<Started> Cuda::launch(const Launch& launch) {
   const auto placed = order_.add(launch);
   if (!placed) {
     if (in_flight_.close()) {
-      sink_->device_down(lost_error());
+      tell_down();
     }
     return Error(ErrorCode::kResourceExhausted,
                  "device " + shape_.name + " has " + std::to_string(LaunchOrder::kMaxInFlight) + " launches in flight");
@@ -275,9 +278,9 @@ void Cuda::report(const CompletionPoller::Ended& ended) {
     discard_results(*launch.batch);
   }
   order_.note_ended(ended.place);
-  sink_->completed(completion);
+  sink_.load()->completed(completion);
   if (in_flight_.close()) {
-    sink_->device_down(lost_error());
+    tell_down();
   }
 }
 
@@ -289,7 +292,14 @@ void Cuda::lose(const Error& reason) {
     idle = in_flight_.lose();
   });
   if (idle) {
-    sink_->device_down(lost_error());
+    tell_down();
+  }
+  gpu_->fail(reason);
+}
+
+void Cuda::tell_down() {
+  if (CompletionSink* sink = sink_.load()) {
+    sink->device_down(lost_error());
   }
 }
 

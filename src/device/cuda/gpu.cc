@@ -119,6 +119,27 @@ Result<std::vector<OwnedStream>> Gpu::make_streams(std::size_t count) {
   return streams;
 }
 
+void Gpu::watch_faults(const void* who, std::function<void(const Error&)> tell) {
+  const std::lock_guard lock(watchers_mutex_);
+  watchers_.insert_or_assign(who, std::move(tell));
+}
+
+void Gpu::unwatch_faults(const void* who) {
+  const std::lock_guard lock(watchers_mutex_);
+  watchers_.erase(who);
+}
+
+void Gpu::fail(const Error& reason) {
+  // Also against those who are told and report it in turn.
+  if (failed_.exchange(true)) {
+    return;
+  }
+  const std::lock_guard lock(watchers_mutex_);
+  for (const auto& [who, tell] : watchers_) {
+    tell(reason);
+  }
+}
+
 CurrentContext::CurrentContext(const Gpu& gpu) : driver_(gpu.driver()) {
   CUcontext current = nullptr;
   if (driver_.ctx_get_current(&current) == CUDA_SUCCESS && current == gpu.context()) {

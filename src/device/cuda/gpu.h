@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -48,6 +49,11 @@ class Gpu {
   enum class Use { kHome, kLoader };
   Result<CUcontext> context_of(const Slice& slice, Use use);
 
+  // A card fails as one. Who watches is told of the first fault, once, by the thread that reports it, which may be any.
+  void watch_faults(const void* who, std::function<void(const Error&)> tell);
+  void unwatch_faults(const void* who);  // waits while it is being told
+  void fail(const Error& reason);
+
   // Non-blocking streams of the primary context, given out for good.
   // Error: kResourceExhausted beyond kMaxStreams.
   Result<std::vector<OwnedStream>> make_streams(std::size_t count);
@@ -75,6 +81,9 @@ class Gpu {
   std::string name_;
   std::vector<Atom> atoms_;
   std::atomic<std::size_t> streams_{0};
+  std::atomic<bool> failed_{false};
+  std::mutex watchers_mutex_;
+  std::map<const void*, std::function<void(const Error&)>> watchers_;
   std::mutex contexts_mutex_;  // a green context's handle belongs to one thread at a time
   std::map<std::pair<Use, Slice>, SliceContext> contexts_;
 };
