@@ -108,12 +108,15 @@ TEST_F(LaunchOrderTest, WithoutAFreeStreamTheOldestIsWaitedFor) {
 
 TEST_F(LaunchOrderTest, APlaceThatIsUsedAgainIsNotMistakenForWhatWasThere) {
   const auto first = add({0, 1});
-  const auto second = add({0, 1});
+  const auto second = add({0, 2});
+  const auto third = add({1, 1});
+  ASSERT_EQ(third.stream, second.stream);
   end(first);
-  const auto elsewhere = add({1, 1});
-  EXPECT_EQ(elsewhere.place, first.place);
-  const auto wide = add({0, 2});
-  EXPECT_EQ(list(wide.waits_for), (Set{elsewhere.place, second.place}));
+  const auto elsewhere = add({2, 1});
+  ASSERT_EQ(elsewhere.place, first.place);
+  const auto next = add({0, 1});
+  EXPECT_EQ(list(next.waits_for), Set{second.place});
+  EXPECT_NE(next.stream, elsewhere.stream) << "second waited for what was there before";
 }
 
 TEST_F(LaunchOrderTest, LaunchesAreBoundedAndFoundById) {
