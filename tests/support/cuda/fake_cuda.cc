@@ -18,7 +18,7 @@ constexpr std::chrono::microseconds kTick{20};
 constexpr std::size_t kAlignment = 512;
 
 struct Block {
-  std::vector<std::byte> bytes;  // with room to align
+  std::unique_ptr<std::byte[]> bytes;  // with room to align, and not touched: pools are large
   std::size_t size;
   bool of_host;
 };
@@ -456,9 +456,9 @@ struct FakeCuda::Impl {
     return give(blocks, as<FakeKernel>(function)->blocks_per_processor);
   }
   void* allocate(std::size_t size, bool of_host) {
-    Block block{std::vector<std::byte>(size + kAlignment), size, of_host};
-    void* data = block.bytes.data();
-    std::size_t room = block.bytes.size();
+    std::size_t room = size + kAlignment;
+    Block block{std::make_unique_for_overwrite<std::byte[]>(room), size, of_host};
+    void* data = block.bytes.get();
     data = std::align(kAlignment, size, data, room);
     memory.emplace(reinterpret_cast<CUdeviceptr>(data), std::move(block));
     return data;
