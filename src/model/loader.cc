@@ -220,14 +220,14 @@ Status Loader::warm_and_measure(const ModelSource& source, bool alone, LoadedVer
   }
   TESSERA_RETURN_IF_ERROR(loaded.measurer->run_warmup(source.folder, slice));
   if (auto kept = profiles_.load(loaded.profile_key)) {
-    loaded.profile = sched::Profile(std::move(*kept));
+    loaded.profile = sched::Profile(*kept);
     return ok_status();
   }
   std::vector<Slice> slices(loaded.homed.rbegin(), loaded.homed.rend());
   auto points = loaded.measurer->measure(slices, alone);
   if (stopped_.load()) return unavailable("the server is stopping");  // too few to be kept
   profiles_.save(loaded.profile_key, points);
-  loaded.profile = sched::Profile(std::move(points));
+  loaded.profile = sched::Profile(points);
   return ok_status();
 }
 
