@@ -31,7 +31,7 @@ class Owned {
   Handle get() const { return handle_; }
   explicit operator bool() const { return handle_ != Handle{}; }
   void reset() {
-    if (handle_ != Handle{}) {
+    if (driver_ != nullptr && handle_ != Handle{}) {
       static_cast<void>((driver_->*kDestroy)(std::exchange(handle_, Handle{})));
     }
   }

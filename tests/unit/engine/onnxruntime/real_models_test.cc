@@ -48,8 +48,8 @@ class RealModelTest : public EngineTest, public testing::WithParamInterface<Real
   std::unique_ptr<LoadedModel> model_;
 };
 
-// Makes every page that an initialiser lies in writable, and its numbers a little larger. What does not look like a weight
-// (an integer read as a number is tiny) stays.
+// Makes every page that an initialiser lies in writable, and its numbers a little larger. What does not look like a
+// weight (an integer read as a number is tiny) stays.
 void enlarge(std::span<const std::byte> bytes) {
   const auto start = reinterpret_cast<std::uintptr_t>(bytes.data()) & ~std::uintptr_t{4095};
   const auto extent = reinterpret_cast<std::uintptr_t>(bytes.data()) + bytes.size() - start;
