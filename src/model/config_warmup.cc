@@ -55,7 +55,9 @@ Result<WarmupSample> read_sample(const std::string& where, const inference::Mode
   for (const auto& [name, input] : proto.inputs()) {
     if (std::none_of(signature.inputs.begin(), signature.inputs.end(),
                      [&, &n = name](const TensorSpec& spec) { return spec.name == n; })) {
-      return invalid_argument(where + ".inputs: the model has no input '" + name + "'");
+      std::string text = where;
+      text.append(".inputs: the model has no input '").append(name).append("'");
+      return invalid_argument(std::move(text));
     }
   }
   std::uint64_t elements = 0;
