@@ -26,7 +26,7 @@ constexpr std::chrono::microseconds kLongTurn{100};
 }  // namespace
 
 // What other threads post: a list that is pushed to with one compare-and-swap and taken as a whole. Thread-safe;
-// take_all() and close() by the loop's owner.
+// take_all() and close() by the loop's owner, but for what comes after close(): its poster drops that itself.
 class TaskList {
  public:
   ~TaskList() { TESSERA_CHECK(empty()); }
