@@ -28,6 +28,7 @@
   X(green_ctx_create, cuGreenCtxCreate)                                       \
   X(green_ctx_destroy, cuGreenCtxDestroy)                                     \
   X(ctx_from_green_ctx, cuCtxFromGreenCtx)                                    \
+  X(green_ctx_stream_create, cuGreenCtxStreamCreate)                          \
   X(stream_create, cuStreamCreate)                                            \
   X(stream_destroy, cuStreamDestroy)                                          \
   X(stream_wait_event, cuStreamWaitEvent)                                     \
@@ -42,6 +43,7 @@
   X(graph_destroy, cuGraphDestroy)                                            \
   X(graph_clone, cuGraphClone)                                                \
   X(graph_get_nodes, cuGraphGetNodes)                                         \
+  X(graph_get_root_nodes, cuGraphGetRootNodes)                                \
   X(graph_destroy_node, cuGraphDestroyNode)                                   \
   X(graph_node_get_type, cuGraphNodeGetType)                                  \
   X(graph_node_find_in_clone, cuGraphNodeFindInClone)                         \
@@ -53,6 +55,7 @@
   X(graph_kernel_node_get_attribute, cuGraphKernelNodeGetAttribute)           \
   X(graph_memset_node_get_params, cuGraphMemsetNodeGetParams)                 \
   X(graph_memcpy_node_get_params, cuGraphMemcpyNodeGetParams)                 \
+  X(graph_add_kernel_node, cuGraphAddKernelNode)                              \
   X(graph_add_memset_node, cuGraphAddMemsetNode)                              \
   X(graph_add_memcpy_node, cuGraphAddMemcpyNode)                              \
   X(graph_instantiate, cuGraphInstantiateWithFlags)                           \
@@ -61,16 +64,32 @@
   X(graph_exec_destroy, cuGraphExecDestroy)                                   \
   X(graph_exec_kernel_node_set_params, cuGraphExecKernelNodeSetParams)        \
   X(pointer_get_attribute, cuPointerGetAttribute)                             \
+  X(pointer_get_attributes, cuPointerGetAttributes)                           \
   X(occupancy_max_active_blocks, cuOccupancyMaxActiveBlocksPerMultiprocessor) \
   X(mem_host_alloc, cuMemHostAlloc)                                           \
   X(mem_free_host, cuMemFreeHost)                                             \
   X(mem_alloc, cuMemAlloc)                                                    \
   X(mem_free, cuMemFree)                                                      \
+  X(mem_get_info, cuMemGetInfo)                                               \
+  X(mem_get_allocation_granularity, cuMemGetAllocationGranularity)            \
+  X(mem_address_reserve, cuMemAddressReserve)                                 \
+  X(mem_address_free, cuMemAddressFree)                                       \
+  X(mem_create, cuMemCreate)                                                  \
+  X(mem_release, cuMemRelease)                                                \
+  X(mem_map, cuMemMap)                                                        \
+  X(mem_unmap, cuMemUnmap)                                                    \
+  X(mem_set_access, cuMemSetAccess)                                           \
   X(memset_d8_async, cuMemsetD8Async)                                         \
+  X(memcpy_htod_async, cuMemcpyHtoDAsync)                                     \
+  X(memcpy_dtoh_async, cuMemcpyDtoHAsync)                                     \
   X(memcpy_dtod_async, cuMemcpyDtoDAsync)                                     \
   X(library_load_data, cuLibraryLoadData)                                     \
   X(library_unload, cuLibraryUnload)                                          \
   X(library_get_kernel, cuLibraryGetKernel)                                   \
+  X(kernel_get_function, cuKernelGetFunction)                                 \
+  X(kernel_get_param_info, cuKernelGetParamInfo)                              \
+  X(func_get_param_info, cuFuncGetParamInfo)                                  \
+  X(func_load, cuFuncLoad)                                                    \
   X(launch_kernel, cuLaunchKernel)
 
 namespace tessera::device {

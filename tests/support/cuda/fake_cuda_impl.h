@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -35,6 +36,17 @@ struct FakeCuda::Impl {
   };
   struct Description {
     Processors processors;
+  };
+  // Memory that can be mapped.
+  struct Physical {
+    std::size_t size = 0;
+    bool released = false;
+    bool mapped = false;
+  };
+  // Addresses that are reserved, and what is mapped there. To touch others is a segmentation fault.
+  struct Range {
+    std::size_t size = 0;
+    std::map<CUdeviceptr, Physical*> mapped;
   };
 
   explicit Impl(const Options& wanted);
@@ -68,11 +80,16 @@ struct FakeCuda::Impl {
   // fake_graphs.cc
   CUresult neighbours(CUgraphNode node, bool before, CUgraphNode* nodes, CUgraphEdgeData* data, std::size_t* count);
   static void set_params(FakeNode& node, const CUDA_KERNEL_NODE_PARAMS& params);
-  static CUresult add_node(CUgraphNode* added, CUgraph graph, FakeNode node, CUcontext context);
+  static CUresult add_node(CUgraphNode* added, CUgraph graph, const CUgraphNode* after, std::size_t count,
+                           std::unique_ptr<FakeNode> node, CUcontext context);
 
   // fake_memory.cc
   void* allocate(std::size_t size, bool of_host);
   CUresult release(CUdeviceptr address);
+  std::optional<CUmemorytype> type_of(CUdeviceptr address) const;
+  Range* range_of(CUdeviceptr address, std::size_t size);
+  std::size_t physical_taken() const;
+  CUresult copy(CUdeviceptr to, CUdeviceptr from, std::size_t size, CUstream stream);
 
   // fake_streams.cc
   CUresult add(CUstream stream, std::unique_ptr<FakeNode> node);
@@ -119,6 +136,8 @@ struct FakeCuda::Impl {
   std::vector<std::unique_ptr<FakeExec>> execs;
   std::vector<std::unique_ptr<FakeKernel>> kernels;
   std::map<CUdeviceptr, Block> memory;
+  std::vector<std::unique_ptr<Physical>> physical;
+  std::map<CUdeviceptr, Range> ranges;
   bool closing = false;
   std::thread thread;
 };

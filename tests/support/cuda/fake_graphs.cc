@@ -96,6 +96,20 @@ CUresult FakeCuda::Impl::graph_get_nodes(CUgraph graph, CUgraphNode* nodes, std:
   return give(count, all.size());
 }
 
+CUresult FakeCuda::Impl::graph_get_root_nodes(CUgraph graph, CUgraphNode* nodes, std::size_t* count) {
+  std::size_t found = 0;
+  for (const auto& node : as<FakeGraph>(graph)->nodes) {
+    const auto& edges = as<FakeGraph>(graph)->edges;
+    if (std::none_of(edges.begin(), edges.end(), [&](const FakeEdge& edge) { return edge.to == node.get(); })) {
+      if (nodes != nullptr && found < *count) {
+        nodes[found] = reinterpret_cast<CUgraphNode>(node.get());
+      }
+      ++found;
+    }
+  }
+  return give(count, found);
+}
+
 CUresult FakeCuda::Impl::graph_destroy_node(CUgraphNode node) {
   for (const auto& graph : graphs) {
     std::erase_if(graph->edges, [&](const FakeEdge& edge) {
@@ -192,26 +206,48 @@ CUresult FakeCuda::Impl::graph_memcpy_node_get_params(CUgraphNode node, CUDA_MEM
   return give(params, as<FakeNode>(node)->copy);
 }
 
-CUresult FakeCuda::Impl::add_node(CUgraphNode* added, CUgraph graph, FakeNode node, CUcontext context) {
-  node.context = as<FakeContext>(context);
-  as<FakeGraph>(graph)->nodes.push_back(std::make_unique<FakeNode>(std::move(node)));
-  return give(added, reinterpret_cast<CUgraphNode>(as<FakeGraph>(graph)->nodes.back().get()));
+CUresult FakeCuda::Impl::add_node(CUgraphNode* added, CUgraph graph, const CUgraphNode* after, std::size_t count,
+                                  std::unique_ptr<FakeNode> node, CUcontext context) {
+  FakeGraph& to = *as<FakeGraph>(graph);
+  node->context = as<FakeContext>(context);
+  for (std::size_t i = 0; i < count; ++i) {
+    to.edges.push_back({as<FakeNode>(after[i]), node.get(), {}});
+  }
+  to.nodes.push_back(std::move(node));
+  return give(added, reinterpret_cast<CUgraphNode>(to.nodes.back().get()));
 }
 
-CUresult FakeCuda::Impl::graph_add_memset_node(CUgraphNode* added, CUgraph graph, const CUgraphNode*, std::size_t,
-                                               const CUDA_MEMSET_NODE_PARAMS* params, CUcontext context) {
-  FakeNode node;
-  node.type = CU_GRAPH_NODE_TYPE_MEMSET;
-  node.memset = *params;
-  return add_node(added, graph, std::move(node), context);
+CUresult FakeCuda::Impl::graph_add_kernel_node(CUgraphNode* added, CUgraph graph, const CUgraphNode* after,
+                                               std::size_t count, const CUDA_KERNEL_NODE_PARAMS* params) {
+  auto* const kernel = params->func != nullptr ? as<FakeKernel>(params->func) : as<FakeKernel>(params->kern);
+  auto node = kernel_node(kernel, nullptr, params->kernelParams);
+  node->launch.gridDimX = params->gridDimX;
+  node->launch.gridDimY = params->gridDimY;
+  node->launch.gridDimZ = params->gridDimZ;
+  node->launch.blockDimX = params->blockDimX;
+  node->launch.blockDimY = params->blockDimY;
+  node->launch.blockDimZ = params->blockDimZ;
+  node->launch.sharedMemBytes = params->sharedMemBytes;
+  const bool named = params->func == nullptr && params->ctx != nullptr;
+  const CUcontext context = named ? params->ctx : reinterpret_cast<CUcontext>(stack().back());
+  return add_node(added, graph, after, count, std::move(node), context);
 }
 
-CUresult FakeCuda::Impl::graph_add_memcpy_node(CUgraphNode* added, CUgraph graph, const CUgraphNode*, std::size_t,
-                                               const CUDA_MEMCPY3D* params, CUcontext context) {
-  FakeNode node;
-  node.type = CU_GRAPH_NODE_TYPE_MEMCPY;
-  node.copy = *params;
-  return add_node(added, graph, std::move(node), context);
+CUresult FakeCuda::Impl::graph_add_memset_node(CUgraphNode* added, CUgraph graph, const CUgraphNode* after,
+                                               std::size_t count, const CUDA_MEMSET_NODE_PARAMS* params,
+                                               CUcontext context) {
+  auto node = std::make_unique<FakeNode>();
+  node->type = CU_GRAPH_NODE_TYPE_MEMSET;
+  node->memset = *params;
+  return add_node(added, graph, after, count, std::move(node), context);
+}
+
+CUresult FakeCuda::Impl::graph_add_memcpy_node(CUgraphNode* added, CUgraph graph, const CUgraphNode* after,
+                                               std::size_t count, const CUDA_MEMCPY3D* params, CUcontext context) {
+  auto node = std::make_unique<FakeNode>();
+  node->type = CU_GRAPH_NODE_TYPE_MEMCPY;
+  node->copy = *params;
+  return add_node(added, graph, after, count, std::move(node), context);
 }
 
 CUresult FakeCuda::Impl::graph_instantiate(CUgraphExec* exec, CUgraph graph, unsigned long long) {

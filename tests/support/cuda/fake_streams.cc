@@ -20,6 +20,16 @@ CUresult FakeCuda::Impl::stream_create(CUstream* stream, unsigned flags) {
   return streams.back()->context == nullptr ? CUDA_ERROR_INVALID_CONTEXT : made(stream, streams.back().get());
 }
 
+CUresult FakeCuda::Impl::green_ctx_stream_create(CUstream* stream, CUgreenCtx green, unsigned flags, int) {
+  if (flags != CU_STREAM_NON_BLOCKING) {
+    return CUDA_ERROR_INVALID_VALUE;
+  }
+  streams.push_back(std::make_unique<FakeStream>());
+  streams.back()->context = as<FakeContext>(green);
+  streams.back()->flags = flags;
+  return made(stream, streams.back().get());
+}
+
 CUresult FakeCuda::Impl::stream_destroy(CUstream stream) {
   std::erase_if(streams, [&](const auto& one) { return one.get() == as<FakeStream>(stream); });
   return gone();
@@ -85,6 +95,31 @@ CUresult FakeCuda::Impl::library_get_kernel(CUkernel* kernel, CUlibrary, const c
   }
   return give(kernel, reinterpret_cast<CUkernel>(found->get()));
 }
+
+CUresult FakeCuda::Impl::kernel_get_function(CUfunction* function, CUkernel kernel) {
+  return give(function, reinterpret_cast<CUfunction>(kernel));
+}
+
+CUresult FakeCuda::Impl::kernel_get_param_info(CUkernel kernel, std::size_t index, std::size_t* offset,
+                                               std::size_t* size) {
+  constexpr std::size_t kWord = 8;
+  const auto& sizes = as<FakeKernel>(kernel)->arguments;
+  if (index >= sizes.size()) {
+    return CUDA_ERROR_INVALID_VALUE;
+  }
+  *offset = 0;
+  for (std::size_t i = 0; i < index; ++i) {
+    *offset += (sizes[i] + kWord - 1) / kWord * kWord;
+  }
+  return give(size, sizes[index]);
+}
+
+CUresult FakeCuda::Impl::func_get_param_info(CUfunction function, std::size_t index, std::size_t* offset,
+                                             std::size_t* size) {
+  return kernel_get_param_info(reinterpret_cast<CUkernel>(function), index, offset, size);
+}
+
+CUresult FakeCuda::Impl::func_load(CUfunction) { return CUDA_SUCCESS; }
 
 CUresult FakeCuda::Impl::launch_kernel(CUfunction function, unsigned x, unsigned y, unsigned z, unsigned tx,
                                        unsigned ty, unsigned tz, unsigned shared, CUstream stream, void** values,
