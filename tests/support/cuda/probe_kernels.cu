@@ -1,5 +1,5 @@
 // Kernels that note on which processors and in which order they run. The tests carry them as text, in probe_ptx.h:
-// scripts/probe-ptx makes it from this file.
+// scripts/kernels-ptx makes it from this file.
 #include "probe_args.h"
 
 using namespace tessera::device::contract;

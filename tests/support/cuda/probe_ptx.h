@@ -1,4 +1,4 @@
-// Made by scripts/probe-ptx from probe_kernels.cu: do not edit.
+// Made by scripts/kernels-ptx from probe_kernels.cu: do not edit.
 #pragma once
 
 namespace tessera::device::contract {

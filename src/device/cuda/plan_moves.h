@@ -1,0 +1,37 @@
+// What the kernels that frame a plan's graph read at every launch: shared by plan_frame.cu and who launches.
+#pragma once
+
+#include <cstdint>
+
+namespace tessera::device {
+
+enum MoveForm : std::uint32_t {
+  kCopy,
+  kFp32ToFp16,   // rounded to nearest even
+  kUint8ToFp16,  // the value itself
+};
+
+// Bytes that are carried from one place to another, on the card or in the host's pinned memory. Any alignment is right;
+// multiples of 16 at both ends are fast.
+struct Move {
+  std::uint64_t from;  // 0: zeros
+  std::uint64_t to;
+  std::uint32_t bytes;  // that are written; with a conversion a multiple of 2, and twice or half of them are read
+  std::uint32_t form;   // a MoveForm
+};
+
+// Begins a control block; the moves of the gather kernel follow, then those of the scatter kernel.
+struct FrameHeader {
+  std::uint64_t end_word;    // in pinned memory; 0: none
+  std::uint32_t end_number;  // written there when everything has ended
+  std::uint32_t gathers;
+  std::uint32_t scatters;
+  std::uint32_t unused[3];
+};
+
+static_assert(sizeof(Move) == 24 && sizeof(FrameHeader) == 32, "words of 8 bytes, as the kernels read them");
+
+// So many moves come with the header in one read over the bus; more take a second one.
+inline constexpr std::uint32_t kMovesAtOnce = 20;
+
+}  // namespace tessera::device
