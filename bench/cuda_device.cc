@@ -153,7 +153,7 @@ class BenchPlan final : public CudaPlan {
  public:
   BenchPlan(ProbeKit& kit, Duration busy, ProbeGate* gate = nullptr) : kit_(kit), busy_(busy), gate_(gate) {}
 
-  Status enqueue(const Slice& slice, CUstream stream, Batch& batch) const override {
+  Status enqueue(const Slice& slice, const LaunchQueue& queue, Batch& batch) const override {
     const auto slot = kit_.take_slot();
     TESSERA_CHECK(slot.has_value());
     // The batch's bucket carries the place where the note is to be found.
@@ -165,7 +165,7 @@ class BenchPlan final : public CudaPlan {
     args.input = slot->input;
     args.output = slot->output;
     args.busy_ns = static_cast<std::uint64_t>(busy_.count());
-    return kit_.enqueue(slice, stream, args);
+    return kit_.enqueue(slice, queue.run, args);
   }
   Status finish(const Slice&, Batch&) const override { return ok_status(); }
   std::uint64_t ended_ns(const Batch& batch) const { return notes_[static_cast<std::size_t>(batch.bucket)]->ended_ns; }

@@ -104,7 +104,8 @@ class Device {
 
   // ---- The loader's side: called by the one loader thread, any time the scheduler has granted it the slice. ----
 
-  // Confines the calling thread to the loader slice, for good: what it creates and computes happens there.
+  // Makes the calling thread the loader, for good: what it computes happens in the loader slice. A device whose work is
+  // queued rather than computed by a thread says where to queue it.
   virtual Status become_loader_thread() = 0;
   // Runs a plan in a borrowed slice and returns when it has ended; measures and warms.
   virtual Result<Duration> run_borrowed(const Plan& plan, const Slice& slice, Batch& batch) = 0;

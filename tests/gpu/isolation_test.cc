@@ -138,7 +138,7 @@ class IsolationTest : public testing::Test {
     EXPECT_TRUE(ends(stream(3), kLong));
   }
 
-  static constexpr std::size_t kStreams = 30;  // all but the device's own
+  static constexpr std::size_t kStreams = Gpu::kMaxStreams - kOtherStreams - 1;  // all but the device's own
   static constexpr milliseconds kLong{5000};
 
   std::shared_ptr<Gpu> gpu_;

@@ -42,6 +42,9 @@ void discard_results(Batch& batch) {
   batch.output_memory.reset();
 }
 
+constexpr std::size_t kInboundStreams = 2;
+static_assert(kInboundStreams + 2 == kOtherStreams);
+
 bool is_fault(const Status& status) { return !status.ok() && status.error().code() == ErrorCode::kDeviceLost; }
 
 // While nothing has ended, the driver itself is asked now and then: only it knows of faults. Not more often, since the
@@ -93,11 +96,18 @@ class Cuda final : public CudaDevice {
   std::shared_ptr<Gpu> gpu() override { return gpu_; }
   Result<CUcontext> context_of(const Slice& slice) override { return context_of(slice, Gpu::Use::kHome); }
   CUstream loader_stream() override { return loader_stream_.get(); }
+  CUstream build_stream() override { return build_stream_.get(); }
+  bool reads_in_place(std::span<const std::byte> bytes) const override { return staging_->holds(bytes); }
 
  private:
   Status check(const Launch& launch) const;
   Status check_within(const Slice& slice) const;
   Result<CUcontext> context_of(const Slice& slice, Gpu::Use use);
+  Slice on_gpu(const Slice& slice) const {
+    return {static_cast<std::uint16_t>(part_.first + slice.first), slice.count};
+  }
+  Status make_streams(std::size_t to_run);
+  Status follow(CUstream stream, const LaunchOrder::Places& ends) const;
   Status queue(Flight& flight, const LaunchOrder::Placed& placed);
   CompletionPoller::Look look(std::size_t place);
   CompletionPoller::Look ask(const Flight& flight);
@@ -111,18 +121,23 @@ class Cuda final : public CudaDevice {
   const Driver& driver_;
   const Slice part_;  // of the gpu's atoms
   const DeviceShape shape_;
-  std::unique_ptr<StagingPool> staging_;
+  std::unique_ptr<PinnedPool> staging_;
   std::atomic<CompletionSink*> sink_{nullptr};  // a fault of the card may come before there is one
 
   LaunchOrder order_;
   std::vector<OwnedStream> streams_;
+  std::array<OwnedStream, kInboundStreams> inbound_;
+  std::size_t next_inbound_ = 0;
   std::array<Flight, LaunchOrder::kMaxInFlight> flights_;
 
   std::vector<EndMark> ends_;  // the flights' and, last, the loader's
   std::uint32_t looks_ = 0;    // the polling thread's
   TimePoint ask_at_{};         // likewise
 
+  std::vector<OwnedEvent> arrived_;  // as ends_
+
   OwnedStream loader_stream_;
+  OwnedStream build_stream_;
 
   InFlight in_flight_;
   std::atomic<bool> closing_{false};
@@ -141,10 +156,13 @@ Status Cuda::start(const CudaOptions& options) {
   }
   TESSERA_RETURN_IF_ERROR(context_of(shape_.loader, Gpu::Use::kLoader));
   TESSERA_ASSIGN_OR_RETURN(staging_, make_pinned_staging(gpu_, options.staging));
-  TESSERA_ASSIGN_OR_RETURN(streams_, gpu_->make_streams(options.streams + 1));
-  loader_stream_ = std::move(streams_.back());
-  streams_.pop_back();
+  TESSERA_RETURN_IF_ERROR(make_streams(options.streams));
   TESSERA_ASSIGN_OR_RETURN(ends_, EndMark::make(gpu_, flights_.size() + 1));
+  while (arrived_.size() < ends_.size()) {
+    CUevent event = nullptr;
+    TESSERA_RETURN_IF_ERROR(driver_.check(driver_.event_create(&event, CU_EVENT_DISABLE_TIMING), "make an event"));
+    arrived_.emplace_back(driver_, event);
+  }
   for (std::size_t place = 0; place < flights_.size(); ++place) {
     flights_[place].end = &ends_[place];
   }
@@ -155,6 +173,16 @@ Status Cuda::start(const CudaOptions& options) {
                                 .report = [this](const CompletionPoller::Ended& ended) { report(ended); }},
       options.poll_pause);
   gpu_->watch_faults(this, [this](const Error& reason) { lose(reason); });
+  return ok_status();
+}
+
+Status Cuda::make_streams(std::size_t to_run) {
+  TESSERA_ASSIGN_OR_RETURN(streams_, gpu_->make_streams(to_run + kInboundStreams + 1));
+  for (OwnedStream* other : {&inbound_[0], &inbound_[1], &loader_stream_}) {
+    *other = std::move(streams_.back());
+    streams_.pop_back();
+  }
+  TESSERA_ASSIGN_OR_RETURN(build_stream_, gpu_->make_stream_in(on_gpu(shape_.loader), Gpu::Use::kLoader));
   return ok_status();
 }
 
@@ -178,7 +206,7 @@ Status Cuda::check_within(const Slice& slice) const {
 
 Result<CUcontext> Cuda::context_of(const Slice& slice, Gpu::Use use) {
   TESSERA_RETURN_IF_ERROR(check_within(slice));
-  return gpu_->context_of({static_cast<std::uint16_t>(part_.first + slice.first), slice.count}, use);
+  return gpu_->context_of(on_gpu(slice), use);
 }
 
 Result<Started> Cuda::launch(const Launch& launch) {
@@ -214,22 +242,39 @@ Result<Started> Cuda::launch(const Launch& launch) {
 // An order that the driver does not take is a fault of the device: nothing after it could be trusted to wait.
 Status Cuda::queue(Flight& flight, const LaunchOrder::Placed& placed) {
   const CurrentContext current(*gpu_);
+  const LaunchQueue to{.run = streams_[placed.stream].get(),
+                       .inbound = inbound_[next_inbound_].get(),
+                       .arrived = arrived_[placed.place].get(),
+                       .end_word = flight.end->word(),
+                       .end_number = flight.end->number()};
+  next_inbound_ = (next_inbound_ + 1) % inbound_.size();
   Status status = current.status();
-  const CUstream stream = streams_[placed.stream].get();
-  for (std::size_t place = 0; place < flights_.size() && status.ok() && placed.events.any(); ++place) {
-    if (placed.events.test(place)) {
-      status = driver_.check(driver_.stream_wait_event(stream, flights_[place].end->event(), 0), "order a launch");
-    }
+  if (status.ok()) {
+    status = follow(to.run, placed.events);
+  }
+  if (status.ok()) {
+    status = follow(to.inbound, placed.lane);
   }
   if (!status.ok()) {
     return Error(ErrorCode::kDeviceLost, status.error().message());
   }
   const auto& plan = static_cast<const CudaPlan&>(*flight.launch.plan);
-  status = plan.enqueue(flight.launch.slice, stream, *flight.launch.batch);
-  if (const Status marked = flight.end->mark(stream); !marked.ok()) {
+  status = plan.enqueue(flight.launch.slice, to, *flight.launch.batch);
+  // Of what could not be queued whole, nothing may be there to write the word.
+  if (const Status marked = flight.end->mark(to.run, status.ok() && plan.writes_end()); !marked.ok()) {
     return Error(ErrorCode::kDeviceLost, marked.error().message());
   }
   return status;
+}
+
+Status Cuda::follow(CUstream stream, const LaunchOrder::Places& ends) const {
+  for (std::size_t place = 0; place < flights_.size() && ends.any(); ++place) {
+    if (ends.test(place)) {
+      TESSERA_RETURN_IF_ERROR(
+          driver_.check(driver_.stream_wait_event(stream, flights_[place].end->event(), 0), "order a launch"));
+    }
+  }
+  return ok_status();
 }
 
 CompletionPoller::Look Cuda::look(std::size_t place) {
@@ -322,8 +367,7 @@ void Cuda::retire(LaunchId id) {
 
 Status Cuda::become_loader_thread() {
   name_this_thread(shape_.name + ":loader");
-  TESSERA_ASSIGN_OR_RETURN(const CUcontext context, context_of(shape_.loader, Gpu::Use::kLoader));
-  return driver_.check(driver_.ctx_set_current(context), "confine the loader thread");
+  return driver_.check(driver_.ctx_set_current(gpu_->context()), "give the loader thread its context");
 }
 
 Result<Duration> Cuda::run_borrowed(const Plan& plan, const Slice& slice, Batch& batch) {
@@ -338,9 +382,15 @@ Result<Duration> Cuda::run_borrowed(const Plan& plan, const Slice& slice, Batch&
   const CUstream stream = loader_stream_.get();
   const TimePoint started = now();
   end.begin();
-  Status status = run.enqueue(slice, stream, batch);
+  Status status = run.enqueue(slice,
+                              {.run = stream,
+                               .inbound = stream,
+                               .arrived = arrived_.back().get(),
+                               .end_word = end.word(),
+                               .end_number = end.number()},
+                              batch);
   // Also where only a part of it was queued: that part has to end before the caller takes its memory back.
-  Status ended = end.mark(stream);
+  Status ended = end.mark(stream, status.ok() && run.writes_end());
   if (ended.ok()) {
     ended = wait_for(end);
   }

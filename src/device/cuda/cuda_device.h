@@ -1,7 +1,9 @@
 // A GPU, or some of its atoms, as a device: a slice is a green context, a run is a homed graph. Plans are CudaPlans.
 #pragma once
 
+#include <cstddef>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "base/result.h"
@@ -13,10 +15,13 @@
 
 namespace tessera::device {
 
+// Streams of a device beside those that launches run on: two for copies of inputs, two of the loader's.
+inline constexpr std::size_t kOtherStreams = 4;
+
 struct CudaOptions {
   CudaDeviceSpec spec{};  // names the device, and says which atoms of the gpu it has
-  std::size_t streams =
-      24;  // launches that can run at once; all devices of a gpu together get Gpu::kMaxStreams at most
+  // Launches that can run at once. With kOtherStreams more, all devices of a gpu together get Gpu::kMaxStreams at most.
+  std::size_t streams = 24;
   PinnedLimits staging{};
   // How long the polling thread sleeps between two looks while something is in flight. 0: it spins, on a core of its
   // own, and sees an end within microseconds.
@@ -31,8 +36,15 @@ class CudaDevice : public Device {
   // The context of a slice, made when it is asked for first: for the homing thread, to home plans in.
   virtual Result<CUcontext> context_of(const Slice& slice) = 0;
 
-  // The stream of the loader thread; what it runs there is confined by the context it was captured or queued in.
+  // A stream of the loader thread's in the primary context, for what carries its own context: homed graphs, uploads.
   virtual CUstream loader_stream() = 0;
+
+  // Another one, whose work runs in the loader slice: for all that an engine queues where it builds, warms and
+  // captures. The primary context is the loader thread's current one, as libraries expect it.
+  virtual CUstream build_stream() = 0;
+
+  // Whether the card may read these bytes where they lie: they are in the device's request memory. Thread-safe.
+  virtual bool reads_in_place(std::span<const std::byte> bytes) const = 0;
 };
 
 // A launch is queued to the card at once and orders itself there, so it can be dropped no more (cancel() only discards

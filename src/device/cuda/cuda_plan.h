@@ -1,6 +1,8 @@
 // What a CUDA device runs.
 #pragma once
 
+#include <cstdint>
+
 #include "base/result.h"
 #include "core/batch.h"
 #include "core/slice.h"
@@ -9,13 +11,31 @@
 
 namespace tessera::device {
 
+// Where a launch goes on the card. The device has ordered everything already: what is queued on `run` begins when the
+// slice is the launch's own, what is queued on `inbound` when the launch before it in its lane has ended.
+struct LaunchQueue {
+  CUstream run = nullptr;
+  CUstream inbound = nullptr;    // for copies of inputs to the card, which may go ahead of the slice
+  CUevent arrived = nullptr;     // the launch's, to record on `inbound`
+  std::uint64_t end_word = 0;    // address in pinned memory, and
+  std::uint32_t end_number = 0;  // what stands there once the launch has ended
+};
+
+// What is queued on `run` from here on waits for what is queued on `inbound` so far. For plans that copy.
+Status inputs_arrived(const Driver& driver, const LaunchQueue& queue);
+
 // One plan serves the slices it has been homed in; whether a launch may run at all in a slice, its owner knows.
 class CudaPlan : public Plan {
  public:
-  // Queues the run on the stream, where everything it needs is ordered before it. All of it has to run in the slice's
-  // context, as a homed graph does. Called by who launches, with the gpu's primary context current; it must not wait
-  // for the gpu. Error: the launch's alone, unless it is kDeviceLost; what was queued so far still runs.
-  virtual Status enqueue(const Slice& slice, CUstream stream, Batch& batch) const = 0;
+  // Queues the run. What computes has to run in the slice's context, as a homed graph does, and to be ordered on
+  // `queue.run`, that is to end before what is queued there afterwards. Called by who launches, with the gpu's primary
+  // context current; it must not wait for the gpu. Error: the launch's alone, unless it is kDeviceLost; what was queued
+  // so far still runs.
+  virtual Status enqueue(const Slice& slice, const LaunchQueue& queue, Batch& batch) const = 0;
+
+  // Whether the last that enqueue() queues writes the end's number to its word, as a plan's scatter kernel does: it is
+  // seen 2 us sooner than what the stream writes after it, and costs nothing to launch.
+  virtual bool writes_end() const { return false; }
 
   // The run has ended: fills batch.outputs and batch.output_memory. Called by the device's polling thread, which
   // everybody's completions wait for: it looks at memory that is there, and copies none.

@@ -24,10 +24,10 @@ Result<std::vector<EndMark>> EndMark::make(const std::shared_ptr<Gpu>& gpu, std:
   return marks;
 }
 
-Status EndMark::mark(CUstream stream) {
+Status EndMark::mark(CUstream stream, bool written_by_it) {
   TESSERA_RETURN_IF_ERROR(driver_->check(driver_->event_record(event_.get(), stream), "mark an end"));
-  return driver_->check(driver_->stream_write_value(stream, reinterpret_cast<CUdeviceptr>(word_), number_, 0),
-                        "mark an end");
+  return written_by_it ? ok_status()
+                       : driver_->check(driver_->stream_write_value(stream, word(), number_, 0), "mark an end");
 }
 
 bool EndMark::written() const { return std::atomic_ref(*word_).load(std::memory_order_acquire) == number_; }

@@ -23,10 +23,13 @@ class EndMark {
 
   // Not ended from here on.
   void begin() { ++number_; }
-  // What was queued on the stream so far is what has to end.
-  Status mark(CUstream stream);
+  // What was queued on the stream so far is what has to end. `written_by_it`: the last of it writes number() to word()
+  // itself, so that the stream need not.
+  Status mark(CUstream stream, bool written_by_it);
 
   CUevent event() const { return event_.get(); }
+  std::uint64_t word() const { return reinterpret_cast<std::uintptr_t>(word_); }
+  std::uint32_t number() const { return number_; }
   bool written() const;
   CUresult ask() const;  // CUDA_SUCCESS: ended; CUDA_ERROR_NOT_READY; else the card's fault
 

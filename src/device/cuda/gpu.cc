@@ -74,15 +74,31 @@ Status Gpu::split() {
 }
 
 Result<CUcontext> Gpu::context_of(const Slice& slice, Use use) {
-  TESSERA_CHECK(slice.count > 0 && slice.end() <= atoms());
   const std::lock_guard lock(contexts_mutex_);
+  TESSERA_ASSIGN_OR_RETURN(const SliceContext* found, find_context(slice, use));
+  return found->context;
+}
+
+Result<OwnedStream> Gpu::make_stream_in(const Slice& slice, Use use) {
+  TESSERA_RETURN_IF_ERROR(count_streams(1));
+  const std::lock_guard lock(contexts_mutex_);
+  TESSERA_ASSIGN_OR_RETURN(const SliceContext* found, find_context(slice, use));
+  CUstream stream = nullptr;
+  TESSERA_RETURN_IF_ERROR(
+      driver_.check(driver_.green_ctx_stream_create(&stream, found->green.get(), CU_STREAM_NON_BLOCKING, 0),
+                    "make a slice's stream"));
+  return OwnedStream(driver_, stream);
+}
+
+Result<Gpu::SliceContext*> Gpu::find_context(const Slice& slice, Use use) {
+  TESSERA_CHECK(slice.count > 0 && slice.end() <= atoms());
   const std::pair key(use, slice);
   auto found = contexts_.find(key);
   if (found == contexts_.end()) {
     TESSERA_ASSIGN_OR_RETURN(SliceContext made, make_context(slice));
     found = contexts_.emplace(key, std::move(made)).first;
   }
-  return found->second.context;
+  return &found->second;
 }
 
 Result<Gpu::SliceContext> Gpu::make_context(const Slice& slice) const {
@@ -102,12 +118,17 @@ Result<Gpu::SliceContext> Gpu::make_context(const Slice& slice) const {
   return made;
 }
 
-Result<std::vector<OwnedStream>> Gpu::make_streams(std::size_t count) {
-  if (streams_.fetch_add(count) + count > kMaxStreams) {
-    streams_.fetch_sub(count);
+Status Gpu::count_streams(std::size_t more) {
+  if (streams_.fetch_add(more) + more > kMaxStreams) {
+    streams_.fetch_sub(more);
     return Error(ErrorCode::kResourceExhausted,
                  card(ordinal_) + " has " + std::to_string(kMaxStreams) + " streams, and they are given out");
   }
+  return ok_status();
+}
+
+Result<std::vector<OwnedStream>> Gpu::make_streams(std::size_t count) {
+  TESSERA_RETURN_IF_ERROR(count_streams(count));
   const CurrentContext current(*this);
   TESSERA_RETURN_IF_ERROR(current.status());
   std::vector<OwnedStream> streams;

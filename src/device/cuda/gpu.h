@@ -49,6 +49,10 @@ class Gpu {
   enum class Use { kHome, kLoader };
   Result<CUcontext> context_of(const Slice& slice, Use use);
 
+  // A non-blocking stream whose work runs on that slice's processors, given out for good. For who queues work that is
+  // not homed: a loader. Error: kResourceExhausted beyond kMaxStreams.
+  Result<OwnedStream> make_stream_in(const Slice& slice, Use use);
+
   // A card fails as one. Who watches is told of the first fault, once, by the thread that reports it, which may be any.
   void watch_faults(const void* who, std::function<void(const Error&)> tell);
   void unwatch_faults(const void* who);  // waits while it is being told
@@ -64,14 +68,16 @@ class Gpu {
     std::uint16_t processors = 0;
   };
 
-  Gpu(const Driver& driver, int ordinal) : driver_(driver), ordinal_(ordinal) {}
   struct SliceContext {
     OwnedGreenContext green;
     CUcontext context = nullptr;
   };
 
+  Gpu(const Driver& driver, int ordinal) : driver_(driver), ordinal_(ordinal) {}
   Status start();
   Status split();
+  Status count_streams(std::size_t more);
+  Result<SliceContext*> find_context(const Slice& slice, Use use);  // with contexts_mutex_ held
   Result<SliceContext> make_context(const Slice& slice) const;
 
   const Driver driver_;

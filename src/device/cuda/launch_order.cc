@@ -7,9 +7,12 @@
 namespace tessera::device {
 namespace {
 
+bool same_lane(const Launch& one, const Launch& other) {
+  return one.instance == other.instance && one.lane == other.lane;
+}
+
 bool must_wait(const Launch& later, const Launch& earlier) {
-  return later.after == After::kLane ? later.instance == earlier.instance && later.lane == earlier.lane
-                                     : later.slice.overlaps(earlier.slice);
+  return later.after == After::kLane ? same_lane(later, earlier) : later.slice.overlaps(earlier.slice);
 }
 
 }  // namespace
@@ -67,6 +70,14 @@ std::optional<LaunchOrder::Placed> LaunchOrder::add(const Launch& launch) {
   }
   for (const std::size_t earlier : in_order_) {
     placed.events.set(earlier, placed.waits_for.test(earlier) && slots_[earlier].stream != placed.stream);
+  }
+  Places waited;  // by who waits for placed.lane
+  for (auto earlier = in_order_.rbegin(); earlier != in_order_.rend(); ++earlier) {
+    const Slot& slot = slots_[*earlier];
+    if (before.test(*earlier) && same_lane(launch, slot.launch) && !waited.test(*earlier) && !has_ended(*earlier)) {
+      placed.lane.set(*earlier);
+      waited |= slot.before;
+    }
   }
   Slot& slot = slots_[place];
   slot.launch = launch;

@@ -30,6 +30,7 @@ class LaunchOrder {
     std::size_t stream = 0;
     Places waits_for{};  // launches that run before it; those that ended may be missing
     Places events{};     // of these, the ones whose end the stream has to be told to wait for
+    Places lane{};       // launches of its lane before it, whose ends copies on another stream have to wait for
   };
 
   explicit LaunchOrder(std::size_t streams) : streams_(streams) { in_order_.reserve(kMaxInFlight); }

@@ -1,6 +1,7 @@
 #include "device/cuda/pinned_staging.h"
 
 #include <cstddef>
+#include <cstdint>
 #include <mutex>
 #include <string>
 #include <utility>
@@ -16,7 +17,16 @@ constexpr std::size_t kSmallest = 1024;
 class Arena {
  public:
   Arena(std::shared_ptr<void> memory, std::size_t size, std::size_t largest)
-      : memory_(std::move(memory)), data_(static_cast<std::byte*>(memory_.get())), buddy_(size, kSmallest, largest) {}
+      : memory_(std::move(memory)),
+        data_(static_cast<std::byte*>(memory_.get())),
+        size_(size),
+        buddy_(size, kSmallest, largest) {}
+
+  bool holds(std::span<const std::byte> bytes) const {
+    const auto begin = reinterpret_cast<std::uintptr_t>(data_);
+    const auto at = reinterpret_cast<std::uintptr_t>(bytes.data());
+    return at >= begin && at - begin <= size_ && bytes.size() <= size_ - (at - begin);
+  }
 
   std::byte* take(std::size_t size) {
     const std::lock_guard lock(mutex_);
@@ -31,6 +41,7 @@ class Arena {
  private:
   const std::shared_ptr<void> memory_;
   std::byte* const data_;
+  const std::size_t size_;
   std::mutex mutex_;  // guards buddy_
   Buddy buddy_;
 };
@@ -52,7 +63,7 @@ class Block final : public StagingBlock {
 };
 
 // Thread-safe.
-class Pool final : public StagingPool {
+class Pool final : public PinnedPool {
  public:
   Pool(std::shared_ptr<Arena> arena, std::size_t largest) : arena_(std::move(arena)), largest_(largest) {}
 
@@ -68,6 +79,7 @@ class Pool final : public StagingPool {
     }
     return std::unique_ptr<StagingBlock>(std::make_unique<Block>(arena_, data, size.value));
   }
+  bool holds(std::span<const std::byte> bytes) const override { return arena_->holds(bytes); }
 
  private:
   const std::shared_ptr<Arena> arena_;
@@ -88,7 +100,7 @@ Result<std::shared_ptr<void>> pin(std::shared_ptr<Gpu> gpu, std::size_t size) {
       data, [gpu = std::move(gpu)](void* pinned) { static_cast<void>(gpu->driver().mem_free_host(pinned)); });
 }
 
-Result<std::unique_ptr<StagingPool>> make_pinned_staging(std::shared_ptr<Gpu> gpu, const PinnedLimits& limits) {
+Result<std::unique_ptr<PinnedPool>> make_pinned_staging(std::shared_ptr<Gpu> gpu, const PinnedLimits& limits) {
   const auto largest = static_cast<std::size_t>(limits.largest.value);
   const std::size_t size = static_cast<std::size_t>(limits.total.value) / largest * largest;
   if (size == 0) {
@@ -96,7 +108,7 @@ Result<std::unique_ptr<StagingPool>> make_pinned_staging(std::shared_ptr<Gpu> gp
   }
   TESSERA_ASSIGN_OR_RETURN(std::shared_ptr<void> memory, pin(std::move(gpu), size));
   auto arena = std::make_shared<Arena>(std::move(memory), size, largest);
-  return std::unique_ptr<StagingPool>(std::make_unique<Pool>(std::move(arena), largest));
+  return std::unique_ptr<PinnedPool>(std::make_unique<Pool>(std::move(arena), largest));
 }
 
 }  // namespace tessera::device

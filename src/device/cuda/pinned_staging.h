@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <span>
 
 #include "base/ids.h"
 #include "base/result.h"
@@ -16,12 +17,19 @@ struct PinnedLimits {
   Bytes largest{64ULL << 20};  // one block; a power of two
 };
 
+// A pool that knows its own memory. Thread-safe.
+class PinnedPool : public StagingPool {
+ public:
+  // Whether all of the bytes lie in it, so that the card's engines and kernels may read them where they are.
+  virtual bool holds(std::span<const std::byte> bytes) const = 0;
+};
+
 // Memory of the host that the card uses at the same address; stalls every launch on it while it is made.
 Result<std::shared_ptr<void>> pin(std::shared_ptr<Gpu> gpu, std::size_t size);
 
 // Thread-safe: one lock, held for tens of nanoseconds. Blocks are pieces of one range, from 1 KB on, sized to powers of
 // two; every GPU of the process can copy from them. Leased blocks may outlive the pool, not the driver.
 // Error: kResourceExhausted where the host has no such memory to pin.
-Result<std::unique_ptr<StagingPool>> make_pinned_staging(std::shared_ptr<Gpu> gpu, const PinnedLimits& limits);
+Result<std::unique_ptr<PinnedPool>> make_pinned_staging(std::shared_ptr<Gpu> gpu, const PinnedLimits& limits);
 
 }  // namespace tessera::device

@@ -41,7 +41,7 @@ class CudaProbe final : public Probe, public CudaPlan {
     return runs;
   }
 
-  Status enqueue(const Slice& slice, CUstream stream, Batch& batch) const override {
+  Status enqueue(const Slice& slice, const LaunchQueue& queue, Batch& batch) const override {
     const auto slot = kit_->take_slot();
     if (!slot) {
       return internal_error("no slot is left for a run of a probe");
@@ -66,7 +66,7 @@ class CudaProbe final : public Probe, public CudaPlan {
     args.busy_ns = static_cast<std::uint64_t>(work_.busy.count());
     args.bytes = static_cast<std::uint32_t>(size);
     args.fault = work_.outcome == Outcome::kFault ? ProbeFault::kTrap : ProbeFault::kNone;
-    return kit_->enqueue(slice, stream, args);
+    return kit_->enqueue(slice, queue.run, args);
   }
 
   Status finish(const Slice& slice, Batch& batch) const override {
@@ -107,10 +107,10 @@ class CudaUnderTest final : public DeviceUnderTest {
   std::unique_ptr<Probe> make_probe(const ProbeWork& work) override { return std::make_unique<CudaProbe>(work, kit_); }
   bool commits_at_launch() const override { return true; }
   std::set<std::uint16_t> atoms_of_this_thread() override {
-    CUcontext current = nullptr;
-    TESSERA_CHECK(gpu_->driver().ctx_get_current(&current) == CUDA_SUCCESS);
+    // No thread of ours computes: what the loader thread queues for it does.
+    const CurrentContext current(*gpu_);
     std::set<std::uint16_t> atoms;
-    for (const unsigned sm : kit_->kernels().sms_of(current == nullptr ? gpu_->context() : current)) {
+    for (const unsigned sm : kit_->kernels().sms_of(device_->build_stream())) {
       atoms.insert(kit_->atom_of(sm).value_or(kElsewhere));
     }
     return atoms;

@@ -71,15 +71,24 @@ CUfunction ProbeKernels::function(const char* name) const {
 
 std::set<unsigned> ProbeKernels::sms_of(CUcontext context) const {
   const Driver& driver = gpu_->driver();
+  must(driver, driver.ctx_push_current(context), "make a context current");
+  CUstream stream = nullptr;
+  must(driver, driver.stream_create(&stream, CU_STREAM_NON_BLOCKING), "make a stream");
+  const std::set<unsigned> found = sms_of(stream);
+  must(driver, driver.stream_destroy(stream), "destroy a stream");
+  CUcontext popped = nullptr;
+  must(driver, driver.ctx_pop_current(&popped), "restore a context");
+  return found;
+}
+
+std::set<unsigned> ProbeKernels::sms_of(CUstream stream) const {
+  const Driver& driver = gpu_->driver();
   unsigned all = 0;
   for (std::uint16_t atom = 0; atom < gpu_->atoms(); ++atom) {
     all += gpu_->processors(atom);
   }
   const MappedMemory found(gpu_, sizeof(std::uint32_t) * kSmWords);
   auto* sms = found.as<std::uint32_t>();
-  must(driver, driver.ctx_push_current(context), "make a context current");
-  CUstream stream = nullptr;
-  must(driver, driver.stream_create(&stream, CU_STREAM_NON_BLOCKING), "make a stream");
   std::uint64_t busy = kLongEnoughNs;
   std::array<void*, 2> values{&sms, &busy};
   must(driver,
@@ -87,9 +96,6 @@ std::set<unsigned> ProbeKernels::sms_of(CUcontext context) const {
                             stream, values.data(), nullptr),
        "launch a kernel");
   must(driver, driver.stream_synchronize(stream), "run a kernel");
-  must(driver, driver.stream_destroy(stream), "destroy a stream");
-  CUcontext popped = nullptr;
-  must(driver, driver.ctx_pop_current(&popped), "restore a context");
   std::set<unsigned> set;
   for (unsigned sm = 0; sm < kSmWords * 32; ++sm) {
     if ((sms[sm / 32] >> (sm % 32) & 1U) != 0) {

@@ -49,8 +49,9 @@ class ProbeKernels {
   CUkernel answer() const { return answer_; }
   CUfunction function(const char* name) const;  // for cuLaunchKernel
 
-  // The processors that work of the calling thread in the context, which becomes its current one, runs on.
+  // The processors that work in a context, or on a stream, runs on.
   std::set<unsigned> sms_of(CUcontext context) const;
+  std::set<unsigned> sms_of(CUstream stream) const;
 
  private:
   std::shared_ptr<Gpu> gpu_;

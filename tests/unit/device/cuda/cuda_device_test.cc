@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
@@ -57,9 +58,9 @@ class Sink final : public CompletionSink {
 class WorkPlan final : public CudaPlan {
  public:
   WorkPlan(const Driver& driver, test::FakeKernel* kernel) : driver_(driver), kernel_(kernel) {}
-  Status enqueue(const Slice&, CUstream stream, Batch&) const override {
+  Status enqueue(const Slice&, const LaunchQueue& queue, Batch&) const override {
     return driver_.check(
-        driver_.launch_kernel(reinterpret_cast<CUfunction>(kernel_), 1, 1, 1, 1, 1, 1, 0, stream, nullptr, nullptr),
+        driver_.launch_kernel(reinterpret_cast<CUfunction>(kernel_), 1, 1, 1, 1, 1, 1, 0, queue.run, nullptr, nullptr),
         "queue");
   }
   Status finish(const Slice&, Batch&) const override { return ok_status(); }
@@ -67,6 +68,43 @@ class WorkPlan final : public CudaPlan {
  private:
   const Driver& driver_;
   test::FakeKernel* const kernel_;
+};
+
+// Copies its input ahead, then runs "work"; its last kernel may say itself that it has ended.
+class CopyingPlan final : public CudaPlan {
+ public:
+  CopyingPlan(FakeCuda& cuda, const Driver& driver, CUdeviceptr to, bool writes_end)
+      : cuda_(cuda), driver_(driver), to_(to), writes_end_(writes_end) {}
+
+  Status enqueue(const Slice&, const LaunchQueue& queue, Batch& batch) const override {
+    queues.push_back(queue);
+    const auto bytes = batch.inputs.front().parts.front();
+    TESSERA_RETURN_IF_ERROR(
+        driver_.check(driver_.memcpy_htod_async(to_, bytes.data(), bytes.size(), queue.inbound), "copy"));
+    TESSERA_RETURN_IF_ERROR(launch("copied", queue.inbound, nullptr));
+    TESSERA_RETURN_IF_ERROR(inputs_arrived(driver_, queue));
+    TESSERA_RETURN_IF_ERROR(launch("work", queue.run, nullptr));
+    std::uint64_t word = queue.end_word;
+    std::uint32_t number = queue.end_number;
+    void* values[] = {&word, &number};
+    return writes_end_ ? launch("end", queue.run, values) : ok_status();
+  }
+  Status finish(const Slice&, Batch&) const override { return ok_status(); }
+  bool writes_end() const override { return writes_end_; }
+
+  mutable std::vector<LaunchQueue> queues;
+
+ private:
+  Status launch(const char* kernel, CUstream stream, void** values) const {
+    return driver_.check(driver_.launch_kernel(reinterpret_cast<CUfunction>(cuda_.kernel(kernel)), 1, 1, 1, 1, 1, 1, 0,
+                                               stream, values, nullptr),
+                         "queue");
+  }
+
+  FakeCuda& cuda_;
+  const Driver& driver_;
+  const CUdeviceptr to_;
+  const bool writes_end_;
 };
 
 class CudaDeviceTest : public testing::Test {
@@ -259,6 +297,130 @@ TEST_F(CudaDeviceTest, ALaunchStartsWhenTheLastThatItWaitedForWasSeenToEnd) {
   EXPECT_EQ(completions[2].started, std::max(completions[0].ended, completions[1].ended));
   EXPECT_GE(completions[0].started, before);
   EXPECT_GE(completions[0].ended - completions[0].started, milliseconds(5));
+}
+
+class CudaQueueTest : public CudaDeviceTest {
+ protected:
+  CudaQueueTest() {
+    cuda_.add_kernel({.name = "copied", .arguments = {}, .start = [this](void**, const test::Processors&) {
+                        ++copied_;
+                        return nullptr;
+                      }});
+    cuda_.add_kernel(
+        {.name = "end",
+         .arguments = {sizeof(std::uint64_t), sizeof(std::uint32_t)},
+         .start = [](void** values, const test::Processors&) {
+           std::atomic_ref(**static_cast<std::uint32_t**>(values[0])).store(*static_cast<std::uint32_t*>(values[1]));
+           return nullptr;
+         }});
+    batch_.inputs = {{.dtype = DType::kUint8, .row_shape = {4}, .parts = {std::as_bytes(std::span(input_))}}};
+  }
+
+  Result<Started> launch_in_lane(CudaDevice& device, const CudaPlan& plan, std::uint64_t id, std::uint16_t lane,
+                                 const Slice& slice) {
+    return device.launch(
+        {.id = {id}, .instance = {1}, .lane = {lane}, .slice = slice, .plan = &plan, .batch = &batch_});
+  }
+  bool copies_are(int count) {
+    for (const TimePoint end = now() + std::chrono::seconds(30); copied_.load() < count && now() < end;) {
+      std::this_thread::yield();
+    }
+    return copied_.load() == count;
+  }
+
+  const std::array<std::uint8_t, 4> input_{1, 2, 3, 4};
+  std::array<std::uint8_t, 4> memory_{};  // stands for the card's
+  std::atomic<int> copied_{0};
+};
+
+TEST_F(CudaQueueTest, CopiesGoAheadOfTheSliceButNotOfTheirLane) {
+  const auto device = start();
+  const CopyingPlan plan(cuda_, driver_, reinterpret_cast<CUdeviceptr>(memory_.data()), false);
+  go_.store(false);
+  ASSERT_TRUE(launch_in_lane(*device, plan, 1, 1, {0, 1}).ok());
+  ASSERT_TRUE(launch_in_lane(*device, plan, 2, 2, {0, 1}).ok());
+  EXPECT_TRUE(copies_are(2)) << "the second batch's inputs come while the first one runs";
+  ASSERT_TRUE(launch_in_lane(*device, plan, 3, 1, {0, 1}).ok());
+  std::this_thread::sleep_for(milliseconds(5));
+  EXPECT_EQ(copied_.load(), 2) << "the first batch of the lane still reads what this would overwrite";
+  go_.store(true);
+  const auto completions = sink_.wait_for(3);
+  EXPECT_EQ(copied_.load(), 3);
+  for (std::size_t i = 0; i < completions.size(); ++i) {
+    EXPECT_EQ(completions[i].id, LaunchId{i + 1});
+    EXPECT_TRUE(completions[i].status.ok());
+  }
+  EXPECT_EQ(memory_, input_);
+  EXPECT_NE(plan.queues[0].inbound, plan.queues[1].inbound);
+  EXPECT_EQ(plan.queues[0].inbound, plan.queues[2].inbound) << "two, in turn";
+  EXPECT_NE(plan.queues[0].inbound, plan.queues[0].run);
+  EXPECT_NE(plan.queues[0].arrived, plan.queues[1].arrived);
+}
+
+TEST_F(CudaQueueTest, ARunWaitsForItsInputs) {
+  const auto device = start();
+  const CopyingPlan plan(cuda_, driver_, reinterpret_cast<CUdeviceptr>(memory_.data()), false);
+  std::atomic<bool> engine_free{false};
+  cuda_.kernel("copied")->start = [&](void**, const test::Processors&) { return std::make_unique<Run>(engine_free); };
+  ASSERT_TRUE(launch_in_lane(*device, plan, 1, 1, {0, 1}).ok());
+  std::this_thread::sleep_for(milliseconds(5));
+  EXPECT_EQ(sink_.wait_for(0).size(), 0U);
+  engine_free.store(true);
+  EXPECT_TRUE(sink_.wait_for(1)[0].status.ok());
+}
+
+TEST_F(CudaQueueTest, WhereThePlanWritesTheEndTheStreamDoesNot) {
+  const auto device = start();
+  const CopyingPlan plan(cuda_, driver_, reinterpret_cast<CUdeviceptr>(memory_.data()), true);
+  for (std::uint64_t id = 1; id <= 3; ++id) {
+    ASSERT_TRUE(launch_in_lane(*device, plan, id, 1, {0, 1}).ok());
+    EXPECT_TRUE(sink_.wait_for(id).back().status.ok());
+    device->retire({id});
+  }
+  EXPECT_EQ(cuda_.count("cuStreamWriteValue32"), 0U);
+  EXPECT_GE(cuda_.count("cuEventRecord"), 3U) << "others may have to wait for it";
+  EXPECT_NE(plan.queues[0].end_number, plan.queues[1].end_number);
+  std::thread([&] { EXPECT_TRUE(device->run_borrowed(plan, {0, 1}, batch_).ok()); }).join();
+  EXPECT_EQ(cuda_.count("cuStreamWriteValue32"), 0U);
+  EXPECT_EQ(plan.queues.back().run, device->loader_stream());
+}
+
+TEST_F(CudaQueueTest, OfAPlanThatCouldNotBeQueuedTheStreamWritesTheEnd) {
+  const auto device = start();
+  const CopyingPlan plan(cuda_, driver_, reinterpret_cast<CUdeviceptr>(memory_.data()), true);
+  cuda_.fail("cuLaunchKernel", CUDA_ERROR_INVALID_VALUE, 1);
+  ASSERT_TRUE(launch_in_lane(*device, plan, 1, 1, {0, 1}).ok());
+  EXPECT_EQ(sink_.wait_for(1)[0].status.error().code(), ErrorCode::kInternal);
+  EXPECT_EQ(cuda_.count("cuStreamWriteValue32"), 1U);
+}
+
+TEST_F(CudaDeviceTest, TheLoaderQueuesToItsSliceAndHasThePrimaryContext) {
+  const auto device = start();
+  const auto* const stream = reinterpret_cast<test::FakeStream*>(device->build_stream());
+  EXPECT_TRUE(stream->context->green);
+  EXPECT_EQ(stream->context->processors,
+            reinterpret_cast<test::FakeContext*>(*device->context_of(device->shape().loader))->processors);
+  EXPECT_NE(device->build_stream(), device->loader_stream());
+  std::thread([&] {
+    ASSERT_TRUE(device->become_loader_thread().ok());
+    CUcontext current = nullptr;
+    ASSERT_EQ(driver_.ctx_get_current(&current), CUDA_SUCCESS);
+    EXPECT_EQ(current, device->gpu()->context());
+  }).join();
+}
+
+TEST_F(CudaDeviceTest, KnowsWhichBytesTheCardMayRead) {
+  const auto device = start();
+  const auto block = device->staging().lease(Bytes{1 << 18});
+  ASSERT_TRUE(block.ok());
+  const std::span<const std::byte> bytes = (*block)->bytes();
+  EXPECT_TRUE(device->reads_in_place(bytes));
+  EXPECT_TRUE(device->reads_in_place(bytes.subspan(100, 1)));
+  EXPECT_TRUE(device->reads_in_place(bytes.first(0)));
+  const std::vector<std::byte> pageable(8);
+  EXPECT_FALSE(device->reads_in_place(pageable));
+  EXPECT_FALSE(device->reads_in_place({bytes.data(), (1 << 20) + 1})) << "its end lies beyond";
+  EXPECT_FALSE(device->reads_in_place({bytes.data() - 1, 2}));
 }
 
 TEST_F(CudaDeviceTest, ThePollingThreadMaySleepBetweenLooks) {

@@ -50,6 +50,19 @@ TEST(GpuTest, WithoutARestAllAtomsAreAlike) {
   EXPECT_EQ(open()->atoms(), 4);
 }
 
+TEST(GpuTest, AStreamInASliceRunsThereAndIsCounted) {
+  FakeCuda cuda;
+  const auto gpu = open();
+  const auto stream = gpu->make_stream_in({1, 2}, Gpu::Use::kLoader);
+  ASSERT_TRUE(stream.ok());
+  const auto* const made = reinterpret_cast<test::FakeStream*>(stream->get());
+  EXPECT_EQ(made->context, reinterpret_cast<FakeContext*>(*gpu->context_of({1, 2}, Gpu::Use::kLoader)));
+  EXPECT_EQ(made->flags, unsigned{CU_STREAM_NON_BLOCKING});
+  EXPECT_FALSE(gpu->make_streams(Gpu::kMaxStreams).ok());
+  ASSERT_TRUE(gpu->make_streams(Gpu::kMaxStreams - 1).ok());
+  EXPECT_EQ(gpu->make_stream_in({1, 2}, Gpu::Use::kLoader).error().code(), ErrorCode::kResourceExhausted);
+}
+
 TEST(GpuTest, SlicesAreUnionsOfAtomsOfOneSplit) {
   FakeCuda cuda;
   const auto gpu = open();

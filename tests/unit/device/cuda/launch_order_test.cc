@@ -24,6 +24,7 @@ class LaunchOrderTest : public testing::Test {
     }
     return set;
   }
+  LaunchOrder::Placed add_to(std::uint16_t lane, const Slice& slice) { return add(slice, After::kOverlap, lane); }
   void end(const LaunchOrder::Placed& placed) {
     order_.note_ended(placed.place);
     order_.remove(placed.place);
@@ -117,6 +118,29 @@ TEST_F(LaunchOrderTest, APlaceThatIsUsedAgainIsNotMistakenForWhatWasThere) {
   const auto next = add({0, 1});
   EXPECT_EQ(list(next.waits_for), Set{second.place});
   EXPECT_NE(next.stream, elsewhere.stream) << "second waited for what was there before";
+}
+
+// Copies go ahead of the slice, but not of the lane whose memory they write.
+TEST_F(LaunchOrderTest, TheLaunchBeforeInTheLaneIsNamedForCopies) {
+  const auto first = add_to(1, {0, 1});
+  const auto other = add_to(2, {0, 1});
+  EXPECT_TRUE(other.lane.none());
+  const auto next = add_to(1, {0, 2});
+  EXPECT_EQ(list(next.waits_for), Set{other.place});
+  EXPECT_EQ(list(next.lane), Set{first.place}) << "the run waits for it by way of others, a copy does not";
+  const auto last = add_to(1, {0, 1});
+  EXPECT_EQ(list(last.lane), Set{next.place}) << "which has waited for the first itself";
+  for (const auto& placed : {first, next, last}) {
+    order_.note_ended(placed.place);
+  }
+  EXPECT_TRUE(add_to(1, {0, 1}).lane.none());
+}
+
+TEST_F(LaunchOrderTest, ALaneIsOneInstances) {
+  add_to(1, {0, 1});
+  const auto other = order_.add({.id = {++last_id_}, .instance = {2}, .lane = {1}, .slice = {0, 1}});
+  ASSERT_TRUE(other.has_value());
+  EXPECT_TRUE(other->lane.none());
 }
 
 TEST_F(LaunchOrderTest, LaunchesAreBoundedAndFoundById) {
