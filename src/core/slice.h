@@ -25,6 +25,8 @@ struct DeviceShape {
   std::vector<std::uint16_t> processors;  // per atom: SMs of a GPU, 1 for a core; the last atom may differ
   std::vector<Slice> ladder;              // every slice the device can run, smallest first, then by position
   Slice loader;                           // the slice that loads and measurements borrow
+  // Launches that an atom takes behind the running one: worth it where a launch takes a round trip to begin.
+  std::uint16_t committed_per_atom = 0;
 
   std::uint16_t atoms() const { return static_cast<std::uint16_t>(processors.size()); }
   Slice whole() const { return {0, atoms()}; }

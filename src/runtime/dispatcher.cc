@@ -27,7 +27,8 @@ Dispatcher::Dispatcher(device::Device& device, std::unique_ptr<sched::Policy> po
       on_prepare_home_(std::move(on_prepare_home)),
       tickets_(std::min(limits.max_waiting + limits.max_running, kMaxSlots)),
       launches_(std::min(limits.max_running, kMaxSlots)),
-      scheduler_(device.shape(), std::move(policy), sched::SchedulerLimits{limits.max_waiting, 0}),
+      scheduler_(device.shape(), std::move(policy),
+                 sched::SchedulerLimits{limits.max_waiting, shape_.committed_per_atom}),
       busy_ns_(device.shape().atoms()),
       timer_([this] {
         if (!timer_posted_.exchange(true)) {

@@ -16,8 +16,8 @@ class Service::State {
       : named_by_policy(policy.named_models()),
         strict_readiness(options.strict_readiness),
         control(options.models.control),
-        engine(std::move(engine)),
         serving(std::move(serving)),
+        engine(std::move(engine)),
         models(std::move(options.models), *this->serving, *this->engine) {}
 
   // Whether every model that the start wanted has a version that serves.
@@ -54,9 +54,9 @@ class Service::State {
   const model::ControlMode control;
   std::atomic<bool> started{false};
   std::atomic<bool> all_ready_at_start{false};
-  const std::unique_ptr<engine::Engine> engine;
-  const std::unique_ptr<Serving> serving;
-  model::Lifecycle models;  // destroyed first: unloads through `serving`
+  const std::unique_ptr<Serving> serving;        // owns the device, which the engine may be made for
+  const std::unique_ptr<engine::Engine> engine;  // outlives the models
+  model::Lifecycle models;                       // destroyed first: unloads through `serving`
 };
 
 Result<std::unique_ptr<Service>> Service::create(ServiceOptions options, std::unique_ptr<device::Device> device,

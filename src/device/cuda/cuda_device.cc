@@ -30,7 +30,8 @@ DeviceShape shape_of(const Gpu& gpu, const CudaDeviceSpec& spec) {
   DeviceShape shape{.name = to_string(spec),
                     .processors = {},
                     .ladder = aligned_ladder(part.count),
-                    .loader = loader_slice(part.count)};
+                    .loader = loader_slice(part.count),
+                    .committed_per_atom = 1};
   for (std::uint16_t atom = part.first; atom < part.end(); ++atom) {
     shape.processors.push_back(gpu.processors(atom));
   }

@@ -16,7 +16,7 @@ Result<std::shared_ptr<Gpu>> Gpu::open(const Driver& driver, int ordinal) {
   int count = 0;
   TESSERA_RETURN_IF_ERROR(driver.check(driver.device_get_count(&count), "count the GPUs"));
   if (ordinal < 0 || ordinal >= count) {
-    return not_found("there is no " + card(ordinal) + ": this host has " + std::to_string(count));
+    return not_found("there is no " + card(ordinal) + ": this host has " + std::to_string(count) + ", counted from 0");
   }
   std::shared_ptr<Gpu> gpu(new Gpu(driver, ordinal));
   if (const Status started = gpu->start(); !started.ok()) {

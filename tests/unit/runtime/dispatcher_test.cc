@@ -64,6 +64,24 @@ TEST(Dispatcher, JoinsWhatWaitsAndGivesEachRequestItsRows) {
   EXPECT_EQ(s.serving->device_statistics().launches, 2U);
 }
 
+TEST(Dispatcher, CommitsBehindTheRunningBatchWhatTheDeviceTakes) {
+  for (const std::uint16_t committed : {0, 1}) {
+    ManualServing s("temporal", {}, 2, committed);
+    const auto lanes = [](sched::ModelParams& params) { params.lanes = 4; };
+    publish(*s.serving, make_instance({1}, "m", add_sub_plan(), add_sub_signature(1), lanes));
+    std::vector<std::future<Result<InferResponse>>> pending;
+    for (int i = 0; i < 4; ++i) {
+      pending.push_back(send(*s.serving, add_sub_call("m", i)));
+    }
+    EXPECT_EQ(s.device->waiting(), 1U + committed);
+    while (s.device->run_oldest()) {
+    }
+    for (auto& answer : pending) {
+      EXPECT_TRUE(answer.get().ok());
+    }
+  }
+}
+
 TEST(Dispatcher, RequestsOfOtherShapesDoNotShareABatch) {
   ManualServing s;
   publish(*s.serving, make_instance({1}, "m", add_sub_plan(), add_sub_signature(8, -1)));

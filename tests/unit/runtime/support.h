@@ -210,8 +210,9 @@ class HeapStaging final : public device::StagingPool {
 // Accepts launches and does nothing until the test says so. Thread-safe for the test's side.
 class ManualDevice final : public device::Device {
  public:
-  explicit ManualDevice(std::uint16_t atoms = 2) {
+  explicit ManualDevice(std::uint16_t atoms = 2, std::uint16_t committed_per_atom = 0) {
     shape_.name = "manual";
+    shape_.committed_per_atom = committed_per_atom;
     shape_.processors.assign(atoms, 1);
     shape_.ladder = aligned_ladder(atoms);
     shape_.loader = loader_slice(atoms);
@@ -329,8 +330,8 @@ class ManualDevice final : public device::Device {
 // A serving runtime over a device that the test drives.
 struct ManualServing {
   explicit ManualServing(const std::string& policy = "temporal", Dispatcher::Limits limits = {},
-                         std::uint16_t atoms = 2) {
-    auto owned = std::make_unique<ManualDevice>(atoms);
+                         std::uint16_t atoms = 2, std::uint16_t committed_per_atom = 0) {
+    auto owned = std::make_unique<ManualDevice>(atoms, committed_per_atom);
     device = owned.get();
     ServingOptions options;
     options.policy = policy;

@@ -112,7 +112,9 @@ TEST(GpuTest, EverythingIsGivenBack) {
 
 TEST(GpuTest, WhatCannotBeOpenedIsSaid) {
   FakeCuda cuda;
-  EXPECT_EQ(Gpu::open(FakeCuda::table(), 1).error().code(), ErrorCode::kNotFound);
+  const auto beyond = Gpu::open(FakeCuda::table(), 1);
+  EXPECT_EQ(beyond.error().code(), ErrorCode::kNotFound);
+  EXPECT_EQ(beyond.error().message(), "there is no gpu 1: this host has 1, counted from 0");
   EXPECT_EQ(Gpu::open(FakeCuda::table(), -1).error().code(), ErrorCode::kNotFound);
   for (const char* entry : {"cuDeviceGetCount", "cuDeviceGet", "cuDeviceGetName", "cuDevicePrimaryCtxRetain",
                             "cuDeviceGetDevResource", "cuDevSmResourceSplitByCount"}) {

@@ -38,6 +38,7 @@ TEST(HostDevice, NamesItsThreadsAfterTheirAtoms) {
   const auto device = make_host_device({.name = "node"});
   ASSERT_TRUE(device.ok());
   std::set<std::string> expected;
+  EXPECT_EQ((*device)->shape().committed_per_atom, 0);
   for (const Slice& slice : (*device)->shape().ladder) {
     const std::string first = "node:" + std::to_string(slice.first);
     expected.insert(slice.count == 1 ? first : first + "-" + std::to_string(slice.end() - 1));
