@@ -10,11 +10,10 @@
 #include <string>
 #include <utility>
 
+#include "apps/devices.h"
 #include "apps/stop_signals.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "device/host/host_device.h"
-#include "engine/onnxruntime/onnx_engine.h"
 #include "runtime/service.h"
 #include "server/grpc/grpc_server.h"
 #include "server/http/http_server.h"
@@ -38,7 +37,7 @@ void prepare_process() {
   }
 }
 
-runtime::ServiceOptions service_options(const ServeOptions& options) {
+runtime::ServiceOptions service_options(const ServeOptions& options, const std::string& device_kind) {
   runtime::ServiceOptions out;
   out.policy = options.policy;
   out.max_waiting = options.max_waiting;
@@ -48,20 +47,16 @@ runtime::ServiceOptions service_options(const ServeOptions& options) {
   out.models.load_at_start = options.load_models;
   out.models.poll_interval = options.poll_interval;
   out.models.cache_dir = options.cache_dir;
-  out.models.defaults.device_kind = "host";
+  out.models.defaults.device_kind = device_kind;
   if (options.default_slo) out.models.defaults.slo = std::chrono::duration_cast<Duration>(*options.default_slo);
   return out;
 }
 
 Result<std::unique_ptr<runtime::Service>> make_service(const ServeOptions& options,
                                                        const device::HostTopology& topology) {
-  device::HostOptions host;
-  host.cores.assign(topology.cpus().begin(), topology.cpus().end());
-  // Tensors are aligned inside their block, so a block is a little larger than the largest body.
-  host.staging.largest = Bytes{std::max(host.staging.largest.value, 2 * options.max_body.value)};
-  TESSERA_ASSIGN_OR_RETURN(auto device, device::make_host_device(host));
-  TESSERA_ASSIGN_OR_RETURN(auto engine, engine::OnnxEngine::create(topology));
-  return runtime::Service::create(service_options(options), std::move(device), std::move(engine));
+  TESSERA_ASSIGN_OR_RETURN(Computing opened, open_device(options.device, topology, options.max_body));
+  return runtime::Service::create(service_options(options, opened.kind), std::move(opened.device),
+                                  std::move(opened.engine));
 }
 
 // Everything that listens. Members end in the reverse order; what they serve from outlives them.
@@ -179,7 +174,7 @@ int fail(const Error& error) {
 int serve(const ServeOptions& options) {
   prepare_process();
   set_up_log(options.log_format, options.log_level);
-  StopSignals signals;
+  StopSignals signals;  // before the threads of a GPU's driver
 
   const auto topology = device::HostTopology::of(options.host_cores);
   if (!topology.ok()) return fail(topology.error());

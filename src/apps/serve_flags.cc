@@ -115,13 +115,17 @@ void add_models(CLI::App& command, ServeOptions& options) {
 }
 
 void add_scheduling(CLI::App& command, ServeOptions& options) {
-  // The best device there is (auto) is the host's cores in this build, so there is nothing to keep.
-  const auto take_device = [](const std::string& kind) {
-    if (kind != "host" && kind != "auto") {
-      throw CLI::ValidationError("--device", "'" + kind + "' is none of host | auto");
-    }
+  const auto take_device = [&options](const std::string& text) {
+    auto choice = parse_device(text);
+    if (!choice.ok()) throw CLI::ValidationError("--device", choice.error().message());
+    options.device = std::move(*choice);
   };
-  command.add_option_function<std::string>("--device", take_device, "host | auto (auto)")->type_name("KIND");
+  command
+      .add_option_function<std::string>("--device", take_device,
+                                        "host | auto | cuda:N (auto: the first GPU,\n"
+                                        "where there is one; cuda:0/0-7: its first\n"
+                                        "eight atoms)")
+      ->type_name("KIND");
   cores(command, "--host-cores", options.host_cores, "processors to compute on: 0,2-5 (all)");
   const auto take_policy = [&options](const std::string& name) {
     if (const auto made = sched::make_policy(name); !made.ok()) {
@@ -131,8 +135,9 @@ void add_scheduling(CLI::App& command, ServeOptions& options) {
   };
   command
       .add_option_function<std::string>("--policy", take_policy,
-                                        "tessera | temporal | fixed (tessera);\n"
-                                        "temporal:triton=1 batches as Triton does;\n"
+                                        "tessera | temporal | streams | fixed\n"
+                                        "(tessera); temporal:triton=1 batches as\n"
+                                        "Triton does;\n"
                                         "fixed:share.NAME=0.5,share.OTHER=0.25")
       ->type_name("NAME");
   const auto take_slo = [&options](double ms) { options.default_slo = std::chrono::duration<double, std::milli>(ms); };

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/devices.h"
 #include "base/ids.h"
 #include "base/log.h"
 #include "model/lifecycle.h"
@@ -32,13 +33,14 @@ struct ServeOptions {
   ListenOptions grpc{.port = 8001};
   ListenOptions metrics{.port = 8002};
 
+  DeviceChoice device;
   std::vector<int> host_cores;  // empty: all that the process may use
   std::string policy = "tessera";
   std::optional<std::chrono::duration<double, std::milli>> default_slo;
   std::size_t max_waiting = 65536;
 
   std::size_t io_threads = 0;  // 0: one for each of io_cores, at most kMostIoThreads
-  std::vector<int> io_cores;   // empty: those of the host device
+  std::vector<int> io_cores;   // empty: host_cores
   Bytes max_body{std::uint64_t{64} << 20};
   std::size_t max_connections = 16384;
   std::chrono::seconds header_time{30};

@@ -115,7 +115,7 @@ struct StartLaunch {
   LaneIndex lane;
   Slice slice;
   Duration predicted{0};         // of the run alone; kForever where nothing is known
-  bool after_lane_only = false;  // device::After::kLane (policy streams)
+  bool after_lane_only = false;  // device::After::kLane (Policy::waits_for_lanes_alone)
 };
 
 struct Reject {

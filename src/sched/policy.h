@@ -49,6 +49,8 @@ class Policy {
   virtual std::string_view name() const = 0;
   // Whether it heeds a model's weight, reserved_share, reserved_lend and max_share.
   virtual bool heeds_shares() const { return false; }
+  // Whether its launches wait for the last one of their lane alone, however many run on an atom.
+  virtual bool waits_for_lanes_alone() const { return false; }
   // The models that its options name, loaded or not.
   virtual std::vector<std::string> named_models() const { return {}; }
   // Called after every event that may change what can be done, and again after launches or rejections it asked for,

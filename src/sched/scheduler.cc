@@ -1,6 +1,7 @@
 #include "sched/scheduler.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 #include <variant>
 
@@ -11,13 +12,21 @@ namespace tessera::sched {
 
 bool Policy::may_lend(const View&, TimePoint, const Slice&, Duration) { return true; }
 
+namespace {
+
+std::uint16_t committed_per_atom(const std::unique_ptr<Policy>& policy, const SchedulerLimits& limits) {
+  TESSERA_CHECK(policy != nullptr);
+  constexpr std::uint16_t kAnyNumber = std::numeric_limits<std::uint16_t>::max() - 1;
+  return policy->waits_for_lanes_alone() ? kAnyNumber : limits.committed_per_atom;
+}
+
+}  // namespace
+
 Scheduler::State::State(DeviceShape shape, std::unique_ptr<Policy> policy, SchedulerLimits limits)
-    : view_(std::move(shape), limits.committed_per_atom,
+    : view_(std::move(shape), committed_per_atom(policy, limits),
             limits.committed_per_atom > 0 ? limits.run_ahead : Duration{0}),
       policy_(std::move(policy)),
-      limits_(limits) {
-  TESSERA_CHECK(policy_ != nullptr);
-}
+      limits_(limits) {}
 
 void Scheduler::State::on_event(const Event& event, TimePoint now, Actions& out) {
   TESSERA_CHECK(now >= now_);

@@ -37,6 +37,7 @@ void Scheduler::State::launch(const BatchDecision& decision) {
   start.bucket = decision.bucket;
   start.lane = decision.lane;
   start.slice = decision.slice;
+  start.after_lane_only = policy_->waits_for_lanes_alone();
   const std::size_t group = view_.device.slice(*slice).group;
   const bool known = instance->table.known();
   start.predicted = known ? view_.predicted(queue, bucket, group) : kForever;

@@ -14,6 +14,7 @@ using PolicyOptions = std::map<std::string, std::string>;
 
 // Error: an option that the policy does not know, or a value it cannot use.
 Result<std::unique_ptr<Policy>> make_temporal(const PolicyOptions& options);
+Result<std::unique_ptr<Policy>> make_streams(const PolicyOptions& options);
 Result<std::unique_ptr<Policy>> make_fixed(const PolicyOptions& options);
 Result<std::unique_ptr<Policy>> make_tessera(const PolicyOptions& options);
 

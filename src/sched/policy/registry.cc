@@ -15,6 +15,7 @@ struct Entry {
 constexpr std::array kPolicies = {
     Entry{"tessera", make_tessera},
     Entry{"temporal", make_temporal},
+    Entry{"streams", make_streams},
     Entry{"fixed", make_fixed},
 };
 

@@ -9,13 +9,14 @@ namespace {
 TEST(MakePolicy, NamesWhatItDoesNotKnow) {
   const auto unknown = sched::make_policy("fancy");
   ASSERT_FALSE(unknown.ok());
-  EXPECT_EQ(unknown.error().message(), "unknown policy 'fancy'; known are: tessera, temporal, fixed");
+  EXPECT_EQ(unknown.error().message(), "unknown policy 'fancy'; known are: tessera, temporal, streams, fixed");
   for (const char* bad : {"temporal:x=1", "temporal:triton=2", "fixed:share.m=0", "fixed:share.m=1.5",
                           "fixed:share.=0.5", "fixed:share.m=nan", "fixed:share.a=0.6,share.b=0.6", "fixed:share.m",
-                          "tessera:x=1", "temporal:triton=1,triton=0"}) {
+                          "tessera:x=1", "streams:x=1", "temporal:triton=1,triton=0"}) {
     EXPECT_FALSE(sched::make_policy(bad).ok()) << bad;
   }
-  for (const char* good : {"tessera", "temporal", "temporal:triton=1", "fixed", "fixed:share.m=0.5,share.n=0.25"}) {
+  for (const char* good :
+       {"tessera", "temporal", "temporal:triton=1", "streams", "fixed", "fixed:share.m=0.5,share.n=0.25"}) {
     EXPECT_TRUE(sched::make_policy(good).ok()) << good;
   }
 }
@@ -164,7 +165,7 @@ INSTANTIATE_TEST_SUITE_P(Sched, SizeOrDelay,
                                                               DelayCase{{4}, 5ms, 4, 0ms, 4},  // a preferred size is
                                                               DelayCase{{4, 6}, 5ms, 3, 5ms, 3},  // none is
                                                               DelayCase{{}, 0ms, 1, 0ms, 1}),     // nothing waits
-                                            ::testing::Values("temporal", "temporal:triton=1", "fixed")));
+                                            ::testing::Values("temporal", "temporal:triton=1", "streams", "fixed")));
 
 TEST(Temporal, AnotherShapeClosesTheBatchBeingFormed) {
   World w(device_of(1), "temporal");
@@ -205,6 +206,64 @@ TEST(Temporal, OneBatchIsCommittedBehindTheRunningOneShortlyBeforeItsEnd) {
   w.run_to_rest();
   EXPECT_EQ(w.fate(next).launched.value(), at(10ms - 200us));
   EXPECT_EQ(w.fate(next).ended.value(), at(20ms));
+  w.expect_all_ended();
+}
+
+// ---- streams ----
+
+TEST(Streams, EveryModelsBatchesBeginAtOnceOnTheWholeDeviceOneForEachLane) {
+  World w(device_of(4), "streams");
+  const InstanceId a = w.add_model(model("a", 1), Truth{.per_row = 8ms});
+  const InstanceId b = w.add_model(model("b", 1), Truth{.per_row = 8ms});
+  for (int i = 0; i < 6; ++i) {
+    w.request(i % 2 == 0 ? a : b);
+  }
+  ASSERT_EQ(model("a").lanes, 2);
+  EXPECT_EQ(w.scheduler().in_flight(), 4U) << "two lanes of each";
+  w.run_to_rest();
+  for (const auto& launch : w.launches()) {
+    EXPECT_EQ(launch.slice, (Slice{0, 4}));
+    EXPECT_TRUE(launch.after_lane_only);
+  }
+  EXPECT_EQ(w.now(), at(4ms)) << "the third of each follows at the end of its lane's first";
+  w.expect_all_ended();
+}
+
+TEST(Streams, ABatchGrowsWhileNoLaneIsFreeOrItsDelayLasts) {
+  World w(device_of(1), "streams");
+  auto params = model("m", 8);
+  params.lanes = 1;
+  params.max_queue_delay = 5ms;
+  const InstanceId m = w.add_model(params, Truth{.fixed = 20ms, .per_row = 0ms});
+  const RequestId first = w.request(m);
+  EXPECT_EQ(w.scheduler().in_flight(), 0U);
+  w.run_until(5ms);
+  EXPECT_EQ(w.fate(first).launched.value(), at(5ms));
+  std::vector<RequestId> behind;
+  for (int i = 0; i < 3; ++i) {
+    behind.push_back(w.request(m));
+  }
+  w.run_to_rest();
+  EXPECT_EQ(w.fate(behind[0]).batch, 3);
+  EXPECT_EQ(w.fate(behind[0]).launched.value(), at(25ms));
+}
+
+TEST(Streams, OnlyWhatNoRunWasEverFastEnoughForIsTurnedAway) {
+  World w(device_of(1), "streams");
+  auto params = model("m", 1);
+  params.slo = 25ms;
+  params.lanes = 1;
+  const InstanceId m = w.add_model(params, Truth{.per_row = 10ms});
+  for (int i = 0; i < 10; ++i) {
+    w.request(m);
+    w.run_until(w.now() + 10ms);
+  }
+  w.request(m);
+  w.request(m);
+  const RequestId hopeless = w.request(m);
+  w.run_to_rest();
+  EXPECT_EQ(w.fate(hopeless).reason, sched::RejectReason::kDeadline);
+  EXPECT_TRUE(w.fate(hopeless).rejected.has_value());
   w.expect_all_ended();
 }
 

@@ -135,7 +135,8 @@ class RandomLife {
 };
 
 class Property : public ::testing::TestWithParam<const char*> {};
-INSTANTIATE_TEST_SUITE_P(Sched, Property, ::testing::Values("tessera", "temporal", "temporal:triton=1", "fixed"),
+INSTANTIATE_TEST_SUITE_P(Sched, Property,
+                         ::testing::Values("tessera", "temporal", "temporal:triton=1", "streams", "fixed"),
                          [](const auto& info) {
                            std::string name = info.param;
                            std::replace_if(

@@ -12,7 +12,8 @@ class EveryPolicy : public ::testing::TestWithParam<const char*> {
  protected:
   World world(std::uint16_t atoms = 2) { return World(device_of(atoms), GetParam()); }
 };
-INSTANTIATE_TEST_SUITE_P(Sched, EveryPolicy, ::testing::Values("tessera", "temporal", "temporal:triton=1", "fixed"),
+INSTANTIATE_TEST_SUITE_P(Sched, EveryPolicy,
+                         ::testing::Values("tessera", "temporal", "temporal:triton=1", "streams", "fixed"),
                          [](const auto& info) {
                            std::string name = info.param;
                            std::replace_if(
@@ -92,6 +93,7 @@ TEST_P(EveryPolicy, AnSloEndsAWaitUnderRejectAndNotUnderBestEffort) {
   for (const bool reject : {true, false}) {
     World w = world(1);
     auto params = model("m", 1);
+    params.lanes = 1;
     params.slo = 15ms;
     params.slo_policy = reject ? sched::SloPolicy::kReject : sched::SloPolicy::kBestEffort;
     const InstanceId m = w.add_model(params, Truth{.per_row = 10ms});
@@ -211,13 +213,18 @@ TEST_P(EveryPolicy, QueuesAreBounded) {
   params.lanes = 1;
   params.default_queue_policy.max_queue_size = 4;
   const InstanceId m = w.add_model(params, Truth{});
-  const InstanceId n = w.add_model(model("n", 1), Truth{});
   std::vector<RequestId> requests;
   for (int i = 0; i < 6; ++i) {
     requests.push_back(w.request(m));  // one runs, four wait, one is too many
   }
   EXPECT_EQ(w.fate(requests[4]).rejected, std::nullopt);
   EXPECT_EQ(w.fate(requests[5]).reason, RejectReason::kQueueFull);
+  auto other = model("n", 1);
+  other.lanes = 1;
+  const InstanceId n = w.add_model(other, Truth{});
+  if (GetParam() == std::string("streams")) {
+    w.request(n);  // runs beside
+  }
   w.request(n);
   w.request(n);
   const RequestId beyond = w.request(n);

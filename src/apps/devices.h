@@ -1,0 +1,44 @@
+// --device: what models run on, and how it is opened.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "device/cuda/device_spec.h"
+#include "device/device.h"
+#include "device/host/topology.h"
+#include "engine/engine.h"
+
+namespace tessera::apps {
+
+// What the flag asks for. Immutable value.
+struct DeviceChoice {
+  enum class Kind {
+    kAuto,  // the first GPU where it can be used, else the host
+    kHost,
+    kCuda,
+  };
+  Kind kind = Kind::kAuto;
+  std::vector<device::CudaDeviceSpec> cuda{};  // of kCuda; at least one
+};
+
+// "auto", "host", "cuda:0", "cuda:0/0-7,cuda:0/8-15". Error: kInvalidArgument.
+Result<DeviceChoice> parse_device(std::string_view text);
+
+// A device and the engine whose plans run on it. `engine` goes first.
+struct Computing {
+  std::string kind;  // "host" or "cuda", as model::ConfigDefaults knows it
+  std::unique_ptr<device::Device> device;
+  std::unique_ptr<engine::Engine> engine;
+};
+
+// `host`: the processors to compute on, where the host computes. `max_body`: of one request.
+// To be called before other threads read the environment. Where auto finds no GPU that can be used, the log says why.
+// Error: one line that says what to do.
+Result<Computing> open_device(const DeviceChoice& choice, const device::HostTopology& host, Bytes max_body);
+
+}  // namespace tessera::apps
