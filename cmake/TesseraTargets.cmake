@@ -143,11 +143,15 @@ function(tessera_test name)
     PROPERTIES ${properties})
 endfunction()
 
-# tessera_relocatable(NAME): the program finds its libraries in ../lib beside it, also those that its libraries need, and
-#   carries the compiler's own.
+# tessera_relocatable(NAME [ALONE]): the program finds its libraries in ../lib beside it, also those that its libraries
+#   need. ALONE: it carries the compiler's own, where no library of it needs them.
 function(tessera_relocatable name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "ALONE" "" "")
   set_target_properties(${name} PROPERTIES BUILD_RPATH "$ORIGIN/../lib")
-  target_link_options(${name} PRIVATE -Wl,--disable-new-dtags -static-libstdc++ -static-libgcc)
+  target_link_options(${name} PRIVATE -Wl,--disable-new-dtags)
+  if(arg_ALONE)
+    target_link_options(${name} PRIVATE -static-libstdc++ -static-libgcc)
+  endif()
 endfunction()
 
 # tessera_unit_tests(): every folder below the calling one that holds *_test.cc becomes one program unit_NAME, linked
