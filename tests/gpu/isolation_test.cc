@@ -8,7 +8,9 @@
 #include <thread>
 
 #include "base/clock.h"
+#include "device/cuda/device_memory.h"
 #include "device/cuda/graph_audit.h"
+#include "device/cuda/plan_frame.h"
 #include "tests/support/cuda/probe_kit.h"
 
 namespace tessera::device::contract {
@@ -182,6 +184,27 @@ TEST_F(IsolationTest, AMemsetKeepsToItsSlice) {
 TEST_F(IsolationTest, ACopyKeepsToItsSlice) {
   expect_confined(captured(
       [&](CUstream on) { return driver().memcpy_dtod_async(memory_.get() + kBytes, memory_.get(), kBytes, on); }));
+}
+
+// All of it, while it moves what the host has.
+TEST_F(IsolationTest, AFramedPlanKeepsToItsSlice) {
+  const auto kernels = PlanKernels::load(gpu_);
+  ASSERT_TRUE(kernels.ok()) << kernels.error().message();
+  const MappedMemory control(gpu_, control_size(2));
+  const MappedMemory input(gpu_, kBytes);
+  const auto from = reinterpret_cast<std::uintptr_t>(input.as<std::byte>());
+  const auto size = static_cast<std::uint32_t>(kBytes / 2);
+  const auto region = *DeviceRegion::reserve(gpu_, {1}, std::make_shared<MemoryBudget>(std::nullopt));
+  ASSERT_TRUE(region->grow({1}).ok());
+  ASSERT_EQ(driver().memset_d8_async(region->base(), 0, sizeof(std::uint32_t), stream(0)), CUDA_SUCCESS);
+  ASSERT_EQ(driver().stream_synchronize(stream(0)), CUDA_SUCCESS);
+  const std::vector<Move> gathers{{from, memory_.get(), size, kCopy}};
+  const std::vector<Move> scatters{{memory_.get(), from + size, size, kCopy}};
+  write_control(control.as<std::byte>(), 0, 0, gathers, scatters);
+  const auto at = reinterpret_cast<CUdeviceptr>(control.as<std::byte>());
+  const OwnedGraph source = all_kinds_of_nodes();
+  ASSERT_TRUE((*kernels)->frame(source.get(), at, region->base(), {size}, {size}).ok());
+  expect_confined(source);
 }
 
 // Work queues and whatever else slices share unseen: nothing in a held slice may hold up another one, nor may what
