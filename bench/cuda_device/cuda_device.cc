@@ -4,11 +4,6 @@
 // usage: bench_cuda_device [cuda:N]
 #include <dlfcn.h>
 
-#include <algorithm>
-#include <array>
-#include <atomic>
-#include <cstdint>
-#include <cstdio>
 #include <cstring>
 #include <functional>
 #include <memory>
@@ -16,260 +11,19 @@
 #include <thread>
 #include <vector>
 
-#include "base/check.h"
-#include "base/clock.h"
-#include "base/pause.h"
-#include "device/cuda/cuda_plan.h"
+#include "bench/cuda_device/frames.h"
+#include "bench/cuda_device/kit.h"
+#include "device/cuda/device_memory.h"
 #include "device/cuda/graph_audit.h"
-#include "tests/support/cuda/probe_kit.h"
 #include "tests/support/cuda/probe_ptx.h"
 
-namespace tessera::device {
+namespace tessera::device::bench {
 namespace {
-
-using contract::MappedMemory;
-using contract::ProbeArgs;
-using contract::ProbeClock;
-using contract::ProbeGate;
-using contract::ProbeKit;
-using std::chrono::microseconds;
-using std::chrono::milliseconds;
 
 constexpr std::size_t kSlots = 65536;
 constexpr std::int32_t kChain = 200;
-
-double us(Duration span) { return static_cast<double>(span.count()) / 1000; }
-
-// Samples in microseconds.
-class Samples {
- public:
-  void add(Duration span) { values_.push_back(us(span)); }
-  void add(double value) { values_.push_back(value); }
-  double at(double quantile) {
-    TESSERA_CHECK(!values_.empty());
-    std::sort(values_.begin(), values_.end());
-    return values_[std::min(values_.size() - 1,
-                            static_cast<std::size_t>(quantile * static_cast<double>(values_.size())))];
-  }
-  std::string json() {
-    std::array<char, 160> text{};
-    std::snprintf(text.data(), text.size(), R"({"n":%zu,"p50":%.2f,"p90":%.2f,"p99":%.2f,"max":%.2f})", values_.size(),
-                  at(0.5), at(0.9), at(0.99), at(1));
-    return text.data();
-  }
-
- private:
-  std::vector<double> values_;
-};
-
-void print(const std::string& name, const std::string& json) {
-  std::printf(",\n \"%s\": %s", name.c_str(), json.c_str());
-  std::fflush(stdout);
-}
-
-template <typename T>
-T must(Result<T> result) {
-  if (!result.ok()) {
-    std::fprintf(stderr, "%s\n", result.error().message().c_str());
-    std::exit(1);
-  }
-  return std::move(result).value();
-}
-
-void must(const Status& status) {
-  if (!status.ok()) {
-    std::fprintf(stderr, "%s\n", status.error().message().c_str());
-    std::exit(1);
-  }
-}
-
-template <typename Work>
-Duration timed(const Work& work) {
-  const TimePoint begin = now();
-  work();
-  return now() - begin;
-}
-
-// The card's clock on the host's axis. The two drift apart by microseconds a second, so what was measured between two
-// readings is placed by both of them.
-class CardClock {
- public:
-  CardClock(ProbeKit& kit, CUstream stream) : kit_(kit), stream_(stream) { read(); }
-
-  void read() {
-    constexpr std::uint32_t kCalls = 1000;
-    const Driver& driver = kit_.gpu()->driver();
-    const MappedMemory memory(kit_.gpu(), sizeof(ProbeClock));
-    auto* clock = memory.as<ProbeClock>();
-    std::uint32_t calls = kCalls;
-    void* values[] = {&clock, &calls};
-    must(driver.check(
-        driver.launch_kernel(kit_.kernels().function("tell_time"), 1, 1, 1, 1, 1, 1, 0, stream_, values, nullptr),
-        "launch"));
-    Reading reading;
-    for (std::uint32_t call = 1; call <= kCalls; ++call) {
-      const TimePoint asked = now();
-      std::atomic_ref(clock->call).store(call);
-      while (std::atomic_ref(clock->answer).load() != call) {
-      }
-      const TimePoint answered = now();
-      if (answered - asked < reading.round_trip) {
-        reading.round_trip = answered - asked;
-        reading.card_ns = static_cast<double>(clock->ns);
-        reading.offset_ns =
-            static_cast<double>((asked + reading.round_trip / 2).time_since_epoch().count()) - reading.card_ns;
-      }
-    }
-    must(driver.check(driver.stream_synchronize(stream_), "run"));
-    before_ = after_;
-    after_ = reading;
-  }
-
-  // Of a time between the last two readings.
-  double host_ns(std::uint64_t card_ns) const {
-    const auto at = static_cast<double>(card_ns);
-    const double slope = (after_.offset_ns - before_.offset_ns) / (after_.card_ns - before_.card_ns);
-    return at + before_.offset_ns + slope * (at - before_.card_ns);
-  }
-  double round_trip_us() const { return us(after_.round_trip); }
-  double drift_us_per_s() const {
-    return (after_.offset_ns - before_.offset_ns) / (after_.card_ns - before_.card_ns) * 1e6;
-  }
-
- private:
-  struct Reading {
-    Duration round_trip = kForever;
-    double card_ns = 0;
-    double offset_ns = 0;
-  };
-  ProbeKit& kit_;
-  const CUstream stream_;
-  Reading before_;
-  Reading after_;
-};
-
-// One probe run after another; remembers where the last one of each batch noted its end.
-class BenchPlan final : public CudaPlan {
- public:
-  BenchPlan(ProbeKit& kit, Duration busy, ProbeGate* gate = nullptr) : kit_(kit), busy_(busy), gate_(gate) {}
-
-  Status enqueue(const Slice& slice, const LaunchQueue& queue, Batch& batch) const override {
-    const auto slot = kit_.take_slot();
-    TESSERA_CHECK(slot.has_value());
-    // The batch's bucket carries the place where the note is to be found.
-    notes_[static_cast<std::size_t>(batch.bucket)] = slot->note;
-    ProbeArgs args{};
-    args.blocks = slot->blocks;
-    args.note = slot->note;
-    args.gate = gate_;
-    args.input = slot->input;
-    args.output = slot->output;
-    args.busy_ns = static_cast<std::uint64_t>(busy_.count());
-    return kit_.enqueue(slice, queue.run, args);
-  }
-  Status finish(const Slice&, Batch&) const override { return ok_status(); }
-  std::uint64_t ended_ns(const Batch& batch) const { return notes_[static_cast<std::size_t>(batch.bucket)]->ended_ns; }
-
- private:
-  ProbeKit& kit_;
-  const Duration busy_;
-  ProbeGate* const gate_;
-  mutable std::array<contract::ProbeNote*, 64> notes_{};
-};
-
-// A dispatcher that keeps each of some slices busy with one launch at a time. Owned by the main thread, which spins.
-class Loop final : public CompletionSink {
- public:
-  explicit Loop(CudaDevice& device) : device_(device) { device.set_sink(*this); }
-
-  void completed(const Completion& completion) override {
-    const std::size_t at = written_.load(std::memory_order_relaxed);
-    ring_[at % ring_.size()] = completion;
-    written_.store(at + 1, std::memory_order_release);
-  }
-  void device_down(const Error& reason) override {
-    std::fprintf(stderr, "%s\n", reason.message().c_str());
-    std::exit(1);
-  }
-
-  // Spins until something has ended, or `until`.
-  const Completion* next(TimePoint until = kNever) {
-    while (written_.load(std::memory_order_acquire) == read_) {
-      if (until != kNever && now() > until) {
-        return nullptr;
-      }
-      pause_briefly();
-    }
-    const Completion& completion = ring_[read_++ % ring_.size()];
-    device_.retire(completion.id);
-    return &completion;
-  }
-
-  LaunchId launch(const Plan& plan, const Slice& slice, Batch& batch) {
-    const LaunchId id{++last_id_};
-    const TimePoint begin = now();
-    static_cast<void>(must(device_.launch({.id = id, .slice = slice, .plan = &plan, .batch = &batch})));
-    launch_cpu.add(now() - begin);
-    return id;
-  }
-
-  Samples launch_cpu;
-
- private:
-  CudaDevice& device_;
-  std::array<Completion, 256> ring_;
-  std::atomic<std::size_t> written_{0};
-  std::size_t read_ = 0;
-  std::uint64_t last_id_ = 0;
-};
-
-// `slices` atoms each with one launch in flight, launched again when it ends.
-void closed_loop(const char* name, CudaDevice& device, ProbeKit& kit, CardClock& clock, std::uint16_t slices,
-                 Duration busy, int rounds) {
-  struct Sample {
-    std::uint64_t card_ns;
-    TimePoint seen;
-    TimePoint noticed;
-  };
-  Loop loop(device);
-  const BenchPlan plan(kit, busy);
-  std::vector<Batch> batches(slices);
-  std::map<LaunchId, std::uint16_t> who;
-  std::vector<Sample> samples;
-  Samples whole;
-  std::vector<TimePoint> begun(slices);
-  const auto start = [&](std::uint16_t i) {
-    batches[i].bucket = i;
-    begun[i] = now();
-    who[loop.launch(plan, {i, 1}, batches[i])] = i;
-  };
-  clock.read();
-  for (std::uint16_t i = 0; i < slices; ++i) {
-    start(i);
-  }
-  for (int left = rounds * slices; left > 0; --left) {
-    const Completion completion = *loop.next();
-    const TimePoint here = now();
-    const std::uint16_t i = who.at(completion.id);
-    who.erase(completion.id);
-    samples.push_back({plan.ended_ns(batches[i]), completion.ended, here});
-    whole.add(here - begun[i]);
-    if (left > slices) {
-      start(i);
-    }
-  }
-  clock.read();
-  Samples seen;
-  Samples noticed;
-  for (const Sample& sample : samples) {
-    const double ended = clock.host_ns(sample.card_ns);
-    seen.add((static_cast<double>(sample.seen.time_since_epoch().count()) - ended) / 1000);
-    noticed.add((static_cast<double>(sample.noticed.time_since_epoch().count()) - ended) / 1000);
-  }
-  print(name, "{\"launch_cpu_us\":" + loop.launch_cpu.json() + ",\n  \"gpu_end_to_seen_us\":" + seen.json() +
-                  ",\n  \"gpu_end_to_dispatcher_us\":" + noticed.json() + ",\n  \"round_us\":" + whole.json() +
-                  ",\"clock_drift_us_per_s\":" + std::to_string(clock.drift_us_per_s()) + "}");
-}
+constexpr std::uint64_t kRegion = 8ULL << 30;
+constexpr std::uint64_t kGrowth = 16 << 20;
 
 // Ways in which a thread can see that a graph has ended, from the last instruction of its last kernel on.
 void ways_to_see(CudaDevice& device, ProbeKit& kit, CardClock& clock) {
@@ -446,37 +200,6 @@ Entry entry(const char* name) {
   return found;
 }
 
-// Memory as lanes take it: addresses reserved once, memory mapped in as they grow.
-class Mapping {
- public:
-  explicit Mapping(const Gpu& gpu) : driver_(gpu.driver()) {
-    location_.type = CU_MEM_LOCATION_TYPE_DEVICE;
-    location_.id = gpu.ordinal();
-    must(driver_.check(entry<decltype(&cuMemAddressReserve)>("cuMemAddressReserve")(&address_, kSize, 0, 0, 0),
-                       "reserve addresses"));
-  }
-  void map() {
-    CUmemAllocationProp properties{};
-    properties.type = CU_MEM_ALLOCATION_TYPE_PINNED;
-    properties.location = location_;
-    CUmemAccessDesc access{location_, CU_MEM_ACCESS_FLAGS_PROT_READWRITE};
-    must(driver_.check(entry<decltype(&cuMemCreate)>("cuMemCreate")(&memory_, kSize, &properties, 0), "create"));
-    must(driver_.check(entry<decltype(&cuMemMap)>("cuMemMap")(address_, kSize, 0, memory_, 0), "map"));
-    must(driver_.check(entry<decltype(&cuMemSetAccess)>("cuMemSetAccess")(address_, kSize, &access, 1), "allow"));
-  }
-  void unmap() {
-    must(driver_.check(entry<decltype(&cuMemUnmap)>("cuMemUnmap")(address_, kSize), "unmap"));
-    must(driver_.check(entry<decltype(&cuMemRelease)>("cuMemRelease")(memory_), "release"));
-  }
-
- private:
-  static constexpr std::size_t kSize = 16 << 20;
-  const Driver& driver_;
-  CUmemLocation location_{};
-  CUdeviceptr address_ = 0;
-  CUmemGenericAllocationHandle memory_ = 0;
-};
-
 void interference(CudaDevice& device, ProbeKit& kit) {
   const auto gpu = kit.gpu();
   const Driver& driver = gpu->driver();
@@ -485,7 +208,7 @@ void interference(CudaDevice& device, ProbeKit& kit) {
   std::uint16_t next = 0;
   CUdeviceptr memory = 0;
   std::unique_ptr<MappedMemory> pinned;
-  Mapping mapping(*gpu);
+  auto region = must(DeviceRegion::reserve(gpu, {kRegion}, std::make_shared<MemoryBudget>(std::nullopt)));
   CUcontext second = nullptr;
   must(driver.check(entry<CUresult (*)(CUcontext*, unsigned, CUdevice)>("cuCtxCreate_v2")(&second, 0, gpu->ordinal()),
                     "make a second context"));
@@ -504,8 +227,15 @@ void interference(CudaDevice& device, ProbeKit& kit) {
     with("unpinning_16_mb", [&] { pinned.reset(); });
     with("allocating_16_mb", [&] { must(driver.check(driver.mem_alloc(&memory, 16 << 20), "allocate")); });
     with("freeing_16_mb", [&] { must(driver.check(driver.mem_free(memory), "free")); });
-    with("mapping_16_mb", [&] { mapping.map(); });
-    with("unmapping_16_mb", [&] { mapping.unmap(); });
+    with("growing_a_region_by_16_mb", [&] { must(region->grow({region->mapped().value + kGrowth})); });
+    with("growing_a_region_by_16_mb_in_8_steps", [&] {
+      for (int i = 0; i < 8; ++i) {
+        must(region->grow({region->mapped().value + kGrowth / 8}));
+      }
+    });
+    with("growing_a_region_by_1_gb", [&] { must(region->grow({region->mapped().value + (1ULL << 30)})); });
+    with("giving_back_a_region",
+         [&] { region = must(DeviceRegion::reserve(gpu, {kRegion}, std::make_shared<MemoryBudget>(std::nullopt))); });
     with("pinning_16_mb_from_a_second_context", [&] {
       must(driver.check(driver.ctx_set_current(second), "change context"));
       must(driver.check(driver.mem_host_alloc(&from_second, 16 << 20, CU_MEMHOSTALLOC_PORTABLE), "pin"));
@@ -584,10 +314,12 @@ int run(const char* name) {
     print("clock_round_trip_us", std::to_string(clock.round_trip_us()));
     homing(*device, kit);
     ways_to_see(*device, kit, clock);
-    closed_loop("one_slice_idle_kernel", *device, kit, clock, 1, Duration{0}, 3000);
-    closed_loop("one_slice_50_us", *device, kit, clock, 1, microseconds(50), 2000);
-    closed_loop("four_slices_500_us", *device, kit, clock, 4, microseconds(500), 500);
-    closed_loop("all_atoms_500_us", *device, kit, clock, device->shape().atoms(), microseconds(500), 300);
+    closed_loop("one_slice_idle_kernel", *device, BenchPlan(kit, Duration{0}), clock, 1, 3000);
+    closed_loop("one_slice_50_us", *device, BenchPlan(kit, microseconds(50)), clock, 1, 2000);
+    closed_loop("four_slices_500_us", *device, BenchPlan(kit, microseconds(500)), clock, 4, 500);
+    closed_loop("all_atoms_500_us", *device, BenchPlan(kit, microseconds(500)), clock, device->shape().atoms(), 300);
+    framed_ends(*device, kit, clock);
+    inputs(*device, kit);
     module_kernel(*device, kit);
     interference(*device, kit);
     device.reset();
@@ -597,6 +329,6 @@ int run(const char* name) {
 }
 
 }  // namespace
-}  // namespace tessera::device
+}  // namespace tessera::device::bench
 
-int main(int argc, char** argv) { return tessera::device::run(argc > 1 ? argv[1] : "cuda:0"); }
+int main(int argc, char** argv) { return tessera::device::bench::run(argc > 1 ? argv[1] : "cuda:0"); }
