@@ -101,7 +101,7 @@ class LanesPlan final : public TimedPlan {
       return queue(kit_.kernels().answer(), on);
     }));
     if (framed_) {
-      must(kernels_->frame(source.get(), address(*control), memory_.take(sizeof(std::uint32_t)), {0}, {0}));
+      must(kernels_->frame(source.get(), address(*control), memory_.take(kFrameBytes), {0}, {0}));
     }
     HomedGraph graph =
         must(HomedGraph::make(*gpu, source.get(), must(device.context_of({atom, 1})), device.loader_stream()));
@@ -128,7 +128,7 @@ class InputBench {
         kernels_(must(PlanKernels::load(gpu_))),
         memory_(gpu_, device.loader_stream()),
         to_(memory_.take(kLargest)),
-        counter_(memory_.take(sizeof(std::uint32_t))),
+        scratch_(memory_.take(kFrameBytes)),
         input_(gpu_, kLargest),
         control_(gpu_, control_size(0)),
         end_(gpu_, sizeof(std::uint32_t)) {}
@@ -140,7 +140,7 @@ class InputBench {
       return driver_.check(driver_.launch_kernel(nothing_, 1, 1, 1, kThreads, 1, 1, 0, on, nullptr, nullptr),
                            "capture a kernel");
     }));
-    must(kernels_->frame(source.get(), address(control_), counter_, {bytes}, {0}));
+    must(kernels_->frame(source.get(), address(control_), scratch_, {bytes}, {0}));
     return must(HomedGraph::make(*gpu_, source.get(), must(device_.context_of({0, atoms})), stream()));
   }
 
@@ -197,7 +197,7 @@ class InputBench {
   const std::shared_ptr<const PlanKernels> kernels_;
   CardMemory memory_;
   const CUdeviceptr to_;
-  const CUdeviceptr counter_;
+  const CUdeviceptr scratch_;
   const MappedMemory input_;
   const MappedMemory control_;
   const MappedMemory end_;

@@ -196,7 +196,7 @@ TEST_F(IsolationTest, AFramedPlanKeepsToItsSlice) {
   const auto size = static_cast<std::uint32_t>(kBytes / 2);
   const auto region = *DeviceRegion::reserve(gpu_, {1}, std::make_shared<MemoryBudget>(std::nullopt));
   ASSERT_TRUE(region->grow({1}).ok());
-  ASSERT_EQ(driver().memset_d8_async(region->base(), 0, sizeof(std::uint32_t), stream(0)), CUDA_SUCCESS);
+  ASSERT_EQ(driver().memset_d8_async(region->base(), 0, kFrameBytes, stream(0)), CUDA_SUCCESS);
   ASSERT_EQ(driver().stream_synchronize(stream(0)), CUDA_SUCCESS);
   const std::vector<Move> gathers{{from, memory_.get(), size, kCopy}};
   const std::vector<Move> scatters{{memory_.get(), from + size, size, kCopy}};

@@ -19,7 +19,6 @@ namespace {
 
 constexpr std::size_t kBytes = 4 << 20;  // of each memory
 constexpr std::size_t kMostMoves = 300;  // more than a block of threads knows at a time
-constexpr std::size_t kCounterBytes = 256;
 
 class PlanFrameOnGpu : public testing::Test {
  protected:
@@ -37,11 +36,11 @@ class PlanFrameOnGpu : public testing::Test {
     kernels_ = *std::move(kernels);
     probes_ = std::make_unique<ProbeKernels>(gpu_);
     region_ = *DeviceRegion::reserve(gpu_, {1ULL << 30}, budget_);
-    ASSERT_TRUE(region_->grow({2 * kBytes + kCounterBytes}).ok());
+    ASSERT_TRUE(region_->grow({2 * kBytes + kFrameBytes}).ok());
     card_from_ = region_->base();
     card_to_ = region_->base() + kBytes;
-    counter_ = region_->base() + 2 * kBytes;
-    ASSERT_EQ(driver().memset_d8_async(counter_, 0, kCounterBytes, stream()), CUDA_SUCCESS);
+    scratch_ = region_->base() + 2 * kBytes;
+    ASSERT_EQ(driver().memset_d8_async(scratch_, 0, kFrameBytes, stream()), CUDA_SUCCESS);
     pinned_ = std::make_unique<MappedMemory>(gpu_, kBytes);
     output_ = std::make_unique<MappedMemory>(gpu_, kBytes);
     control_ = std::make_unique<MappedMemory>(gpu_, control_size(kMostMoves));
@@ -62,7 +61,7 @@ class PlanFrameOnGpu : public testing::Test {
     });
     EXPECT_TRUE(source.ok());
     const auto control = reinterpret_cast<CUdeviceptr>(control_->as<std::byte>());
-    const Status done = kernels_->frame(source->get(), control, counter_, gathered, scattered);
+    const Status done = kernels_->frame(source->get(), control, scratch_, gathered, scattered);
     EXPECT_TRUE(done.ok());
     auto homed = HomedGraph::make(*gpu_, source->get(), *gpu_->context_of({0, 1}, Gpu::Use::kHome), stream());
     EXPECT_TRUE(homed.ok());
@@ -124,7 +123,7 @@ class PlanFrameOnGpu : public testing::Test {
   std::unique_ptr<DeviceRegion> region_;
   CUdeviceptr card_from_ = 0;
   CUdeviceptr card_to_ = 0;
-  CUdeviceptr counter_ = 0;
+  CUdeviceptr scratch_ = 0;
   std::vector<std::byte> bytes_ = std::vector<std::byte>(kBytes);  // what lies in both sources
   std::unique_ptr<MappedMemory> pinned_;
   std::unique_ptr<MappedMemory> output_;
@@ -154,7 +153,7 @@ TEST_F(PlanFrameOnGpu, ScattersBeforeTheEndIsSeen) {
     std::memset(output_->as<std::byte>(), static_cast<int>(round), kBytes);
     control(round, {}, random_moves(1 + round % 30, card_from_, card_from_, to, expected));
     ASSERT_TRUE(graph.launch(stream()).ok());
-    ASSERT_TRUE(end_is(round)) << "the counter was not set back";
+    ASSERT_TRUE(end_is(round)) << "the count was not set back";
     ASSERT_EQ(std::memcmp(output_->as<std::byte>(), expected.data(), kBytes), 0) << "round " << round;
   }
 }

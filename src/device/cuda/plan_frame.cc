@@ -112,15 +112,15 @@ Result<CUkernel> PlanKernels::find(const char* name) const {
   return kernel;
 }
 
-Status PlanKernels::frame(CUgraph graph, CUdeviceptr control, CUdeviceptr counter, Bytes gathered,
+Status PlanKernels::frame(CUgraph graph, CUdeviceptr control, CUdeviceptr scratch, Bytes gathered,
                           Bytes scattered) const {
-  TESSERA_CHECK(control % sizeof(FrameHeader::end_word) == 0 && counter % sizeof(std::uint32_t) == 0);
+  TESSERA_CHECK(control % sizeof(FrameHeader::end_word) == 0 && scratch % kFrameBytes == 0);
   const Driver& driver = gpu_->driver();
   const CurrentContext current(*gpu_);
   TESSERA_RETURN_IF_ERROR(current.status());
   TESSERA_ASSIGN_OR_RETURN(const std::vector<CUgraphNode> roots, roots_of(driver, graph));
   TESSERA_ASSIGN_OR_RETURN(std::vector<CUgraphNode> leaves, leaves_of(driver, graph));
-  void* values[] = {&control, &counter};
+  void* values[] = {&control, &scratch};
   const auto first = node_of(gather_, gpu_->context(), blocks_for(gathered), values);
   CUgraphNode gather = nullptr;
   TESSERA_RETURN_IF_ERROR(

@@ -17,7 +17,7 @@ constexpr int kMoveWords = sizeof(Move) / 8;
 constexpr int kFirstWords = kHeaderWords + kMovesAtOnce * kMoveWords;
 constexpr int kMost = 128;    // moves a block knows at a time
 constexpr int kInFlight = 2;  // reads a thread has under way
-static_assert(kFirstWords <= kThreads && kMost <= kThreads, "a thread each");
+static_assert(kMovesKept <= kMovesAtOnce && kFirstWords <= kThreads && kMost <= kThreads, "a thread each");
 
 // A move is cut into units of `step` bytes at its destination; a thread carries one at a time.
 struct Part {
@@ -34,7 +34,7 @@ struct Part {
 struct Work {
   union {
     FrameHeader header;
-    u64 words[kFirstWords];  // and the first moves
+    u64 words[kFirstWords];  // and some moves
   };
   Part parts[kMost];
   u32 count;  // of them
@@ -59,20 +59,32 @@ __device__ u32 step_of(const Move& move) {
 // Word by word, so that they travel together, and never from a cache: the host has written them since.
 __device__ u64 read_word(u64 control, u32 at) { return reinterpret_cast<const volatile u64*>(control)[at]; }
 
-__device__ void read_header(Work& work, u64 control) {
-  if (threadIdx.x < kFirstWords) {
-    work.words[threadIdx.x] = read_word(control, threadIdx.x);
+__device__ void read_words(Work& work, u64 from, u32 count) {
+  if (threadIdx.x < count) {
+    work.words[threadIdx.x] = read_word(from, threadIdx.x);
   }
   __syncthreads();
 }
 
-// Moves [first, first + count) as parts.
-__device__ void read_parts(Work& work, u64 control, u32 first, u32 count) {
+// A list of moves: [first, first + count) of the control block's, of which the first `known` stand in Work.
+struct Moves {
+  u64 control;
+  u32 first;
+  u32 count;
+  u32 known;
+};
+
+__device__ u64 word_of(const Work& work, const Moves& moves, u32 move, u32 word) {
+  return move < moves.known ? work.words[kHeaderWords + move * kMoveWords + word]
+                            : read_word(moves.control, kHeaderWords + (moves.first + move) * kMoveWords + word);
+}
+
+// Moves [from, from + count) of the list as parts.
+__device__ void read_parts(Work& work, const Moves& moves, u32 from, u32 count) {
   if (threadIdx.x < count) {
-    const u32 at = kHeaderWords + (first + threadIdx.x) * kMoveWords;
     u64 words[kMoveWords];
     for (int i = 0; i < kMoveWords; ++i) {
-      words[i] = at + i < kFirstWords ? work.words[at + i] : read_word(control, at + i);
+      words[i] = word_of(work, moves, from + threadIdx.x, i);
     }
     const Move move{words[0], words[1], static_cast<u32>(words[2]), static_cast<u32>(words[2] >> 32)};
     const u32 step = step_of(move);
@@ -237,40 +249,56 @@ __device__ void carry_out(const Work& work) {
   }
 }
 
-__device__ __noinline__ void carry_out(Work& work, u64 control, u32 first, u32 count) {
-  for (u32 done = 0; done < count; done += kMost) {
-    const u32 now = count - done < kMost ? count - done : kMost;
-    read_parts(work, control, first + done, now);
+__device__ __noinline__ void carry_out(Work& work, const Moves& moves) {
+  for (u32 done = 0; done < moves.count; done += kMost) {
+    const u32 now = moves.count - done < kMost ? moves.count - done : kMost;
+    read_parts(work, moves, done, now);
     carry_out(work);
     __syncthreads();
   }
 }
 
-}  // namespace
-
-extern "C" __global__ void __launch_bounds__(kThreads) plan_gather(u64 control, u64 counter) {
-  __shared__ Work work;
-  read_header(work, control);
-  carry_out(work, control, 0, work.header.gathers);
+// What the scatter kernel needs first, put where it gets it sooner.
+__device__ void keep(const Work& work, u64 control, u64 scratch) {
+  const u32 scatters = work.header.scatters < kMovesKept ? work.header.scatters : kMovesKept;
+  const u32 word = threadIdx.x;
+  if (word < kHeaderWords + scatters * kMoveWords) {
+    const u32 at = word < kHeaderWords ? word : word + work.header.gathers * kMoveWords;
+    auto* kept = reinterpret_cast<u64*>(&reinterpret_cast<FrameScratch*>(scratch)->header);
+    kept[word] = at < kFirstWords ? work.words[at] : read_word(control, at);
+  }
 }
 
-extern "C" __global__ void __launch_bounds__(kThreads) plan_scatter(u64 control, u64 counter) {
+}  // namespace
+
+extern "C" __global__ void __launch_bounds__(kThreads) plan_gather(u64 control, u64 scratch) {
   __shared__ Work work;
-  read_header(work, control);
-  carry_out(work, control, work.header.gathers, work.header.scatters);
+  read_words(work, control, kFirstWords);
+  if (blockIdx.x == 0) {
+    keep(work, control, scratch);
+  }
+  carry_out(work, {control, 0, work.header.gathers, kMovesAtOnce});
+}
+
+extern "C" __global__ void __launch_bounds__(kThreads) plan_scatter(u64 control, u64 scratch) {
+  __shared__ Work work;
+  auto* shared = reinterpret_cast<FrameScratch*>(scratch);
+  read_words(work, reinterpret_cast<u64>(&shared->header), kHeaderWords + kMovesKept * kMoveWords);
+  carry_out(work, {control, work.header.gathers, work.header.scatters, kMovesKept});
   __syncthreads();
   if (threadIdx.x != 0) {
     return;
   }
   // What the whole block wrote comes before the count, and what all blocks wrote before the word.
   __threadfence_system();
-  auto* ended = reinterpret_cast<u32*>(counter);
-  if (atomicAdd(ended, 1U) != gridDim.x - 1) {
-    return;
-  }
-  *ended = 0;  // for the next launch
-  if (work.header.end_word != 0) {
+  if (gridDim.x > 1) {
+    if (atomicAdd(&shared->ended, 1U) != gridDim.x - 1) {
+      return;
+    }
+    shared->ended = 0;  // for the next launch
     __threadfence_system();
+  }
+  if (work.header.end_word != 0) {
     *reinterpret_cast<volatile u32*>(work.header.end_word) = work.header.end_number;
   }
 }

@@ -34,11 +34,12 @@ class PlanKernels {
   PlanKernels(const PlanKernels&) = delete;
   PlanKernels& operator=(const PlanKernels&) = delete;
 
-  // Adds both nodes: one before all that the graph has, one after it. `control`: the block's address; `counter`: 4
-  // bytes of the card's memory, zero at first, that no other plan uses at the same time; `gathered`, `scattered`: the
-  // bytes that are moved at most, from which follows how many blocks of threads the kernels have. The nodes carry the
-  // gpu's primary context until the graph is homed. Error: that of the driver; then the graph is good for nothing.
-  Status frame(CUgraph graph, CUdeviceptr control, CUdeviceptr counter, Bytes gathered, Bytes scattered) const;
+  // Adds both nodes: one before all that the graph has, one after it. `control`: the block's address; `scratch`:
+  // kFrameBytes of the card's memory at a multiple of so many, zero at first, that no other plan uses at the same time
+  // (those of one lane may share it); `gathered`, `scattered`: the bytes that are moved at most, from which follows how
+  // many blocks of threads the kernels have. The nodes carry the gpu's primary context until the graph is homed. Error:
+  // that of the driver; then the graph is good for nothing.
+  Status frame(CUgraph graph, CUdeviceptr control, CUdeviceptr scratch, Bytes gathered, Bytes scattered) const;
 
  private:
   explicit PlanKernels(std::shared_ptr<Gpu> gpu) : gpu_(std::move(gpu)) {}

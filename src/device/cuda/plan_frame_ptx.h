@@ -10,12 +10,10 @@ inline constexpr const char* kPlanFramePtx = R"ptx(
 .address_size 64
 
 	// .globl	plan_gather
-.func _ZN44_INTERNAL_0884a15a_13_plan_frame_cu_b021fa6f46_GLOBAL__N__0884a15a_13_plan_frame_cu_b021fa6f9carry_outERNS0_4WorkEyjj
+.func _ZN44_INTERNAL_0884a15a_13_plan_frame_cu_b021fa6f46_GLOBAL__N__0884a15a_13_plan_frame_cu_b021fa6f9carry_outERNS0_4WorkERKNS0_5MovesE
 (
-	.param .b64 _ZN44_INTERNAL_0884a15a_13_plan_frame_cu_b021fa6f46_GLOBAL__N__0884a15a_13_plan_frame_cu_b021fa6f9carry_outERNS0_4WorkEyjj_param_0,
-	.param .b64 _ZN44_INTERNAL_0884a15a_13_plan_frame_cu_b021fa6f46_GLOBAL__N__0884a15a_13_plan_frame_cu_b021fa6f9carry_outERNS0_4WorkEyjj_param_1,
-	.param .b32 _ZN44_INTERNAL_0884a15a_13_plan_frame_cu_b021fa6f46_GLOBAL__N__0884a15a_13_plan_frame_cu_b021fa6f9carry_outERNS0_4WorkEyjj_param_2,
-	.param .b32 _ZN44_INTERNAL_0884a15a_13_plan_frame_cu_b021fa6f46_GLOBAL__N__0884a15a_13_plan_frame_cu_b021fa6f9carry_outERNS0_4WorkEyjj_param_3
+	.param .b64 _ZN44_INTERNAL_0884a15a_13_plan_frame_cu_b021fa6f46_GLOBAL__N__0884a15a_13_plan_frame_cu_b021fa6f9carry_outERNS0_4WorkERKNS0_5MovesE_param_0,
+	.param .b64 _ZN44_INTERNAL_0884a15a_13_plan_frame_cu_b021fa6f46_GLOBAL__N__0884a15a_13_plan_frame_cu_b021fa6f9carry_outERNS0_4WorkERKNS0_5MovesE_param_1
 )
 ;
 .func _ZN44_INTERNAL_0884a15a_13_plan_frame_cu_b021fa6f46_GLOBAL__N__0884a15a_13_plan_frame_cu_b021fa6f5carryERKNS0_4PartEy
@@ -31,158 +29,211 @@ inline constexpr const char* kPlanFramePtx = R"ptx(
 )
 .maxntid 512, 1, 1
 {
-	.reg .pred 	%p<2>;
-	.reg .b32 	%r<7>;
-	.reg .b64 	%rd<7>;
+	.local .align 8 .b8 	__local_depot0[24];
+	.reg .b64 	%SP;
+	.reg .b64 	%SPL;
+	.reg .pred 	%p<7>;
+	.reg .b16 	%rs<2>;
+	.reg .b32 	%r<20>;
+	.reg .b64 	%rd<20>;
 	// demoted variable
 	.shared .align 8 .b8 _ZZ11plan_gatherE4work[6672];
 
-	ld.param.u64 	%rd1, [plan_gather_param_0];
+	mov.u64 	%SPL, __local_depot0;
+	cvta.local.u64 	%SP, %SPL;
+	ld.param.u64 	%rd4, [plan_gather_param_0];
+	ld.param.u64 	%rd5, [plan_gather_param_1];
 	mov.u32 	%r1, %tid.x;
 	setp.gt.u32 	%p1, %r1, 63;
 	@%p1 bra 	$L__BB0_2;
 
-	cvta.to.global.u64 	%rd2, %rd1;
-	mul.wide.u32 	%rd3, %r1, 8;
-	add.s64 	%rd4, %rd2, %rd3;
-	ld.volatile.global.u64 	%rd5, [%rd4];
-	shl.b32 	%r2, %r1, 3;
-	mov.u32 	%r3, _ZZ11plan_gatherE4work;
-	add.s32 	%r4, %r3, %r2;
-	st.shared.u64 	[%r4], %rd5;
+	cvta.to.global.u64 	%rd6, %rd4;
+	mul.wide.u32 	%rd7, %r1, 8;
+	add.s64 	%rd8, %rd6, %rd7;
+	ld.volatile.global.u64 	%rd9, [%rd8];
+	shl.b32 	%r3, %r1, 3;
+	mov.u32 	%r4, _ZZ11plan_gatherE4work;
+	add.s32 	%r5, %r4, %r3;
+	st.shared.u64 	[%r5], %rd9;
 
 $L__BB0_2:
 	bar.sync 	0;
-	ld.shared.u32 	%r5, [_ZZ11plan_gatherE4work+12];
-	mov.u32 	%r6, _ZZ11plan_gatherE4work;
+	mov.u32 	%r6, %ctaid.x;
+	setp.ne.s32 	%p2, %r6, 0;
+	@%p2 bra 	$L__BB0_8;
+
+	ld.shared.u32 	%r7, [_ZZ11plan_gatherE4work+16];
+	setp.lt.u32 	%p3, %r7, 8;
+	mad.lo.s32 	%r8, %r7, 3, 4;
+	selp.b32 	%r9, %r8, 28, %p3;
+	setp.ge.u32 	%p4, %r1, %r9;
+	@%p4 bra 	$L__BB0_8;
+
+	setp.lt.u32 	%p5, %r1, 4;
+	ld.shared.u32 	%r10, [_ZZ11plan_gatherE4work+12];
+	mad.lo.s32 	%r11, %r10, 3, %r1;
+	selp.b32 	%r2, %r1, %r11, %p5;
+	setp.lt.u32 	%p6, %r2, 64;
+	@%p6 bra 	$L__BB0_6;
+	bra.uni 	$L__BB0_5;
+
+$L__BB0_6:
+	shl.b32 	%r12, %r2, 3;
+	mov.u32 	%r13, _ZZ11plan_gatherE4work;
+	add.s32 	%r14, %r13, %r12;
+	ld.shared.u64 	%rd19, [%r14];
+	bra.uni 	$L__BB0_7;
+
+$L__BB0_5:
+	cvta.to.global.u64 	%rd10, %rd4;
+	mul.wide.u32 	%rd11, %r2, 8;
+	add.s64 	%rd12, %rd10, %rd11;
+	ld.volatile.global.u64 	%rd19, [%rd12];
+
+$L__BB0_7:
+	cvta.to.global.u64 	%rd13, %rd5;
+	mul.wide.u32 	%rd14, %r1, 8;
+	add.s64 	%rd15, %rd13, %rd14;
+	st.global.u64 	[%rd15+32], %rd19;
+
+$L__BB0_8:
+	mov.u32 	%r16, 20;
+	add.u64 	%rd16, %SP, 0;
+	add.u64 	%rd17, %SPL, 0;
+	st.local.u32 	[%rd17+16], %r16;
+	mov.u16 	%rs1, 0;
+	st.local.v4.u8 	[%rd17+20], {%rs1, %rs1, %rs1, %rs1};
+	st.local.u64 	[%rd17], %rd4;
+	mov.u32 	%r17, _ZZ11plan_gatherE4work;
+	mov.u32 	%r18, 0;
+	ld.shared.u32 	%r19, [_ZZ11plan_gatherE4work+12];
+	st.local.v2.u32 	[%rd17+8], {%r18, %r19};
 	{ .reg .b64 %tmp;
-	  cvt.u64.u32 	%tmp, %r6;
-	  cvta.shared.u64 	%rd6, %tmp; }
+	  cvt.u64.u32 	%tmp, %r17;
+	  cvta.shared.u64 	%rd18, %tmp; }
 	{ // callseq 0, 0
 	.reg .b32 temp_param_reg;
 	.param .b64 param0;
-	st.param.b64 	[param0+0], %rd6;
+	st.param.b64 	[param0+0], %rd18;
 	.param .b64 param1;
-	st.param.b64 	[param1+0], %rd1;
-	.param .b32 param2;
-	st.param.b32 	[param2+0], 0;
-	.param .b32 param3;
-	st.param.b32 	[param3+0], %r5;
+	st.param.b64 	[param1+0], %rd16;
 	call.uni 
-	_ZN44_INTERNAL_0884a15a_13_plan_frame_cu_b021fa6f46_GLOBAL__N__0884a15a_13_plan_frame_cu_b021fa6f9carry_outERNS0_4WorkEyjj, 
+	_ZN44_INTERNAL_0884a15a_13_plan_frame_cu_b021fa6f46_GLOBAL__N__0884a15a_13_plan_frame_cu_b021fa6f9carry_outERNS0_4WorkERKNS0_5MovesE, 
 	(
 	param0, 
-	param1, 
-	param2, 
-	param3
+	param1
 	);
 	} // callseq 0
 	ret;
 
 }
-.func _ZN44_INTERNAL_0884a15a_13_plan_frame_cu_b021fa6f46_GLOBAL__N__0884a15a_13_plan_frame_cu_b021fa6f9carry_outERNS0_4WorkEyjj(
-	.param .b64 _ZN44_INTERNAL_0884a15a_13_plan_frame_cu_b021fa6f46_GLOBAL__N__0884a15a_13_plan_frame_cu_b021fa6f9carry_outERNS0_4WorkEyjj_param_0,
-	.param .b64 _ZN44_INTERNAL_0884a15a_13_plan_frame_cu_b021fa6f46_GLOBAL__N__0884a15a_13_plan_frame_cu_b021fa6f9carry_outERNS0_4WorkEyjj_param_1,
-	.param .b32 _ZN44_INTERNAL_0884a15a_13_plan_frame_cu_b021fa6f46_GLOBAL__N__0884a15a_13_plan_frame_cu_b021fa6f9carry_outERNS0_4WorkEyjj_param_2,
-	.param .b32 _ZN44_INTERNAL_0884a15a_13_plan_frame_cu_b021fa6f46_GLOBAL__N__0884a15a_13_plan_frame_cu_b021fa6f9carry_outERNS0_4WorkEyjj_param_3
+.func _ZN44_INTERNAL_0884a15a_13_plan_frame_cu_b021fa6f46_GLOBAL__N__0884a15a_13_plan_frame_cu_b021fa6f9carry_outERNS0_4WorkERKNS0_5MovesE(
+	.param .b64 _ZN44_INTERNAL_0884a15a_13_plan_frame_cu_b021fa6f46_GLOBAL__N__0884a15a_13_plan_frame_cu_b021fa6f9carry_outERNS0_4WorkERKNS0_5MovesE_param_0,
+	.param .b64 _ZN44_INTERNAL_0884a15a_13_plan_frame_cu_b021fa6f46_GLOBAL__N__0884a15a_13_plan_frame_cu_b021fa6f9carry_outERNS0_4WorkERKNS0_5MovesE_param_1
 )
 {
 	.reg .pred 	%p<55>;
 	.reg .b16 	%rs<73>;
 	.reg .f32 	%f<17>;
-	.reg .b32 	%r<349>;
-	.reg .b64 	%rd<141>;
+	.reg .b32 	%r<348>;
+	.reg .b64 	%rd<146>;
 
-	ld.param.u64 	%rd41, [_ZN44_INTERNAL_0884a15a_13_plan_frame_cu_b021fa6f46_GLOBAL__N__0884a15a_13_plan_frame_cu_b021fa6f9carry_outERNS0_4WorkEyjj_param_0];
-	ld.param.u64 	%rd42, [_ZN44_INTERNAL_0884a15a_13_plan_frame_cu_b021fa6f46_GLOBAL__N__0884a15a_13_plan_frame_cu_b021fa6f9carry_outERNS0_4WorkEyjj_param_1];
-	ld.param.u32 	%r159, [_ZN44_INTERNAL_0884a15a_13_plan_frame_cu_b021fa6f46_GLOBAL__N__0884a15a_13_plan_frame_cu_b021fa6f9carry_outERNS0_4WorkEyjj_param_3];
+	ld.param.u64 	%rd42, [_ZN44_INTERNAL_0884a15a_13_plan_frame_cu_b021fa6f46_GLOBAL__N__0884a15a_13_plan_frame_cu_b021fa6f9carry_outERNS0_4WorkERKNS0_5MovesE_param_0];
+	ld.param.u64 	%rd43, [_ZN44_INTERNAL_0884a15a_13_plan_frame_cu_b021fa6f46_GLOBAL__N__0884a15a_13_plan_frame_cu_b021fa6f9carry_outERNS0_4WorkERKNS0_5MovesE_param_1];
 	{ .reg .b64 %tmp;
-	  cvta.to.shared.u64 	%tmp, %rd41;
+	  cvta.to.shared.u64 	%tmp, %rd42;
 	  cvt.u32.u64 	%r1, %tmp; }
-	setp.eq.s32 	%p1, %r159, 0;
+	cvta.to.local.u64 	%rd44, %rd43;
+	add.s64 	%rd1, %rd44, 12;
+	ld.local.u32 	%r270, [%rd44+12];
+	setp.eq.s32 	%p1, %r270, 0;
 	@%p1 bra 	$L__BB1_84;
 
-	mov.u32 	%r2, %tid.x;
-	cvt.u64.u32 	%rd43, %r2;
-	mov.u32 	%r161, %nctaid.x;
-	mul.wide.u32 	%rd1, %r161, 512;
-	mov.u32 	%r162, %ctaid.x;
-	mul.wide.u32 	%rd44, %r162, 512;
-	add.s64 	%rd2, %rd44, %rd43;
+	mov.u32 	%r3, %tid.x;
+	cvt.u64.u32 	%rd45, %r3;
+	mov.u32 	%r160, %nctaid.x;
+	mul.wide.u32 	%rd2, %r160, 512;
+	mov.u32 	%r161, %ctaid.x;
+	mul.wide.u32 	%rd46, %r161, 512;
+	add.s64 	%rd3, %rd46, %rd45;
 	add.s32 	%r8, %r1, 512;
-	mad.lo.s32 	%r4, %r2, 48, %r8;
-	and.b32  	%r6, %r2, 3;
-	sub.s32 	%r7, %r2, %r6;
-	mov.u32 	%r272, 0;
+	mad.lo.s32 	%r4, %r3, 48, %r8;
+	and.b32  	%r6, %r3, 3;
+	sub.s32 	%r7, %r3, %r6;
+	mov.u32 	%r271, 0;
 
 $L__BB1_2:
-	sub.s32 	%r163, %r159, %r272;
-	min.u32 	%r10, %r163, 128;
-	setp.ge.u32 	%p2, %r2, %r10;
+	sub.s32 	%r162, %r270, %r271;
+	min.u32 	%r11, %r162, 128;
+	setp.ge.u32 	%p2, %r3, %r11;
 	@%p2 bra 	$L__BB1_21;
 
-	ld.param.u32 	%r260, [_ZN44_INTERNAL_0884a15a_13_plan_frame_cu_b021fa6f46_GLOBAL__N__0884a15a_13_plan_frame_cu_b021fa6f9carry_outERNS0_4WorkEyjj_param_2];
-	add.s32 	%r259, %r2, %r260;
-	add.s32 	%r164, %r259, %r272;
-	mul.lo.s32 	%r11, %r164, 3;
-	add.s32 	%r165, %r11, 4;
-	setp.lt.u32 	%p3, %r165, 64;
-	shl.b32 	%r166, %r11, 3;
-	add.s32 	%r12, %r1, %r166;
+	add.s32 	%r12, %r271, %r3;
+	ld.local.u32 	%r13, [%rd1+4];
+	setp.gt.u32 	%p3, %r13, %r12;
+	mad.lo.s32 	%r14, %r12, 24, %r1;
 	@%p3 bra 	$L__BB1_5;
 	bra.uni 	$L__BB1_4;
 
 $L__BB1_5:
-	ld.shared.u64 	%rd124, [%r12+32];
+	ld.shared.u64 	%rd129, [%r14+32];
 	bra.uni 	$L__BB1_6;
 
 $L__BB1_4:
-	mul.wide.u32 	%rd45, %r165, 8;
-	add.s64 	%rd46, %rd42, %rd45;
-	ld.volatile.u64 	%rd124, [%rd46];
+	ld.local.u32 	%r163, [%rd1+-4];
+	add.s32 	%r164, %r163, %r12;
+	mad.lo.s32 	%r165, %r164, 3, 4;
+	ld.local.u64 	%rd47, [%rd1+-12];
+	mul.wide.u32 	%rd48, %r165, 8;
+	add.s64 	%rd49, %rd47, %rd48;
+	ld.volatile.u64 	%rd129, [%rd49];
 
 $L__BB1_6:
-	add.s32 	%r13, %r11, 5;
-	setp.lt.u32 	%p4, %r13, 64;
-	@%p4 bra 	$L__BB1_8;
+	@%p3 bra 	$L__BB1_8;
 	bra.uni 	$L__BB1_7;
 
 $L__BB1_8:
-	ld.shared.u64 	%rd125, [%r12+40];
+	ld.shared.u64 	%rd130, [%r14+40];
 	bra.uni 	$L__BB1_9;
 
 $L__BB1_7:
-	mul.wide.u32 	%rd47, %r13, 8;
-	add.s64 	%rd48, %rd42, %rd47;
-	ld.volatile.u64 	%rd125, [%rd48];
+	ld.local.u32 	%r166, [%rd1+-4];
+	add.s32 	%r167, %r166, %r12;
+	mad.lo.s32 	%r168, %r167, 3, 5;
+	ld.local.u64 	%rd50, [%rd1+-12];
+	mul.wide.u32 	%rd51, %r168, 8;
+	add.s64 	%rd52, %rd50, %rd51;
+	ld.volatile.u64 	%rd130, [%rd52];
 
 $L__BB1_9:
-	add.s32 	%r14, %r11, 6;
-	setp.lt.u32 	%p5, %r14, 64;
-	@%p5 bra 	$L__BB1_11;
+	@%p3 bra 	$L__BB1_11;
 	bra.uni 	$L__BB1_10;
 
 $L__BB1_11:
-	ld.shared.u64 	%rd126, [%r12+48];
+	ld.shared.u64 	%rd131, [%r14+48];
 	bra.uni 	$L__BB1_12;
 
 $L__BB1_10:
-	mul.wide.u32 	%rd49, %r14, 8;
-	add.s64 	%rd50, %rd42, %rd49;
-	ld.volatile.u64 	%rd126, [%rd50];
+	ld.local.u32 	%r169, [%rd1+-4];
+	add.s32 	%r170, %r169, %r12;
+	mad.lo.s32 	%r171, %r170, 3, 6;
+	ld.local.u64 	%rd53, [%rd1+-12];
+	mul.wide.u32 	%rd54, %r171, 8;
+	add.s64 	%rd55, %rd53, %rd54;
+	ld.volatile.u64 	%rd131, [%rd55];
 
 $L__BB1_12:
-	shr.u64 	%rd51, %rd126, 32;
-	cvt.u32.u64 	%r15, %rd51;
+	shr.u64 	%rd56, %rd131, 32;
+	cvt.u32.u64 	%r15, %rd56;
 	setp.eq.s32 	%p6, %r15, 1;
 	@%p6 bra 	$L__BB1_19;
 	bra.uni 	$L__BB1_13;
 
 $L__BB1_19:
-	or.b64  	%rd59, %rd125, %rd124;
-	and.b64  	%rd60, %rd59, 15;
-	setp.eq.s64 	%p13, %rd60, 0;
-	selp.b32 	%r273, 16, 2, %p13;
+	or.b64  	%rd64, %rd130, %rd129;
+	and.b64  	%rd65, %rd64, 15;
+	setp.eq.s64 	%p13, %rd65, 0;
+	selp.b32 	%r272, 16, 2, %p13;
 	bra.uni 	$L__BB1_20;
 
 $L__BB1_13:
@@ -191,87 +242,87 @@ $L__BB1_13:
 	bra.uni 	$L__BB1_14;
 
 $L__BB1_18:
-	and.b64  	%rd56, %rd124, 7;
-	and.b64  	%rd57, %rd125, 15;
-	or.b64  	%rd58, %rd57, %rd56;
-	setp.eq.s64 	%p12, %rd58, 0;
-	selp.b32 	%r273, 16, 2, %p12;
+	and.b64  	%rd61, %rd129, 7;
+	and.b64  	%rd62, %rd130, 15;
+	or.b64  	%rd63, %rd62, %rd61;
+	setp.eq.s64 	%p12, %rd63, 0;
+	selp.b32 	%r272, 16, 2, %p12;
 	bra.uni 	$L__BB1_20;
 
 $L__BB1_14:
-	or.b64  	%rd12, %rd125, %rd124;
-	and.b64  	%rd52, %rd12, 15;
-	setp.eq.s64 	%p8, %rd52, 0;
-	mov.u32 	%r273, 16;
+	or.b64  	%rd13, %rd130, %rd129;
+	and.b64  	%rd57, %rd13, 15;
+	setp.eq.s64 	%p8, %rd57, 0;
+	mov.u32 	%r272, 16;
 	@%p8 bra 	$L__BB1_20;
 
-	or.b64  	%rd120, %rd125, %rd124;
-	and.b64  	%rd53, %rd120, 7;
-	setp.eq.s64 	%p9, %rd53, 0;
-	mov.u32 	%r273, 8;
+	or.b64  	%rd125, %rd130, %rd129;
+	and.b64  	%rd58, %rd125, 7;
+	setp.eq.s64 	%p9, %rd58, 0;
+	mov.u32 	%r272, 8;
 	@%p9 bra 	$L__BB1_20;
 
-	or.b64  	%rd121, %rd125, %rd124;
-	and.b64  	%rd54, %rd121, 3;
-	setp.eq.s64 	%p10, %rd54, 0;
-	mov.u32 	%r273, 4;
+	or.b64  	%rd126, %rd130, %rd129;
+	and.b64  	%rd59, %rd126, 3;
+	setp.eq.s64 	%p10, %rd59, 0;
+	mov.u32 	%r272, 4;
 	@%p10 bra 	$L__BB1_20;
 
-	or.b64  	%rd122, %rd125, %rd124;
-	and.b64  	%rd55, %rd122, 1;
-	setp.eq.b64 	%p11, %rd55, 1;
-	selp.b32 	%r273, 1, 2, %p11;
+	or.b64  	%rd127, %rd130, %rd129;
+	and.b64  	%rd60, %rd127, 1;
+	setp.eq.b64 	%p11, %rd60, 1;
+	selp.b32 	%r272, 1, 2, %p11;
 
 $L__BB1_20:
-	shr.u64 	%rd123, %rd126, 32;
-	cvt.u32.u64 	%r267, %rd123;
-	and.b64  	%rd61, %rd126, 4294967295;
-	cvt.u64.u32 	%rd62, %r273;
-	add.s64 	%rd63, %rd61, %rd62;
-	add.s64 	%rd64, %rd63, -1;
-	brev.b32 	%r171, %r273;
-	bfind.shiftamt.u32 	%r172, %r171;
-	shr.u64 	%rd65, %rd64, %r172;
-	st.shared.u64 	[%r4], %rd124;
-	st.shared.u64 	[%r4+8], %rd125;
-	mov.u64 	%rd66, 0;
-	cvt.u32.u64 	%r173, %rd126;
-	st.shared.v2.u32 	[%r4+16], {%r173, %r273};
-	st.shared.u32 	[%r4+24], %r267;
-	st.shared.u64 	[%r4+32], %rd65;
-	st.shared.u64 	[%r4+40], %rd66;
+	shr.u64 	%rd128, %rd131, 32;
+	cvt.u32.u64 	%r269, %rd128;
+	and.b64  	%rd66, %rd131, 4294967295;
+	cvt.u64.u32 	%rd67, %r272;
+	add.s64 	%rd68, %rd66, %rd67;
+	add.s64 	%rd69, %rd68, -1;
+	brev.b32 	%r175, %r272;
+	bfind.shiftamt.u32 	%r176, %r175;
+	shr.u64 	%rd70, %rd69, %r176;
+	st.shared.u64 	[%r4], %rd129;
+	st.shared.u64 	[%r4+8], %rd130;
+	mov.u64 	%rd71, 0;
+	cvt.u32.u64 	%r177, %rd131;
+	st.shared.v2.u32 	[%r4+16], {%r177, %r272};
+	st.shared.u32 	[%r4+24], %r269;
+	st.shared.u64 	[%r4+32], %rd70;
+	st.shared.u64 	[%r4+40], %rd71;
 
 $L__BB1_21:
 	bar.sync 	0;
 	@%p2 bra 	$L__BB1_32;
 
-	setp.eq.s32 	%p15, %r2, 0;
-	mov.u64 	%rd130, 0;
+	setp.eq.s32 	%p15, %r3, 0;
+	mov.u64 	%rd135, 0;
 	@%p15 bra 	$L__BB1_30;
 
-	add.s32 	%r258, %r2, -1;
-	setp.lt.u32 	%p16, %r258, 3;
-	mov.u64 	%rd130, 0;
-	mov.u32 	%r276, 0;
+	add.s32 	%r262, %r3, -1;
+	setp.lt.u32 	%p16, %r262, 3;
+	mov.u64 	%rd135, 0;
+	mov.u32 	%r275, 0;
 	@%p16 bra 	$L__BB1_26;
 
-	mov.u64 	%rd130, 0;
-	mov.u32 	%r276, 0;
-	mov.u32 	%r275, %r7;
+	mov.u64 	%rd135, 0;
+	mov.u32 	%r275, 0;
+	mov.u32 	%r274, %r7;
 
 $L__BB1_25:
-	mad.lo.s32 	%r176, %r276, 48, %r1;
-	ld.shared.u64 	%rd71, [%r176+544];
-	add.s64 	%rd72, %rd71, %rd130;
-	ld.shared.u64 	%rd73, [%r176+592];
-	add.s64 	%rd74, %rd73, %rd72;
-	ld.shared.u64 	%rd75, [%r176+640];
-	add.s64 	%rd76, %rd75, %rd74;
-	ld.shared.u64 	%rd77, [%r176+688];
-	add.s64 	%rd130, %rd77, %rd76;
-	add.s32 	%r276, %r276, 4;
-	add.s32 	%r275, %r275, -4;
-	setp.ne.s32 	%p17, %r275, 0;
+	mad.lo.s32 	%r180, %r275, 48, %r1;
+	ld.shared.u64 	%rd76, [%r180+544];
+	add.s64 	%rd77, %rd76, %rd135;
+	ld.shared.u64 	%rd78, [%r180+592];
+	add.s64 	%rd79, %rd78, %rd77;
+	ld.shared.u64 	%rd80, [%r180+640];
+	add.s64 	%rd81, %rd80, %rd79;
+	ld.shared.u64 	%rd82, [%r180+688];
+	add.s64 	%rd135, %rd82, %rd81;
+	add.s32 	%r275, %r275, 4;
+	add.s32 	%r274, %r274, -4;
+	setp.ne.s32 	%p17, %r274, 0;
 	@%p17 bra 	$L__BB1_25;
 
 $L__BB1_26:
@@ -279,113 +330,109 @@ $L__BB1_26:
 	@%p18 bra 	$L__BB1_30;
 
 	setp.eq.s32 	%p19, %r6, 1;
-	mad.lo.s32 	%r177, %r276, 48, %r1;
-	ld.shared.u64 	%rd78, [%r177+544];
-	add.s64 	%rd130, %rd78, %rd130;
+	mad.lo.s32 	%r181, %r275, 48, %r1;
+	ld.shared.u64 	%rd83, [%r181+544];
+	add.s64 	%rd135, %rd83, %rd135;
 	@%p19 bra 	$L__BB1_30;
 
 	setp.eq.s32 	%p20, %r6, 2;
-	add.s32 	%r244, %r177, 544;
-	ld.shared.u64 	%rd79, [%r244+48];
-	add.s64 	%rd130, %rd79, %rd130;
+	add.s32 	%r248, %r181, 544;
+	ld.shared.u64 	%rd84, [%r248+48];
+	add.s64 	%rd135, %rd84, %rd135;
 	@%p20 bra 	$L__BB1_30;
 
-	add.s32 	%r245, %r177, 544;
-	ld.shared.u64 	%rd80, [%r245+96];
-	add.s64 	%rd130, %rd80, %rd130;
+	add.s32 	%r249, %r181, 544;
+	ld.shared.u64 	%rd85, [%r249+96];
+	add.s64 	%rd135, %rd85, %rd135;
 
 $L__BB1_30:
-	sub.s32 	%r269, %r159, %r272;
-	min.u32 	%r268, %r269, 128;
-	st.shared.u64 	[%r4+40], %rd130;
-	add.s32 	%r178, %r268, -1;
-	setp.ne.s32 	%p21, %r2, %r178;
+	st.shared.u64 	[%r4+40], %rd135;
+	add.s32 	%r182, %r11, -1;
+	setp.ne.s32 	%p21, %r3, %r182;
 	@%p21 bra 	$L__BB1_32;
 
-	sub.s32 	%r271, %r159, %r272;
-	min.u32 	%r270, %r271, 128;
-	st.shared.u32 	[%r1+6656], %r270;
-	ld.shared.u64 	%rd81, [%r4+32];
-	add.s64 	%rd82, %rd81, %rd130;
-	st.shared.u64 	[%r1+6664], %rd82;
+	st.shared.u32 	[%r1+6656], %r11;
+	ld.shared.u64 	%rd86, [%r4+32];
+	add.s64 	%rd87, %rd86, %rd135;
+	st.shared.u64 	[%r1+6664], %rd87;
 
 $L__BB1_32:
 	bar.sync 	0;
-	ld.shared.u64 	%rd131, [%r1+6664];
-	setp.ge.u64 	%p22, %rd2, %rd131;
+	ld.shared.u64 	%rd136, [%r1+6664];
+	setp.ge.u64 	%p22, %rd3, %rd136;
 	@%p22 bra 	$L__BB1_83;
 
-	mov.u32 	%r313, 0;
-	mov.u64 	%rd137, %rd2;
+	mov.u32 	%r312, 0;
+	mov.u64 	%rd142, %rd3;
 
 $L__BB1_34:
-	mov.u32 	%r312, 0;
-	setp.ge.u64 	%p23, %rd137, %rd131;
-	mov.u64 	%rd138, 0;
-	mov.u64 	%rd135, %rd138;
+	mov.u32 	%r311, 0;
+	setp.ge.u64 	%p23, %rd142, %rd136;
+	mov.u64 	%rd143, 0;
+	mov.u64 	%rd140, %rd143;
 	@%p23 bra 	$L__BB1_48;
 
-	add.s32 	%r262, %r1, 512;
+	add.s32 	%r264, %r1, 512;
 	ld.shared.u32 	%r44, [%r1+6656];
-	mad.lo.s32 	%r294, %r313, 48, %r262;
-	mov.u32 	%r295, %r313;
+	mad.lo.s32 	%r293, %r312, 48, %r264;
+	mov.u32 	%r294, %r312;
 
 $L__BB1_36:
-	mov.u32 	%r313, %r295;
 	mov.u32 	%r312, %r294;
-	add.s32 	%r295, %r313, 1;
-	setp.ge.u32 	%p24, %r295, %r44;
+	mov.u32 	%r311, %r293;
+	add.s32 	%r294, %r312, 1;
+	setp.ge.u32 	%p24, %r294, %r44;
 	@%p24 bra 	$L__BB1_38;
 
-	ld.shared.u64 	%rd85, [%r312+88];
-	setp.ge.u64 	%p25, %rd137, %rd85;
-	add.s32 	%r294, %r312, 48;
+	ld.shared.u64 	%rd90, [%r311+88];
+	setp.ge.u64 	%p25, %rd142, %rd90;
+	add.s32 	%r293, %r311, 48;
 	@%p25 bra 	$L__BB1_36;
 
 $L__BB1_38:
-	ld.shared.u64 	%rd86, [%r312+40];
-	sub.s64 	%rd87, %rd137, %rd86;
-	ld.shared.u32 	%rd88, [%r312+20];
-	mul.lo.s64 	%rd136, %rd87, %rd88;
-	setp.ne.s64 	%p26, %rd88, 16;
+	ld.shared.u64 	%rd91, [%r311+40];
+	sub.s64 	%rd92, %rd142, %rd91;
+	ld.shared.u32 	%rd93, [%r311+20];
+	mul.lo.s64 	%rd141, %rd92, %rd93;
+	setp.ne.s64 	%p26, %rd93, 16;
 	mov.u16 	%rs69, 0;
 	@%p26 bra 	$L__BB1_40;
 
-	ld.shared.u32 	%rd89, [%r312+16];
-	sub.s64 	%rd90, %rd89, %rd136;
-	setp.gt.u64 	%p27, %rd90, 15;
+	ld.shared.u32 	%rd94, [%r311+16];
+	sub.s64 	%rd95, %rd94, %rd141;
+	setp.gt.u64 	%p27, %rd95, 15;
 	selp.u16 	%rs69, 1, 0, %p27;
 
 $L__BB1_40:
 	setp.eq.s16 	%p28, %rs69, 0;
+	mov.u32 	%r295, %r281;
 	mov.u32 	%r296, %r282;
 	mov.u32 	%r297, %r283;
 	mov.u32 	%r298, %r284;
-	mov.u32 	%r299, %r285;
 	@%p28 bra 	$L__BB1_47;
 
-	ld.shared.u64 	%rd27, [%r312];
-	mov.u32 	%r296, 0;
-	setp.eq.s64 	%p29, %rd27, 0;
-	mov.u32 	%r297, %r296;
-	mov.u32 	%r298, %r296;
-	mov.u32 	%r299, %r296;
-	mov.u32 	%r300, %r296;
-	mov.u32 	%r301, %r296;
-	mov.u32 	%r302, %r296;
-	mov.u32 	%r303, %r296;
+	ld.shared.u64 	%rd28, [%r311];
+	mov.u32 	%r295, 0;
+	setp.eq.s64 	%p29, %rd28, 0;
+	mov.u32 	%r296, %r295;
+	mov.u32 	%r297, %r295;
+	mov.u32 	%r298, %r295;
+	mov.u32 	%r299, %r295;
+	mov.u32 	%r300, %r295;
+	mov.u32 	%r301, %r295;
+	mov.u32 	%r302, %r295;
 	@%p29 bra 	$L__BB1_47;
 
-	ld.shared.u32 	%r50, [%r312+24];
+	ld.shared.u32 	%r50, [%r311+24];
 	setp.eq.s32 	%p30, %r50, 1;
 	@%p30 bra 	$L__BB1_46;
 	bra.uni 	$L__BB1_43;
 
 $L__BB1_46:
-	shl.b64 	%rd94, %rd136, 1;
-	add.s64 	%rd95, %rd27, %rd94;
-	ld.v4.u32 	{%r303, %r302, %r301, %r300}, [%rd95];
-	ld.v4.u32 	{%r299, %r298, %r297, %r296}, [%rd95+16];
+	shl.b64 	%rd99, %rd141, 1;
+	add.s64 	%rd100, %rd28, %rd99;
+	ld.v4.u32 	{%r302, %r301, %r300, %r299}, [%rd100];
+	ld.v4.u32 	{%r298, %r297, %r296, %r295}, [%rd100+16];
 	bra.uni 	$L__BB1_47;
 
 $L__BB1_43:
@@ -394,104 +441,104 @@ $L__BB1_43:
 	bra.uni 	$L__BB1_44;
 
 $L__BB1_45:
-	mov.u32 	%r300, 0;
-	shr.u64 	%rd92, %rd136, 1;
-	add.s64 	%rd93, %rd27, %rd92;
-	ld.v2.u32 	{%r303, %r302}, [%rd93];
+	mov.u32 	%r299, 0;
+	shr.u64 	%rd97, %rd141, 1;
+	add.s64 	%rd98, %rd28, %rd97;
+	ld.v2.u32 	{%r302, %r301}, [%rd98];
+	mov.u32 	%r295, %r281;
 	mov.u32 	%r296, %r282;
 	mov.u32 	%r297, %r283;
 	mov.u32 	%r298, %r284;
-	mov.u32 	%r299, %r285;
-	mov.u32 	%r301, %r300;
+	mov.u32 	%r300, %r299;
 	bra.uni 	$L__BB1_47;
 
 $L__BB1_44:
-	add.s64 	%rd91, %rd27, %rd136;
-	ld.v4.u32 	{%r303, %r302, %r301, %r300}, [%rd91];
+	add.s64 	%rd96, %rd28, %rd141;
+	ld.v4.u32 	{%r302, %r301, %r300, %r299}, [%rd96];
+	mov.u32 	%r295, %r281;
 	mov.u32 	%r296, %r282;
 	mov.u32 	%r297, %r283;
 	mov.u32 	%r298, %r284;
-	mov.u32 	%r299, %r285;
 
 $L__BB1_47:
-	add.s64 	%rd137, %rd137, %rd1;
-	mul.wide.u32 	%rd96, %r313, 48;
-	add.s64 	%rd97, %rd41, %rd96;
-	add.s64 	%rd135, %rd97, 512;
-	mov.u32 	%r285, %r299;
+	add.s64 	%rd142, %rd142, %rd2;
+	mul.wide.u32 	%rd101, %r312, 48;
+	add.s64 	%rd102, %rd42, %rd101;
+	add.s64 	%rd140, %rd102, 512;
 	mov.u32 	%r284, %r298;
 	mov.u32 	%r283, %r297;
 	mov.u32 	%r282, %r296;
+	mov.u32 	%r281, %r295;
 
 $L__BB1_48:
-	setp.ge.u64 	%p32, %rd137, %rd131;
-	mov.u32 	%r328, 0;
+	setp.ge.u64 	%p32, %rd142, %rd136;
+	mov.u32 	%r327, 0;
 	@%p32 bra 	$L__BB1_62;
 
 	ld.shared.u32 	%r84, [%r1+6656];
-	mov.u32 	%r314, %r313;
+	mov.u32 	%r313, %r312;
 
 $L__BB1_50:
-	mov.u32 	%r313, %r314;
-	add.s32 	%r314, %r313, 1;
-	setp.ge.u32 	%p33, %r314, %r84;
-	mad.lo.s32 	%r209, %r313, 48, %r1;
+	mov.u32 	%r312, %r313;
+	add.s32 	%r313, %r312, 1;
+	setp.ge.u32 	%p33, %r313, %r84;
+	mad.lo.s32 	%r213, %r312, 48, %r1;
 	@%p33 bra 	$L__BB1_52;
 
-	add.s32 	%r246, %r209, 512;
-	ld.shared.u64 	%rd99, [%r246+88];
-	setp.ge.u64 	%p34, %rd137, %rd99;
+	add.s32 	%r250, %r213, 512;
+	ld.shared.u64 	%rd104, [%r250+88];
+	setp.ge.u64 	%p34, %rd142, %rd104;
 	@%p34 bra 	$L__BB1_50;
 
 $L__BB1_52:
-	add.s32 	%r247, %r209, 512;
-	ld.shared.u64 	%rd100, [%r247+40];
-	sub.s64 	%rd101, %rd137, %rd100;
-	add.s32 	%r248, %r209, 512;
-	ld.shared.u32 	%rd102, [%r248+20];
-	mul.lo.s64 	%rd139, %rd101, %rd102;
-	setp.ne.s64 	%p35, %rd102, 16;
+	add.s32 	%r251, %r213, 512;
+	ld.shared.u64 	%rd105, [%r251+40];
+	sub.s64 	%rd106, %rd142, %rd105;
+	add.s32 	%r252, %r213, 512;
+	ld.shared.u32 	%rd107, [%r252+20];
+	mul.lo.s64 	%rd144, %rd106, %rd107;
+	setp.ne.s64 	%p35, %rd107, 16;
 	mov.u16 	%rs70, 0;
 	@%p35 bra 	$L__BB1_54;
 
-	add.s32 	%r249, %r209, 512;
-	ld.shared.u32 	%rd103, [%r249+16];
-	sub.s64 	%rd104, %rd103, %rd139;
-	setp.gt.u64 	%p36, %rd104, 15;
+	add.s32 	%r253, %r213, 512;
+	ld.shared.u32 	%rd108, [%r253+16];
+	sub.s64 	%rd109, %rd108, %rd144;
+	setp.gt.u64 	%p36, %rd109, 15;
 	selp.u16 	%rs70, 1, 0, %p36;
 
 $L__BB1_54:
 	setp.eq.s16 	%p37, %rs70, 0;
-	mov.u32 	%r315, %r277;
+	mov.u32 	%r314, %r276;
+	mov.u32 	%r319, %r289;
 	mov.u32 	%r320, %r290;
 	mov.u32 	%r321, %r291;
-	mov.u32 	%r322, %r292;
 	@%p37 bra 	$L__BB1_61;
 
-	add.s32 	%r250, %r209, 512;
-	ld.shared.u64 	%rd34, [%r250];
-	mov.u32 	%r315, 0;
-	setp.eq.s64 	%p38, %rd34, 0;
-	mov.u32 	%r316, %r315;
-	mov.u32 	%r317, %r315;
-	mov.u32 	%r318, %r315;
-	mov.u32 	%r319, %r315;
-	mov.u32 	%r320, %r315;
-	mov.u32 	%r321, %r315;
-	mov.u32 	%r322, %r315;
+	add.s32 	%r254, %r213, 512;
+	ld.shared.u64 	%rd35, [%r254];
+	mov.u32 	%r314, 0;
+	setp.eq.s64 	%p38, %rd35, 0;
+	mov.u32 	%r315, %r314;
+	mov.u32 	%r316, %r314;
+	mov.u32 	%r317, %r314;
+	mov.u32 	%r318, %r314;
+	mov.u32 	%r319, %r314;
+	mov.u32 	%r320, %r314;
+	mov.u32 	%r321, %r314;
 	@%p38 bra 	$L__BB1_61;
 
-	add.s32 	%r251, %r209, 512;
-	ld.shared.u32 	%r88, [%r251+24];
+	add.s32 	%r255, %r213, 512;
+	ld.shared.u32 	%r88, [%r255+24];
 	setp.eq.s32 	%p39, %r88, 1;
 	@%p39 bra 	$L__BB1_60;
 	bra.uni 	$L__BB1_57;
 
 $L__BB1_60:
-	shl.b64 	%rd108, %rd139, 1;
-	add.s64 	%rd109, %rd34, %rd108;
-	ld.v4.u32 	{%r319, %r318, %r317, %r316}, [%rd109];
-	ld.v4.u32 	{%r315, %r320, %r321, %r322}, [%rd109+16];
+	shl.b64 	%rd113, %rd144, 1;
+	add.s64 	%rd114, %rd35, %rd113;
+	ld.v4.u32 	{%r318, %r317, %r316, %r315}, [%rd114];
+	ld.v4.u32 	{%r314, %r319, %r320, %r321}, [%rd114+16];
 	bra.uni 	$L__BB1_61;
 
 $L__BB1_57:
@@ -500,108 +547,108 @@ $L__BB1_57:
 	bra.uni 	$L__BB1_58;
 
 $L__BB1_59:
-	mov.u32 	%r316, 0;
-	shr.u64 	%rd106, %rd139, 1;
-	add.s64 	%rd107, %rd34, %rd106;
-	ld.v2.u32 	{%r319, %r318}, [%rd107];
-	mov.u32 	%r315, %r277;
-	mov.u32 	%r317, %r316;
+	mov.u32 	%r315, 0;
+	shr.u64 	%rd111, %rd144, 1;
+	add.s64 	%rd112, %rd35, %rd111;
+	ld.v2.u32 	{%r318, %r317}, [%rd112];
+	mov.u32 	%r314, %r276;
+	mov.u32 	%r316, %r315;
+	mov.u32 	%r319, %r289;
 	mov.u32 	%r320, %r290;
 	mov.u32 	%r321, %r291;
-	mov.u32 	%r322, %r292;
 	bra.uni 	$L__BB1_61;
 
 $L__BB1_58:
-	add.s64 	%rd105, %rd34, %rd139;
-	ld.v4.u32 	{%r319, %r318, %r317, %r316}, [%rd105];
-	mov.u32 	%r315, %r277;
+	add.s64 	%rd110, %rd35, %rd144;
+	ld.v4.u32 	{%r318, %r317, %r316, %r315}, [%rd110];
+	mov.u32 	%r314, %r276;
+	mov.u32 	%r319, %r289;
 	mov.u32 	%r320, %r290;
 	mov.u32 	%r321, %r291;
-	mov.u32 	%r322, %r292;
 
 $L__BB1_61:
-	mad.lo.s32 	%r265, %r313, 48, %r1;
-	add.s32 	%r328, %r265, 512;
-	add.s64 	%rd137, %rd137, %rd1;
-	mul.wide.u32 	%rd110, %r313, 48;
-	add.s64 	%rd111, %rd41, %rd110;
-	add.s64 	%rd138, %rd111, 512;
-	mov.u32 	%r292, %r322;
+	mad.lo.s32 	%r267, %r312, 48, %r1;
+	add.s32 	%r327, %r267, 512;
+	add.s64 	%rd142, %rd142, %rd2;
+	mul.wide.u32 	%rd115, %r312, 48;
+	add.s64 	%rd116, %rd42, %rd115;
+	add.s64 	%rd143, %rd116, 512;
 	mov.u32 	%r291, %r321;
 	mov.u32 	%r290, %r320;
-	mov.u32 	%r277, %r315;
+	mov.u32 	%r289, %r319;
+	mov.u32 	%r276, %r314;
 
 $L__BB1_62:
-	setp.eq.s64 	%p41, %rd135, 0;
+	setp.eq.s64 	%p41, %rd140, 0;
 	@%p41 bra 	$L__BB1_82;
 
-	ld.shared.u32 	%r234, [%r312+20];
-	setp.ne.s32 	%p42, %r234, 16;
+	ld.shared.u32 	%r238, [%r311+20];
+	setp.ne.s32 	%p42, %r238, 16;
 	mov.u16 	%rs71, 0;
 	@%p42 bra 	$L__BB1_65;
 
-	add.s32 	%r252, %r312, 20;
-	ld.shared.u32 	%rd112, [%r252+-4];
-	sub.s64 	%rd113, %rd112, %rd136;
-	setp.gt.u64 	%p43, %rd113, 15;
+	add.s32 	%r256, %r311, 20;
+	ld.shared.u32 	%rd117, [%r256+-4];
+	sub.s64 	%rd118, %rd117, %rd141;
+	setp.gt.u64 	%p43, %rd118, 15;
 	selp.u16 	%rs71, 1, 0, %p43;
 
 $L__BB1_65:
 	setp.eq.s16 	%p44, %rs71, 0;
 	@%p44 bra 	$L__BB1_71;
 
-	add.s32 	%r253, %r312, 20;
-	ld.shared.u32 	%r122, [%r253+4];
+	add.s32 	%r257, %r311, 20;
+	ld.shared.u32 	%r122, [%r257+4];
 	setp.eq.s32 	%p45, %r122, 1;
 	@%p45 bra 	$L__BB1_69;
 	bra.uni 	$L__BB1_67;
 
 $L__BB1_69:
-	mov.b32 	%f1, %r303;
+	mov.b32 	%f1, %r302;
 	// begin inline asm
 	cvt.rn.f16.f32 %rs32, %f1;
 	// end inline asm
-	mov.b32 	%f2, %r302;
+	mov.b32 	%f2, %r301;
 	// begin inline asm
 	cvt.rn.f16.f32 %rs33, %f2;
 	// end inline asm
-	mov.b32 	%f3, %r301;
+	mov.b32 	%f3, %r300;
 	// begin inline asm
 	cvt.rn.f16.f32 %rs34, %f3;
 	// end inline asm
-	mov.b32 	%f4, %r300;
+	mov.b32 	%f4, %r299;
 	// begin inline asm
 	cvt.rn.f16.f32 %rs35, %f4;
 	// end inline asm
-	mov.b32 	%f5, %r285;
+	mov.b32 	%f5, %r284;
 	// begin inline asm
 	cvt.rn.f16.f32 %rs36, %f5;
 	// end inline asm
-	mov.b32 	%f6, %r284;
+	mov.b32 	%f6, %r283;
 	// begin inline asm
 	cvt.rn.f16.f32 %rs37, %f6;
 	// end inline asm
-	mov.b32 	%f7, %r283;
+	mov.b32 	%f7, %r282;
 	// begin inline asm
 	cvt.rn.f16.f32 %rs38, %f7;
 	// end inline asm
-	mov.b32 	%f8, %r282;
+	mov.b32 	%f8, %r281;
 	// begin inline asm
 	cvt.rn.f16.f32 %rs39, %f8;
 	// end inline asm
-	mov.b32 	%r336, {%rs38, %rs39};
-	mov.b32 	%r335, {%rs36, %rs37};
-	mov.b32 	%r334, {%rs34, %rs35};
-	mov.b32 	%r333, {%rs32, %rs33};
+	mov.b32 	%r335, {%rs38, %rs39};
+	mov.b32 	%r334, {%rs36, %rs37};
+	mov.b32 	%r333, {%rs34, %rs35};
+	mov.b32 	%r332, {%rs32, %rs33};
 	bra.uni 	$L__BB1_70;
 
 $L__BB1_71:
 	{ // callseq 1, 0
 	.reg .b32 temp_param_reg;
 	.param .b64 param0;
-	st.param.b64 	[param0+0], %rd135;
+	st.param.b64 	[param0+0], %rd140;
 	.param .b64 param1;
-	st.param.b64 	[param1+0], %rd136;
+	st.param.b64 	[param1+0], %rd141;
 	call.uni 
 	_ZN44_INTERNAL_0884a15a_13_plan_frame_cu_b021fa6f46_GLOBAL__N__0884a15a_13_plan_frame_cu_b021fa6f5carryERKNS0_4PartEy, 
 	(
@@ -613,13 +660,13 @@ $L__BB1_71:
 
 $L__BB1_67:
 	setp.ne.s32 	%p46, %r122, 2;
-	mov.u32 	%r333, %r303;
-	mov.u32 	%r334, %r302;
-	mov.u32 	%r335, %r301;
-	mov.u32 	%r336, %r300;
+	mov.u32 	%r332, %r302;
+	mov.u32 	%r333, %r301;
+	mov.u32 	%r334, %r300;
+	mov.u32 	%r335, %r299;
 	@%p46 bra 	$L__BB1_70;
 
-	cvt.u16.u32 	%rs28, %r303;
+	cvt.u16.u32 	%rs28, %r302;
 	and.b16  	%rs13, %rs28, 255;
 	// begin inline asm
 	cvt.rn.f16.u16 %rs12, %rs13;
@@ -628,18 +675,18 @@ $L__BB1_67:
 	// begin inline asm
 	cvt.rn.f16.u16 %rs14, %rs15;
 	// end inline asm
-	shr.u32 	%r235, %r303, 16;
-	cvt.u16.u32 	%rs29, %r235;
+	shr.u32 	%r239, %r302, 16;
+	cvt.u16.u32 	%rs29, %r239;
 	and.b16  	%rs17, %rs29, 255;
 	// begin inline asm
 	cvt.rn.f16.u16 %rs16, %rs17;
 	// end inline asm
-	shr.u32 	%r236, %r303, 24;
-	cvt.u16.u32 	%rs19, %r236;
+	shr.u32 	%r240, %r302, 24;
+	cvt.u16.u32 	%rs19, %r240;
 	// begin inline asm
 	cvt.rn.f16.u16 %rs18, %rs19;
 	// end inline asm
-	cvt.u16.u32 	%rs30, %r302;
+	cvt.u16.u32 	%rs30, %r301;
 	and.b16  	%rs21, %rs30, 255;
 	// begin inline asm
 	cvt.rn.f16.u16 %rs20, %rs21;
@@ -648,99 +695,99 @@ $L__BB1_67:
 	// begin inline asm
 	cvt.rn.f16.u16 %rs22, %rs23;
 	// end inline asm
-	shr.u32 	%r237, %r302, 16;
-	cvt.u16.u32 	%rs31, %r237;
+	shr.u32 	%r241, %r301, 16;
+	cvt.u16.u32 	%rs31, %r241;
 	and.b16  	%rs25, %rs31, 255;
 	// begin inline asm
 	cvt.rn.f16.u16 %rs24, %rs25;
 	// end inline asm
-	shr.u32 	%r238, %r302, 24;
-	cvt.u16.u32 	%rs27, %r238;
+	shr.u32 	%r242, %r301, 24;
+	cvt.u16.u32 	%rs27, %r242;
 	// begin inline asm
 	cvt.rn.f16.u16 %rs26, %rs27;
 	// end inline asm
-	mov.b32 	%r335, {%rs20, %rs22};
-	mov.b32 	%r333, {%rs12, %rs14};
-	mov.b32 	%r336, {%rs24, %rs26};
-	mov.b32 	%r334, {%rs16, %rs18};
+	mov.b32 	%r334, {%rs20, %rs22};
+	mov.b32 	%r332, {%rs12, %rs14};
+	mov.b32 	%r335, {%rs24, %rs26};
+	mov.b32 	%r333, {%rs16, %rs18};
 
 $L__BB1_70:
-	add.s32 	%r254, %r312, 20;
-	ld.shared.u64 	%rd114, [%r254+-12];
-	add.s64 	%rd115, %rd114, %rd136;
-	st.v4.u32 	[%rd115], {%r333, %r334, %r335, %r336};
+	add.s32 	%r258, %r311, 20;
+	ld.shared.u64 	%rd119, [%r258+-12];
+	add.s64 	%rd120, %rd119, %rd141;
+	st.v4.u32 	[%rd120], {%r332, %r333, %r334, %r335};
 
 $L__BB1_72:
-	setp.eq.s64 	%p47, %rd138, 0;
+	setp.eq.s64 	%p47, %rd143, 0;
 	@%p47 bra 	$L__BB1_82;
 
-	ld.shared.u32 	%r239, [%r328+20];
-	setp.ne.s32 	%p48, %r239, 16;
+	ld.shared.u32 	%r243, [%r327+20];
+	setp.ne.s32 	%p48, %r243, 16;
 	mov.u16 	%rs72, 0;
 	@%p48 bra 	$L__BB1_75;
 
-	add.s32 	%r255, %r328, 20;
-	ld.shared.u32 	%rd116, [%r255+-4];
-	sub.s64 	%rd117, %rd116, %rd139;
-	setp.gt.u64 	%p49, %rd117, 15;
+	add.s32 	%r259, %r327, 20;
+	ld.shared.u32 	%rd121, [%r259+-4];
+	sub.s64 	%rd122, %rd121, %rd144;
+	setp.gt.u64 	%p49, %rd122, 15;
 	selp.u16 	%rs72, 1, 0, %p49;
 
 $L__BB1_75:
 	setp.eq.s16 	%p50, %rs72, 0;
 	@%p50 bra 	$L__BB1_81;
 
-	add.s32 	%r256, %r328, 20;
-	ld.shared.u32 	%r140, [%r256+4];
+	add.s32 	%r260, %r327, 20;
+	ld.shared.u32 	%r140, [%r260+4];
 	setp.eq.s32 	%p51, %r140, 1;
 	@%p51 bra 	$L__BB1_79;
 	bra.uni 	$L__BB1_77;
 
 $L__BB1_79:
-	mov.b32 	%f9, %r319;
+	mov.b32 	%f9, %r318;
 	// begin inline asm
 	cvt.rn.f16.f32 %rs61, %f9;
 	// end inline asm
-	mov.b32 	%f10, %r318;
+	mov.b32 	%f10, %r317;
 	// begin inline asm
 	cvt.rn.f16.f32 %rs62, %f10;
 	// end inline asm
-	mov.b32 	%f11, %r317;
+	mov.b32 	%f11, %r316;
 	// begin inline asm
 	cvt.rn.f16.f32 %rs63, %f11;
 	// end inline asm
-	mov.b32 	%f12, %r316;
+	mov.b32 	%f12, %r315;
 	// begin inline asm
 	cvt.rn.f16.f32 %rs64, %f12;
 	// end inline asm
-	mov.b32 	%f13, %r277;
+	mov.b32 	%f13, %r276;
 	// begin inline asm
 	cvt.rn.f16.f32 %rs65, %f13;
 	// end inline asm
-	mov.b32 	%f14, %r290;
+	mov.b32 	%f14, %r289;
 	// begin inline asm
 	cvt.rn.f16.f32 %rs66, %f14;
 	// end inline asm
-	mov.b32 	%f15, %r291;
+	mov.b32 	%f15, %r290;
 	// begin inline asm
 	cvt.rn.f16.f32 %rs67, %f15;
 	// end inline asm
-	mov.b32 	%f16, %r292;
+	mov.b32 	%f16, %r291;
 	// begin inline asm
 	cvt.rn.f16.f32 %rs68, %f16;
 	// end inline asm
-	mov.b32 	%r340, {%rs67, %rs68};
-	mov.b32 	%r339, {%rs65, %rs66};
-	mov.b32 	%r338, {%rs63, %rs64};
-	mov.b32 	%r337, {%rs61, %rs62};
+	mov.b32 	%r339, {%rs67, %rs68};
+	mov.b32 	%r338, {%rs65, %rs66};
+	mov.b32 	%r337, {%rs63, %rs64};
+	mov.b32 	%r336, {%rs61, %rs62};
 	bra.uni 	$L__BB1_80;
 
 $L__BB1_81:
 	{ // callseq 2, 0
 	.reg .b32 temp_param_reg;
 	.param .b64 param0;
-	st.param.b64 	[param0+0], %rd138;
+	st.param.b64 	[param0+0], %rd143;
 	.param .b64 param1;
-	st.param.b64 	[param1+0], %rd139;
+	st.param.b64 	[param1+0], %rd144;
 	call.uni 
 	_ZN44_INTERNAL_0884a15a_13_plan_frame_cu_b021fa6f46_GLOBAL__N__0884a15a_13_plan_frame_cu_b021fa6f5carryERKNS0_4PartEy, 
 	(
@@ -752,13 +799,13 @@ $L__BB1_81:
 
 $L__BB1_77:
 	setp.ne.s32 	%p52, %r140, 2;
-	mov.u32 	%r337, %r319;
-	mov.u32 	%r338, %r318;
-	mov.u32 	%r339, %r317;
-	mov.u32 	%r340, %r316;
+	mov.u32 	%r336, %r318;
+	mov.u32 	%r337, %r317;
+	mov.u32 	%r338, %r316;
+	mov.u32 	%r339, %r315;
 	@%p52 bra 	$L__BB1_80;
 
-	cvt.u16.u32 	%rs57, %r319;
+	cvt.u16.u32 	%rs57, %r318;
 	and.b16  	%rs42, %rs57, 255;
 	// begin inline asm
 	cvt.rn.f16.u16 %rs41, %rs42;
@@ -767,18 +814,18 @@ $L__BB1_77:
 	// begin inline asm
 	cvt.rn.f16.u16 %rs43, %rs44;
 	// end inline asm
-	shr.u32 	%r240, %r319, 16;
-	cvt.u16.u32 	%rs58, %r240;
+	shr.u32 	%r244, %r318, 16;
+	cvt.u16.u32 	%rs58, %r244;
 	and.b16  	%rs46, %rs58, 255;
 	// begin inline asm
 	cvt.rn.f16.u16 %rs45, %rs46;
 	// end inline asm
-	shr.u32 	%r241, %r319, 24;
-	cvt.u16.u32 	%rs48, %r241;
+	shr.u32 	%r245, %r318, 24;
+	cvt.u16.u32 	%rs48, %r245;
 	// begin inline asm
 	cvt.rn.f16.u16 %rs47, %rs48;
 	// end inline asm
-	cvt.u16.u32 	%rs59, %r318;
+	cvt.u16.u32 	%rs59, %r317;
 	and.b16  	%rs50, %rs59, 255;
 	// begin inline asm
 	cvt.rn.f16.u16 %rs49, %rs50;
@@ -787,37 +834,38 @@ $L__BB1_77:
 	// begin inline asm
 	cvt.rn.f16.u16 %rs51, %rs52;
 	// end inline asm
-	shr.u32 	%r242, %r318, 16;
-	cvt.u16.u32 	%rs60, %r242;
+	shr.u32 	%r246, %r317, 16;
+	cvt.u16.u32 	%rs60, %r246;
 	and.b16  	%rs54, %rs60, 255;
 	// begin inline asm
 	cvt.rn.f16.u16 %rs53, %rs54;
 	// end inline asm
-	shr.u32 	%r243, %r318, 24;
-	cvt.u16.u32 	%rs56, %r243;
+	shr.u32 	%r247, %r317, 24;
+	cvt.u16.u32 	%rs56, %r247;
 	// begin inline asm
 	cvt.rn.f16.u16 %rs55, %rs56;
 	// end inline asm
-	mov.b32 	%r339, {%rs49, %rs51};
-	mov.b32 	%r337, {%rs41, %rs43};
-	mov.b32 	%r340, {%rs53, %rs55};
-	mov.b32 	%r338, {%rs45, %rs47};
+	mov.b32 	%r338, {%rs49, %rs51};
+	mov.b32 	%r336, {%rs41, %rs43};
+	mov.b32 	%r339, {%rs53, %rs55};
+	mov.b32 	%r337, {%rs45, %rs47};
 
 $L__BB1_80:
-	add.s32 	%r257, %r328, 20;
-	ld.shared.u64 	%rd118, [%r257+-12];
-	add.s64 	%rd119, %rd118, %rd139;
-	st.v4.u32 	[%rd119], {%r337, %r338, %r339, %r340};
+	add.s32 	%r261, %r327, 20;
+	ld.shared.u64 	%rd123, [%r261+-12];
+	add.s64 	%rd124, %rd123, %rd144;
+	st.v4.u32 	[%rd124], {%r336, %r337, %r338, %r339};
 
 $L__BB1_82:
-	ld.shared.u64 	%rd131, [%r1+6664];
-	setp.lt.u64 	%p53, %rd137, %rd131;
+	ld.shared.u64 	%rd136, [%r1+6664];
+	setp.lt.u64 	%p53, %rd142, %rd136;
 	@%p53 bra 	$L__BB1_34;
 
 $L__BB1_83:
 	bar.sync 	0;
-	add.s32 	%r272, %r272, 128;
-	setp.lt.u32 	%p54, %r272, %r159;
+	ld.local.u32 	%r270, [%rd1];
+	add.s32 	%r271, %r271, 128;
+	setp.lt.u32 	%p54, %r271, %r270;
 	@%p54 bra 	$L__BB1_2;
 
 $L__BB1_84:
@@ -831,78 +879,89 @@ $L__BB1_84:
 )
 .maxntid 512, 1, 1
 {
-	.reg .pred 	%p<5>;
-	.reg .b32 	%r<13>;
+	.local .align 8 .b8 	__local_depot2[24];
+	.reg .b64 	%SP;
+	.reg .b64 	%SPL;
+	.reg .pred 	%p<6>;
+	.reg .b16 	%rs<2>;
+	.reg .b32 	%r<14>;
 	.reg .b64 	%rd<11>;
 	// demoted variable
 	.shared .align 8 .b8 _ZZ12plan_scatterE4work[6672];
 
-	ld.param.u64 	%rd2, [plan_scatter_param_0];
-	ld.param.u64 	%rd3, [plan_scatter_param_1];
+	mov.u64 	%SPL, __local_depot2;
+	cvta.local.u64 	%SP, %SPL;
+	ld.param.u64 	%rd3, [plan_scatter_param_0];
+	ld.param.u64 	%rd4, [plan_scatter_param_1];
+	cvta.to.global.u64 	%rd1, %rd4;
 	mov.u32 	%r1, %tid.x;
-	setp.gt.u32 	%p1, %r1, 63;
+	setp.gt.u32 	%p1, %r1, 27;
 	@%p1 bra 	$L__BB2_2;
 
-	cvta.to.global.u64 	%rd4, %rd2;
 	mul.wide.u32 	%rd5, %r1, 8;
-	add.s64 	%rd6, %rd4, %rd5;
-	ld.volatile.global.u64 	%rd7, [%rd6];
-	shl.b32 	%r2, %r1, 3;
-	mov.u32 	%r3, _ZZ12plan_scatterE4work;
-	add.s32 	%r4, %r3, %r2;
-	st.shared.u64 	[%r4], %rd7;
+	add.s64 	%rd6, %rd1, %rd5;
+	ld.volatile.global.u64 	%rd7, [%rd6+32];
+	shl.b32 	%r3, %r1, 3;
+	mov.u32 	%r4, _ZZ12plan_scatterE4work;
+	add.s32 	%r5, %r4, %r3;
+	st.shared.u64 	[%r5], %rd7;
 
 $L__BB2_2:
 	bar.sync 	0;
-	ld.shared.u32 	%r5, [_ZZ12plan_scatterE4work+12];
-	mov.u32 	%r6, _ZZ12plan_scatterE4work;
-	ld.shared.u32 	%r7, [_ZZ12plan_scatterE4work+16];
+	mov.u32 	%r6, 8;
+	add.u64 	%rd8, %SP, 0;
+	add.u64 	%rd9, %SPL, 0;
+	st.local.u32 	[%rd9+16], %r6;
+	mov.u16 	%rs1, 0;
+	st.local.v4.u8 	[%rd9+20], {%rs1, %rs1, %rs1, %rs1};
+	st.local.u64 	[%rd9], %rd3;
+	mov.u32 	%r7, _ZZ12plan_scatterE4work;
+	ld.shared.u32 	%r8, [_ZZ12plan_scatterE4work+16];
+	ld.shared.u32 	%r9, [_ZZ12plan_scatterE4work+12];
+	st.local.v2.u32 	[%rd9+8], {%r9, %r8};
 	{ .reg .b64 %tmp;
-	  cvt.u64.u32 	%tmp, %r6;
-	  cvta.shared.u64 	%rd8, %tmp; }
+	  cvt.u64.u32 	%tmp, %r7;
+	  cvta.shared.u64 	%rd10, %tmp; }
 	{ // callseq 3, 0
 	.reg .b32 temp_param_reg;
 	.param .b64 param0;
-	st.param.b64 	[param0+0], %rd8;
+	st.param.b64 	[param0+0], %rd10;
 	.param .b64 param1;
-	st.param.b64 	[param1+0], %rd2;
-	.param .b32 param2;
-	st.param.b32 	[param2+0], %r5;
-	.param .b32 param3;
-	st.param.b32 	[param3+0], %r7;
+	st.param.b64 	[param1+0], %rd8;
 	call.uni 
-	_ZN44_INTERNAL_0884a15a_13_plan_frame_cu_b021fa6f46_GLOBAL__N__0884a15a_13_plan_frame_cu_b021fa6f9carry_outERNS0_4WorkEyjj, 
+	_ZN44_INTERNAL_0884a15a_13_plan_frame_cu_b021fa6f46_GLOBAL__N__0884a15a_13_plan_frame_cu_b021fa6f9carry_outERNS0_4WorkERKNS0_5MovesE, 
 	(
 	param0, 
-	param1, 
-	param2, 
-	param3
+	param1
 	);
 	} // callseq 3
 	bar.sync 	0;
 	setp.ne.s32 	%p2, %r1, 0;
-	@%p2 bra 	$L__BB2_6;
+	@%p2 bra 	$L__BB2_8;
 
 	membar.sys;
-	cvta.to.global.u64 	%rd1, %rd3;
-	atom.global.add.u32 	%r8, [%rd1], 1;
-	mov.u32 	%r9, %nctaid.x;
-	add.s32 	%r10, %r9, -1;
-	setp.ne.s32 	%p3, %r8, %r10;
+	mov.u32 	%r2, %nctaid.x;
+	setp.lt.u32 	%p3, %r2, 2;
 	@%p3 bra 	$L__BB2_6;
 
-	mov.u32 	%r11, 0;
-	st.global.u32 	[%rd1], %r11;
-	ld.shared.u64 	%rd9, [_ZZ12plan_scatterE4work];
-	setp.eq.s64 	%p4, %rd9, 0;
-	@%p4 bra 	$L__BB2_6;
+	atom.global.add.u32 	%r10, [%rd1], 1;
+	add.s32 	%r11, %r2, -1;
+	setp.ne.s32 	%p4, %r10, %r11;
+	@%p4 bra 	$L__BB2_8;
 
+	mov.u32 	%r12, 0;
+	st.global.u32 	[%rd1], %r12;
 	membar.sys;
-	ld.shared.u32 	%r12, [_ZZ12plan_scatterE4work+8];
-	ld.shared.u64 	%rd10, [_ZZ12plan_scatterE4work];
-	st.volatile.u32 	[%rd10], %r12;
 
 $L__BB2_6:
+	ld.shared.u64 	%rd2, [_ZZ12plan_scatterE4work];
+	setp.eq.s64 	%p5, %rd2, 0;
+	@%p5 bra 	$L__BB2_8;
+
+	ld.shared.u32 	%r13, [_ZZ12plan_scatterE4work+8];
+	st.volatile.u32 	[%rd2], %r13;
+
+$L__BB2_8:
 	ret;
 
 }

@@ -34,4 +34,17 @@ static_assert(sizeof(Move) == 24 && sizeof(FrameHeader) == 32, "words of 8 bytes
 // So many moves come with the header in one read over the bus; more take a second one.
 inline constexpr std::uint32_t kMovesAtOnce = 20;
 
+// The card's memory that a frame needs, at a multiple of as many bytes: how many blocks of the scatter kernel have
+// ended, zero at first, and what the gather kernel has read for it meanwhile, so that it need not wait for the bus.
+inline constexpr std::uint32_t kMovesKept = 8;
+struct FrameScratch {
+  std::uint32_t ended;
+  std::uint32_t unused[7];
+  FrameHeader header;
+  Move scatters[kMovesKept];  // the first ones
+};
+inline constexpr std::uint32_t kFrameBytes = sizeof(FrameScratch);
+
+static_assert(kFrameBytes == 256, "a block of any heap");
+
 }  // namespace tessera::device

@@ -56,7 +56,7 @@ class PlanFrameTest : public testing::Test {
     return graph;
   }
   Status frame(const OwnedGraph& graph, Bytes gathered = {1}, Bytes scattered = {1}) {
-    return kernels_->frame(graph.get(), address(control_.data()), address(&counter_), gathered, scattered);
+    return kernels_->frame(graph.get(), address(control_.data()), address(scratch_.data()), gathered, scattered);
   }
   static FakeGraph& fake(const OwnedGraph& graph) { return *reinterpret_cast<FakeGraph*>(graph.get()); }
   static const FakeNode* find(const OwnedGraph& graph, const char* kernel) {
@@ -83,7 +83,7 @@ class PlanFrameTest : public testing::Test {
   std::vector<OwnedStream> streams_;
   std::shared_ptr<const PlanKernels> kernels_;
   alignas(16) std::array<std::byte, 4096> control_{};
-  std::uint32_t counter_ = 0;
+  alignas(kFrameBytes) std::array<std::byte, kFrameBytes> scratch_{};
 };
 
 TEST_F(PlanFrameTest, ItsNodesComeBeforeAndAfterAllOthers) {
@@ -103,7 +103,7 @@ TEST_F(PlanFrameTest, ItsNodesComeBeforeAndAfterAllOthers) {
   EXPECT_EQ(edges(graph, scatter, nullptr), 0U);
   for (const FakeNode* node : {gather, scatter}) {
     EXPECT_EQ(*static_cast<CUdeviceptr*>(node->addresses[0]), address(control_.data()));
-    EXPECT_EQ(*static_cast<CUdeviceptr*>(node->addresses[1]), address(&counter_));
+    EXPECT_EQ(*static_cast<CUdeviceptr*>(node->addresses[1]), address(scratch_.data()));
     EXPECT_EQ(node->context, reinterpret_cast<FakeContext*>(gpu_->context()));
   }
 }
