@@ -1,6 +1,5 @@
 #include "device/cuda/cuda_device.h"
 
-#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -19,6 +18,7 @@
 #include "device/cuda/end_mark.h"
 #include "device/cuda/launch_order.h"
 #include "device/in_flight.h"
+#include "device/launch_check.h"
 
 namespace tessera::device {
 namespace {
@@ -101,7 +101,6 @@ class Cuda final : public CudaDevice {
   bool reads_in_place(std::span<const std::byte> bytes) const override { return staging_->holds(bytes); }
 
  private:
-  Status check(const Launch& launch) const;
   Status check_within(const Slice& slice) const;
   Result<CUcontext> context_of(const Slice& slice, Gpu::Use use);
   Slice on_gpu(const Slice& slice) const {
@@ -187,17 +186,6 @@ Status Cuda::make_streams(std::size_t to_run) {
   return ok_status();
 }
 
-Status Cuda::check(const Launch& launch) const {
-  if (launch.id.value == 0 || launch.plan == nullptr || launch.batch == nullptr) {
-    return invalid_argument("a launch has an id, a plan and a batch");
-  }
-  if (std::find(shape_.ladder.begin(), shape_.ladder.end(), launch.slice) == shape_.ladder.end()) {
-    return invalid_argument("device " + shape_.name + " has no slice of " + std::to_string(launch.slice.count) +
-                            " atoms at " + std::to_string(launch.slice.first));
-  }
-  return ok_status();
-}
-
 Status Cuda::check_within(const Slice& slice) const {
   if (slice.count == 0 || slice.end() > shape_.atoms()) {
     return invalid_argument("device " + shape_.name + " has " + std::to_string(shape_.atoms()) + " atoms");
@@ -212,7 +200,7 @@ Result<CUcontext> Cuda::context_of(const Slice& slice, Gpu::Use use) {
 
 Result<Started> Cuda::launch(const Launch& launch) {
   TESSERA_CHECK(sink_.load() != nullptr);
-  TESSERA_RETURN_IF_ERROR(check(launch));
+  TESSERA_RETURN_IF_ERROR(check_launch(shape_, launch));
   if (closing_.load()) {
     return Error(ErrorCode::kCancelled, "device " + shape_.name + " is closing");
   }

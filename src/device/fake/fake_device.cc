@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "device/launch_check.h"
 
 namespace tessera::device {
 namespace {
@@ -70,20 +71,9 @@ FakeDevice::~FakeDevice() {
   }
 }
 
-Status FakeDevice::check(const Launch& launch) const {
-  if (launch.id.value == 0 || launch.plan == nullptr || launch.batch == nullptr) {
-    return invalid_argument("a launch has an id, a plan and a batch");
-  }
-  if (std::find(shape_.ladder.begin(), shape_.ladder.end(), launch.slice) == shape_.ladder.end()) {
-    return invalid_argument("device " + shape_.name + " has no slice of " + std::to_string(launch.slice.count) +
-                            " atoms at " + std::to_string(launch.slice.first));
-  }
-  return ok_status();
-}
-
 Result<Started> FakeDevice::launch(const Launch& launch) {
   TESSERA_CHECK(sink_ != nullptr);
-  TESSERA_RETURN_IF_ERROR(check(launch));
+  TESSERA_RETURN_IF_ERROR(check_launch(shape_, launch));
   const Lock lock(mutex_);
   if (closing_) {
     return Error(ErrorCode::kCancelled, "device " + shape_.name + " is closing");

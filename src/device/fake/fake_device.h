@@ -70,7 +70,6 @@ class FakeDevice final : public Device {
   using Report = std::variant<Completion, Error>;  // Error: device_down
   using Lock = std::unique_lock<std::mutex>;
 
-  Status check(const Launch& launch) const;
   bool must_wait(const Flight& flight) const;
   void start_ready();
   void settle(TimePoint until);

@@ -12,6 +12,7 @@
 #include "device/host/host_plan.h"
 #include "device/host/worker.h"
 #include "device/in_flight.h"
+#include "device/launch_check.h"
 
 namespace tessera::device {
 namespace {
@@ -55,7 +56,6 @@ class HostDevice final : public Device {
   Result<Duration> run_borrowed(const Plan& plan, const Slice& slice, Batch& batch) override;
 
  private:
-  Status check(const Launch& launch) const;
   std::optional<std::size_t> rung(const Slice& slice) const;
   void commit(Flight& flight);
   void drop(Flight& flight, Error reason);
@@ -106,17 +106,6 @@ HostDevice::~HostDevice() {
   }
 }
 
-Status HostDevice::check(const Launch& launch) const {
-  if (launch.id.value == 0 || launch.plan == nullptr || launch.batch == nullptr) {
-    return invalid_argument("a launch has an id, a plan and a batch");
-  }
-  if (!rung(launch.slice)) {
-    return invalid_argument("device " + shape_.name + " has no slice of " + std::to_string(launch.slice.count) +
-                            " atoms at " + std::to_string(launch.slice.first));
-  }
-  return ok_status();
-}
-
 // The ladder is sorted by size, then position.
 std::optional<std::size_t> HostDevice::rung(const Slice& slice) const {
   const auto& ladder = shape_.ladder;
@@ -129,7 +118,7 @@ std::optional<std::size_t> HostDevice::rung(const Slice& slice) const {
 
 Result<Started> HostDevice::launch(const Launch& launch) {
   TESSERA_CHECK(sink_ != nullptr);
-  TESSERA_RETURN_IF_ERROR(check(launch));
+  TESSERA_RETURN_IF_ERROR(check_launch(shape_, launch));
   if (closing_.load()) {
     return closing_error();
   }
