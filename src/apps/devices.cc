@@ -18,6 +18,11 @@ namespace {
 // Tensors are aligned inside their block, so a block is a little larger than the largest body.
 Bytes largest_block(Bytes max_body) { return {2 * max_body.value}; }
 
+std::string describe(const DeviceShape& shape, const std::string& card) {
+  return shape.name + (card.empty() ? "" : ", " + card) + ", " + std::to_string(shape.processors_in(shape.whole())) +
+         " processors";
+}
+
 Result<Computing> open_host(const device::HostTopology& topology, Bytes max_body) {
   device::HostOptions host;
   host.cores.assign(topology.cpus().begin(), topology.cpus().end());
@@ -26,6 +31,7 @@ Result<Computing> open_host(const device::HostTopology& topology, Bytes max_body
   out.kind = "host";
   TESSERA_ASSIGN_OR_RETURN(out.device, device::make_host_device(host));
   TESSERA_ASSIGN_OR_RETURN(out.engine, engine::OnnxEngine::create(topology));
+  out.description = describe(out.device->shape(), "");
   return out;
 }
 

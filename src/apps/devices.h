@@ -31,7 +31,8 @@ Result<DeviceChoice> parse_device(std::string_view text);
 
 // A device and the engine whose plans run on it. `engine` goes first.
 struct Computing {
-  std::string kind;  // "host" or "cuda", as model::ConfigDefaults knows it
+  std::string kind;         // "host" or "cuda", as model::ConfigDefaults knows it
+  std::string description;  // "cuda:0, NVIDIA H100 80GB HBM3, 132 processors"
   std::unique_ptr<device::Device> device;
   std::unique_ptr<engine::Engine> engine;
 };

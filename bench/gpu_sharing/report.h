@@ -1,0 +1,37 @@
+// What was measured, as a table and as JSON.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace tessera::bench {
+
+// Of one tenant in one round.
+struct Measured {
+  double per_second = 0;  // rows
+  double p50_ms = 0;
+  double p99_ms = 0;
+};
+
+struct Cell {
+  std::string policy;
+  std::int64_t rows = 0;                      // of a request
+  std::vector<std::vector<Measured>> rounds;  // by round, then by tenant
+};
+
+struct Run {
+  std::string command;
+  std::string device;
+  std::string engine;
+  std::vector<std::string> tenants;
+  double seconds = 0;
+  int outstanding = 0;
+  int lanes = 0;
+  std::vector<Cell> cells;
+};
+
+void print(const Run& run);
+std::string json(const Run& run);
+
+}  // namespace tessera::bench

@@ -1,0 +1,43 @@
+// A model's client in closed loop: some requests are always on their way.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/time.h"
+#include "runtime/service.h"
+
+namespace tessera::bench {
+
+struct Answer {
+  TimePoint at{};
+  Duration took{0};
+};
+
+// Owned by the main thread; answers come on any. A request that fails ends the program.
+class Tenant {
+ public:
+  // Requests of `rows` rows of random numbers, which lie in memory that the device reads from.
+  static Result<std::unique_ptr<Tenant>> make(runtime::Service& service, const model::Instance& instance,
+                                              std::int64_t rows, int outstanding);
+
+  const std::string& name() const { return name_; }
+  void start();
+  void stop();                                                         // returns when all is answered
+  std::vector<Answer> answers(TimePoint from, TimePoint until) const;  // after stop()
+
+ private:
+  class Call;
+  Tenant(runtime::Service& service, std::string name) : service_(service), name_(std::move(name)) {}
+
+  runtime::Service& service_;
+  const std::string name_;
+  std::vector<std::shared_ptr<Call>> calls_;
+  std::atomic<bool> stopping_{false};
+  std::atomic<int> on_their_way_{0};
+};
+
+}  // namespace tessera::bench
