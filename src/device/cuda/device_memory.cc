@@ -106,7 +106,7 @@ Status DeviceRegion::grow(Bytes to) {
   // reserved_ is a multiple of the step, so this stays within it.
   const std::size_t size = *round_up(to.value - mapped_.value, granularity_);
   TESSERA_RETURN_IF_ERROR(budget_->take({size}));
-  if (const Status done = map(size); !done.ok()) {
+  if (Status done = map(size); !done.ok()) {
     budget_->give_back({size});
     return done;
   }

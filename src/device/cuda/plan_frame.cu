@@ -1,6 +1,6 @@
 // The kernels that frame a plan's graph. The program carries them as text, in plan_frame_ptx.h: scripts/kernels-ptx
 // makes it from this file.
-#include "plan_moves.h"
+#include "device/cuda/plan_moves.h"
 
 using namespace tessera::device;
 

@@ -1,4 +1,5 @@
-// Made by scripts/kernels-ptx from plan_frame.cu: do not edit.
+// Made by scripts/kernels-ptx: do not edit.
+// Of plan_frame.cu plan_moves.h with digest 14ef9df0d128c2d6faf4fa0a43fc97dd734ba2ccaa61057b6644cb2ff1ee3fa9.
 #pragma once
 
 namespace tessera::device {

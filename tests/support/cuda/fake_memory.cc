@@ -204,8 +204,8 @@ CUresult FakeCuda::Impl::mem_unmap(CUdeviceptr address, std::size_t size) {
   range->mapped[address]->mapped = false;
   range->mapped.erase(address);
   void* const data = reinterpret_cast<void*>(address);
-  mmap(data, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
-  return gone();
+  const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
+  return mmap(data, size, PROT_NONE, flags, -1, 0) == data ? gone() : CUDA_ERROR_OUT_OF_MEMORY;
 }
 
 CUresult FakeCuda::Impl::mem_set_access(CUdeviceptr address, std::size_t size, const CUmemAccessDesc*, std::size_t) {

@@ -1,4 +1,5 @@
-// Made by scripts/kernels-ptx from probe_kernels.cu: do not edit.
+// Made by scripts/kernels-ptx: do not edit.
+// Of probe_kernels.cu probe_args.h with digest 99d203921c72374c92bdacb37885778d4e63c934e9cd104f5cb5073bc449ed77.
 #pragma once
 
 namespace tessera::device::contract {
