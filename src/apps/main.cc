@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <exception>
 
+#include "apps/selftest.h"
 #include "apps/serve.h"
 #include "apps/serve_flags.h"
 #include "server/metadata.h"
@@ -38,6 +39,10 @@ int run(int argc, char** argv) {
   CLI::App& serve = *app.add_subcommand("serve", "Serves the models of a repository over HTTP, gRPC and metrics");
   tessera::apps::add_serve_flags(serve, options);
 
+  tessera::apps::SelftestOptions selftest_options;
+  CLI::App& selftest = *app.add_subcommand("selftest", "Tries whether a device and its slices work here");
+  tessera::apps::add_selftest_flags(selftest, selftest_options);
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp& help) {
@@ -47,7 +52,7 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return explain(app, error);
   }
-  return tessera::apps::serve(options);
+  return selftest.parsed() ? tessera::apps::selftest(selftest_options) : tessera::apps::serve(options);
 }
 
 }  // namespace

@@ -1,0 +1,37 @@
+"""`tessera selftest`: a table, the same as JSON, and a status that says whether all holds."""
+
+import json
+import os
+import re
+import subprocess
+
+import pytest
+
+from serving import BINARY
+
+
+def selftest(*flags):
+    return subprocess.run([BINARY, "selftest", *map(str, flags)], capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize("depth", ["--quick", "--full"])
+def test_the_host_passes_and_both_forms_say_so(tmp_path, depth):
+    done = selftest("--device", "host", depth, "--json", tmp_path / "findings.json")
+    assert done.returncode == 0 and done.stderr == "", done
+    found = json.loads((tmp_path / "findings.json").read_text())
+    assert found["passed"] is True
+    verdicts = {each["name"]: each["verdict"] for each in found["findings"]}
+    for name, verdict in verdicts.items():
+        assert any(line.startswith(verdict.ljust(8) + name) for line in done.stdout.splitlines()), name
+    assert {"device", "atoms", "engine", "answers"} <= set(verdicts) and set(verdicts.values()) == {"", "ok"}
+    slices = int(re.search(r"slices (\d+)", found["findings"][1]["value"]).group(1))
+    runs = [name for name in verdicts if name.startswith("batch ")]
+    assert len(runs) == (2 * min(slices, 2) if depth == "--quick" else 4 * slices * 2)
+
+
+@pytest.mark.skipif(os.path.exists("/dev/nvidiactl"), reason="this host has a GPU")
+def test_a_device_that_is_not_there_fails():
+    done = selftest("--device", "cuda:0")
+    assert done.returncode == 1
+    assert [line for line in done.stderr.splitlines() if line.startswith("tessera selftest: --device: no NVIDIA driver")]
+    assert "FAILED" in done.stdout
