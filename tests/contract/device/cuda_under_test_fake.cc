@@ -2,6 +2,7 @@
 // where there is no GPU. tests/gpu has it on a real one.
 #include "tests/support/cuda/cuda_under_test.h"
 #include "tests/support/cuda/fake_cuda.h"
+#include "tests/support/cuda/fake_plan_kernels.h"
 #include "tests/support/cuda/fake_probe_kernels.h"
 
 namespace tessera::device::contract {
@@ -9,9 +10,10 @@ namespace {
 
 class OverFakeDriver final : public DeviceUnderTest {
  public:
-  explicit OverFakeDriver(const char* spec) {
+  OverFakeDriver(const char* spec, ProbeKit::Frame frame) {
     test::add_probe_kernels(driver_);
-    cuda_ = make_cuda_under_test(test::FakeCuda::table(), spec);
+    test::add_plan_kernels(driver_);
+    cuda_ = make_cuda_under_test(test::FakeCuda::table(), spec, frame);
   }
 
   Device& device() override { return cuda_->device(); }
@@ -26,13 +28,13 @@ class OverFakeDriver final : public DeviceUnderTest {
   std::unique_ptr<DeviceUnderTest> cuda_;
 };
 
-DeviceKind kind(const char* name, const char* spec) {
-  return {name, [spec] { return std::make_unique<OverFakeDriver>(spec); }};
+DeviceKind kind(const char* name, const char* spec, ProbeKit::Frame frame = ProbeKit::Frame::kNo) {
+  return {name, [spec, frame] { return std::make_unique<OverFakeDriver>(spec, frame); }};
 }
 
 INSTANTIATE_TEST_SUITE_P(CudaOverFakeDriver, DeviceContract,
                          testing::Values(kind("whole", "cuda:0"), kind("upper_half", "cuda:0/2-3"),
-                                         kind("one_atom", "cuda:0/1")),
+                                         kind("one_atom", "cuda:0/1"), kind("framed", "cuda:0", ProbeKit::Frame::kYes)),
                          [](const auto& info) { return info.param.name; });
 
 }  // namespace

@@ -66,8 +66,10 @@ class CudaProbe final : public Probe, public CudaPlan {
     args.busy_ns = static_cast<std::uint64_t>(work_.busy.count());
     args.bytes = static_cast<std::uint32_t>(size);
     args.fault = work_.outcome == Outcome::kFault ? ProbeFault::kTrap : ProbeFault::kNone;
-    return kit_->enqueue(slice, queue.run, args);
+    return kit_->framed() ? kit_->enqueue(slice, queue, *slot, args) : kit_->enqueue(slice, queue.run, args);
   }
+
+  bool writes_end() const override { return kit_->framed(); }
 
   Status finish(const Slice& slice, Batch& batch) const override {
     static_cast<void>(slice);
@@ -98,8 +100,8 @@ class CudaProbe final : public Probe, public CudaPlan {
 
 class CudaUnderTest final : public DeviceUnderTest {
  public:
-  explicit CudaUnderTest(std::unique_ptr<CudaDevice> device)
-      : gpu_(device->gpu()), device_(std::move(device)), kit_(std::make_shared<ProbeKit>(*device_)) {}
+  CudaUnderTest(std::unique_ptr<CudaDevice> device, ProbeKit::Frame frame)
+      : gpu_(device->gpu()), device_(std::move(device)), kit_(std::make_shared<ProbeKit>(*device_, kSlots, frame)) {}
 
   Device& device() override { return *device_; }
   void destroy_device() override { device_.reset(); }
@@ -117,6 +119,8 @@ class CudaUnderTest final : public DeviceUnderTest {
   }
 
  private:
+  static constexpr std::size_t kSlots = 4096;
+
   const std::shared_ptr<Gpu> gpu_;
   std::unique_ptr<CudaDevice> device_;
   const std::shared_ptr<ProbeKit> kit_;
@@ -124,16 +128,17 @@ class CudaUnderTest final : public DeviceUnderTest {
 
 }  // namespace
 
-std::unique_ptr<DeviceUnderTest> make_cuda_under_test(const Driver& driver, const char* spec) {
+std::unique_ptr<DeviceUnderTest> make_cuda_under_test(const Driver& driver, const char* spec, ProbeKit::Frame frame) {
   auto gpu = Gpu::open(driver, parse_cuda_devices(spec)->front().gpu);
   if (!gpu.ok()) {
     ADD_FAILURE() << gpu.error().message();
     return nullptr;
   }
-  return make_cuda_under_test(*std::move(gpu), spec, CudaOptions{}.streams);
+  return make_cuda_under_test(*std::move(gpu), spec, CudaOptions{}.streams, frame);
 }
 
-std::unique_ptr<DeviceUnderTest> make_cuda_under_test(std::shared_ptr<Gpu> gpu, const char* spec, std::size_t streams) {
+std::unique_ptr<DeviceUnderTest> make_cuda_under_test(std::shared_ptr<Gpu> gpu, const char* spec, std::size_t streams,
+                                                      ProbeKit::Frame frame) {
   CudaOptions options;
   options.spec = parse_cuda_devices(spec)->front();
   options.streams = streams;
@@ -142,7 +147,7 @@ std::unique_ptr<DeviceUnderTest> make_cuda_under_test(std::shared_ptr<Gpu> gpu, 
     ADD_FAILURE() << device.error().message();
     return nullptr;
   }
-  return std::make_unique<CudaUnderTest>(*std::move(device));
+  return std::make_unique<CudaUnderTest>(*std::move(device), frame);
 }
 
 }  // namespace tessera::device::contract

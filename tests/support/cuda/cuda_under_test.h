@@ -10,8 +10,10 @@ namespace tessera::device::contract {
 
 // Nothing, and a failure of the test, where the device cannot be made. `spec` as for --device. What it made must not
 // outlive the driver.
-std::unique_ptr<DeviceUnderTest> make_cuda_under_test(const Driver& driver, const char* spec);
+std::unique_ptr<DeviceUnderTest> make_cuda_under_test(const Driver& driver, const char* spec,
+                                                      ProbeKit::Frame frame = ProbeKit::Frame::kNo);
 // On a card that other devices share.
-std::unique_ptr<DeviceUnderTest> make_cuda_under_test(std::shared_ptr<Gpu> gpu, const char* spec, std::size_t streams);
+std::unique_ptr<DeviceUnderTest> make_cuda_under_test(std::shared_ptr<Gpu> gpu, const char* spec, std::size_t streams,
+                                                      ProbeKit::Frame frame = ProbeKit::Frame::kNo);
 
 }  // namespace tessera::device::contract

@@ -16,6 +16,9 @@ constexpr std::size_t kOrderBytes = 256;
 constexpr std::size_t kScratchBytes = 1 << 16;
 constexpr unsigned kThreads = 64;
 constexpr unsigned kBlocksToFindAll = 8;  // a processor
+// Of one slot's frame on the card: what the kernels need, then input and output.
+constexpr std::size_t kFrameOfSlot = kFrameBytes + 2 * std::size_t{kProbeBytes};
+constexpr std::size_t kMovesOfProbe = 2;
 constexpr std::uint64_t kLongEnoughNs = 20'000;
 
 // What a test cannot go on without.
@@ -105,7 +108,8 @@ std::set<unsigned> ProbeKernels::sms_of(CUstream stream) const {
   return set;
 }
 
-ProbeKit::ProbeKit(CudaDevice& device, std::size_t slots) : gpu_(device.gpu()), kernels_(gpu_), slots_(slots) {
+ProbeKit::ProbeKit(CudaDevice& device, std::size_t slots, Frame frame)
+    : gpu_(device.gpu()), kernels_(gpu_), slots_(slots) {
   const Driver& driver = gpu_->driver();
   const CurrentContext current(*gpu_);
   TESSERA_CHECK(current.status().ok());
@@ -113,7 +117,8 @@ ProbeKit::ProbeKit(CudaDevice& device, std::size_t slots) : gpu_(device.gpu()), 
     processors_ += gpu_->processors(atom);
   }
   CUdeviceptr memory = 0;
-  const std::size_t size = kOrderBytes + kScratchBytes + slots_ * sizeof(ProbeBlocks);
+  const std::size_t frames = frame == Frame::kYes ? slots_ * kFrameOfSlot : 0;
+  const std::size_t size = kOrderBytes + kScratchBytes + frames + slots_ * sizeof(ProbeBlocks);
   must(driver, driver.mem_alloc(&memory, size), "allocate");
   card_memory_ = OwnedDeviceMemory(driver, memory);
   const CUstream stream = device.loader_stream();
@@ -121,10 +126,15 @@ ProbeKit::ProbeKit(CudaDevice& device, std::size_t slots) : gpu_(device.gpu()), 
   must(driver, driver.stream_synchronize(stream), "clear");
   order_ = reinterpret_cast<unsigned long long*>(memory);
   scratch_ = reinterpret_cast<std::uint32_t*>(memory + kOrderBytes);
+  frames_ = memory + kOrderBytes + kScratchBytes;
+  blocks_ = reinterpret_cast<ProbeBlocks*>(frames_ + frames);
   notes_ = std::make_unique<MappedMemory>(gpu_, slots_ * sizeof(ProbeNote));
   bytes_ = std::make_unique<MappedMemory>(gpu_, slots_ * 2 * kProbeBytes);
   find_atoms(device);
   capture_source(stream);
+  if (frame == Frame::kYes) {
+    frame_source();
+  }
   std::vector<Slice> slices = device.shape().ladder;
   slices.push_back(device.shape().loader);
   for (const Slice& slice : slices) {
@@ -178,11 +188,35 @@ void ProbeKit::capture_source(CUstream stream) {
   TESSERA_CHECK(begin_node_ != nullptr && answer_node_ != nullptr);
 }
 
+void ProbeKit::frame_source() {
+  const Driver& driver = gpu_->driver();
+  plan_kernels_ = must(PlanKernels::load(gpu_));
+  controls_ = std::make_unique<MappedMemory>(gpu_, slots_ * control_size(kMovesOfProbe));
+  // Each run has a block and a frame of its own, as tests queue many runs of one copy; these stand for them.
+  const auto control = reinterpret_cast<CUdeviceptr>(controls_->as<std::byte>());
+  TESSERA_CHECK(plan_kernels_->frame(source_.get(), control, frames_, Bytes{kProbeBytes}, Bytes{kProbeBytes}).ok());
+  std::size_t count = 1;
+  must(driver, driver.graph_get_root_nodes(source_.get(), &gather_node_, &count), "find the root");
+  TESSERA_CHECK(count == 1);
+  must(driver, driver.graph_get_nodes(source_.get(), nullptr, &count), "count nodes");
+  std::vector<CUgraphNode> nodes(count);
+  must(driver, driver.graph_get_nodes(source_.get(), nodes.data(), &count), "list nodes");
+  for (const CUgraphNode node : nodes) {
+    must(driver, driver.graph_node_get_dependents(node, nullptr, nullptr, &count), "count edges");
+    scatter_node_ = count == 0 ? node : scatter_node_;
+  }
+}
+
 ProbeKit::Homed ProbeKit::home(CUcontext context, CUstream stream) const {
   HomedGraph graph = must(HomedGraph::make(*gpu_, source_.get(), context, stream));
   const auto begin = must(graph.kernel_of(begin_node_));
   const auto answer = must(graph.kernel_of(answer_node_));
-  return {std::move(graph), begin, answer};
+  if (!framed()) {
+    return {std::move(graph), begin, answer, {}, {}};
+  }
+  const auto gather = must(graph.kernel_of(gather_node_));
+  const auto scatter = must(graph.kernel_of(scatter_node_));
+  return {std::move(graph), begin, answer, gather, scatter};
 }
 
 std::optional<ProbeSlot> ProbeKit::take_slot() {
@@ -192,30 +226,53 @@ std::optional<ProbeSlot> ProbeKit::take_slot() {
   }
   const std::size_t slot = next_slot_++;
   unsigned char* bytes = bytes_->as<unsigned char>() + slot * 2 * kProbeBytes;
-  return ProbeSlot{
-      .blocks = reinterpret_cast<ProbeBlocks*>(reinterpret_cast<CUdeviceptr>(scratch_) + kScratchBytes) + slot,
-      .note = notes_->as<ProbeNote>() + slot,
-      .input = bytes,
-      .output = bytes + kProbeBytes};
+  return ProbeSlot{.blocks = blocks_ + slot,
+                   .note = notes_->as<ProbeNote>() + slot,
+                   .input = bytes,
+                   .output = bytes + kProbeBytes,
+                   .control = framed() ? controls_->as<std::byte>() + slot * control_size(kMovesOfProbe) : nullptr,
+                   .frame = framed() ? frames_ + slot * kFrameOfSlot : 0};
 }
 
-Status ProbeKit::enqueue(const Slice& slice, CUstream stream, ProbeArgs args) const {
-  const auto found = homed_.find(slice);
-  if (found == homed_.end()) {
-    return invalid_argument("the probe is not homed there");
-  }
-  std::size_t turn = 0;
-  {
-    const std::lock_guard lock(mutex_);
-    turn = turn_[slice]++;
-  }
-  const Homed& homed = found->second[turn % kCopies];
+const ProbeKit::Homed& ProbeKit::next_copy(const Slice& slice) const {
+  const std::lock_guard lock(mutex_);
+  return homed_.at(slice)[turn_[slice]++ % kCopies];
+}
+
+Status ProbeKit::launch(const Homed& homed, CUstream stream, ProbeArgs args) const {
   args.order = order_;
   args.scratch = scratch_ + kScratchBytes / 2 / sizeof(std::uint32_t);
   void* values[] = {&args};
   TESSERA_RETURN_IF_ERROR(homed.graph.set_arguments(homed.begin, values));
   TESSERA_RETURN_IF_ERROR(homed.graph.set_arguments(homed.answer, values));
   return homed.graph.launch(stream);
+}
+
+Status ProbeKit::enqueue(const Slice& slice, CUstream stream, ProbeArgs args) const {
+  TESSERA_CHECK(!framed());
+  return homed_.contains(slice) ? launch(next_copy(slice), stream, args)
+                                : invalid_argument("the probe is not homed there");
+}
+
+Status ProbeKit::enqueue(const Slice& slice, const LaunchQueue& queue, const ProbeSlot& slot, ProbeArgs args) const {
+  TESSERA_CHECK(framed());
+  if (!homed_.contains(slice)) {
+    return invalid_argument("the probe is not homed there");
+  }
+  const CUdeviceptr input = slot.frame + kFrameBytes;
+  const CUdeviceptr output = input + kProbeBytes;
+  const Move in{reinterpret_cast<CUdeviceptr>(args.input), input, args.bytes, kCopy};
+  const Move out{output, reinterpret_cast<CUdeviceptr>(args.output), kProbeBytes, kCopy};
+  write_control(slot.control, queue.end_word, queue.end_number, {&in, 1}, {&out, 1});
+  args.input = reinterpret_cast<const unsigned char*>(input);
+  args.output = reinterpret_cast<unsigned char*>(output);
+  const Homed& homed = next_copy(slice);
+  auto control = reinterpret_cast<CUdeviceptr>(slot.control);
+  CUdeviceptr frame = slot.frame;
+  void* values[] = {&control, &frame};
+  TESSERA_RETURN_IF_ERROR(homed.graph.set_arguments(homed.gather, values));
+  TESSERA_RETURN_IF_ERROR(homed.graph.set_arguments(homed.scatter, values));
+  return launch(homed, queue.run, args);
 }
 
 std::optional<std::uint16_t> ProbeKit::atom_of(unsigned sm) const {

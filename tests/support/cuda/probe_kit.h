@@ -11,7 +11,9 @@
 #include <vector>
 
 #include "device/cuda/cuda_device.h"
+#include "device/cuda/cuda_plan.h"
 #include "device/cuda/homed_graph.h"
+#include "device/cuda/plan_frame.h"
 #include "tests/support/cuda/probe_args.h"
 
 namespace tessera::device::contract {
@@ -67,6 +69,8 @@ struct ProbeSlot {
   ProbeNote* note = nullptr;
   unsigned char* input = nullptr;
   unsigned char* output = nullptr;
+  std::byte* control = nullptr;  // these where the probe is framed
+  CUdeviceptr frame = 0;
 };
 
 // Captures the probe and homes it. Thread-safe but for launches of one slice, which one thread makes at a time.
@@ -76,13 +80,19 @@ class ProbeKit {
   // would hide it if the device did not.
   static constexpr std::size_t kCopies = 3;
 
-  explicit ProbeKit(CudaDevice& device, std::size_t slots = 4096);
+  // Framed: the kernels that frame plans move the probe's input and output, and say that it has ended.
+  enum class Frame { kNo, kYes };
+
+  explicit ProbeKit(CudaDevice& device, std::size_t slots = 4096, Frame frame = Frame::kNo);
   ~ProbeKit();
 
   std::optional<ProbeSlot> take_slot();
 
   // Queues a run in the slice; `args` lacks order and scratch.
   Status enqueue(const Slice& slice, CUstream stream, ProbeArgs args) const;
+  // The same of a framed probe, which writes the end's word.
+  Status enqueue(const Slice& slice, const LaunchQueue& queue, const ProbeSlot& slot, ProbeArgs args) const;
+  bool framed() const { return plan_kernels_ != nullptr; }
 
   // The device's atom with that processor; nothing for one that it does not have.
   std::optional<std::uint16_t> atom_of(unsigned sm) const;
@@ -98,10 +108,15 @@ class ProbeKit {
     HomedGraph graph;
     HomedGraph::Kernel begin;
     HomedGraph::Kernel answer;
+    HomedGraph::Kernel gather;  // these where the probe is framed
+    HomedGraph::Kernel scatter;
   };
 
   void find_atoms(CudaDevice& device);
   void capture_source(CUstream stream);
+  void frame_source();
+  const Homed& next_copy(const Slice& slice) const;
+  Status launch(const Homed& homed, CUstream stream, ProbeArgs args) const;
   Homed home(CUcontext context, CUstream stream) const;
 
   std::shared_ptr<Gpu> gpu_;
@@ -109,15 +124,21 @@ class ProbeKit {
   unsigned processors_ = 0;  // of the card: so many blocks would use them all
   std::vector<std::set<unsigned>> sms_;
 
-  OwnedDeviceMemory card_memory_;  // order, scratch, blocks
+  OwnedDeviceMemory card_memory_;  // order, scratch, frames, blocks
   unsigned long long* order_ = nullptr;
   std::uint32_t* scratch_ = nullptr;
+  CUdeviceptr frames_ = 0;
+  ProbeBlocks* blocks_ = nullptr;
   std::unique_ptr<MappedMemory> notes_;
   std::unique_ptr<MappedMemory> bytes_;
+  std::unique_ptr<MappedMemory> controls_;
+  std::shared_ptr<const PlanKernels> plan_kernels_;
 
   OwnedGraph source_;
   CUgraphNode begin_node_ = nullptr;
   CUgraphNode answer_node_ = nullptr;
+  CUgraphNode gather_node_ = nullptr;
+  CUgraphNode scatter_node_ = nullptr;
   std::map<Slice, std::vector<Homed>> homed_;
   mutable std::map<Slice, std::size_t> turn_;
   mutable std::mutex mutex_;  // guards turn_ and next_slot_
