@@ -127,10 +127,11 @@ std::vector<T> ends_of(std::vector<T> all, bool full) {
 
 // Every slice is to give the bits of the whole device, whose answers are to be right.
 Status compare_slices(Subject& subject, const DeviceShape& shape, bool full, Findings& findings) {
+  const std::uint16_t lanes = full ? kLanes : 1;
   for (const std::int32_t rows : ends_of<std::int32_t>({1, 2, 4, kMaxBatch}, full)) {
     TESSERA_ASSIGN_OR_RETURN(const Subject::Outcome whole, subject.run(shape.whole(), rows, {0}));
     for (const Slice& slice : ends_of(shape.ladder, full)) {
-      for (std::uint16_t lane = 0; lane < (full ? kLanes : 1); ++lane) {
+      for (std::uint16_t lane = 0; lane < lanes; ++lane) {
         TESSERA_ASSIGN_OR_RETURN(const Subject::Outcome outcome, subject.run(slice, rows, {lane}));
         const bool same =
             outcome.numbers.size() == whole.numbers.size() &&
