@@ -43,9 +43,8 @@ class Gpu {
 
   // The context whose work runs on that slice's processors, which are not reserved: what runs in the primary context
   // runs there too. It is a green context, made where it is asked for first (1.2 ms, 6 MB) and kept as long as the gpu,
-  // since to destroy one is to wait for what runs in it. kLoader: a second one, which the loader thread
-  // has current.
-  // `slice`, in atoms of the card, is within it.
+  // since to destroy one is to wait for what runs in it. kLoader: a second one, whose stream the
+  // loader thread queues on. `slice`, in atoms of the card, is within it.
   enum class Use { kHome, kLoader };
   Result<CUcontext> context_of(const Slice& slice, Use use);
 
