@@ -31,6 +31,7 @@ struct InferRequest {
   std::optional<std::chrono::microseconds> timeout;  // from arrival; a waiting request is answered when it has passed
   TimePoint arrival{};                               // when its last byte was there
   std::shared_ptr<const void> memory;                // keeps the inputs' bytes alive
+  std::optional<std::uint16_t> device;               // by number, that the memory is nearest to; none: all the same
 };
 
 struct OutputTensor {

@@ -83,6 +83,7 @@ Result<WrittenConfig> parse_config_json(std::string_view json);
 struct ConfigDefaults {
   std::optional<Duration> slo;         // --default-slo-ms
   std::string device_kind;             // "host" or "cuda": what instance_group kinds are honoured
+  std::size_t devices = 1;             // how many there are; what instance_group gpus may name
   std::string policy_without_shares;   // its name, where the scheduler's policy heeds neither weights nor shares
   std::string engine = "onnxruntime";  // the one that `parameters.engine` may name
 };

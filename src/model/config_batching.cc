@@ -2,6 +2,7 @@
 #include <set>
 
 #include "model/config_steps.h"
+#include "model/placement.h"
 
 namespace tessera::model {
 namespace {
@@ -124,6 +125,8 @@ Result<std::uint16_t> complete_instances(std::string_view name, const ConfigDefa
   if (completed.instance_group_size() == 0) {
     completed.add_instance_group()->set_name(std::string(name));
   }
+  // Checked here as well, since a configuration may be completed without being loaded.
+  if (const auto wished = wished_devices(completed, defaults.devices); !wished.ok()) return wished.error();
   std::int64_t lanes = 0;
   for (int i = 0; i < completed.instance_group_size(); ++i) {
     Group& group = *completed.mutable_instance_group(i);

@@ -69,7 +69,6 @@ void of_instances(const inference::ModelConfig& proto, const ConfigDefaults& def
     refuse.when(group.kind() == Group::KIND_MODEL, field("kind"),
                 "KIND_MODEL lets the model choose its device, and models run where the server puts them");
     refuse.when(group.gpus_size() > 0 && !gpu, field("gpus"), "this server runs models on the processor");
-    refuse.when(group.gpus_size() > 0 && gpu, field("gpus"), "cards cannot be chosen by number in this build");
     refuse.when(group.passive(), field("passive"), "an instance that never runs is not kept");
     refuse.when(group.rate_limiter().resources_size() > 0 || group.rate_limiter().priority() != 0,
                 field("rate_limiter"), "slices take its place; use parameters.max_share or reserved_share");

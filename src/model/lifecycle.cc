@@ -1,6 +1,7 @@
 #include "model/lifecycle.h"
 
 #include <algorithm>
+#include <future>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -106,10 +107,7 @@ void Lifecycle::State::rest(std::unique_lock<std::mutex>& lock) {
 }
 
 void Lifecycle::State::stop_all() {
-  for (auto& [name, model] : models_) {
-    for (auto& [number, version] : model.serving) withdraw(name, version, "unloaded");
-    model.serving.clear();
-  }
+  for (auto& [name, model] : models_) withdraw_all(name, model, "unloaded");
 }
 
 // ---- Any thread ----
@@ -160,42 +158,184 @@ bool Lifecycle::State::loading_ended(std::chrono::milliseconds limit) {
 
 // ---- The interface ----
 
+namespace {
+
+// What the devices say of one load or unload, until all have spoken. Thread-safe.
+class Answers {
+ public:
+  Answers(std::size_t expected, std::function<void(Status)> done) : missing_(expected), done_(std::move(done)) {}
+
+  // `counts`: the device is to hold the model. The last answer tells who asked: well where it is well on one device.
+  void add(const Status& status, bool counts) {
+    {
+      const std::lock_guard lock(mutex_);
+      well_ = well_ || (counts && status.ok());
+      if (!status.ok() && error_.ok()) error_ = status;
+      if (--missing_ > 0) return;
+    }
+    done_(well_ ? ok_status() : error_);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::size_t missing_;
+  bool well_ = false;
+  Status error_;
+  const std::function<void(Status)> done_;
+};
+
+}  // namespace
+
+Lifecycle::Lifecycle(LifecycleOptions options, std::vector<Place> places)
+    : placement_(std::make_unique<Placement>(places.size())), lost_(places.size(), false) {
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    states_.push_back(std::make_unique<State>(options, i, places[i], *placement_));
+  }
+}
+
 Lifecycle::Lifecycle(LifecycleOptions options, Host& host, engine::Engine& engine)
-    : state_(std::make_unique<State>(std::move(options), host, engine)) {}
+    : Lifecycle(std::move(options), std::vector<Place>{{host, engine}}) {}
 
-Lifecycle::~Lifecycle() = default;
+Lifecycle::~Lifecycle() { stop_loading(); }
 
-Status Lifecycle::start() { return state_->start(); }
-void Lifecycle::stop_loading() { state_->stop_loading(); }
-bool Lifecycle::loading_ended(std::chrono::milliseconds limit) { return state_->loading_ended(limit); }
+Status Lifecycle::start() {
+  std::vector<std::future<Status>> others;
+  for (std::size_t i = 1; i < states_.size(); ++i) {
+    others.push_back(std::async(std::launch::async, [state = states_[i].get()] { return state->start(); }));
+  }
+  Status first = states_.front()->start();
+  for (std::future<Status>& other : others) {
+    const Status status = other.get();
+    if (first.ok()) first = status;
+  }
+  if (first.ok() || states_.size() == 1) return first;
+  // What failed on one device is no failure of the start where another serves it.
+  const std::vector<IndexEntry> all = index();
+  const auto in = [&](std::string_view state) {
+    return std::any_of(all.begin(), all.end(), [&](const IndexEntry& entry) { return entry.state == state; });
+  };
+  return in("READY") && !in("UNAVAILABLE") && first.error().code() != stopping().error().code() ? ok_status() : first;
+}
+
+void Lifecycle::device_lost(std::size_t place) {
+  placement_->lose(place);
+  states_[place]->stop_loading();
+  std::vector<std::shared_ptr<const LoadRequest>> requests;
+  {
+    const std::lock_guard lock(mutex_);
+    lost_[place] = true;
+    for (const std::string& name : states_[place]->index().serving()) {
+      const auto known = overridden_.find(name);
+      requests.push_back(known != overridden_.end() ? known->second
+                                                    : std::make_shared<const LoadRequest>(LoadRequest{name, {}, {}}));
+    }
+  }
+  const std::vector<State*> others = left();
+  for (const auto& request : requests) {
+    const bool served = std::any_of(others.begin(), others.end(),
+                                    [&](const State* other) { return other->index().serves(request->name); });
+    for (State* other : others) {
+      if (served || !placement_->holds(other->number(), request->name)) continue;
+      other->post({[other, request] { return other->load(*request); }, [](const Status& /*logged*/) {}});
+    }
+  }
+}
+
+// The devices that are not lost; all where none is left, so that somebody says so.
+std::vector<Lifecycle::State*> Lifecycle::left() const {
+  std::vector<State*> out;
+  const std::lock_guard lock(mutex_);
+  for (std::size_t i = 0; i < states_.size(); ++i) {
+    if (!lost_[i]) out.push_back(states_[i].get());
+  }
+  if (out.empty()) {
+    for (const auto& state : states_) out.push_back(state.get());
+  }
+  return out;
+}
+
+void Lifecycle::stop_loading() {
+  for (const auto& state : states_) state->stop_loading();
+}
+
+bool Lifecycle::loading_ended(std::chrono::milliseconds limit) {
+  const TimePoint end = add_saturating(now(), limit);
+  return std::all_of(states_.begin(), states_.end(), [end](const auto& state) {
+    const Duration rest = std::max(Duration{0}, end - now());
+    return state->loading_ended(std::chrono::duration_cast<std::chrono::milliseconds>(rest));
+  });
+}
+
+void Lifecycle::everywhere(const std::string& name, std::function<Status(State&)> work,
+                           std::function<void(Status)> done) {
+  const std::vector<State*> states = left();
+  const auto answers = std::make_shared<Answers>(states.size(), std::move(done));
+  const bool allowed = states.front()->options().control == ControlMode::kExplicit;
+  for (State* state : states) {
+    state->post({[state, allowed, work]() -> Status {
+                   return allowed ? work(*state) : Status(unavailable(std::string(kNotExplicit)));
+                 },
+                 [this, state, answers, name](const Status& status) {
+                   answers->add(status, placement_->holds(state->number(), name));
+                 }});
+  }
+}
+
+// Files that a request brought are not kept: what was loaded from them cannot be loaded again.
+void Lifecycle::remember(const std::shared_ptr<const LoadRequest>& request) {
+  const std::lock_guard lock(mutex_);
+  if (request->config_json && request->files.empty()) {
+    overridden_[request->name] = request;
+  } else {
+    overridden_.erase(request->name);
+  }
+}
+
+// What is known of a model that serves nowhere.
+void Lifecycle::forget(const std::string& name) {
+  if (std::any_of(states_.begin(), states_.end(), [&](const auto& state) { return state->index().serves(name); })) {
+    return;
+  }
+  placement_->forget(name);
+  const std::lock_guard lock(mutex_);
+  overridden_.erase(name);
+}
 
 void Lifecycle::load(LoadRequest request, std::function<void(Status)> done) {
-  State* state = state_.get();
-  const bool allowed = state->options().control == ControlMode::kExplicit;
-  state->post({[state, allowed, request = std::move(request)]() -> Status {
-                 return allowed ? state->load(request) : Status(unavailable(std::string(kNotExplicit)));
-               },
-               std::move(done)});
+  const auto shared = std::make_shared<const LoadRequest>(std::move(request));
+  everywhere(
+      shared->name, [shared](State& state) { return state.load(*shared); },
+      [this, shared, done = std::move(done)](Status status) {
+        if (status.ok()) {
+          remember(shared);
+        } else {
+          forget(shared->name);
+        }
+        done(std::move(status));
+      });
 }
 
 void Lifecycle::unload(std::string name, std::function<void(Status)> done) {
-  State* state = state_.get();
-  const bool allowed = state->options().control == ControlMode::kExplicit;
-  state->post({[state, allowed, name = std::move(name)]() -> Status {
-                 return allowed ? state->unload(name) : Status(unavailable(std::string(kNotExplicit)));
-               },
-               std::move(done)});
+  everywhere(
+      name, [name](State& state) { return state.unload(name); },
+      [this, name, done = std::move(done)](Status status) {
+        forget(name);
+        done(std::move(status));
+      });
 }
 
 std::vector<IndexEntry> Lifecycle::index() const {
+  const std::vector<State*> states = left();
   std::vector<std::string> known;
-  for (const auto& repository : state_->options().repositories) {
+  for (const auto& repository : states.front()->options().repositories) {
     // A repository that cannot be read hides what it would add, and nothing that is loaded.
     if (const auto names = model_names(repository); names.ok()) {
       known.insert(known.end(), names->begin(), names->end());
     }
   }
-  return state_->index().entries(known);
+  std::vector<DeviceIndex> all;
+  for (const State* state : states) all.push_back({state->device(), state->index().entries(known)});
+  return merged(std::move(all));
 }
 
 }  // namespace tessera::model

@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -16,6 +17,8 @@
 #include "model/host.h"
 
 namespace tessera::model {
+
+class Placement;
 
 inline constexpr std::size_t kMaxWaitingLoads = 1024;
 
@@ -43,11 +46,20 @@ struct LoadRequest {
   std::map<std::string, std::string> files;  // "<version>/<file name>" -> content; only with config_json
 };
 
-// Thread-safe. Owns the loader thread; every load and unload happens there, one at a time and in the order asked.
+// A device that models live on: what serves there, and what makes its plans.
+struct Place {
+  Host& host;
+  engine::Engine& engine;
+};
+
+// Thread-safe. Owns a loader thread for each device; every load and unload of a device happens there, one at a time and
+// in the order asked. What is asked is done on every device that is to hold the model (placement.h), on all of them at
+// once: a model serves from its first replica on, and a load has gone well where one replica has.
 class Lifecycle {
  public:
+  Lifecycle(LifecycleOptions options, std::vector<Place> places);
   Lifecycle(LifecycleOptions options, Host& host, engine::Engine& engine);
-  ~Lifecycle();  // unloads everything and joins the thread
+  ~Lifecycle();  // unloads everything and joins the threads
   Lifecycle(const Lifecycle&) = delete;
   Lifecycle& operator=(const Lifecycle&) = delete;
 
@@ -55,15 +67,19 @@ class Lifecycle {
   // Error: the first failure (the others are in the index as well).
   Status start();
 
+  // The device, by its place, is gone for good, and others are left: what only it served is loaded on them. Returns at
+  // once.
+  void device_lost(std::size_t place);
+
   // The load in progress fails at its next step, all that wait or come fail at once; what serves goes on.
   void stop_loading();
-  // After stop_loading(): whether the loader thread's last step ended within `limit`. While it has not, the destructor
+  // After stop_loading(): whether the loader threads' last steps ended within `limit`. While it has not, the destructor
   // waits for it, as a step cannot be interrupted.
   bool loading_ended(std::chrono::milliseconds limit);
 
-  // `done` is called once, on the loader thread; where the queue is full (kMaxWaitingLoads) or the server stops, on the
-  // calling one. A failed load leaves the old version serving. Of several versions each is swapped by itself; those
-  // that are not selected any more go when all others are there.
+  // `done` is called once, on the last loader thread that has to do with it; where the queue is full (kMaxWaitingLoads)
+  // or the server stops, on the calling one. A failed load leaves the old version serving. Of several versions each is
+  // swapped by itself; those that are not selected any more go when all others are there.
   void load(LoadRequest request, std::function<void(Status)> done);
   void unload(std::string name, std::function<void(Status)> done);
 
@@ -71,7 +87,18 @@ class Lifecycle {
 
  private:
   class State;
-  std::unique_ptr<State> state_;
+
+  std::vector<State*> left() const;
+  void everywhere(const std::string& name, std::function<Status(State&)> work, std::function<void(Status)> done);
+  void remember(const std::shared_ptr<const LoadRequest>& request);
+  void forget(const std::string& name);
+
+  const std::unique_ptr<Placement> placement_;
+  mutable std::mutex mutex_;  // guards the two below
+  std::vector<bool> lost_;
+  std::map<std::string, std::shared_ptr<const LoadRequest>> overridden_;  // how to load again what is not as it lies
+
+  std::vector<std::unique_ptr<State>> states_;  // by place; last: their threads use all of the above
 };
 
 }  // namespace tessera::model

@@ -77,7 +77,8 @@ Status Lifecycle::State::load(const LoadRequest& request) {
   Model& model = models_[request.name];
   Status loaded = load_source(request, model);
   if (!loaded.ok() && !loader_.stopped()) {
-    log(LogLevel::kError, "a load failed", {{"model", request.name}, {"reason", loaded.error().message()}});
+    log(LogLevel::kError, "a load failed",
+        {{"model", request.name}, {"device", device()}, {"reason", loaded.error().message()}});
   }
   // Only polling looks back at what failed.
   if (model.serving.empty() && options_.control != ControlMode::kPoll) models_.erase(request.name);
@@ -91,12 +92,20 @@ Status Lifecycle::State::load_source(const LoadRequest& request, Model& model) {
     return Error(ErrorCode::kNotFound, failed(name));
   }
   auto source = folder.ok() ? open_source(request, *folder) : Result<ModelSource>(folder.error());
-  const auto versions = source.ok() ? select_versions(source->files.versions, source->folder)
-                                    : Result<std::vector<std::int64_t>>(source.error());
+  auto versions = source.ok() ? select_versions(source->files.versions, source->folder)
+                              : Result<std::vector<std::int64_t>>(source.error());
+  if (const Status wish = versions.ok() ? placement_.wish(name, *source->written.proto) : ok_status(); !wish.ok()) {
+    versions = wish.error();
+  }
   if (!versions.ok()) {
     const Error& error = versions.error();
     if (model.serving.empty() && is_plain_name(name)) index_.set(name, 0, VersionState::kUnavailable, error.message());
     return Error(for_caller(error.code()), failed(name) + ": " + error.message());
+  }
+  if (!placement_.holds(number_, name)) {
+    model.fingerprint = source->fingerprint;
+    withdraw_all(name, model, "is on other devices");
+    return ok_status();
   }
   if (!source->overridden && model.settled && !model.serving.empty() && model.fingerprint == source->fingerprint) {
     return ok_status();
@@ -147,6 +156,7 @@ Status Lifecycle::State::load_version(const ModelSource& source, std::int64_t ve
   log(LogLevel::kInfo, "model ready",
       {{"model", name},
        {"version", version},
+       {"device", device()},
        {"max_batch_size", std::int64_t{loaded->instance->signature.max_batch_size}},
        {"digest", loaded->instance->digest.substr(0, 16)},
        {"seconds", std::chrono::duration<double>(now() - begin).count()}});
@@ -166,10 +176,15 @@ void Lifecycle::State::withdraw(const std::string& name, LoadedVersion& version,
   index_.set(name, version.instance->version, VersionState::kUnavailable, reason);
 }
 
+void Lifecycle::State::withdraw_all(const std::string& name, Model& model, const std::string& reason) {
+  for (auto& [number, version] : model.serving) withdraw(name, version, reason);
+  model.serving.clear();
+}
+
 Status Lifecycle::State::unload(const std::string& name) {
   const auto known = models_.find(name);
   if (known == models_.end()) return ok_status();
-  for (auto& [number, version] : known->second.serving) withdraw(name, version, "unloaded");
+  withdraw_all(name, known->second, "unloaded");
   models_.erase(known);
   return ok_status();
 }

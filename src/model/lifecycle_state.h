@@ -1,4 +1,4 @@
-// The queue and the loader thread behind Lifecycle. Internal to model/.
+// The queue and the loader thread of one device, behind Lifecycle. Internal to model/.
 #pragma once
 
 #include <chrono>
@@ -14,6 +14,7 @@
 
 #include "model/lifecycle.h"
 #include "model/loader.h"
+#include "model/placement.h"
 #include "model/version_index.h"
 
 namespace tessera::model {
@@ -26,10 +27,12 @@ class Lifecycle::State {
     std::function<void(Status)> done;
   };
 
-  State(LifecycleOptions options, Host& host, engine::Engine& engine)
-      : options_(with_engine(std::move(options), engine)),
-        host_(host),
-        loader_(host, engine, options_.defaults, options_.cache_dir),
+  State(LifecycleOptions options, std::size_t number, const Place& place, Placement& placement)
+      : options_(with_engine(std::move(options), place.engine)),
+        number_(number),
+        host_(place.host),
+        placement_(placement),
+        loader_(host_, place.engine, options_.defaults, options_.cache_dir),
         thread_([this] { run(); }) {}
 
   ~State() {
@@ -51,6 +54,8 @@ class Lifecycle::State {
   void post(Command command);
 
   const LifecycleOptions& options() const { return options_; }
+  std::size_t number() const { return number_; }
+  const std::string& device() const { return host_.device().shape().name; }
   const VersionIndex& index() const { return index_; }
 
   Status load(const LoadRequest& request);
@@ -80,10 +85,13 @@ class Lifecycle::State {
 
   Status load_source(const LoadRequest& request, Model& model);
   Status load_version(const ModelSource& source, std::int64_t version, Model& model);
+  void withdraw_all(const std::string& name, Model& model, const std::string& reason);
   void withdraw(const std::string& name, LoadedVersion& version, const std::string& reason);
 
   const LifecycleOptions options_;
+  const std::size_t number_;  // of the device
   Host& host_;
+  Placement& placement_;
   Loader loader_;
   VersionIndex index_;
 

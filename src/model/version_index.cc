@@ -1,5 +1,8 @@
 #include "model/version_index.h"
 
+#include <algorithm>
+#include <iterator>
+#include <string_view>
 #include <utility>
 
 namespace tessera::model {
@@ -19,7 +22,47 @@ std::string name_of(VersionState state) {
   return "UNAVAILABLE";
 }
 
+// Which of two devices' states is the version's.
+int rank(const std::string& state) {
+  const std::string_view order[] = {"", "UNAVAILABLE", "UNLOADING", "LOADING", "READY"};
+  return static_cast<int>(std::find(std::begin(order), std::end(order), state) - std::begin(order));
+}
+
+// `entry` gives its state to the version, or its reason.
+void join(IndexEntry& whole, std::string& device_of_whole, const IndexEntry& entry, const std::string& device) {
+  const auto tell = [&](const std::string& which, const std::string& reason) {
+    if (reason.empty() || whole.reason.find(reason) != std::string::npos) return;
+    whole.reason += (whole.reason.empty() ? "" : "; ") + ("on " + which + ": ") + reason;
+  };
+  if (rank(entry.state) > rank(whole.state)) {
+    const std::string before = std::exchange(whole.reason, entry.reason);
+    whole.state = entry.state;
+    tell(std::exchange(device_of_whole, device), before);
+  } else if (entry.state != whole.state || entry.reason != whole.reason) {
+    tell(device, entry.reason);
+  }
+}
+
 }  // namespace
+
+std::vector<IndexEntry> merged(std::vector<DeviceIndex> devices) {
+  if (devices.size() == 1) return std::move(devices.front().entries);
+  std::map<std::string, std::map<std::int64_t, std::pair<IndexEntry, std::string>>> by_name;
+  for (const DeviceIndex& device : devices) {
+    for (const IndexEntry& entry : device.entries) {
+      const std::int64_t number = entry.version.empty() ? 0 : std::stoll(entry.version);
+      const auto [at, fresh] = by_name[entry.name].try_emplace(number, entry, device.device);
+      if (!fresh) join(at->second.first, at->second.second, entry, device.device);
+    }
+  }
+  std::vector<IndexEntry> all;
+  for (auto& [name, versions] : by_name) {
+    // A device that knows no version of the model, or failed before it knew any, is told of by those who do.
+    if (versions.size() > 1) versions.erase(0);
+    for (auto& [number, version] : versions) all.push_back(std::move(version.first));
+  }
+  return all;
+}
 
 void VersionIndex::set(const std::string& model, std::int64_t version, VersionState state, std::string reason) {
   const std::lock_guard lock(mutex_);
@@ -34,6 +77,26 @@ void VersionIndex::forget_failures(const std::string& model) {
   const auto found = models_.find(model);
   if (found == models_.end()) return;
   std::erase_if(found->second, [](const auto& entry) { return entry.second.state == VersionState::kUnavailable; });
+}
+
+bool VersionIndex::serves(const std::string& model) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = models_.find(model);
+  return found != models_.end() && std::any_of(found->second.begin(), found->second.end(), [](const auto& entry) {
+           return entry.second.state == VersionState::kReady;
+         });
+}
+
+std::vector<std::string> VersionIndex::serving() const {
+  std::vector<std::string> names;
+  const std::lock_guard lock(mutex_);
+  for (const auto& [name, versions] : models_) {
+    if (std::any_of(versions.begin(), versions.end(),
+                    [](const auto& entry) { return entry.second.state == VersionState::kReady; })) {
+      names.push_back(name);
+    }
+  }
+  return names;
 }
 
 std::vector<IndexEntry> VersionIndex::entries(const std::vector<std::string>& known) const {

@@ -16,7 +16,17 @@ enum class VersionState { kLoading, kReady, kUnloading, kUnavailable };
 // Beyond that many names failures are not noted any more: load requests can make names up.
 inline constexpr std::size_t kMaxIndexedModels = 20000;
 
-// Thread-safe.
+// What one device says, and its name.
+struct DeviceIndex {
+  std::string device;
+  std::vector<IndexEntry> entries;
+};
+
+// The devices' indices as that of the server: a version is ready where one device serves it, and its reason tells of
+// those that do not.
+std::vector<IndexEntry> merged(std::vector<DeviceIndex> devices);
+
+// The index of one device. Thread-safe.
 class VersionIndex {
  public:
   // Version 0 stands for a model that failed before its versions were known; any other state of the model ends it.
@@ -26,6 +36,9 @@ class VersionIndex {
 
   // One entry a version; for `known` models without any, one with nothing but the name. Sorted.
   std::vector<IndexEntry> entries(const std::vector<std::string>& known) const;
+  // Whether a version of the model is ready.
+  bool serves(const std::string& model) const;
+  std::vector<std::string> serving() const;  // the models of which a version is ready
 
  private:
   struct Entry {

@@ -37,12 +37,13 @@ Histogram HistogramCells::get() const {
 }
 
 ModelCounters::ModelCounters(std::string model, std::int64_t version, std::int32_t max_batch_size, Duration slo,
-                             std::uint16_t atoms)
+                             const DeviceShape& device)
     : model_(std::move(model)),
       version_(version),
+      device_(device.name),
       slo_(slo),
       batches_(static_cast<std::size_t>(std::max(max_batch_size, 1)) + 1),
-      launches_by_atom_(atoms) {}
+      launches_by_atom_(device.atoms()) {}
 
 void ModelCounters::batch_ended(std::int32_t rows, const Slice& slice, const BatchTimes& times, bool ok) {
   const Duration run = times.ended - times.started;
@@ -120,7 +121,7 @@ ModelStatistics ModelCounters::snapshot() const {
   out.queue_time = queue_time_.get();
   out.atom_seconds = static_cast<double>(atom_ns_.get()) * 1e-9;
   for (std::size_t atom = 0; atom < launches_by_atom_.size(); ++atom) {
-    out.launches_by_atom[static_cast<std::uint16_t>(atom)] = launches_by_atom_[atom].get();
+    out.launches_by_atom[{device_, static_cast<std::uint16_t>(atom)}] = launches_by_atom_[atom].get();
   }
   return out;
 }

@@ -74,7 +74,7 @@ struct BatchTimes {
 class ModelCounters {
  public:
   ModelCounters(std::string model, std::int64_t version, std::int32_t max_batch_size, Duration slo,
-                std::uint16_t atoms);
+                const DeviceShape& device);
 
   void arrived() { waiting_.add(1); }
   void left_queue() { waiting_.add(~std::uint64_t{0}); }
@@ -84,6 +84,7 @@ class ModelCounters {
   // set.
   void fail(Failure reason, Duration waited, bool counts_for_slo);
 
+  std::uint64_t waiting() const { return waiting_.get(); }
   ModelStatistics snapshot() const;
 
  private:
@@ -93,6 +94,7 @@ class ModelCounters {
 
   const std::string model_;
   const std::int64_t version_;
+  const std::string device_;
   const Duration slo_;
   Cell rows_, executions_, last_ended_ns_, waiting_;
   TimeCell success_, queue_, input_, infer_, output_;

@@ -21,10 +21,11 @@ thread_local void* t_turn = nullptr;
 }  // namespace
 
 Dispatcher::Dispatcher(device::Device& device, std::unique_ptr<sched::Policy> policy, Limits limits,
-                       std::function<void(const sched::PrepareHome&)> on_prepare_home)
+                       std::function<void(const sched::PrepareHome&)> on_prepare_home, Neighbours neighbours)
     : device_(device),
       shape_(device.shape()),
       on_prepare_home_(std::move(on_prepare_home)),
+      neighbours_(std::move(neighbours)),
       tickets_(std::min(limits.max_waiting + limits.max_running, kMaxSlots)),
       launches_(std::min(limits.max_running, kMaxSlots)),
       scheduler_(device.shape(), std::move(policy),
@@ -130,6 +131,12 @@ void Dispatcher::device_down(const Error& reason) {
   log(LogLevel::kError, "device is down", {{"device", shape_.name}, {"reason", reason.message()}});
   down_reason_ = reason;
   down_.store(true, std::memory_order_release);
+  if (neighbours_.load != nullptr) {
+    neighbours_.load->down.store(true, std::memory_order_release);
+  }
+  if (neighbours_.on_down) {
+    neighbours_.on_down();
+  }
   post_and_take_part(down_message_);
 }
 
@@ -177,6 +184,9 @@ void Dispatcher::work(Turn turn, bool holds_role) {
 bool Dispatcher::take_part(Turn& turn, bool holds_role) {
   while (holds_role || (!inbox_.empty() && !held_.exchange(true, std::memory_order_seq_cst))) {
     const bool more = drain(turn);
+    if (neighbours_.load != nullptr) {
+      publish_load();
+    }
     held_.store(false, std::memory_order_seq_cst);
     holds_role = false;
     if (more) {
@@ -207,6 +217,7 @@ bool Dispatcher::drain(Turn& turn) {
 DeviceStatistics Dispatcher::statistics() const {
   DeviceStatistics out;
   out.device = shape_.name;
+  out.up = !is_down();
   for (const Cell& busy : busy_ns_) {
     out.busy_seconds.push_back(static_cast<double>(busy.get()) * 1e-9);
   }

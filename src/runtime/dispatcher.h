@@ -25,6 +25,7 @@
 #include "base/result.h"
 #include "device/device.h"
 #include "runtime/inbox.h"
+#include "runtime/load_cell.h"
 #include "runtime/served_instance.h"
 #include "runtime/slot_pool.h"
 #include "runtime/statistics.h"
@@ -39,6 +40,16 @@ struct ControlMessage {
   Message message{Message::Kind::kControl, this};
   sched::Event event;
   std::shared_ptr<ServedInstance> served;  // of ModelUp and ModelDown
+};
+
+// What a dispatcher has to do with others'. Without a load to publish it is the only one.
+struct Neighbours {
+  DeviceLoadCell* load = nullptr;  // of this device, for the router; outlives the dispatcher
+  // The device is lost, and the call was not running: false, untouched, where nobody else can have it. Called outside
+  // of the role. Empty: there is nobody else.
+  std::function<bool(std::shared_ptr<InferCall>& call, TimePoint arrived)> take_over{};
+  // The device is lost: called once, by who reports it, before its waiting requests are seen to; must be short.
+  std::function<void()> on_down{};
 };
 
 // Thread-safe, except where a member says otherwise.
@@ -60,7 +71,7 @@ class Dispatcher final : public device::CompletionSink {
 
   // `on_prepare_home` is called by the holder and must be short.
   Dispatcher(device::Device& device, std::unique_ptr<sched::Policy> policy, Limits limits,
-             std::function<void(const sched::PrepareHome&)> on_prepare_home);
+             std::function<void(const sched::PrepareHome&)> on_prepare_home, Neighbours neighbours = {});
   // After stop() and after the device is gone.
   ~Dispatcher() override;
 
@@ -137,6 +148,8 @@ class Dispatcher final : public device::CompletionSink {
   LaunchRecord* make_record(const sched::StartLaunch& action, TimePoint at);
   void launch(LaunchRecord& record, const sched::StartLaunch& action, Turn& turn);
   void fail_launch(LaunchRecord& record, Error error);
+  void publish_load();
+  void publish_load(ServedInstance& served);
   void refuse(Ticket& ticket, Refusal why, Turn& turn);
   void refuse_all_waiting(Refusal why, Turn& turn);
   void end_loader_wait(bool granted);
@@ -148,11 +161,15 @@ class Dispatcher final : public device::CompletionSink {
   void answer(LaunchRecord& record);
   void answer(Ticket& ticket);
   void finish(Ticket& ticket, Result<InferResponse> result);
+  bool may_be_taken_over(const LaunchRecord& record) const;
+  void hand_over(Ticket& ticket);
+  Error lost_error() const;
   void recycle(Ticket& ticket);
 
   device::Device& device_;
   const DeviceShape& shape_;
   const std::function<void(const sched::PrepareHome&)> on_prepare_home_;
+  const Neighbours neighbours_;
   SlotPool<Ticket> tickets_;
   SlotPool<LaunchRecord> launches_;
 

@@ -155,6 +155,7 @@ void Dispatcher::handle_ended(LaunchRecord& record, TimePoint at, Turn& turn) {
   ended.started = record.completion.started;
   ended.ended = record.completion.ended;
   feed(ended, at, turn);
+  publish_load(*record.served);
 }
 
 void Dispatcher::count(LaunchRecord& record) {
@@ -168,6 +169,9 @@ void Dispatcher::count(LaunchRecord& record) {
       busy_ns_[atom].add(static_cast<std::uint64_t>((completion.ended - completion.started).count()));
     }
     counters.batch_ended(record.batch.rows, record.slice, times, ok);
+  }
+  if (may_be_taken_over(record)) {
+    return;  // counted where the requests end
   }
   for (const Ticket* ticket = record.first; ticket != nullptr; ticket = ticket->next) {
     if (ok) {
@@ -183,6 +187,9 @@ void Dispatcher::handle_control(ControlMessage& control, TimePoint at, Turn& tur
   const std::unique_ptr<ControlMessage> owned(&control);
   if (const auto* up = std::get_if<sched::ModelUp>(&control.event)) {
     instances_[up->instance.value] = control.served;
+    feed(control.event, at, turn);
+    publish_load(*control.served);
+    return;
   } else if (std::holds_alternative<sched::LoaderWants>(control.event)) {
     loader_waits_ = true;
     if (stopped_ || is_down()) {
@@ -205,6 +212,15 @@ void Dispatcher::handle_down(TimePoint at, Turn& turn) {
   end_loader_wait(false);
   feed(sched::DeviceDown{}, at, turn);
   refuse_all_waiting(Refusal::kDeviceDown, turn);
+}
+
+void Dispatcher::publish_load() { neighbours_.load->set(scheduler_.load(now())); }
+
+// After what changes predictions; what waits is counted anyway.
+void Dispatcher::publish_load(ServedInstance& served) {
+  if (neighbours_.load != nullptr) {
+    served.load.set(scheduler_.load(served.instance->id));
+  }
 }
 
 void Dispatcher::perform(const sched::StartLaunch& action, TimePoint at, Turn& turn) {
@@ -338,9 +354,12 @@ void Dispatcher::refuse(Ticket& ticket, Refusal why, Turn& turn) {
   }
   ticket.state = Ticket::State::kRefused;
   ticket.refusal = why;
+  turn.refused.push(ticket);
+  if (why == Refusal::kDeviceDown && neighbours_.take_over) {
+    return;  // likely to end elsewhere: see hand_over()
+  }
   const Counted counted = counted_as(why);
   ticket.served->counters->fail(counted.failure, now() - ticket.arrived, counted.missed_slo);
-  turn.refused.push(ticket);
 }
 
 void Dispatcher::refuse_all_waiting(Refusal why, Turn& turn) {

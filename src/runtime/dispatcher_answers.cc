@@ -2,6 +2,7 @@
 #include <string>
 #include <utility>
 
+#include "base/clock.h"
 #include "runtime/assembly.h"
 #include "runtime/dispatcher.h"
 
@@ -42,8 +43,14 @@ void Dispatcher::deliver(Turn& turn) {
 void Dispatcher::answer(LaunchRecord& record) {
   OutputSplitter outputs(record);
   const bool ok = record.completion.status.ok();
+  const bool elsewhere = may_be_taken_over(record);
   for (Ticket* ticket = record.first; ticket != nullptr;) {
     Ticket* next = ticket->next;
+    if (elsewhere) {
+      hand_over(*ticket);
+      ticket = next;
+      continue;
+    }
     finish(*ticket, ok ? outputs.next(*ticket) : Result<InferResponse>(record.completion.status.error()));
     ticket = next;
   }
@@ -65,14 +72,43 @@ void Dispatcher::answer(Ticket& ticket) {
     case Refusal::kModelGone:
       return finish(ticket, unavailable("model '" + ticket.served->instance->name + "' was unloaded"));
     case Refusal::kDeviceDown:
-      return finish(ticket,
-                    Error(ErrorCode::kDeviceLost, "device '" + shape_.name + "' is down" +
-                                                      (down_reason_ ? ": " + down_reason_->message() : std::string())));
+      return neighbours_.take_over ? hand_over(ticket) : finish(ticket, lost_error());
     case Refusal::kCancelled:
       return finish(ticket, Error(ErrorCode::kCancelled, "the request was cancelled"));
     case Refusal::kStopped:
       return finish(ticket, unavailable("the server is stopping"));
   }
+}
+
+// The device refused the batch because it is lost: its requests never ran.
+bool Dispatcher::may_be_taken_over(const LaunchRecord& record) const {
+  return neighbours_.take_over && !record.accepted && !record.completion.status.ok() &&
+         record.completion.status.error().code() == ErrorCode::kDeviceLost;
+}
+
+// As finish(), but that the call is answered by another device, if any can have it. A cancellation that is on its way
+// finds nothing here any more and is heeded at once.
+void Dispatcher::hand_over(Ticket& ticket) {
+  std::shared_ptr<InferCall> call = std::move(ticket.call);
+  const std::shared_ptr<ServedInstance> served = std::move(ticket.served);
+  const TimePoint arrived = ticket.arrived;
+  const bool cancelled = (ticket.word.fetch_or(Ticket::kAnswered) & Ticket::kCancelPosted) != 0;
+  if (!cancelled) {
+    recycle(ticket);
+  }
+  if (cancelled) {
+    served->counters->fail(Failure::kCancelled, now() - arrived, false);
+    call->done(Error(ErrorCode::kCancelled, "the request was cancelled"));
+  } else if (!neighbours_.take_over(call, arrived)) {
+    served->counters->fail(Failure::kDevice, now() - arrived, true);
+    call->done(lost_error());
+  }
+  served->unanswered.fetch_sub(1, std::memory_order_release);
+}
+
+Error Dispatcher::lost_error() const {
+  return {ErrorCode::kDeviceLost,
+          "device '" + shape_.name + "' is down" + (down_reason_ ? ": " + down_reason_->message() : std::string())};
 }
 
 void Dispatcher::finish(Ticket& ticket, Result<InferResponse> result) {

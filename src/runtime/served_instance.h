@@ -10,6 +10,7 @@
 #include "core/slice.h"
 #include "model/instance.h"
 #include "runtime/counters.h"
+#include "runtime/load_cell.h"
 #include "runtime/plan_table.h"
 #include "runtime/shape_table.h"
 #include "sched/profile.h"
@@ -26,6 +27,8 @@ struct ServedInstance {
   const bool dynamic_shapes;                      // whether rows of different shapes can arrive
   ShapeTable shapes;
   PlanTable plans;
+
+  ModelLoadCell load;  // written by the holder of the role, where there is a router
 
   std::atomic<std::uint32_t> admitting{0};   // requests that found it and have not been posted yet
   std::atomic<std::uint32_t> unanswered{0};  // requests that found it and whose done() has not returned

@@ -4,21 +4,44 @@
 #include <utility>
 
 #include "base/log.h"
-#include "runtime/serving.h"
+#include "runtime/fleet.h"
 
 namespace tessera::runtime {
 
 // Puts the parts together, in the order in which they need each other. Thread-safe.
 class Service::State {
  public:
-  State(ServiceOptions options, const sched::Policy& policy, std::unique_ptr<engine::Engine> engine,
-        std::unique_ptr<Serving> serving)
+  using Engines = std::vector<std::unique_ptr<engine::Engine>>;
+
+  State(ServiceOptions options, const sched::Policy& policy, Engines engines, std::unique_ptr<Fleet> fleet)
       : named_by_policy(policy.named_models()),
         strict_readiness(options.strict_readiness),
         control(options.models.control),
-        serving(std::move(serving)),
-        engine(std::move(engine)),
-        models(std::move(options.models), *this->serving, *this->engine) {}
+        on_all_lost(std::move(options.on_all_lost)),
+        fleet(std::move(fleet)),
+        engines(std::move(engines)),
+        models(std::move(options.models), places(*this->fleet, this->engines)) {
+    this->fleet->on_loss([this](std::size_t number) { lost(number); });
+  }
+  ~State() { fleet->on_loss({}); }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+
+  static std::vector<model::Place> places(Fleet& fleet, const Engines& engines) {
+    std::vector<model::Place> out;
+    for (std::size_t i = 0; i < fleet.size(); ++i) {
+      out.push_back({fleet.unit(i), *engines[i]});
+    }
+    return out;
+  }
+
+  void lost(std::size_t number) {
+    if (!fleet->any_up()) {
+      on_all_lost();
+    } else {
+      models.device_lost(number);
+    }
+  }
 
   // Whether every model that the start wanted has a version that serves.
   bool all_ready() {
@@ -39,7 +62,7 @@ class Service::State {
   // Probably a slip, which nothing else would show.
   void warn_of_unknown_names() const {
     std::set<std::string> loaded;
-    for (const auto& instance : serving->serving()) {
+    for (const auto& instance : fleet->serving()) {
       loaded.insert(instance->name);
     }
     for (const std::string& name : named_by_policy) {
@@ -54,13 +77,20 @@ class Service::State {
   const model::ControlMode control;
   std::atomic<bool> started{false};
   std::atomic<bool> all_ready_at_start{false};
-  const std::unique_ptr<Serving> serving;        // owns the device, which the engine may be made for
-  const std::unique_ptr<engine::Engine> engine;  // outlives the models
-  model::Lifecycle models;                       // destroyed first: unloads through `serving`
+  const std::function<void()> on_all_lost;
+  const std::unique_ptr<Fleet> fleet;  // owns the devices, which engines may be made for
+  const Engines engines;               // outlive the models
+  model::Lifecycle models;             // destroyed first: unloads through `fleet`
 };
 
 Result<std::unique_ptr<Service>> Service::create(ServiceOptions options, std::unique_ptr<device::Device> device,
                                                  std::unique_ptr<engine::Engine> engine) {
+  std::vector<DeviceUnit> units;
+  units.push_back({std::move(device), std::move(engine)});
+  return create(std::move(options), std::move(units));
+}
+
+Result<std::unique_ptr<Service>> Service::create(ServiceOptions options, std::vector<DeviceUnit> units) {
   TESSERA_ASSIGN_OR_RETURN(const auto policy, sched::make_policy(options.policy));
   if (!policy->heeds_shares()) {
     options.models.defaults.policy_without_shares = policy->name();
@@ -69,8 +99,15 @@ Result<std::unique_ptr<Service>> Service::create(ServiceOptions options, std::un
   serving_options.policy = options.policy;
   serving_options.body_quota_per_model = options.body_quota_per_model;
   serving_options.limits.max_waiting = options.max_waiting;
-  TESSERA_ASSIGN_OR_RETURN(auto serving, Serving::create(std::move(serving_options), std::move(device)));
-  auto state = std::make_unique<State>(std::move(options), *policy, std::move(engine), std::move(serving));
+  std::vector<std::unique_ptr<device::Device>> devices;
+  State::Engines engines;
+  for (DeviceUnit& unit : units) {
+    devices.push_back(std::move(unit.device));
+    engines.push_back(std::move(unit.engine));
+  }
+  options.models.defaults.devices = devices.size();
+  TESSERA_ASSIGN_OR_RETURN(auto fleet, Fleet::create(serving_options, std::move(devices)));
+  auto state = std::make_unique<State>(std::move(options), *policy, std::move(engines), std::move(fleet));
   return std::unique_ptr<Service>(new Service(std::move(state)));
 }
 
@@ -87,22 +124,22 @@ Status Service::start() {
   return status;
 }
 
-void Service::infer(std::shared_ptr<InferCall> call) { state_->serving->infer(std::move(call)); }
-void Service::cancel(const InferCall& call) { state_->serving->cancel(call); }
+void Service::infer(std::shared_ptr<InferCall> call) { state_->fleet->infer(std::move(call)); }
+void Service::cancel(const InferCall& call) { state_->fleet->cancel(call); }
 
 Result<std::shared_ptr<BodyMemory>> Service::lease_body(std::string_view model, Bytes size) {
-  return state_->serving->lease_body(model, size);
+  return state_->fleet->lease_body(model, size);
 }
 
 Result<std::shared_ptr<const model::Instance>> Service::find(std::string_view model,
                                                              std::optional<std::int64_t> version) const {
-  return state_->serving->find(model, version);
+  return state_->fleet->find(model, version);
 }
-std::vector<std::int64_t> Service::versions(std::string_view model) const { return state_->serving->versions(model); }
-std::vector<std::shared_ptr<const model::Instance>> Service::serving() const { return state_->serving->serving(); }
+std::vector<std::int64_t> Service::versions(std::string_view model) const { return state_->fleet->versions(model); }
+std::vector<std::shared_ptr<const model::Instance>> Service::serving() const { return state_->fleet->serving(); }
 
-bool Service::live() const { return true; }
-bool Service::accepts() const { return state_->serving->accepts(); }
+bool Service::live() const { return state_->fleet->any_up(); }
+bool Service::accepts() const { return state_->fleet->accepts(); }
 bool Service::ready() const {
   return state_->started.load() && accepts() && (!state_->strict_readiness || state_->all_ready());
 }
@@ -112,16 +149,18 @@ model::ControlMode Service::control_mode() const { return state_->control; }
 
 Result<std::vector<ModelStatistics>> Service::statistics(std::string_view model,
                                                          std::optional<std::int64_t> version) const {
-  return state_->serving->statistics().of(model, version);
+  return of_model(state_->fleet->statistics(), model, version);
 }
-std::vector<ModelStatistics> Service::statistics() const { return state_->serving->statistics().all(); }
-DeviceStatistics Service::device_statistics() const {
-  DeviceStatistics out = state_->serving->device_statistics();
-  out.copied_tensor_bytes += state_->engine->copied_tensor_bytes().value;
+std::vector<ModelStatistics> Service::statistics() const { return state_->fleet->statistics(); }
+std::vector<DeviceStatistics> Service::device_statistics() const {
+  std::vector<DeviceStatistics> out = state_->fleet->device_statistics();
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    out[i].copied_tensor_bytes += state_->engines[i]->copied_tensor_bytes().value;
+  }
   return out;
 }
-void Service::count_copied(Bytes bytes) { state_->serving->count_copied(bytes); }
+void Service::count_copied(Bytes bytes) { state_->fleet->count_copied(bytes); }
 
-bool Service::drain(std::chrono::milliseconds limit) { return state_->serving->drain(limit); }
+bool Service::drain(std::chrono::milliseconds limit) { return state_->fleet->drain(limit); }
 
 }  // namespace tessera::runtime

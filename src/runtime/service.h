@@ -36,7 +36,9 @@ class InferCall {
 
  private:
   friend class Serving;
-  std::atomic<std::uint64_t> ticket_{0};  // a RequestId, set by infer(); 0: none yet
+  friend class Fleet;
+  std::atomic<std::uint64_t> ticket_{0};  // a RequestId of its device, set by infer(); 0: none yet, or on its way
+  std::atomic<std::uint16_t> device_{0};  // set before
 };
 
 // Memory for one request's tensors, charged to the model's byte quota as bytes arrive. Owned by who fills it.
@@ -45,6 +47,9 @@ class BodyMemory {
   virtual ~BodyMemory() = default;
   virtual std::span<std::byte> bytes() = 0;  // aligned to 64; the size asked for
   virtual Status charge(Bytes arrived) = 0;  // in total so far. Error: kResourceExhausted, over the model's quota
+
+  // The device that the memory is nearest to, by number: to be told as InferRequest::device. None: all the same.
+  std::optional<std::uint16_t> device;
 };
 
 struct ServiceOptions {
@@ -53,11 +58,21 @@ struct ServiceOptions {
   Bytes body_quota_per_model{std::uint64_t{1} << 30};
   std::size_t max_waiting = 65536;  // requests in all queues; further ones get kResourceExhausted
   bool strict_readiness = true;     // ready only when every model of the start is
+  // The last device is lost: nothing can be answered any more. Called once, on any thread; must be short.
+  std::function<void()> on_all_lost = [] {};
+};
+
+// A device with the engine that makes its plans.
+struct DeviceUnit {
+  std::unique_ptr<device::Device> device;
+  std::unique_ptr<engine::Engine> engine;
 };
 
 // Thread-safe.
 class Service {
  public:
+  // A device's number, as models and metrics know it, is its place in `units`. Engines are all of one kind.
+  static Result<std::unique_ptr<Service>> create(ServiceOptions options, std::vector<DeviceUnit> units);
   static Result<std::unique_ptr<Service>> create(ServiceOptions options, std::unique_ptr<device::Device> device,
                                                  std::unique_ptr<engine::Engine> engine);
   ~Service();  // drain() first, where answers matter
@@ -70,7 +85,8 @@ class Service {
   // The peer went away: a waiting request is dropped (done() is called with kCancelled), a launched one is finished.
   void cancel(const InferCall& call);
 
-  // Error: kNotFound as find(); kTooLarge or kResourceExhausted when the pool cannot give so much.
+  // Near to the device that the request is to go to, which its body says. Error: kNotFound as find(); kTooLarge or
+  // kResourceExhausted when the pool cannot give so much; kDeviceLost when all devices with the model are.
   Result<std::shared_ptr<BodyMemory>> lease_body(std::string_view model, Bytes size);
 
   // Error: kNotFound with the text clients match. Without a version: the newest one that serves.
@@ -79,9 +95,9 @@ class Service {
   std::vector<std::int64_t> versions(std::string_view model) const;  // serving ones, ascending
   std::vector<std::shared_ptr<const model::Instance>> serving() const;
 
-  bool live() const;
-  bool accepts() const;  // not draining, device up
-  bool ready() const;    // started, not draining, device up; with strict readiness every model of the start is ready
+  bool live() const;     // a device is up: else only a new process helps
+  bool accepts() const;  // not draining, a device is up
+  bool ready() const;    // started and accepts; with strict readiness every model of the start is ready on some device
 
   model::Lifecycle& models();
   model::ControlMode control_mode() const;
@@ -89,7 +105,7 @@ class Service {
   // By model and version; the versions that are gone are kept until the model's next load.
   Result<std::vector<ModelStatistics>> statistics(std::string_view model, std::optional<std::int64_t> version) const;
   std::vector<ModelStatistics> statistics() const;
-  DeviceStatistics device_statistics() const;
+  std::vector<DeviceStatistics> device_statistics() const;  // by number
   // A front end tells of tensor bytes that it copied from one user-space place to another (device_statistics()).
   void count_copied(Bytes bytes);
 

@@ -29,8 +29,11 @@ Result<std::unique_ptr<Serving>> Serving::create(ServingOptions options, std::un
 
 Serving::Serving(ServingOptions options, std::unique_ptr<sched::Policy> policy, std::unique_ptr<device::Device> device)
     : device_(std::move(device)),
+      number_(options.number),
+      routes_(options.routes),
       table_(options.body_quota_per_model),
-      dispatcher_(*device_, std::move(policy), options.limits, std::move(options.on_prepare_home)) {}
+      dispatcher_(*device_, std::move(policy), options.limits, std::move(options.on_prepare_home),
+                  std::move(options.neighbours)) {}
 
 Serving::~Serving() {
   draining_.store(true);
@@ -39,26 +42,34 @@ Serving::~Serving() {
 }
 
 void Serving::infer(std::shared_ptr<InferCall> call) {
+  if (!infer_if_known(call)) {
+    call->done(draining_.load() ? unavailable("the server is stopping") : unknown_model(call->request.model));
+  }
+}
+
+bool Serving::infer_if_known(std::shared_ptr<InferCall>& call, std::optional<TimePoint> accepted) {
   const InferRequest& request = call->request;
   const auto served = table_.enter(request.model, request.version);
   if (!served) {
-    call->done(draining_.load() ? unavailable("the server is stopping") : unknown_model(request.model));
-    return;
+    return false;
   }
-  if (const Status queued = queue(call, served); !queued.ok()) {
+  if (const Status queued = queue(call, served, accepted); !queued.ok()) {
     served->admitting.fetch_sub(1);
     call->done(queued.error());
     served->unanswered.fetch_sub(1);
   }
+  return true;
 }
 
-Status Serving::queue(std::shared_ptr<InferCall>& call, const std::shared_ptr<ServedInstance>& served) {
+Status Serving::queue(std::shared_ptr<InferCall>& call, const std::shared_ptr<ServedInstance>& served,
+                      std::optional<TimePoint> accepted) {
   // Read after the request was counted as unanswered, written by drain() before it counts: one of the two sees the
   // other.
-  if (draining_.load()) {
+  if (draining_.load() && !accepted) {
     return unavailable("the server is stopping");
   }
-  const TimePoint arrived = call->request.arrival == TimePoint{} ? now() : call->request.arrival;
+  const TimePoint stated = accepted.value_or(call->request.arrival);
+  const TimePoint arrived = stated == TimePoint{} ? now() : stated;
   Ticket* ticket = dispatcher_.take_ticket();
   if (ticket == nullptr) {
     served->counters->fail(Failure::kQueueFull, now() - arrived, true);
@@ -79,6 +90,7 @@ Status Serving::queue(std::shared_ptr<InferCall>& call, const std::shared_ptr<Se
     served->unanswered.fetch_sub(1);
     return ok_status();
   }
+  call->device_.store(number_, std::memory_order_relaxed);
   call->ticket_.store(ticket->id().value);
   ticket->call = std::move(call);
   dispatcher_.post(*ticket, *served);
@@ -152,6 +164,9 @@ Status Serving::publish(std::shared_ptr<const model::Instance> instance, sched::
   }
   book_.add(served);
   table_.put(served);
+  if (routes_ != nullptr) {
+    routes_->put(number_, served);
+  }
   return ok_status();
 }
 
@@ -191,6 +206,9 @@ sched::Profile Serving::withdraw(const model::Instance& instance) {
     return {};
   }
   const std::shared_ptr<ServedInstance> served = found.mapped();
+  if (routes_ != nullptr) {  // first: who is sent here finds it
+    routes_->remove(number_, instance.id);
+  }
   table_.remove(instance.id);
   // Requests that found it in time are let in, then the door is shut.
   while (served->admitting.load() != 0) {

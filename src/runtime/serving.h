@@ -15,6 +15,7 @@
 #include "model/host.h"
 #include "runtime/dispatcher.h"
 #include "runtime/model_table.h"
+#include "runtime/route_table.h"
 #include "runtime/service.h"
 #include "runtime/statistics_book.h"
 
@@ -26,6 +27,10 @@ struct ServingOptions {
   Dispatcher::Limits limits;
   // Told by the holder of the dispatcher's role which slice an instance should be homed on; must be short.
   std::function<void(const sched::PrepareHome&)> on_prepare_home = [](const sched::PrepareHome&) {};
+  // Where there are other devices.
+  std::uint16_t number = 0;      // this one's
+  RouteTable* routes = nullptr;  // outlives the object
+  Neighbours neighbours{};
 };
 
 // Thread-safe; the methods of model::Host are the loader thread's.
@@ -37,14 +42,20 @@ class Serving final : public model::Host {
 
   // See Service.
   void infer(std::shared_ptr<InferCall> call);
+  // The same; false, the call untouched, where the model does not serve here. `accepted`: when that was, where another
+  // device had accepted the request: it counts from then, and is let in even while the server stops.
+  bool infer_if_known(std::shared_ptr<InferCall>& call, std::optional<TimePoint> accepted = std::nullopt);
   void cancel(const InferCall& call);
+  void cancel(RequestId request) { dispatcher_.cancel(request); }
   Result<std::shared_ptr<BodyMemory>> lease_body(std::string_view model, Bytes size);
   Result<std::shared_ptr<const model::Instance>> find(std::string_view model,
                                                       std::optional<std::int64_t> version) const;
   std::vector<std::int64_t> versions(std::string_view model) const { return table_.versions(model); }
   std::vector<std::shared_ptr<const model::Instance>> serving() const;
   bool accepts() const { return !draining_.load() && !dispatcher_.is_down(); }
+  bool is_down() const { return dispatcher_.is_down(); }
   bool drain(std::chrono::milliseconds limit);
+  void refuse_new() { draining_.store(true); }
 
   const StatisticsBook& statistics() const { return book_; }
   DeviceStatistics device_statistics() const { return dispatcher_.statistics(); }
@@ -62,10 +73,13 @@ class Serving final : public model::Host {
   Serving(ServingOptions options, std::unique_ptr<sched::Policy> policy, std::unique_ptr<device::Device> device);
 
   // An accepted request's way to the queue. Error: what it is answered with.
-  Status queue(std::shared_ptr<InferCall>& call, const std::shared_ptr<ServedInstance>& served);
+  Status queue(std::shared_ptr<InferCall>& call, const std::shared_ptr<ServedInstance>& served,
+               std::optional<TimePoint> accepted);
   Status enter_plans(ServedInstance& served, const Slice& slice);
 
   std::unique_ptr<device::Device> device_;
+  const std::uint16_t number_;
+  RouteTable* const routes_;
   std::atomic<bool> draining_{false};
   std::atomic<std::uint32_t> next_instance_{1};
   ModelTable table_;

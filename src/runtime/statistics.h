@@ -3,10 +3,14 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/histogram.h"
+#include "base/result.h"
 #include "base/time.h"
 
 namespace tessera::runtime {
@@ -37,12 +41,22 @@ struct ModelStatistics {
   Duration slo{0};    // zero: none
   Histogram latency;  // arrival to answer ready, successful requests
   Histogram queue_time;
-  double atom_seconds = 0;                                  // slice time used: as Prometheus counts it
-  std::map<std::uint16_t, std::uint64_t> launches_by_atom;  // which atoms its batches ran on
+  double atom_seconds = 0;  // slice time used: as Prometheus counts it
+  std::map<std::pair<std::string, std::uint16_t>, std::uint64_t>
+      launches_by_atom;  // by (device, atom): where batches ran
 };
+
+// The same version on two devices, as one.
+void merge(ModelStatistics& into, const ModelStatistics& other);
+// Those of the same version merged, by model and version.
+std::vector<ModelStatistics> merged(std::vector<ModelStatistics> all);
+// Error: nothing of that name or version, with the text clients match.
+Result<std::vector<ModelStatistics>> of_model(std::vector<ModelStatistics> all, std::string_view model,
+                                              std::optional<std::int64_t> version);
 
 struct DeviceStatistics {
   std::string device;
+  bool up = true;
   std::vector<double> busy_seconds;  // per atom
   std::uint64_t launches = 0;
   std::uint64_t copied_tensor_bytes = 0;  // user-space copies of tensor bytes on the request path

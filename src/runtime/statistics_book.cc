@@ -48,14 +48,7 @@ std::vector<ModelStatistics> StatisticsBook::all() const {
 
 Result<std::vector<ModelStatistics>> StatisticsBook::of(std::string_view model,
                                                         std::optional<std::int64_t> version) const {
-  std::vector<ModelStatistics> out = all();
-  std::erase_if(out, [&](const ModelStatistics& entry) {
-    return entry.model != model || (version && entry.version != *version);
-  });
-  if (out.empty()) {
-    return invalid_argument("requested model '" + std::string(model) + "' is not available");
-  }
-  return out;
+  return of_model(all(), model, version);
 }
 
 std::uint64_t StatisticsBook::unanswered() const {

@@ -1,6 +1,7 @@
 #include "sched/instance.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "base/check.h"
@@ -18,6 +19,10 @@ void LatencyTable::read(const Profile& profile, const ModelParams& params, const
   latencies_.assign(params.buckets.size() * groups_, Duration{0});
   fastest_.assign(params.buckets.size(), kForever);
   known_ = true;
+  processor_ns_per_row_ = 0;
+  fastest_row_ = Duration{0};
+  double least = std::numeric_limits<double>::infinity();
+  Duration fastest_row = kForever;
   for (std::size_t bucket = 0; bucket < params.buckets.size(); ++bucket) {
     for (std::size_t group = 0; group < groups_; ++group) {
       const auto latency = profile.latency(params.buckets[bucket], device.group_processors(group));
@@ -27,8 +32,13 @@ void LatencyTable::read(const Profile& profile, const ModelParams& params, const
       }
       latencies_[bucket * groups_ + group] = *latency;
       fastest_[bucket] = std::min(fastest_[bucket], *latency);
+      const auto work = static_cast<double>(latency->count()) * device.group_processors(group);
+      least = std::min(least, work / params.buckets[bucket]);
     }
+    fastest_row = std::min(fastest_row, fastest_[bucket] / params.buckets[bucket]);
   }
+  processor_ns_per_row_ = least;
+  fastest_row_ = fastest_row;
 }
 
 Instance::Instance(InstanceId instance_id, std::shared_ptr<const ModelParams> model_params, Profile known,

@@ -28,6 +28,10 @@ class LatencyTable {
   bool known() const { return known_; }
   Duration at(std::size_t bucket, std::size_t group) const { return latencies_[bucket * groups_ + group]; }
   Duration fastest(std::size_t bucket) const { return fastest_[bucket]; }
+  // Of one row at the batch and slice sizes that take least, where that is known.
+  double processor_ns_per_row() const { return processor_ns_per_row_; }
+  // Of one row at the batch size that takes least in the fastest slice; zero where nothing is known.
+  Duration fastest_row() const { return fastest_row_; }
   Duration margin() const { return margin_; }
   std::uint32_t version() const { return version_; }  // of this table, counted up
 
@@ -36,6 +40,8 @@ class LatencyTable {
   std::size_t groups_ = 0;
   std::vector<Duration> latencies_;
   std::vector<Duration> fastest_;  // by bucket, over all groups
+  double processor_ns_per_row_ = 0;
+  Duration fastest_row_{0};
   Duration margin_{0};
   std::uint32_t version_ = 0;
   std::uint32_t profile_version_ = 0;

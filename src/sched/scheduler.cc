@@ -51,6 +51,29 @@ const Profile* Scheduler::State::profile(InstanceId id) const {
   return instance == nullptr ? nullptr : &instance->profile;
 }
 
+DeviceLoad Scheduler::State::load(TimePoint now) const {
+  const DeviceShape& shape = view_.device.shape();
+  double running = 0;
+  double processors = 0;
+  for (std::uint16_t atom = 0; atom < shape.atoms(); ++atom) {
+    const TimePoint free_at = view_.device.atom_free_at(atom);
+    processors += shape.processors[atom];
+    running += free_at > now ? static_cast<double>((free_at - now).count()) * shape.processors[atom] : 0;
+  }
+  const auto spread = [&](double work) { return now + Duration(static_cast<Duration::rep>(work / processors)); };
+  const double objectives = running + objectives_processor_ns_;
+  return {spread(objectives + others_processor_ns_), spread(objectives)};
+}
+
+ModelLoad Scheduler::State::load(InstanceId id) const {
+  const Instance* instance = find(id);
+  if (instance == nullptr) {
+    return {};
+  }
+  const bool known = instance->table.known();
+  return {instance->table.fastest_row(), known ? instance->table.fastest(0) : Duration{0}, instance->waiting};
+}
+
 void Scheduler::State::handle(const TimerFired&) { timer_ = kNever; }
 
 void Scheduler::State::handle(const ModelUp& event) {
@@ -149,6 +172,8 @@ Scheduler::~Scheduler() = default;
 void Scheduler::on_event(const Event& event, TimePoint now, Actions& out) { state_->on_event(event, now, out); }
 std::size_t Scheduler::waiting() const { return state_->waiting(); }
 std::size_t Scheduler::in_flight() const { return state_->in_flight(); }
+DeviceLoad Scheduler::load(TimePoint now) const { return state_->load(now); }
+ModelLoad Scheduler::load(InstanceId instance) const { return state_->load(instance); }
 const Profile* Scheduler::profile(InstanceId instance) const { return state_->profile(instance); }
 
 }  // namespace tessera::sched

@@ -6,6 +6,7 @@
 #include "core/slice.h"
 #include "sched/events.h"
 #include "sched/policy.h"
+#include "sched/router.h"
 
 namespace tessera::sched {
 
@@ -27,6 +28,9 @@ class Scheduler {
   // Requests waiting and launches not ended: what a router and metrics look at.
   std::size_t waiting() const;
   std::size_t in_flight() const;
+  // What a router wants to know: of the device, and of one of its models (zeros for an unknown one).
+  DeviceLoad load(TimePoint now) const;
+  ModelLoad load(InstanceId instance) const;
   // The corrected profile of an instance, to be kept on disk; nullptr for an unknown one.
   const Profile* profile(InstanceId instance) const;
 

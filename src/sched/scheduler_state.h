@@ -25,6 +25,8 @@ class Scheduler::State {
   std::size_t waiting() const { return requests_.size(); }
   std::size_t in_flight() const { return launches_.size(); }
   const Profile* profile(InstanceId id) const;
+  DeviceLoad load(TimePoint now) const;
+  ModelLoad load(InstanceId id) const;
 
  private:
   struct Launched {
@@ -49,6 +51,7 @@ class Scheduler::State {
   void enqueue(Request& request);
   void dequeue(Request& request);
   void forget(Request& request);
+  double& waiting_work(const Request& request);
   void reject(Request& request, RejectReason reason);
   void end_waits();
   Duration retry_after(const Request& request) const;
@@ -85,6 +88,9 @@ class Scheduler::State {
 
   std::pmr::unordered_map<RequestId, Request> requests_{&memory_};
   Moments moments_;
+  // Predicted work of requests_, by whether their model has an objective.
+  double objectives_processor_ns_ = 0;
+  double others_processor_ns_ = 0;
   std::unordered_map<InstanceId, Instance*> instances_;
   std::pmr::unordered_map<LaunchId, Launched> launches_{&memory_};
   std::uint64_t next_launch_ = 1;

@@ -55,6 +55,8 @@ void Scheduler::State::admit(const Arrival& event, Instance& instance, const Que
   request.sequence = next_sequence_++;
   set_times(request, policy);
   moments_.update(request);
+  request.processor_ns = instance.table.processor_ns_per_row() * event.rows;
+  waiting_work(request) += request.processor_ns;
   ++instance.waiting;
   ++instance.waiting_by_level[level];
   instance.rate.add(event.rows, now_);
@@ -136,10 +138,18 @@ void Scheduler::State::forget(Request& request) {
     dequeue(request);
   }
   moments_.remove(request);
+  waiting_work(request) -= request.processor_ns;
   Instance& instance = *request.instance;
   --instance.waiting;
   --instance.waiting_by_level[request.level];
   requests_.erase(RequestId(request.arrival.request));
+  if (requests_.empty()) {  // what rounding left does not add up
+    objectives_processor_ns_ = others_processor_ns_ = 0;
+  }
+}
+
+double& Scheduler::State::waiting_work(const Request& request) {
+  return request.instance->params->slo ? objectives_processor_ns_ : others_processor_ns_;
 }
 
 void Scheduler::State::reject(Request& request, RejectReason reason) {

@@ -31,6 +31,7 @@ struct Request {
   RejectReason ends_with = RejectReason::kTimeout;
   TimePoint delays = kNever;     // when `delayed` becomes true
   std::size_t moment_index = 0;  // place in Moments; 0: none
+  double processor_ns = 0;       // of work, as predicted when it came
 
   TimePoint next_moment() const { return delays < ends ? delays : ends; }
 };

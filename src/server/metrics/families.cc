@@ -140,8 +140,9 @@ MetricFamily rejected_family(const Models& models) {
 MetricFamily launches_family(const Models& models) {
   MetricFamily out = family("tessera_launches_total", "Batches that ran on an atom of the device", MetricType::Counter);
   for (const ModelStatistics& m : models) {
-    for (const auto& [atom, count] : m.launches_by_atom) {
-      add(out, with(labels_of(m), "atom", std::to_string(atom)), static_cast<double>(count));
+    for (const auto& [place, count] : m.launches_by_atom) {
+      const Labels on_device = with(labels_of(m), "device", place.first);
+      add(out, with(on_device, "atom", std::to_string(place.second)), static_cast<double>(count));
     }
   }
   return out;
@@ -207,19 +208,25 @@ std::vector<MetricFamily> model_families(const Models& all) {
   return out;
 }
 
-std::vector<MetricFamily> device_families(const runtime::DeviceStatistics& device) {
-  std::vector<MetricFamily> out;
-  const Labels labels = {{"device", device.device}};
-  MetricFamily& busy = out.emplace_back(
-      family("tessera_atom_busy_seconds_total", "Time in which an atom ran batches", MetricType::Counter));
-  for (std::size_t atom = 0; atom < device.busy_seconds.size(); ++atom) {
-    add(busy, with(labels, "atom", std::to_string(atom)), device.busy_seconds[atom]);
+std::vector<MetricFamily> device_families(const std::vector<runtime::DeviceStatistics>& devices) {
+  MetricFamily busy =
+      family("tessera_atom_busy_seconds_total", "Time in which an atom ran batches", MetricType::Counter);
+  MetricFamily launches = family("tessera_device_launches_total", "Batches launched on a device", MetricType::Counter);
+  MetricFamily up = family("tessera_device_up", "0 once a device is lost", MetricType::Gauge);
+  std::uint64_t copied = 0;
+  for (const runtime::DeviceStatistics& device : devices) {
+    const Labels labels = {{"device", device.device}};
+    for (std::size_t atom = 0; atom < device.busy_seconds.size(); ++atom) {
+      add(busy, with(labels, "atom", std::to_string(atom)), device.busy_seconds[atom]);
+    }
+    add(launches, labels, static_cast<double>(device.launches));
+    add(up, labels, device.up ? 1 : 0);
+    copied += device.copied_tensor_bytes;
   }
-  add(out.emplace_back(family("tessera_device_launches_total", "Batches launched on a device", MetricType::Counter)),
-      labels, static_cast<double>(device.launches));
+  std::vector<MetricFamily> out{std::move(busy), std::move(launches), std::move(up)};
   add(out.emplace_back(family("tessera_copied_tensor_bytes_total",
                               "Tensor bytes copied from one user-space place to another", MetricType::Counter)),
-      {}, static_cast<double>(device.copied_tensor_bytes));
+      {}, static_cast<double>(copied));
   // No pinned memory on a host without GPUs; dashboards made for Triton ask for both.
   for (const char* name : {"nv_pinned_memory_pool_total_bytes", "nv_pinned_memory_pool_used_bytes"}) {
     add(out.emplace_back(family(name, "Pinned host memory", MetricType::Gauge)), {}, 0);

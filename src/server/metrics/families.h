@@ -15,7 +15,7 @@ inline constexpr std::size_t kMaxModelVersions = 1000;
 
 // Labels are names of models, numbers of versions and atoms, and fixed reasons: nothing that a request can choose.
 std::vector<prometheus::MetricFamily> model_families(const std::vector<runtime::ModelStatistics>& models);
-std::vector<prometheus::MetricFamily> device_families(const runtime::DeviceStatistics& device);
+std::vector<prometheus::MetricFamily> device_families(const std::vector<runtime::DeviceStatistics>& devices);
 
 // Processor time, memory and open files of this process, under the names that Prometheus's own clients use.
 std::vector<prometheus::MetricFamily> process_families();

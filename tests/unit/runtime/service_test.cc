@@ -85,9 +85,9 @@ TEST_F(ServiceTest, ServesWhatTheRepositoryHolds) {
   EXPECT_EQ(statistics->at(0).inference_count, 1U);
   EXPECT_GT(statistics->at(0).last_inference_ms, 1'600'000'000'000U);
   EXPECT_EQ(s->statistics("nobody", std::nullopt).error().message(), "requested model 'nobody' is not available");
-  EXPECT_EQ(s->device_statistics().device, "host");
+  EXPECT_EQ(s->device_statistics().at(0).device, "host");
   s->count_copied({100});
-  EXPECT_GE(s->device_statistics().copied_tensor_bytes, 100U);
+  EXPECT_GE(s->device_statistics().at(0).copied_tensor_bytes, 100U);
 }
 
 TEST_F(ServiceTest, OneModelThatCannotBeLoadedKeepsAStrictServerUnready) {

@@ -30,7 +30,7 @@ runtime::ModelStatistics busy_model() {
   m.latency.record(std::chrono::microseconds(80));
   m.latency.record(std::chrono::milliseconds(70));
   m.atom_seconds = 1.5;
-  m.launches_by_atom = {{0, 9}, {1, 2}};
+  m.launches_by_atom = {{{"host", 0}, 9}, {{"host", 1}, 2}};
   return m;
 }
 
@@ -54,7 +54,7 @@ TEST(MetricFamilies, AreTritonsAndOurs) {
            "tessera_rejected_total{model=\"simple\",version=\"3\",reason=\"deadline\"} 3\n",
            "tessera_slo_seconds{model=\"simple\",version=\"3\"} 0.02\n",
            "tessera_attainment{model=\"simple\",version=\"3\"} 0.75\n",
-           "tessera_launches_total{model=\"simple\",version=\"3\",atom=\"1\"} 2\n",
+           "tessera_launches_total{model=\"simple\",version=\"3\",device=\"host\",atom=\"1\"} 2\n",
            "tessera_batches_total{model=\"simple\",version=\"3\",size=\"4\"} 10\n",
            "tessera_slice_atom_seconds_total{model=\"simple\",version=\"3\"} 1.5\n",
            "# TYPE tessera_request_latency_seconds histogram\n",
@@ -91,10 +91,16 @@ TEST(MetricFamilies, TellOfDeviceAndProcess) {
   device.busy_seconds = {0.5, 0.25};
   device.launches = 12;
   device.copied_tensor_bytes = 4096;
-  const std::string text = text_of(device_families(device));
+  runtime::DeviceStatistics other = device;
+  other.device = "cuda:1";
+  other.up = false;
+  const std::string text = text_of(device_families({device, other}));
   EXPECT_THAT(text, HasSubstr("tessera_atom_busy_seconds_total{device=\"host\",atom=\"1\"} 0.25\n"));
   EXPECT_THAT(text, HasSubstr("tessera_device_launches_total{device=\"host\"} 12\n"));
-  EXPECT_THAT(text, HasSubstr("tessera_copied_tensor_bytes_total 4096\n"));
+  EXPECT_THAT(text, HasSubstr("tessera_atom_busy_seconds_total{device=\"cuda:1\",atom=\"1\"} 0.25\n"));
+  EXPECT_THAT(text, HasSubstr("tessera_device_up{device=\"host\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("tessera_device_up{device=\"cuda:1\"} 0\n"));
+  EXPECT_THAT(text, HasSubstr("tessera_copied_tensor_bytes_total 8192\n"));
   const auto process = process_families();
   ASSERT_EQ(process.size(), 3u);
   EXPECT_GT(process[0].metric.front().counter.value, 0);

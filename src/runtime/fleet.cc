@@ -1,0 +1,246 @@
+#include "runtime/fleet.h"
+
+#include <algorithm>
+#include <thread>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "runtime/admission.h"
+
+namespace tessera::runtime {
+namespace {
+
+// How often stopping looks whether requests have been answered.
+constexpr std::chrono::microseconds kPoll{200};
+
+}  // namespace
+
+Result<std::unique_ptr<Fleet>> Fleet::create(const ServingOptions& options,
+                                             std::vector<std::unique_ptr<device::Device>> devices) {
+  if (devices.empty() || devices.size() > kMaxDevices) {
+    return invalid_argument("a server has one device at least and " + std::to_string(kMaxDevices) + " at most");
+  }
+  std::unique_ptr<Fleet> fleet(new Fleet(devices.size()));
+  for (std::size_t i = 0; i < devices.size(); ++i) {
+    ServingOptions own = options;
+    own.number = static_cast<std::uint16_t>(i);
+    if (devices.size() > 1) {
+      own.routes = &fleet->routes_;
+    }
+    own.neighbours = fleet->neighbours_of(own.number);
+    if (devices.size() == 1) {
+      own.neighbours.load = nullptr;
+      own.neighbours.take_over = nullptr;
+    }
+    TESSERA_ASSIGN_OR_RETURN(auto unit, Serving::create(std::move(own), std::move(devices[i])));
+    fleet->units_.push_back(std::move(unit));
+  }
+  return fleet;
+}
+
+Fleet::Fleet(std::size_t devices) : routes_(devices) { units_.reserve(devices); }
+
+Fleet::~Fleet() {
+  closing_.store(true);
+  while (transfers_.load() != 0) {
+    std::this_thread::sleep_for(kPoll);
+  }
+}
+
+Neighbours Fleet::neighbours_of(std::uint16_t number) {
+  Neighbours out;
+  out.load = &routes_.load(number);
+  out.take_over = [this](std::shared_ptr<InferCall>& call, TimePoint accepted) { return take_over(call, accepted); };
+  out.on_down = [this, number] { lost(number); };
+  return out;
+}
+
+void Fleet::infer(std::shared_ptr<InferCall> call) {
+  if (alone()) {
+    units_.front()->infer(std::move(call));
+    return;
+  }
+  const std::optional<std::uint16_t> preferred = call->request.device;
+  if (place(call, preferred, std::nullopt)) {
+    return;
+  }
+  const InferRequest& request = call->request;
+  if (draining_.load()) {
+    call->done(unavailable("the server is stopping"));
+  } else if (routes_.choose(request.model, request.version).known) {
+    call->done(Error(ErrorCode::kDeviceLost, "no device that serves model '" + request.model + "' is up"));
+  } else {
+    call->done(unknown_model(request.model));
+  }
+}
+
+bool Fleet::place(std::shared_ptr<InferCall>& call, std::optional<std::uint16_t> preferred,
+                  std::optional<TimePoint> accepted) {
+  const std::string& model = call->request.model;
+  const std::optional<std::int64_t> version = call->request.version;
+  DeviceSet tried = 0;
+  if (preferred && *preferred < units_.size() && routes_.serves(*preferred, model, version)) {
+    if (units_[*preferred]->infer_if_known(call, accepted)) {
+      return true;
+    }
+    tried |= only(*preferred);
+  }
+  // A device that has let go of the model meanwhile is not asked again.
+  for (;;) {
+    const auto choice = routes_.choose(model, version, tried);
+    if (!choice.device) {
+      return false;
+    }
+    if (units_[*choice.device]->infer_if_known(call, accepted)) {
+      return true;
+    }
+    tried |= only(*choice.device);
+  }
+}
+
+bool Fleet::take_over(std::shared_ptr<InferCall>& call, TimePoint accepted) {
+  transfers_begun_.fetch_add(1);
+  transfers_.fetch_add(1);
+  bool placed = false;
+  if (!closing_.load()) {
+    call->ticket_.store(0);
+    placed = place(call, std::nullopt, accepted);
+  }
+  transfers_.fetch_sub(1);
+  return placed;
+}
+
+void Fleet::cancel(const InferCall& call) {
+  // The two belong together where the ticket did not change in between.
+  for (;;) {
+    const std::uint64_t ticket = call.ticket_.load();
+    if (ticket == 0) {
+      return;
+    }
+    const std::uint16_t device = call.device_.load();
+    if (call.ticket_.load() == ticket) {
+      units_[device]->cancel(RequestId{ticket});
+      return;
+    }
+  }
+}
+
+Result<std::shared_ptr<BodyMemory>> Fleet::lease_body(std::string_view model, Bytes size) {
+  if (alone()) {
+    return units_.front()->lease_body(model, size);
+  }
+  DeviceSet tried = 0;
+  for (;;) {
+    const auto choice = routes_.choose(model, std::nullopt, tried);
+    if (!choice.known) {
+      return unknown_model(model);
+    }
+    if (!choice.device) {
+      return Error(ErrorCode::kDeviceLost, "no device that serves model '" + std::string(model) + "' is up");
+    }
+    auto body = units_[*choice.device]->lease_body(model, size);
+    if (body.ok()) {
+      (*body)->device = *choice.device;
+      return body;
+    }
+    // What one device cannot give now another may.
+    const ErrorCode code = body.error().code();
+    tried |= only(*choice.device);
+    const bool elsewhere = code == ErrorCode::kNotFound || code == ErrorCode::kResourceExhausted;
+    if (!elsewhere || !routes_.choose(model, std::nullopt, tried).device) {
+      return body;
+    }
+  }
+}
+
+Result<std::shared_ptr<const model::Instance>> Fleet::find(std::string_view model,
+                                                           std::optional<std::int64_t> version) const {
+  if (alone()) {
+    return units_.front()->find(model, version);
+  }
+  auto found = routes_.find(model, version);
+  if (!found) {
+    return unknown_model(model);
+  }
+  return found;
+}
+
+std::vector<std::int64_t> Fleet::versions(std::string_view model) const {
+  return alone() ? units_.front()->versions(model) : routes_.versions(model);
+}
+
+std::vector<std::shared_ptr<const model::Instance>> Fleet::serving() const {
+  return alone() ? units_.front()->serving() : routes_.all();
+}
+
+bool Fleet::any_up() const {
+  return std::any_of(units_.begin(), units_.end(), [](const auto& unit) { return !unit->is_down(); });
+}
+
+std::uint64_t Fleet::unanswered() const {
+  std::uint64_t sum = 0;
+  for (const auto& unit : units_) {
+    sum += unit->statistics().unanswered();
+  }
+  return sum;
+}
+
+bool Fleet::drain(std::chrono::milliseconds limit) {
+  draining_.store(true);
+  for (const auto& unit : units_) {
+    unit->refuse_new();
+  }
+  const TimePoint end = add_saturating(now(), limit);
+  for (;;) {
+    // A request that moved while they were counted may have been missed by both.
+    const std::uint64_t before = transfers_begun_.load();
+    const std::uint64_t left = unanswered();
+    if (left == 0 && transfers_.load() == 0 && transfers_begun_.load() == before) {
+      return true;
+    }
+    if (now() >= end) {
+      return false;
+    }
+    std::this_thread::sleep_for(kPoll);
+  }
+}
+
+std::vector<ModelStatistics> Fleet::statistics() const {
+  std::vector<ModelStatistics> all;
+  for (const auto& unit : units_) {
+    auto own = unit->statistics().all();
+    all.insert(all.end(), std::make_move_iterator(own.begin()), std::make_move_iterator(own.end()));
+  }
+  return merged(std::move(all));
+}
+
+std::vector<DeviceStatistics> Fleet::device_statistics() const {
+  std::vector<DeviceStatistics> out;
+  for (const auto& unit : units_) {
+    out.push_back(unit->device_statistics());
+  }
+  return out;
+}
+
+void Fleet::lost(std::uint16_t number) {
+  const std::lock_guard lock(loss_);
+  if (told_) {
+    told_(number);
+  } else {
+    untold_.push_back(number);
+  }
+}
+
+void Fleet::on_loss(std::function<void(std::size_t)> told) {
+  const std::lock_guard lock(loss_);
+  told_ = std::move(told);
+  if (!told_) {
+    return;
+  }
+  for (const std::size_t number : std::exchange(untold_, {})) {
+    told_(number);
+  }
+}
+
+}  // namespace tessera::runtime

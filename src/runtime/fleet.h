@@ -1,0 +1,77 @@
+// Serving on all devices of a server: to each request its device, and one picture of what they all do.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "runtime/route_table.h"
+#include "runtime/serving.h"
+
+namespace tessera::runtime {
+
+// With one device a request takes the way it would take without a fleet. Thread-safe.
+class Fleet {
+ public:
+  // `options` are every device's; a byte quota is a model's on one device. Error: no device or more than kMaxDevices;
+  // that of Serving::create.
+  static Result<std::unique_ptr<Fleet>> create(const ServingOptions& options,
+                                               std::vector<std::unique_ptr<device::Device>> devices);
+  ~Fleet();  // answers what is still there; nobody may call any more
+  Fleet(const Fleet&) = delete;
+  Fleet& operator=(const Fleet&) = delete;
+
+  // See Service.
+  void infer(std::shared_ptr<InferCall> call);
+  void cancel(const InferCall& call);
+  Result<std::shared_ptr<BodyMemory>> lease_body(std::string_view model, Bytes size);
+  Result<std::shared_ptr<const model::Instance>> find(std::string_view model,
+                                                      std::optional<std::int64_t> version) const;
+  std::vector<std::int64_t> versions(std::string_view model) const;
+  std::vector<std::shared_ptr<const model::Instance>> serving() const;
+  bool accepts() const { return !draining_.load() && any_up(); }
+  bool any_up() const;
+  bool drain(std::chrono::milliseconds limit);
+  std::vector<ModelStatistics> statistics() const;
+  std::vector<DeviceStatistics> device_statistics() const;
+  void count_copied(Bytes bytes) { units_.front()->count_copied(bytes); }
+
+  std::size_t size() const { return units_.size(); }
+  Serving& unit(std::size_t number) { return *units_[number]; }
+
+  // `told` is called once for each device that was or will be lost, on any thread, and must be short. Empty:
+  // nobody wants to know any more.
+  void on_loss(std::function<void(std::size_t)> told);
+
+ private:
+  explicit Fleet(std::size_t devices);
+
+  bool alone() const { return units_.size() == 1; }
+  Neighbours neighbours_of(std::uint16_t number);
+  // Gives the call to a device that has its model. False: there is none (any more).
+  bool place(std::shared_ptr<InferCall>& call, std::optional<std::uint16_t> preferred,
+             std::optional<TimePoint> accepted);
+  bool take_over(std::shared_ptr<InferCall>& call, TimePoint accepted);
+  void lost(std::uint16_t number);
+  std::uint64_t unanswered() const;
+
+  RouteTable routes_;
+  std::atomic<bool> draining_{false};
+  std::atomic<bool> closing_{false};
+  std::atomic<std::uint32_t> transfers_{0};  // under way
+  std::atomic<std::uint64_t> transfers_begun_{0};
+
+  std::mutex loss_;  // guards the two below
+  std::function<void(std::size_t)> told_;
+  std::vector<std::size_t> untold_;
+
+  std::vector<std::unique_ptr<Serving>> units_;  // last: their devices' threads use the above
+};
+
+}  // namespace tessera::runtime
