@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <bit>
+#include <charconv>
 #include <chrono>
+#include <map>
 #include <utility>
 
 #include "base/log.h"
@@ -11,6 +13,7 @@
 #include "device/cuda/gpu.h"
 #include "device/host/host_device.h"
 #include "engine/onnxruntime/onnx_engine.h"
+#include "runtime/route_table.h"
 
 namespace tessera::apps {
 namespace {
@@ -23,8 +26,9 @@ std::string describe(const DeviceShape& shape, const std::string& card) {
          " processors";
 }
 
-Result<Computing> open_host(const device::HostTopology& topology, Bytes max_body) {
+Result<Computing> open_host(const device::HostTopology& topology, Bytes max_body, std::string name = "host") {
   device::HostOptions host;
+  host.name = std::move(name);
   host.cores.assign(topology.cpus().begin(), topology.cpus().end());
   host.staging.largest = std::max(host.staging.largest, largest_block(max_body));
   Computing out;
@@ -34,6 +38,8 @@ Result<Computing> open_host(const device::HostTopology& topology, Bytes max_body
   out.description = describe(out.device->shape(), "");
   return out;
 }
+
+constexpr std::uint16_t kMaxHostPlaces = 4096;
 
 // A thread that spins would take half of a small host from those who serve connections.
 constexpr std::uint16_t kFewCores = 2;
@@ -49,21 +55,96 @@ Result<device::CudaOptions> cuda_options(const device::CudaDeviceSpec& spec, Byt
   return options;
 }
 
-Result<Computing> open_cuda(const device::CudaDeviceSpec& spec, Bytes max_body) {
+std::string text_of(const Slice& part) {
+  const std::string first = std::to_string(part.first);
+  return "host/" + (part.count == 1 ? first : first + "-" + std::to_string(part.end() - 1));
+}
+
+// Each part has an engine of its own, whose threads live on its processors.
+Result<std::vector<Computing>> open_host_parts(const std::vector<Slice>& parts, const device::HostTopology& all,
+                                               Bytes max_body) {
+  std::vector<Computing> out;
+  for (const Slice& part : parts) {
+    if (part.end() > all.atoms()) {
+      return invalid_argument(text_of(part) + ": there are " + std::to_string(all.atoms()) +
+                              " processors to compute on, counted from 0");
+    }
+    TESSERA_ASSIGN_OR_RETURN(const auto own, device::HostTopology::of(all.cpus_of(part)));
+    TESSERA_ASSIGN_OR_RETURN(auto opened, open_host(own, max_body, text_of(part)));
+    out.push_back(std::move(opened));
+  }
+  return out;
+}
+
+// A place, or the first and the last one.
+Result<Slice> parse_host_part(std::string_view text) {
+  const auto malformed = [&] {
+    return invalid_argument("'" + std::string(text) + "' is no part of the host: host/0 or host/0-3");
+  };
+  constexpr std::string_view kPrefix = "host/";
+  if (!text.starts_with(kPrefix)) return malformed();
+  const std::string_view range = text.substr(kPrefix.size());
+  const std::size_t dash = range.find('-');
+  const auto number = [](std::string_view digits, std::uint16_t& value) {
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    return error == std::errc() && end == digits.data() + digits.size() && value < kMaxHostPlaces;
+  };
+  std::uint16_t first = 0;
+  if (!number(range.substr(0, dash), first)) return malformed();
+  std::uint16_t last = first;
+  if (dash != std::string_view::npos && !number(range.substr(dash + 1), last)) return malformed();
+  if (last < first) return malformed();
+  return Slice{first, static_cast<std::uint16_t>(last - first + 1)};
+}
+
+Result<std::vector<Slice>> parse_host_parts(std::string_view text) {
+  std::vector<Slice> parts;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(',', begin), text.size());
+    TESSERA_ASSIGN_OR_RETURN(const Slice part, parse_host_part(text.substr(begin, end - begin)));
+    for (const Slice& other : parts) {
+      if (part.overlaps(other)) {
+        return invalid_argument("'" + text_of(part) + "' and '" + text_of(other) + "' share a processor");
+      }
+    }
+    parts.push_back(part);
+    begin = end + 1;
+  }
+  if (parts.size() > runtime::kMaxDevices) {
+    return invalid_argument("more than " + std::to_string(runtime::kMaxDevices) + " devices");
+  }
+  return parts;
+}
+
+// The cards that are open, each once: parts of one share it.
+using Cards = std::map<int, std::shared_ptr<device::Gpu>>;
+
+Result<Computing> open_cuda(const device::CudaDeviceSpec& spec, Bytes max_body, Cards& cards) {
   TESSERA_ASSIGN_OR_RETURN(const auto driver, device::Driver::open());
-  TESSERA_ASSIGN_OR_RETURN(auto gpu, device::Gpu::open(driver, spec.gpu));
+  auto& gpu = cards[spec.gpu];
+  if (!gpu) {
+    TESSERA_ASSIGN_OR_RETURN(gpu, device::Gpu::open(driver, spec.gpu));
+  }
   const std::string card = gpu->name();
   TESSERA_ASSIGN_OR_RETURN(const auto options, cuda_options(spec, max_body));
-  TESSERA_ASSIGN_OR_RETURN(auto device, device::make_cuda_device(std::move(gpu), options));
+  TESSERA_ASSIGN_OR_RETURN(auto device, device::make_cuda_device(gpu, options));
   return unavailable("this build has no engine for GPUs: use --device host");
 }
 
-Result<Computing> open_cuda_devices(const std::vector<device::CudaDeviceSpec>& specs, Bytes max_body) {
-  if (specs.size() > 1) {
-    return unsupported("this build serves from one device, and " + std::to_string(specs.size()) +
-                       " are named: start a server for each");
+Result<std::vector<Computing>> open_cuda_devices(const std::vector<device::CudaDeviceSpec>& specs, Bytes max_body) {
+  Cards cards;
+  std::vector<Computing> out;
+  for (const device::CudaDeviceSpec& spec : specs) {
+    TESSERA_ASSIGN_OR_RETURN(auto opened, open_cuda(spec, max_body, cards));
+    out.push_back(std::move(opened));
   }
-  return open_cuda(specs.front(), max_body);
+  return out;
+}
+
+std::vector<Computing> alone(Computing opened) {
+  std::vector<Computing> out;
+  out.push_back(std::move(opened));
+  return out;
 }
 
 }  // namespace
@@ -71,6 +152,10 @@ Result<Computing> open_cuda_devices(const std::vector<device::CudaDeviceSpec>& s
 Result<DeviceChoice> parse_device(std::string_view text) {
   if (text == "auto") return DeviceChoice{};
   if (text == "host") return DeviceChoice{DeviceChoice::Kind::kHost};
+  if (text.starts_with("host/")) {
+    TESSERA_ASSIGN_OR_RETURN(auto parts, parse_host_parts(text));
+    return DeviceChoice{DeviceChoice::Kind::kHost, {}, std::move(parts)};
+  }
   if (!text.starts_with("cuda")) {
     return invalid_argument("'" + std::string(text) + "' is none of host | auto | cuda:N");
   }
@@ -78,16 +163,27 @@ Result<DeviceChoice> parse_device(std::string_view text) {
   return DeviceChoice{DeviceChoice::Kind::kCuda, std::move(specs)};
 }
 
-Result<Computing> open_device(const DeviceChoice& choice, const device::HostTopology& host, Bytes max_body) {
-  if (choice.kind == DeviceChoice::Kind::kHost) return open_host(host, max_body);
-  if (choice.kind == DeviceChoice::Kind::kCuda) {
-    auto opened = open_cuda_devices(choice.cuda, max_body);
+Result<std::vector<Computing>> open_devices(const DeviceChoice& choice, const device::HostTopology& host,
+                                            Bytes max_body) {
+  if (choice.kind == DeviceChoice::Kind::kCuda || !choice.host.empty()) {
+    auto opened = choice.kind == DeviceChoice::Kind::kCuda ? open_cuda_devices(choice.cuda, max_body)
+                                                           : open_host_parts(choice.host, host, max_body);
     return opened.ok() ? std::move(opened) : opened.error().in("--device");
   }
-  auto opened = open_cuda({}, max_body);
-  if (opened.ok()) return opened;
-  log(LogLevel::kInfo, "computing on the host's cores, as no GPU can be used", {{"reason", opened.error().message()}});
-  return open_host(host, max_body);
+  if (choice.kind == DeviceChoice::Kind::kAuto) {
+    auto opened = open_cuda_devices({device::CudaDeviceSpec{}}, max_body);
+    if (opened.ok()) return opened;
+    log(LogLevel::kInfo, "computing on the host's cores, as no GPU can be used",
+        {{"reason", opened.error().message()}});
+  }
+  TESSERA_ASSIGN_OR_RETURN(auto opened, open_host(host, max_body));
+  return alone(std::move(opened));
+}
+
+Result<Computing> open_device(const DeviceChoice& choice, const device::HostTopology& host, Bytes max_body) {
+  if (choice.cuda.size() > 1 || choice.host.size() > 1) return invalid_argument("--device: one device is enough here");
+  TESSERA_ASSIGN_OR_RETURN(auto opened, open_devices(choice, host, max_body));
+  return std::move(opened.front());
 }
 
 }  // namespace tessera::apps

@@ -8,6 +8,7 @@
 
 #include "base/ids.h"
 #include "base/result.h"
+#include "core/slice.h"
 #include "device/cuda/device_spec.h"
 #include "device/device.h"
 #include "device/host/topology.h"
@@ -24,9 +25,11 @@ struct DeviceChoice {
   };
   Kind kind = Kind::kAuto;
   std::vector<device::CudaDeviceSpec> cuda{};  // of kCuda; at least one
+  std::vector<Slice> host{};                   // of kHost: each a device of these processors' places; none: one of all
 };
 
-// "auto", "host", "cuda:0", "cuda:0/0-7,cuda:0/8-15". Error: kInvalidArgument.
+// "auto", "host", "host/0-3,host/4-7" (places among the processors to compute on), "cuda:0", "cuda:0/0-7,cuda:0/8-15".
+// Error: kInvalidArgument.
 Result<DeviceChoice> parse_device(std::string_view text);
 
 // A device and the engine whose plans run on it. `engine` goes first.
@@ -37,9 +40,12 @@ struct Computing {
   std::unique_ptr<engine::Engine> engine;
 };
 
-// `host`: the processors to compute on, where the host computes. `max_body`: of one request.
+// In the order named. `host`: the processors to compute on, where the host computes. `max_body`: of one request.
 // To be called before other threads read the environment. Where auto finds no GPU that can be used, the log says why.
 // Error: one line that says what to do.
+Result<std::vector<Computing>> open_devices(const DeviceChoice& choice, const device::HostTopology& host,
+                                            Bytes max_body);
+// The same where one is wanted. Error: several are named.
 Result<Computing> open_device(const DeviceChoice& choice, const device::HostTopology& host, Bytes max_body);
 
 }  // namespace tessera::apps

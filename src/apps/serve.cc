@@ -8,7 +8,9 @@
 #include <cstdlib>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
+#include <vector>
 
 #include "apps/devices.h"
 #include "apps/stop_signals.h"
@@ -53,11 +55,17 @@ runtime::ServiceOptions service_options(const ServeOptions& options, const std::
 }
 
 Result<std::unique_ptr<runtime::Service>> make_service(const ServeOptions& options,
-                                                       const device::HostTopology& topology) {
-  TESSERA_ASSIGN_OR_RETURN(Computing opened, open_device(options.device, topology, options.max_body));
-  return runtime::Service::create(service_options(options, opened.kind), std::move(opened.device),
-                                  std::move(opened.engine));
+                                                       const device::HostTopology& topology, StopSignals& signals) {
+  TESSERA_ASSIGN_OR_RETURN(auto opened, open_devices(options.device, topology, options.max_body));
+  runtime::ServiceOptions service = service_options(options, opened.front().kind);
+  service.on_all_lost = [&signals] { signals.stop(); };
+  std::vector<runtime::DeviceUnit> units;
+  for (Computing& one : opened) units.push_back({std::move(one.device), std::move(one.engine)});
+  return runtime::Service::create(std::move(service), std::move(units));
 }
+
+// From the loss of the last device to the end of the process: long enough for a probe to see it.
+constexpr std::chrono::seconds kEndAfterLoss{5};
 
 // Everything that listens. Members end in the reverse order; what they serve from outlives them.
 struct FrontEnds {
@@ -178,7 +186,7 @@ int serve(const ServeOptions& options) {
 
   const auto topology = device::HostTopology::of(options.host_cores);
   if (!topology.ok()) return fail(topology.error());
-  auto made = make_service(options, *topology);
+  auto made = make_service(options, *topology, signals);
   if (!made.ok()) return fail(made.error());
   const std::unique_ptr<runtime::Service> service = std::move(*made);
   server::SharedMemory shared_memory;
@@ -195,6 +203,12 @@ int serve(const ServeOptions& options) {
   if (!signals.stopped()) say_ready(options, *front);
   signals.wait();
 
+  // Only a new process helps. Probes see it meanwhile, and peers get their answers.
+  const bool lost = !service->live();
+  if (lost) {
+    log(LogLevel::kError, "no device is left: ending soon", {{"seconds", std::int64_t{kEndAfterLoss.count()}}});
+    std::this_thread::sleep_for(kEndAfterLoss);
+  }
   log(LogLevel::kInfo, "stopping: finishing what runs");
   // What still goes on at the end cannot be interrupted, and waiting for it is what the limit is against.
   switch (drain(*service, *front, options.exit_timeout)) {
@@ -202,13 +216,13 @@ int serve(const ServeOptions& options) {
       break;
     case Drained::kLoading:
       log(LogLevel::kWarning, "a load was still going on at the end of --exit-timeout-secs");
-      std::_Exit(EXIT_SUCCESS);
+      std::_Exit(lost ? EXIT_FAILURE : EXIT_SUCCESS);
     case Drained::kRunning:
       log(LogLevel::kError, "requests were still running at the end of --exit-timeout-secs");
       std::_Exit(EXIT_FAILURE);
   }
   log(LogLevel::kInfo, "stopped");
-  return EXIT_SUCCESS;
+  return lost ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 }  // namespace tessera::apps

@@ -124,7 +124,8 @@ void add_scheduling(CLI::App& command, ServeOptions& options) {
       .add_option_function<std::string>("--device", take_device,
                                         "host | auto | cuda:N (auto: the first GPU,\n"
                                         "where there is one; cuda:0/0-7: its first\n"
-                                        "eight atoms)")
+                                        "eight atoms; cuda:0,cuda:1: both;\n"
+                                        "host/0-3,host/4-7: cores as two devices)")
       ->type_name("KIND");
   cores(command, "--host-cores", options.host_cores, "processors to compute on: 0,2-5 (all)");
   const auto take_policy = [&options](const std::string& name) {

@@ -44,10 +44,20 @@ void StopSignals::watch() {
     const std::lock_guard lock(mutex_);
     if (ending_) return;
     if (stopped_) _exit(128 + number);
-    stopped_ = true;
-    if (interrupt_ != nullptr) (*interrupt_)();
-    came_.notify_all();
+    stop_locked();
   }
+}
+
+void StopSignals::stop_locked() {
+  if (stopped_) return;
+  stopped_ = true;
+  if (interrupt_ != nullptr) (*interrupt_)();
+  came_.notify_all();
+}
+
+void StopSignals::stop() {
+  const std::lock_guard lock(mutex_);
+  stop_locked();
 }
 
 void StopSignals::during(const std::function<void()>& work, const std::function<void()>& interrupt) {

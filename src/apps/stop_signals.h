@@ -22,10 +22,13 @@ class StopSignals {
   void during(const std::function<void()>& work, const std::function<void()>& interrupt);
 
   void wait();
+  // As the first signal. Any thread; must not be called from within an interrupt.
+  void stop();
   bool stopped();  // whether the first signal came
 
  private:
   void watch();
+  void stop_locked();
 
   std::mutex mutex_;
   std::condition_variable came_;

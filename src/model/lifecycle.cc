@@ -203,10 +203,11 @@ Status Lifecycle::start() {
   for (std::size_t i = 1; i < states_.size(); ++i) {
     others.push_back(std::async(std::launch::async, [state = states_[i].get()] { return state->start(); }));
   }
-  Status first = states_.front()->start();
-  for (std::future<Status>& other : others) {
-    const Status status = other.get();
-    if (first.ok()) first = status;
+  std::vector<Status> ended{states_.front()->start()};
+  for (std::future<Status>& other : others) ended.push_back(other.get());
+  Status first;
+  for (const State* state : left()) {  // what a device that was lost meanwhile says does not count
+    if (first.ok()) first = ended[state->number()];
   }
   if (first.ok() || states_.size() == 1) return first;
   // What failed on one device is no failure of the start where another serves it.

@@ -36,10 +36,10 @@ class Service::State {
   }
 
   void lost(std::size_t number) {
-    if (!fleet->any_up()) {
-      on_all_lost();
-    } else {
+    if (fleet->any_up()) {
       models.device_lost(number);
+    } else if (!all_lost.exchange(true)) {
+      on_all_lost();
     }
   }
 
@@ -78,6 +78,7 @@ class Service::State {
   std::atomic<bool> started{false};
   std::atomic<bool> all_ready_at_start{false};
   const std::function<void()> on_all_lost;
+  std::atomic<bool> all_lost{false};
   const std::unique_ptr<Fleet> fleet;  // owns the devices, which engines may be made for
   const Engines engines;               // outlive the models
   model::Lifecycle models;             // destroyed first: unloads through `fleet`

@@ -43,7 +43,7 @@ std::size_t Router::choose(std::span<const Candidate> candidates, TimePoint now,
   for (const Candidate& candidate : candidates) {
     fastest = candidate.model.run > Duration{0} ? std::min(fastest, candidate.model.run) : fastest;
   }
-  const Duration similar = fastest / kPartOfRun;
+  const Duration similar = std::max(fastest / kPartOfRun, kNoDifference);
   Duration first = kForever;
   for (const Candidate& candidate : candidates) {
     first = std::min(first, time_to_end(candidate, unknown, fastest, similar, now));

@@ -44,6 +44,8 @@ class Router {
   // Waits and runs that differ by so much of the fastest run count as equal: predictions are no better, and each device
   // learns its own.
   static constexpr std::int64_t kPartOfRun = 4;
+  // And less than this never counts: about what a thread switch or two take.
+  static constexpr Duration kNoDifference = std::chrono::microseconds(100);
   // Of a model that nobody has seen running: long enough for a queue of it to count.
   static constexpr Duration kUnknownRun = std::chrono::milliseconds(1);
 };

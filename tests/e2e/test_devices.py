@@ -42,7 +42,7 @@ CASES = {
     "old driver": (NOTHING, "cuda:0", ["the NVIDIA driver is too old", "580"]),
     "no gpu": (DRIVER % {"init": CUDA_ERROR_NO_DEVICE, "gpus": 0}, "cuda:0", ["finds no GPU", "use --device host"]),
     "number": (DRIVER % {"init": 0, "gpus": 2}, "cuda:2", ["there is no gpu 2: this host has 2, counted from 0"]),
-    "several": (None, "cuda:0,cuda:1", ["one device, and 2 are named"]),
+    "several": (None, "cuda:0,cuda:1", ["no NVIDIA driver on this host"]),
 }
 
 

@@ -284,6 +284,7 @@ class Decoder {
       TESSERA_ASSIGN_OR_RETURN(auto lease, memory_.lease(out_.request.model, Bytes{total}));
       TESSERA_RETURN_IF_ERROR(lease->charge(Bytes{total}));
       TESSERA_RETURN_IF_ERROR(fill(lease->bytes()));
+      out_.request.device = lease->device;
       owners.push_back(std::move(lease));
     }
     for (Input& input : inputs_) {

@@ -215,6 +215,7 @@ Status InferDecoder::finish(InferRequest& request, AnswerForm& form) {
   request.id = std::move(json.id);
   request.inputs.resize(json.inputs.size());
   keep(block_);
+  request.device = block_ ? block_->device : std::nullopt;
   std::size_t segment = 0;
   for (std::size_t i = 0; i < json.inputs.size(); ++i) {
     TESSERA_RETURN_IF_ERROR(finish_input(json.inputs[i], segment, request.inputs[i]));
@@ -310,6 +311,7 @@ Status InferDecoder::finish_raw(InferRequest& request, AnswerForm& form) {
   request.inputs.resize(1);
   request.inputs[0] = {spec.name, TensorView{spec.dtype, shape, raw_->bytes()}};
   request.memory = raw_->memory();
+  request.device = raw_->device();
   form.binary_output = true;
   return ok_status();
 }

@@ -48,6 +48,7 @@ class GrowingLease {
   std::size_t size() const { return size_; }
   std::span<const std::byte> bytes() const { return {bytes_, size_}; }
   std::shared_ptr<const void> memory() const { return block_; }
+  std::optional<std::uint16_t> device() const { return block_ ? block_->device : std::nullopt; }
 
  private:
   Status grow(std::size_t more);
