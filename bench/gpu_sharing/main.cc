@@ -44,7 +44,7 @@ struct Arguments {
   std::vector<std::int64_t> batches{1, 4, 8, 16};
   std::vector<std::string> policies{"temporal", "streams", "fixed", "tessera"};
   double seconds = 2;
-  double warm_seconds = 0.5;
+  double warm_seconds = 1;
   int rounds = 3;
   int outstanding = 2;
   int lanes = 2;

@@ -106,7 +106,7 @@ void Tenant::start() {
   stopping_.store(false);
   on_their_way_.store(static_cast<int>(calls_.size()));
   for (const auto& call : calls_) {
-    call->send();
+    starters_.emplace_back([call] { call->send(); });
   }
 }
 
@@ -115,6 +115,10 @@ void Tenant::stop() {
   while (on_their_way_.load() > 0) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
+  for (std::thread& starter : starters_) {
+    starter.join();
+  }
+  starters_.clear();
 }
 
 std::vector<Answer> Tenant::answers(TimePoint from, TimePoint until) const {

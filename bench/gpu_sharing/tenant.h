@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/time.h"
@@ -36,6 +38,8 @@ class Tenant {
   runtime::Service& service_;
   const std::string name_;
   std::vector<std::shared_ptr<Call>> calls_;
+  // The host device runs small requests on the thread that posts them: it then goes on with the next until stop().
+  std::vector<std::thread> starters_;
   std::atomic<bool> stopping_{false};
   std::atomic<int> on_their_way_{0};
 };

@@ -1,6 +1,7 @@
 """What scripts/gpu-bundle puts into its archive: a provider with the code of one architecture, and a launcher that finds
-the libraries of CUDA."""
+the libraries of CUDA; and the benchmark in it, on the host."""
 
+import json
 import os
 import pathlib
 import struct
@@ -9,7 +10,11 @@ import sys
 
 import pytest
 
+from serving import BINARY
+from small_models import put, simple
+
 SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / "scripts"
+SHARING = BINARY.with_name("bench_gpu_sharing")
 NEEDED = ("libcudnn.so.9", "libcudart.so.13", "libcublas.so.13", "libcublasLt.so.13", "libcurand.so.10",
           "libnvrtc.so.13")
 PTX, CUBIN = 1, 2
@@ -126,3 +131,25 @@ def test_programs_start_where_there_are_no_such_libraries(bundle, tmp_path):
     done = subprocess.run([bundle / "bin/show"], env={"PATH": "/usr/bin:/bin", "PYTHON": "/no/python"},
                           capture_output=True, text=True, timeout=30)
     assert done.returncode == 7 and done.stderr == "", done
+
+
+@pytest.mark.skipif(not SHARING.exists(), reason="bench_gpu_sharing is not built")
+def test_the_benchmark_of_sharing_runs_every_policy_and_model_named(tmp_path):
+    put(tmp_path / "models", "simple", simple())
+    (tmp_path / "tmp").mkdir()
+    done = subprocess.run([SHARING, "--device", "host", "--models", tmp_path / "models", "--mix", "simple,simple",
+                           "--batches", "1,4", "--policy", "temporal", "--policy", "fixed:share.simple=0.5",
+                           "--seconds", "0.1", "--warm-seconds", "0.1", "--rounds", "2", "--json", tmp_path / "out"],
+                          capture_output=True, text=True, timeout=120, env={**os.environ, "TMPDIR": str(tmp_path / "tmp")})
+    assert done.returncode == 0, done.stderr
+    cells = json.loads((tmp_path / "out").read_text())["cells"]
+    assert [(cell["policy"], cell["batch"]) for cell in cells] == [
+        (policy, batch) for batch in (1, 4) for policy in ("temporal", "fixed:share.simple=0.5")]
+    for cell in cells:
+        assert [tenant["name"] for tenant in cell["tenants"]] == ["simple", "simple_2"]
+        for measured in [cell, *cell["tenants"]]:
+            rate = measured["images_per_s"]
+            assert 0 < rate["min"] <= rate["median"] <= rate["max"]
+        assert cell["images_per_s"]["median"] == pytest.approx(
+            sum(tenant["images_per_s"]["median"] for tenant in cell["tenants"]), rel=0.01)
+    assert not list((tmp_path / "tmp").glob("tessera-*"))
