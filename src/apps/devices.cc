@@ -46,8 +46,10 @@ constexpr std::uint16_t kFewCores = 2;
 constexpr std::chrono::microseconds kPollPause{50};
 constexpr Bytes kPinned{512ULL << 20};
 
-Result<device::CudaOptions> cuda_options(const device::CudaDeviceSpec& spec, Bytes max_body) {
+// `parts`: devices of that card, which divide its streams; each has one more, for its loader.
+Result<device::CudaOptions> cuda_options(const device::CudaDeviceSpec& spec, std::size_t parts, Bytes max_body) {
   device::CudaOptions options{.spec = spec};
+  options.streams = std::min(options.streams, device::Gpu::kMaxStreams / parts - 1);
   options.staging.largest = Bytes{std::bit_ceil(std::max(options.staging.largest, largest_block(max_body)).value)};
   options.staging.total = std::max(kPinned, Bytes{2 * options.staging.largest.value});
   TESSERA_ASSIGN_OR_RETURN(const auto all, device::HostTopology::of());
@@ -119,14 +121,14 @@ Result<std::vector<Slice>> parse_host_parts(std::string_view text) {
 // The cards that are open, each once: parts of one share it.
 using Cards = std::map<int, std::shared_ptr<device::Gpu>>;
 
-Result<Computing> open_cuda(const device::CudaDeviceSpec& spec, Bytes max_body, Cards& cards) {
+Result<Computing> open_cuda(const device::CudaDeviceSpec& spec, std::size_t parts, Bytes max_body, Cards& cards) {
   TESSERA_ASSIGN_OR_RETURN(const auto driver, device::Driver::open());
   auto& gpu = cards[spec.gpu];
   if (!gpu) {
     TESSERA_ASSIGN_OR_RETURN(gpu, device::Gpu::open(driver, spec.gpu));
   }
   const std::string card = gpu->name();
-  TESSERA_ASSIGN_OR_RETURN(const auto options, cuda_options(spec, max_body));
+  TESSERA_ASSIGN_OR_RETURN(const auto options, cuda_options(spec, parts, max_body));
   TESSERA_ASSIGN_OR_RETURN(auto device, device::make_cuda_device(gpu, options));
   return unavailable("this build has no engine for GPUs: use --device host");
 }
@@ -135,7 +137,9 @@ Result<std::vector<Computing>> open_cuda_devices(const std::vector<device::CudaD
   Cards cards;
   std::vector<Computing> out;
   for (const device::CudaDeviceSpec& spec : specs) {
-    TESSERA_ASSIGN_OR_RETURN(auto opened, open_cuda(spec, max_body, cards));
+    const auto parts =
+        std::count_if(specs.begin(), specs.end(), [&](const auto& other) { return other.gpu == spec.gpu; });
+    TESSERA_ASSIGN_OR_RETURN(auto opened, open_cuda(spec, static_cast<std::size_t>(parts), max_body, cards));
     out.push_back(std::move(opened));
   }
   return out;
