@@ -19,7 +19,7 @@ class BorrowedModel final : public engine::LoadedModel {
   engine::MemoryUse memory() const override { return model_->memory(); }
   Result<const device::Plan*> prepare_home(std::int32_t bucket, LaneIndex lane, const Slice& slice) override {
     auto plan = model_->prepare_home(bucket, lane, slice);
-    if (plan.ok()) {
+    if (plan.ok() || plan.error().code() == ErrorCode::kUnsupported) {  // which will not change
       store_.note_home(model_.get(), slice);
     }
     return plan;
