@@ -2,9 +2,11 @@
 // answers, and how evenly. Every round runs every policy; all of them use the same loaded models.
 //
 //   bench_gpu_sharing --models DIR [--device cuda:0] [--mix resnet50,mobilenet_v2,resnet50,vgg19] [--batches 1,4,8,16]
-//                     [--policy NAME]... [--seconds S] [--rounds N] [--json FILE]
+//                     [--policy NAME[/COMMITTED]]... [--seconds S] [--rounds N] [--json FILE]
 //
 // DIR is a model repository (bench/models.py makes one). A model that is named twice is loaded twice.
+// COMMITTED, 0 or 1: how many launches an atom takes behind the running one under that policy, if not what the device
+// says.
 #include <unistd.h>
 #include <CLI/CLI.hpp>
 
@@ -15,6 +17,7 @@
 #include <fstream>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -85,10 +88,13 @@ class Repository {
 };
 
 // The tenants' names, in the order of the mix.
-std::vector<std::string> fill(const Repository& repository, const Arguments& arguments) {
+Result<std::vector<std::string>> fill(const Repository& repository, const Arguments& arguments) {
   std::map<std::string, int> seen;
   std::vector<std::string> names;
   for (const std::string& model : arguments.mix) {
+    if (!fs::is_directory(arguments.models / model / "1")) {
+      return not_found("there is no version 1 of a model '" + model + "' in " + arguments.models.string());
+    }
     const int count = ++seen[model];
     names.push_back(count == 1 ? model : model + "_" + std::to_string(count));
     repository.add(names.back(), arguments.models / model, arguments);
@@ -136,17 +142,37 @@ Result<std::vector<Measured>> measure(runtime::Service& service, const std::vect
   return measured;
 }
 
+// "temporal/0" is the policy temporal with nothing committed behind the running launch.
+struct Arm {
+  std::string policy;
+  std::optional<std::uint16_t> committed;
+};
+
+Result<Arm> parse_arm(const std::string& text) {
+  const std::size_t slash = text.rfind('/');
+  if (slash == std::string::npos) {
+    return Arm{text, std::nullopt};
+  }
+  const std::string committed = text.substr(slash + 1);
+  if (committed != "0" && committed != "1") {
+    return invalid_argument("--policy '" + text + "': after the slash stands 0 or 1");
+  }
+  return Arm{text.substr(0, slash), static_cast<std::uint16_t>(committed == "1" ? 1 : 0)};
+}
+
 // One policy, all batch sizes: a service of its own over the shared device and models.
 Status run_policy(const std::string& policy, const Arguments& arguments, const Repository& repository,
                   apps::Computing& shared, ModelStore& store, const std::vector<std::string>& names, Run& run) {
   runtime::ServiceOptions options;
-  options.policy = policy;
+  TESSERA_ASSIGN_OR_RETURN(const Arm arm, parse_arm(policy));
+  options.policy = arm.policy;
   options.models.repositories = {repository.folder()};
   options.models.defaults.device_kind = shared.kind;
   store.forget_homes();
-  TESSERA_ASSIGN_OR_RETURN(const auto service,
-                           runtime::Service::create(options, std::make_unique<BorrowedDevice>(*shared.device),
-                                                    std::make_unique<BorrowedEngine>(store)));
+  TESSERA_ASSIGN_OR_RETURN(
+      const auto service,
+      runtime::Service::create(options, std::make_unique<BorrowedDevice>(*shared.device, arm.committed),
+                               std::make_unique<BorrowedEngine>(store)));
   TESSERA_RETURN_IF_ERROR(service->start());
   if (!store.wait_until_homed(names.size(), kHomingPatience)) {
     std::fprintf(stderr, "%s: some models did not get all slices\n", policy.c_str());
@@ -170,7 +196,7 @@ Status run(const Arguments& arguments, const std::string& command) {
   run.command = command;
   run.device = shared.description;
   run.engine = shared.engine->name() + " " + shared.engine->version();
-  run.tenants = fill(repository, arguments);
+  TESSERA_ASSIGN_OR_RETURN(run.tenants, fill(repository, arguments));
   run.seconds = arguments.seconds;
   run.outstanding = arguments.outstanding;
   run.lanes = arguments.lanes;
@@ -203,7 +229,7 @@ int main(int argc, char** argv) {
   app.add_option("--device", arguments.device, "as that of tessera serve (auto)");
   app.add_option("--mix", arguments.mix, "the tenants' models")->delimiter(',');
   app.add_option("--batches", arguments.batches, "rows of a request")->delimiter(',')->check(CLI::Range(1, 1024));
-  app.add_option("--policy", arguments.policies, "may be given again and again")
+  app.add_option("--policy", arguments.policies, "may be given again and again; NAME/0: nothing committed ahead")
       ->expected(1)
       ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);

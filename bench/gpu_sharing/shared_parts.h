@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -16,12 +17,16 @@
 
 namespace tessera::bench {
 
-// What a service owns in place of `device`, which outlives it. Thread-safe as its device is.
+// What a service owns in place of `device`, which outlives it; says of it, where given, that an atom takes `committed`
+// launches behind the running one. Thread-safe as its device is.
 class BorrowedDevice final : public device::Device {
  public:
-  explicit BorrowedDevice(device::Device& device) : device_(device) {}
+  BorrowedDevice(device::Device& device, std::optional<std::uint16_t> committed)
+      : device_(device), shape_(device.shape()) {
+    shape_.committed_per_atom = committed.value_or(shape_.committed_per_atom);
+  }
 
-  const DeviceShape& shape() const override { return device_.shape(); }
+  const DeviceShape& shape() const override { return shape_; }
   device::StagingPool& staging() override { return device_.staging(); }
   std::optional<std::uint16_t> atom_here() const override { return device_.atom_here(); }
   void set_sink(device::CompletionSink& sink) override { device_.set_sink(sink); }
@@ -36,6 +41,7 @@ class BorrowedDevice final : public device::Device {
 
  private:
   device::Device& device_;
+  DeviceShape shape_;
 };
 
 // The models that were loaded, by file, and how far the current service has homed them. Thread-safe.

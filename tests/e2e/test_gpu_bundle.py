@@ -138,13 +138,13 @@ def test_the_benchmark_of_sharing_runs_every_policy_and_model_named(tmp_path):
     put(tmp_path / "models", "simple", simple())
     (tmp_path / "tmp").mkdir()
     done = subprocess.run([SHARING, "--device", "host", "--models", tmp_path / "models", "--mix", "simple,simple",
-                           "--batches", "1,4", "--policy", "temporal", "--policy", "fixed:share.simple=0.5",
+                           "--batches", "1,4", "--policy", "temporal", "--policy", "fixed:share.simple=0.5/1",
                            "--seconds", "0.1", "--warm-seconds", "0.1", "--rounds", "2", "--json", tmp_path / "out"],
                           capture_output=True, text=True, timeout=120, env={**os.environ, "TMPDIR": str(tmp_path / "tmp")})
     assert done.returncode == 0, done.stderr
     cells = json.loads((tmp_path / "out").read_text())["cells"]
     assert [(cell["policy"], cell["batch"]) for cell in cells] == [
-        (policy, batch) for batch in (1, 4) for policy in ("temporal", "fixed:share.simple=0.5")]
+        (policy, batch) for batch in (1, 4) for policy in ("temporal", "fixed:share.simple=0.5/1")]
     for cell in cells:
         assert [tenant["name"] for tenant in cell["tenants"]] == ["simple", "simple_2"]
         for measured in [cell, *cell["tenants"]]:
