@@ -163,6 +163,31 @@ TEST_F(FleetTest, ABodysDeviceIsTheRequests) {
   EXPECT_TRUE(odd->wait().ok());
 }
 
+TEST_F(FleetTest, RequestsKeepAwayFromADeviceThatIsBusyWithOthers) {
+  model("slow", "200ms", "instance_group [{ kind: KIND_GPU gpus: [0] }]");
+  model("fast", "1ms");
+  const auto s = service(2);
+  ASSERT_TRUE(s->start().ok());
+  std::vector<std::shared_ptr<TestCall>> slow;
+  for (int i = 0; i < 3; ++i) {
+    slow.push_back(call("slow"));
+    s->infer(slow.back());
+  }
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_TRUE(infer(*s, "fast").ok());
+  }
+  std::map<std::string, std::uint64_t> launched;
+  const ModelStatistics fast = s->statistics("fast", 1)->at(0);
+  for (const auto& [place, count] : fast.launches_by_atom) {
+    launched[place.first] += count;
+  }
+  EXPECT_EQ(launched["fake:0"], 0U);
+  EXPECT_GE(launched["fake:1"], 10U);
+  for (const auto& c : slow) {
+    EXPECT_TRUE(c->wait().ok());
+  }
+}
+
 TEST_F(FleetTest, OfALostDeviceOnlyWhatRanFails) {
   model("slow", "60ms", "instance_group [{ kind: KIND_GPU count: 1 }]");
   const auto s = service(2);
