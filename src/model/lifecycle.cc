@@ -186,15 +186,15 @@ class Answers {
 
 }  // namespace
 
-Lifecycle::Lifecycle(LifecycleOptions options, std::vector<Place> places)
+Lifecycle::Lifecycle(const LifecycleOptions& options, const std::vector<Place>& places)
     : placement_(std::make_unique<Placement>(places.size())), lost_(places.size(), false) {
   for (std::size_t i = 0; i < places.size(); ++i) {
     states_.push_back(std::make_unique<State>(options, i, places[i], *placement_));
   }
 }
 
-Lifecycle::Lifecycle(LifecycleOptions options, Host& host, engine::Engine& engine)
-    : Lifecycle(std::move(options), std::vector<Place>{{host, engine}}) {}
+Lifecycle::Lifecycle(const LifecycleOptions& options, Host& host, engine::Engine& engine)
+    : Lifecycle(options, std::vector<Place>{{host, engine}}) {}
 
 Lifecycle::~Lifecycle() { stop_loading(); }
 
@@ -267,7 +267,7 @@ bool Lifecycle::loading_ended(std::chrono::milliseconds limit) {
   });
 }
 
-void Lifecycle::everywhere(const std::string& name, std::function<Status(State&)> work,
+void Lifecycle::everywhere(const std::string& name, const std::function<Status(State&)>& work,
                            std::function<void(Status)> done) {
   const std::vector<State*> states = left();
   const auto answers = std::make_shared<Answers>(states.size(), std::move(done));
@@ -316,7 +316,7 @@ void Lifecycle::load(LoadRequest request, std::function<void(Status)> done) {
       });
 }
 
-void Lifecycle::unload(std::string name, std::function<void(Status)> done) {
+void Lifecycle::unload(const std::string& name, std::function<void(Status)> done) {
   everywhere(
       name, [name](State& state) { return state.unload(name); },
       [this, name, done = std::move(done)](Status status) {
@@ -335,6 +335,7 @@ std::vector<IndexEntry> Lifecycle::index() const {
     }
   }
   std::vector<DeviceIndex> all;
+  all.reserve(states.size());
   for (const State* state : states) all.push_back({state->device(), state->index().entries(known)});
   return merged(std::move(all));
 }

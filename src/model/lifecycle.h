@@ -57,8 +57,8 @@ struct Place {
 // once: a model serves from its first replica on, and a load has gone well where one replica has.
 class Lifecycle {
  public:
-  Lifecycle(LifecycleOptions options, std::vector<Place> places);
-  Lifecycle(LifecycleOptions options, Host& host, engine::Engine& engine);
+  Lifecycle(const LifecycleOptions& options, const std::vector<Place>& places);
+  Lifecycle(const LifecycleOptions& options, Host& host, engine::Engine& engine);
   ~Lifecycle();  // unloads everything and joins the threads
   Lifecycle(const Lifecycle&) = delete;
   Lifecycle& operator=(const Lifecycle&) = delete;
@@ -81,7 +81,7 @@ class Lifecycle {
   // or the server stops, on the calling one. A failed load leaves the old version serving. Of several versions each is
   // swapped by itself; those that are not selected any more go when all others are there.
   void load(LoadRequest request, std::function<void(Status)> done);
-  void unload(std::string name, std::function<void(Status)> done);
+  void unload(const std::string& name, std::function<void(Status)> done);
 
   std::vector<IndexEntry> index() const;
 
@@ -89,7 +89,7 @@ class Lifecycle {
   class State;
 
   std::vector<State*> left() const;
-  void everywhere(const std::string& name, std::function<Status(State&)> work, std::function<void(Status)> done);
+  void everywhere(const std::string& name, const std::function<Status(State&)>& work, std::function<void(Status)> done);
   void remember(const std::shared_ptr<const LoadRequest>& request);
   void forget(const std::string& name);
 

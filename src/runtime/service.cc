@@ -20,7 +20,7 @@ class Service::State {
         on_all_lost(std::move(options.on_all_lost)),
         fleet(std::move(fleet)),
         engines(std::move(engines)),
-        models(std::move(options.models), places(*this->fleet, this->engines)) {
+        models(options.models, places(*this->fleet, this->engines)) {
     this->fleet->on_loss([this](std::size_t number) { lost(number); });
   }
   ~State() { fleet->on_loss({}); }

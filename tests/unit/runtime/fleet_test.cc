@@ -307,6 +307,42 @@ TEST_F(FleetTest, WhereAllReplicasFailTheLoadFails) {
   EXPECT_EQ(index(*s), Lines{"echo 1 UNAVAILABLE unloaded"});
 }
 
+TEST_F(FleetTest, EveryDeviceNoticesWhatChangesInARepository) {
+  model("echo", "100us");
+  const auto s = service(2, [](ServiceOptions& options) {
+    options.models.control = model::ControlMode::kPoll;
+    options.models.poll_interval = std::chrono::seconds(1);
+  });
+  ASSERT_TRUE(s->start().ok());
+  const auto on_both = [&] {
+    const std::uint64_t before[] = {launches(*s, 0), launches(*s, 1)};
+    for (int i = 0; i < 8; ++i) {
+      if (!infer(*s, "echo").ok()) {
+        return false;
+      }
+    }
+    return launches(*s, 0) > before[0] && launches(*s, 1) > before[1];
+  };
+  EXPECT_TRUE(on_both());
+  model("echo", "100us", "", "2");
+  EXPECT_TRUE(soon([&] { return s->versions("echo") == std::vector<std::int64_t>{2} && on_both(); }));
+  EXPECT_EQ(s->find("echo", 1).error().code(), ErrorCode::kNotFound);
+  // From now on the first device is not to have it: its replica goes, the other one stays.
+  model("echo", "100us", "instance_group [{ kind: KIND_GPU gpus: [1] }]", "2");
+  EXPECT_TRUE(soon([&] {
+    const std::uint64_t before = launches(*s, 0);
+    for (int i = 0; i < 8; ++i) {
+      EXPECT_TRUE(infer(*s, "echo").ok());
+    }
+    return launches(*s, 0) == before;
+  }));
+  fs::remove_all(root_ / "echo");
+  EXPECT_TRUE(soon([&] {
+    const auto answer = infer(*s, "echo");
+    return !answer.ok() && answer.error().code() == ErrorCode::kNotFound;
+  }));
+}
+
 TEST_F(FleetTest, TheLastDeviceLostEndsLifeAndIsToldOnce) {
   model("echo", "100us");
   const auto s = service(2);
