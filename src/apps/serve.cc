@@ -60,6 +60,7 @@ Result<std::unique_ptr<runtime::Service>> make_service(const ServeOptions& optio
   runtime::ServiceOptions service = service_options(options, opened.front().kind);
   service.on_all_lost = [&signals] { signals.stop(); };
   std::vector<runtime::DeviceUnit> units;
+  units.reserve(opened.size());
   for (Computing& one : opened) units.push_back({std::move(one.device), std::move(one.engine)});
   return runtime::Service::create(std::move(service), std::move(units));
 }

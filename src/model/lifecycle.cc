@@ -235,11 +235,29 @@ void Lifecycle::device_lost(std::size_t place) {
   for (const auto& request : requests) {
     const bool served = std::any_of(others.begin(), others.end(),
                                     [&](const State* other) { return other->index().serves(request->name); });
+    if (served) continue;
+    {
+      const std::lock_guard lock(mutex_);
+      moving_.insert(request->name);
+    }
     for (State* other : others) {
-      if (served || !placement_->holds(other->number(), request->name)) continue;
-      other->post({[other, request] { return other->load(*request); }, [](const Status& /*logged*/) {}});
+      if (!placement_->holds(other->number(), request->name)) continue;
+      other->post({[other, request] { return other->load(*request); },
+                   [this, request](const Status& loaded) {
+                     if (loaded.ok()) moved(request->name);
+                   }});
     }
   }
+}
+
+void Lifecycle::moved(const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  moving_.erase(name);
+}
+
+bool Lifecycle::all_moved() const {
+  const std::lock_guard lock(mutex_);
+  return moving_.empty();
 }
 
 // The devices that are not lost; all where none is left, so that somebody says so.
@@ -308,6 +326,7 @@ void Lifecycle::load(LoadRequest request, std::function<void(Status)> done) {
       shared->name, [shared](State& state) { return state.load(*shared); },
       [this, shared, done = std::move(done)](Status status) {
         if (status.ok()) {
+          moved(shared->name);
           remember(shared);
         } else {
           forget(shared->name);
@@ -320,6 +339,7 @@ void Lifecycle::unload(const std::string& name, std::function<void(Status)> done
   everywhere(
       name, [name](State& state) { return state.unload(name); },
       [this, name, done = std::move(done)](Status status) {
+        moved(name);
         forget(name);
         done(std::move(status));
       });

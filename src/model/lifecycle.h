@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -70,6 +71,8 @@ class Lifecycle {
   // The device, by its place, is gone for good, and others are left: what only it served is loaded on them. Returns at
   // once.
   void device_lost(std::size_t place);
+  // Whether everything that lost devices served is served by others, or was unloaded since.
+  bool all_moved() const;
 
   // The load in progress fails at its next step, all that wait or come fail at once; what serves goes on.
   void stop_loading();
@@ -92,10 +95,12 @@ class Lifecycle {
   void everywhere(const std::string& name, const std::function<Status(State&)>& work, std::function<void(Status)> done);
   void remember(const std::shared_ptr<const LoadRequest>& request);
   void forget(const std::string& name);
+  void moved(const std::string& name);
 
   const std::unique_ptr<Placement> placement_;
-  mutable std::mutex mutex_;  // guards the two below
+  mutable std::mutex mutex_;  // guards all but states_ below
   std::vector<bool> lost_;
+  std::set<std::string> moving_;                                          // what only lost devices served
   std::map<std::string, std::shared_ptr<const LoadRequest>> overridden_;  // how to load again what is not as it lies
 
   std::vector<std::unique_ptr<State>> states_;  // by place; last: their threads use all of the above

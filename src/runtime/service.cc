@@ -45,6 +45,9 @@ class Service::State {
 
   // Whether every model that the start wanted has a version that serves.
   bool all_ready() {
+    if (!models.all_moved()) {
+      return false;
+    }
     if (all_ready_at_start.load()) {
       return true;
     }

@@ -97,7 +97,8 @@ class Service {
 
   bool live() const;     // a device is up: else only a new process helps
   bool accepts() const;  // not draining, a device is up
-  bool ready() const;    // started and accepts; with strict readiness every model of the start is ready on some device
+  bool ready() const;    // started and accepts; with strict readiness every model of the start is ready on
+                         // some device, and so is what a lost one served
 
   model::Lifecycle& models();
   model::ControlMode control_mode() const;

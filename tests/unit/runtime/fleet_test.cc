@@ -249,7 +249,7 @@ TEST_F(FleetTest, ARequestThatMovedKeepsItsTimeout) {
 
 TEST_F(FleetTest, WhatOnlyTheLostDeviceHadIsLoadedOnOthers) {
   model("everywhere", "100us");
-  model("second", "100us", "instance_group [{ kind: KIND_GPU gpus: [1] }]");
+  model("second", "100us\nload_time 200ms", "instance_group [{ kind: KIND_GPU gpus: [1] }]");
   const auto s = service(3);
   const Status started = s->start();
   ASSERT_TRUE(started.ok()) << started.error().message();
@@ -259,9 +259,29 @@ TEST_F(FleetTest, WhatOnlyTheLostDeviceHadIsLoadedOnOthers) {
   EXPECT_EQ(launches(*s, 0) + launches(*s, 2), 0U);
   EXPECT_EQ(launches(*s, 1), 12U);
   devices_[1]->break_down(Error(ErrorCode::kDeviceLost, "bus error"));
+  EXPECT_TRUE(soon([&] { return !s->ready(); }));  // until others serve it
+  EXPECT_TRUE(infer(*s, "everywhere").ok());
   ASSERT_TRUE(soon([&] { return s->ready() && infer(*s, "second").ok(); }));
   EXPECT_TRUE(infer(*s, "everywhere").ok());
   EXPECT_EQ(index(*s), (Lines{"everywhere 1 READY ", "second 1 READY "}));
+}
+
+TEST_F(FleetTest, WhatCannotBeLoadedOnOthersKeepsTheServerUnreadyUntilItIsUnloaded) {
+  model("everywhere", "100us");
+  model("second", "100us", "instance_group [{ kind: KIND_GPU gpus: [1] }]");
+  const auto s = service(2, [](ServiceOptions& options) {
+    options.models.control = model::ControlMode::kExplicit;
+    options.models.load_at_start = {"*"};
+  });
+  ASSERT_TRUE(s->start().ok());
+  EXPECT_TRUE(s->ready());
+  engines_[0]->faults().fail_next_load(invalid_argument("out of memory"));
+  devices_[1]->break_down(Error(ErrorCode::kDeviceLost, "bus error"));
+  EXPECT_TRUE(soon([&] { return index(*s).at(1) == "second 1 UNAVAILABLE out of memory"; }));
+  EXPECT_FALSE(s->ready());
+  EXPECT_TRUE(s->live());
+  EXPECT_TRUE(wait_for([&](std::function<void(Status)> done) { s->models().unload("second", std::move(done)); }).ok());
+  EXPECT_TRUE(s->ready());
 }
 
 TEST_F(FleetTest, ADeviceThatIsNotThereCannotBeWishedFor) {

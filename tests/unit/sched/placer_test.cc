@@ -176,6 +176,10 @@ class Fleet {
     return sum;
   }
 
+  const std::vector<PlacerDevice>& devices() const { return devices_; }
+  std::vector<PlacerModel>& models() { return models_; }
+
+ private:
   std::mt19937_64 random_;
   std::vector<PlacerDevice> devices_;
   std::vector<PlacerModel> models_;
@@ -191,7 +195,7 @@ TEST(PlacerProperty, KeepsWithinMemoryPlacesWhatHasTrafficAndComesToRest) {
     for (int second = 0; second < 100; ++second) {
       fleet.traffic();
       const bool suffices = fleet.memory_suffices();
-      const Placement placed = placer.decide(fleet.devices_, fleet.models_);
+      const Placement placed = placer.decide(fleet.devices(), fleet.models());
       fleet.act(placed);
       if (HasFatalFailure()) {
         return;
@@ -204,7 +208,7 @@ TEST(PlacerProperty, KeepsWithinMemoryPlacesWhatHasTrafficAndComesToRest) {
       std::size_t rounds = placed.refused.size() + 1;
       for (Placement next = placed; !next.actions.empty(); --rounds) {
         ASSERT_GT(rounds, 0U) << "not at rest";
-        next = placer.decide(fleet.devices_, fleet.models_);
+        next = placer.decide(fleet.devices(), fleet.models());
         fleet.act(next);
       }
     }
@@ -221,13 +225,13 @@ TEST(PlacerProperty, UnderSteadyTrafficNothingMoves) {
     std::size_t late_actions = 0;
     fleet.traffic();
     for (int second = 0; second < 120; ++second) {
-      for (PlacerModel& m : fleet.models_) {
+      for (PlacerModel& m : fleet.models()) {
         m.idle = m.rate > 0 ? Duration{0} : m.idle + 1s;
         for (Duration& since : m.residing) {
           since += 1s;
         }
       }
-      const Placement placed = placer.decide(fleet.devices_, fleet.models_);
+      const Placement placed = placer.decide(fleet.devices(), fleet.models());
       fleet.act(placed);
       late_actions += second > 60 ? placed.actions.size() : 0;
     }
