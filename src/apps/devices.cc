@@ -12,6 +12,7 @@
 #include "device/cuda/driver.h"
 #include "device/cuda/gpu.h"
 #include "device/host/host_device.h"
+#include "engine/onnxruntime/cuda/cuda_engine.h"
 #include "engine/onnxruntime/onnx_engine.h"
 #include "runtime/route_table.h"
 
@@ -118,19 +119,29 @@ Result<std::vector<Slice>> parse_host_parts(std::string_view text) {
   return parts;
 }
 
-// The cards that are open, each once: parts of one share it.
-using Cards = std::map<int, std::shared_ptr<device::Gpu>>;
+// A card that is open, once for all its parts, and the engine of the first of them.
+struct Card {
+  std::shared_ptr<device::Gpu> gpu;
+  const engine::CudaEngine* engine = nullptr;
+};
+using Cards = std::map<int, Card>;
 
 Result<Computing> open_cuda(const device::CudaDeviceSpec& spec, std::size_t parts, Bytes max_body, Cards& cards) {
   TESSERA_ASSIGN_OR_RETURN(const auto driver, device::Driver::open());
-  auto& gpu = cards[spec.gpu];
-  if (!gpu) {
-    TESSERA_ASSIGN_OR_RETURN(gpu, device::Gpu::open(driver, spec.gpu));
+  Card& card = cards[spec.gpu];
+  if (!card.gpu) {
+    TESSERA_ASSIGN_OR_RETURN(card.gpu, device::Gpu::open(driver, spec.gpu));
   }
-  const std::string card = gpu->name();
   TESSERA_ASSIGN_OR_RETURN(const auto options, cuda_options(spec, parts, max_body));
-  TESSERA_ASSIGN_OR_RETURN(auto device, device::make_cuda_device(gpu, options));
-  return unavailable("this build has no engine for GPUs: use --device host");
+  TESSERA_ASSIGN_OR_RETURN(auto device, device::make_cuda_device(card.gpu, options));
+  TESSERA_ASSIGN_OR_RETURN(auto engine, engine::CudaEngine::create(*device, card.engine));
+  card.engine = card.engine == nullptr ? engine.get() : card.engine;
+  Computing out;
+  out.kind = "cuda";
+  out.description = describe(device->shape(), card.gpu->name());
+  out.engine = std::move(engine);
+  out.device = std::move(device);
+  return out;
 }
 
 Result<std::vector<Computing>> open_cuda_devices(const std::vector<device::CudaDeviceSpec>& specs, Bytes max_body) {

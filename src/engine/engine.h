@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,8 @@ struct LoadOptions {
   std::int32_t max_batch_size = 0;  // 0: no batch dimension
   std::uint16_t lanes = 2;
   std::filesystem::path cache_dir;  // for optimised copies; empty: keep nothing
+  // What the model may take of a GPU's memory: weights and lanes; nothing: all there is. Loading fails beyond.
+  std::optional<Bytes> memory_limit = std::nullopt;
 };
 
 // Figures that an engine can tell about a loaded model; shown in metrics and /config.
@@ -46,10 +49,14 @@ class LoadedModel {
 
   // The plan that runs `bucket` rows in `slice` with the memory of `lane`; made on first use, may take seconds.
   // Engines that need no plan of their own per bucket or lane return the same one. Lives as long as the model.
+  // Error: kUnsupported where the model cannot run in that slice, though it may in others.
   virtual Result<const device::Plan*> prepare_home(std::int32_t bucket, LaneIndex lane, const Slice& slice) = 0;
 
   // Whether prepare_home gives the same plan for every bucket and lane of a slice, so that one call homes them all.
   virtual bool one_plan_per_slice() const = 0;
+
+  // Whether a plan has nothing left to set up in its first run. Then nobody runs it to warm it: its lane may be busy.
+  virtual bool warm_when_homed() const { return false; }
 };
 
 // Thread-safe.

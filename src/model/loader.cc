@@ -14,13 +14,17 @@ namespace {
 constexpr Duration kUnknownStep = std::chrono::milliseconds(500);  // announced where nothing is known yet
 constexpr Duration kHashStep = std::chrono::milliseconds(50);
 
-// The slices that a model is published with: the whole device, and one atom of the loader slice.
-std::vector<Slice> first_slices(const DeviceShape& shape) {
-  std::vector<Slice> slices{shape.whole()};
-  const Slice last{static_cast<std::uint16_t>(shape.atoms() - 1), 1};
-  const Slice small =
-      std::find(shape.ladder.begin(), shape.ladder.end(), last) != shape.ladder.end() ? last : shape.ladder.front();
-  if (small != slices.front()) slices.push_back(small);
+// One of these, besides the whole device, is what a model is published with: the smallest within the loader slice, from
+// the device's end.
+std::vector<Slice> small_slices(const DeviceShape& shape) {
+  std::vector<Slice> slices;
+  for (const Slice& slice : shape.ladder) {
+    if (slice.first >= shape.loader.first && slice.end() <= shape.loader.end()) slices.push_back(slice);
+  }
+  std::stable_sort(slices.begin(), slices.end(), [](const Slice& a, const Slice& b) {
+    return a.count != b.count ? a.count < b.count : a.first > b.first;
+  });
+  if (slices.empty()) slices.push_back(shape.ladder.front());
   return slices;
 }
 
@@ -118,6 +122,7 @@ Status Loader::load_engine(const Files& files, Instance& instance, Duration& too
   options.max_batch_size = instance.signature.max_batch_size;
   options.lanes = instance.config.params.lanes;
   options.cache_dir = cache_dir_;
+  options.memory_limit = instance.config.memory_limit;
   const TimePoint begin = now();
   TESSERA_RETURN_IF_ERROR(step(kUnknownStep, [&]() -> Status {
     TESSERA_ASSIGN_OR_RETURN(instance.engine_model, engine_.load(options));
@@ -192,11 +197,7 @@ Result<LoadedVersion> Loader::load_once(const ModelSource& source, const Written
   loaded.brought = source.brought;
   TESSERA_RETURN_IF_ERROR(load_engine(files, *instance, loaded.last_home));
   const DeviceShape& shape = host_.device().shape();
-  for (const Slice& slice : first_slices(shape)) {
-    TESSERA_RETURN_IF_ERROR(home(*instance->engine_model, instance->config, slice, loaded.last_home));
-    loaded.homed.push_back(slice);
-    TESSERA_RETURN_IF_ERROR(check_memory(*instance->engine_model, instance->config, loaded.homed.size()));
-  }
+  TESSERA_RETURN_IF_ERROR(home_first(*instance, loaded));
   loaded.to_home = other_slices(shape, loaded.homed);
   loaded.measurer = std::make_unique<Measurer>(host_, *instance->engine_model, instance->config, stopped_);
   loaded.profile_key = {instance->digest, describe(shape), engine_.name() + " " + engine_.version()};
@@ -208,6 +209,23 @@ Result<LoadedVersion> Loader::load_once(const ModelSource& source, const Written
                  instance->signature.max_batch_size > 1 && fit.error().code() != ErrorCode::kUnavailable &&
                  fit.error().code() != ErrorCode::kDeviceLost;
   return fit.error();
+}
+
+Status Loader::home_first(const Instance& instance, LoadedVersion& loaded) {
+  const DeviceShape& shape = host_.device().shape();
+  const auto home_in = [&](const Slice& slice) -> Status {
+    if (std::find(loaded.homed.begin(), loaded.homed.end(), slice) != loaded.homed.end()) return ok_status();
+    TESSERA_RETURN_IF_ERROR(home(*instance.engine_model, instance.config, slice, loaded.last_home));
+    loaded.homed.push_back(slice);
+    return check_memory(*instance.engine_model, instance.config, loaded.homed.size());
+  };
+  TESSERA_RETURN_IF_ERROR(home_in(shape.whole()));
+  for (const Slice& slice : small_slices(shape)) {
+    const Status homed = home_in(slice);
+    // A model need not fit every slice of a device; without a small one, the whole device measures it.
+    if (homed.ok() || homed.error().code() != ErrorCode::kUnsupported) return homed;
+  }
+  return ok_status();
 }
 
 Status Loader::warm_and_measure(const ModelSource& source, bool alone, LoadedVersion& loaded) {
@@ -239,6 +257,7 @@ std::optional<Slice> Loader::home_next(LoadedVersion& version) {
   const ModelConfig& config = version.instance->config;
   Status done = check_memory(model, config, version.homed.size() + 1);
   if (done.ok()) done = home(model, config, slice, version.last_home);
+  if (!done.ok() && done.error().code() == ErrorCode::kUnsupported) return std::nullopt;  // not in this slice
   if (!done.ok()) {
     if (!stopped_.load()) {
       log(LogLevel::kWarning, "the model keeps the slices it has",

@@ -75,6 +75,7 @@ class Loader {
   Status inspect(const ModelSource& source, std::int64_t version, Files& files);
   Result<std::string> hash(const Files& files);
   Status load_engine(const Files& files, Instance& instance, Duration& took);
+  Status home_first(const Instance& instance, LoadedVersion& loaded);
   Status home(engine::LoadedModel& model, const ModelConfig& config, const Slice& slice, Duration& took);
   Status warm_and_measure(const ModelSource& source, bool alone, LoadedVersion& loaded);
   Status step(Duration expected, const std::function<Status()>& work);

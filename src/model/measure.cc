@@ -135,7 +135,7 @@ std::vector<sched::ProfilePoint> Measurer::measure(const std::vector<Slice>& sli
 }
 
 void Measurer::touch(const Slice& slice) {
-  if (!runs() || one_row_ > longest_probe(slice, false)) return;
+  if (model_.warm_when_homed() || !runs() || one_row_ > longest_probe(slice, false)) return;
   const TrialRun trial = run_rows(slice, 1, one_row_, 1);
   if (!trial.status.ok()) {
     log(LogLevel::kWarning, "a first run failed",

@@ -74,7 +74,8 @@ Result<std::unique_ptr<DeviceRegion>> DeviceRegion::reserve(std::shared_ptr<Gpu>
     return invalid_argument("a range of " + std::to_string(addresses.value) + " addresses cannot be reserved");
   }
   TESSERA_RETURN_IF_ERROR(
-      driver.check(driver.mem_address_reserve(&region->base_, *size, 0, 0, 0), "reserve addresses of the card"));
+      driver.check(driver.mem_address_reserve(&region->base_, *size, 0, region->gpu_->next_addresses(*size), 0),
+                   "reserve addresses of the card"));
   region->reserved_ = {*size};
   return region;
 }

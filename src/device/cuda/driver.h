@@ -88,6 +88,7 @@
   X(library_get_kernel, cuLibraryGetKernel)                                   \
   X(kernel_get_function, cuKernelGetFunction)                                 \
   X(kernel_get_param_info, cuKernelGetParamInfo)                              \
+  X(kernel_get_name, cuKernelGetName)                                         \
   X(func_get_param_info, cuFuncGetParamInfo)                                  \
   X(func_load, cuFuncLoad)                                                    \
   X(launch_kernel, cuLaunchKernel)

@@ -10,6 +10,10 @@ namespace {
 
 std::string card(int ordinal) { return "gpu " + std::to_string(ordinal); }
 
+// 27485 times 2^32: a number that sizes and strides of tensors rarely are. Each card has 1 TB of addresses from there.
+constexpr CUdeviceptr kFirstAddress = CUdeviceptr{0x6b5d} << 32;
+constexpr CUdeviceptr kAddressesOfOne = CUdeviceptr{1} << 40;
+
 }  // namespace
 
 Result<std::shared_ptr<Gpu>> Gpu::open(const Driver& driver, int ordinal) {
@@ -24,6 +28,11 @@ Result<std::shared_ptr<Gpu>> Gpu::open(const Driver& driver, int ordinal) {
   }
   return gpu;
 }
+
+Gpu::Gpu(const Driver& driver, int ordinal)
+    : driver_(driver),
+      ordinal_(ordinal),
+      addresses_(kFirstAddress + static_cast<CUdeviceptr>(ordinal) * kAddressesOfOne) {}
 
 Gpu::~Gpu() {
   contexts_.clear();

@@ -57,6 +57,10 @@ class Gpu {
   void unwatch_faults(const void* who);  // waits while it is being told
   void fail(const Error& reason);
 
+  // Where to ask the driver for so many addresses. Left to itself it begins at a few times 2^32, where two small
+  // numbers side by side look like an address to who searches kernels' arguments for some.
+  CUdeviceptr next_addresses(std::uint64_t bytes) { return addresses_.fetch_add(bytes); }
+
   // Non-blocking streams of the primary context, given out for good.
   // Error: kResourceExhausted beyond kMaxStreams.
   Result<std::vector<OwnedStream>> make_streams(std::size_t count);
@@ -72,7 +76,7 @@ class Gpu {
     CUcontext context = nullptr;
   };
 
-  Gpu(const Driver& driver, int ordinal) : driver_(driver), ordinal_(ordinal) {}
+  Gpu(const Driver& driver, int ordinal);
   Status start();
   Status split();
   Status count_streams(std::size_t more);
@@ -86,6 +90,7 @@ class Gpu {
   std::string name_;
   std::vector<Atom> atoms_;
   std::atomic<std::size_t> streams_{0};
+  std::atomic<CUdeviceptr> addresses_;
   std::atomic<bool> failed_{false};
   std::mutex watchers_mutex_;
   std::map<const void*, std::function<void(const Error&)>> watchers_;

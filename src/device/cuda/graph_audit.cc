@@ -4,6 +4,9 @@
 #include <string>
 #include <vector>
 
+#include "device/cuda/graph_edit.h"
+#include "device/cuda/memory_kind.h"
+
 namespace tessera::device {
 namespace {
 
@@ -59,18 +62,6 @@ Status check_kernel(const Driver& driver, CUgraphNode node, int fewest_processor
   return check_cooperative(driver, node, params, fewest_processors);
 }
 
-bool on_device(const Driver& driver, CUmemorytype type, CUdeviceptr address) {
-  if (type == CU_MEMORYTYPE_UNIFIED) {
-    unsigned found = 0;
-    // Memory that the driver does not know is the host's.
-    if (driver.pointer_get_attribute(&found, CU_POINTER_ATTRIBUTE_MEMORY_TYPE, address) != CUDA_SUCCESS) {
-      return false;
-    }
-    type = static_cast<CUmemorytype>(found);
-  }
-  return type == CU_MEMORYTYPE_DEVICE || type == CU_MEMORYTYPE_ARRAY;
-}
-
 Status check_copy(const Driver& driver, CUgraphNode node) {
   CUDA_MEMCPY3D params{};
   TESSERA_RETURN_IF_ERROR(driver.check(driver.graph_memcpy_node_get_params(node, &params), "read a copy node"));
@@ -83,14 +74,23 @@ Status check_copy(const Driver& driver, CUgraphNode node) {
 
 }  // namespace
 
+bool on_device(const Driver& driver, CUmemorytype type, CUdeviceptr address) {
+  if (type == CU_MEMORYTYPE_UNIFIED) {
+    unsigned found = 0;
+    // Memory that the driver does not know is the host's.
+    if (driver.pointer_get_attribute(&found, CU_POINTER_ATTRIBUTE_MEMORY_TYPE, address) != CUDA_SUCCESS) {
+      return false;
+    }
+    type = static_cast<CUmemorytype>(found);
+  }
+  return type == CU_MEMORYTYPE_DEVICE || type == CU_MEMORYTYPE_ARRAY;
+}
+
 Result<GraphAudit> audit(const Gpu& gpu, CUgraph graph, int fewest_processors) {
   const Driver& driver = gpu.driver();
   const CurrentContext current(gpu);
   TESSERA_RETURN_IF_ERROR(current.status());
-  std::size_t count = 0;
-  TESSERA_RETURN_IF_ERROR(driver.check(driver.graph_get_nodes(graph, nullptr, &count), "count a graph's nodes"));
-  std::vector<CUgraphNode> nodes(count);
-  TESSERA_RETURN_IF_ERROR(driver.check(driver.graph_get_nodes(graph, nodes.data(), &count), "list a graph's nodes"));
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<CUgraphNode> nodes, nodes_of(driver, graph));
   GraphAudit found;
   for (const CUgraphNode node : nodes) {
     CUgraphNodeType type{};

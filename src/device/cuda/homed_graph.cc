@@ -5,27 +5,10 @@
 #include <utility>
 #include <vector>
 
+#include "device/cuda/graph_edit.h"
+
 namespace tessera::device {
 namespace {
-
-// The nodes at one side of a node, with what their edges carry.
-struct Neighbours {
-  std::vector<CUgraphNode> nodes;
-  std::vector<CUgraphEdgeData> edges;
-};
-
-using ListNeighbours = decltype(Driver::graph_node_get_dependencies);
-
-Result<Neighbours> neighbours(const Driver& driver, ListNeighbours list, CUgraphNode node) {
-  std::size_t count = 0;
-  TESSERA_RETURN_IF_ERROR(driver.check(list(node, nullptr, nullptr, &count), "count a node's edges"));
-  Neighbours found{std::vector<CUgraphNode>(count), std::vector<CUgraphEdgeData>(count)};
-  if (count > 0) {
-    TESSERA_RETURN_IF_ERROR(
-        driver.check(list(node, found.nodes.data(), found.edges.data(), &count), "list a node's edges"));
-  }
-  return found;
-}
 
 void address_to(CUDA_KERNEL_NODE_PARAMS& params, CUcontext context) {
   if (params.kern != nullptr) {
@@ -41,33 +24,10 @@ Status rehome_kernel(const Driver& driver, CUgraphNode node, CUcontext context) 
   return driver.check(driver.graph_kernel_node_set_params(node, &params), "re-home a kernel node");
 }
 
-// Their context cannot be changed: another node takes the place of the one that is there. `add` makes it, unlinked.
-Status replace(const Driver& driver, CUgraph graph, CUgraphNode node,
-               const std::function<CUresult(CUgraphNode*)>& add) {
-  TESSERA_ASSIGN_OR_RETURN(const Neighbours before, neighbours(driver, driver.graph_node_get_dependencies, node));
-  TESSERA_ASSIGN_OR_RETURN(const Neighbours after, neighbours(driver, driver.graph_node_get_dependents, node));
-  TESSERA_RETURN_IF_ERROR(driver.check(driver.graph_destroy_node(node), "take out a node"));
-  CUgraphNode added = nullptr;
-  TESSERA_RETURN_IF_ERROR(driver.check(add(&added), "re-home a memset or copy node"));
-  if (!before.nodes.empty()) {
-    const std::vector<CUgraphNode> self(before.nodes.size(), added);
-    TESSERA_RETURN_IF_ERROR(driver.check(
-        driver.graph_add_dependencies(graph, before.nodes.data(), self.data(), before.edges.data(), self.size()),
-        "link a node"));
-  }
-  if (!after.nodes.empty()) {
-    const std::vector<CUgraphNode> self(after.nodes.size(), added);
-    TESSERA_RETURN_IF_ERROR(driver.check(
-        driver.graph_add_dependencies(graph, self.data(), after.nodes.data(), after.edges.data(), self.size()),
-        "link a node"));
-  }
-  return ok_status();
-}
-
 Status rehome_memset(const Driver& driver, CUgraph graph, CUgraphNode node, CUcontext context) {
   CUDA_MEMSET_NODE_PARAMS params{};
   TESSERA_RETURN_IF_ERROR(driver.check(driver.graph_memset_node_get_params(node, &params), "read a memset node"));
-  return replace(driver, graph, node, [&](CUgraphNode* added) {
+  return replace_node(driver, graph, node, [&](CUgraphNode* added) {
     return driver.graph_add_memset_node(added, graph, nullptr, 0, &params, context);
   });
 }
@@ -75,7 +35,7 @@ Status rehome_memset(const Driver& driver, CUgraph graph, CUgraphNode node, CUco
 Status rehome_copy(const Driver& driver, CUgraph graph, CUgraphNode node, CUcontext context) {
   CUDA_MEMCPY3D params{};
   TESSERA_RETURN_IF_ERROR(driver.check(driver.graph_memcpy_node_get_params(node, &params), "read a copy node"));
-  return replace(driver, graph, node, [&](CUgraphNode* added) {
+  return replace_node(driver, graph, node, [&](CUgraphNode* added) {
     return driver.graph_add_memcpy_node(added, graph, nullptr, 0, &params, context);
   });
 }
@@ -123,10 +83,7 @@ Result<OwnedGraph> rehome(const Gpu& gpu, CUgraph source, CUcontext context) {
   CUgraph clone = nullptr;
   TESSERA_RETURN_IF_ERROR(driver.check(driver.graph_clone(&clone, source), "clone a graph"));
   OwnedGraph graph(driver, clone);
-  std::size_t count = 0;
-  TESSERA_RETURN_IF_ERROR(driver.check(driver.graph_get_nodes(clone, nullptr, &count), "count a graph's nodes"));
-  std::vector<CUgraphNode> nodes(count);
-  TESSERA_RETURN_IF_ERROR(driver.check(driver.graph_get_nodes(clone, nodes.data(), &count), "list a graph's nodes"));
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<CUgraphNode> nodes, nodes_of(driver, clone));
   for (const CUgraphNode node : nodes) {
     TESSERA_RETURN_IF_ERROR(rehome_node(driver, clone, node, context));
   }
@@ -140,8 +97,11 @@ Result<HomedGraph> HomedGraph::make(const Gpu& gpu, CUgraph source, CUcontext co
   TESSERA_ASSIGN_OR_RETURN(OwnedGraph graph, rehome(gpu, source, context));
   HomedGraph homed(gpu, context, std::move(graph));
   CUgraphExec exec = nullptr;
-  TESSERA_RETURN_IF_ERROR(
-      driver.check(driver.graph_instantiate(&exec, homed.graph_.get(), 0), "instantiate a homed graph"));
+  const CUresult instantiated = driver.graph_instantiate(&exec, homed.graph_.get(), 0);
+  if (instantiated == CUDA_ERROR_INVALID_CLUSTER_SIZE) {
+    return unsupported("a kernel's cluster of blocks does not fit the slice's processors");
+  }
+  TESSERA_RETURN_IF_ERROR(driver.check(instantiated, "instantiate a homed graph"));
   homed.exec_ = OwnedGraphExec(driver, exec);
   TESSERA_RETURN_IF_ERROR(driver.check(driver.graph_upload(exec, stream), "upload a homed graph"));
   TESSERA_RETURN_IF_ERROR(driver.check(driver.stream_synchronize(stream), "upload a homed graph"));

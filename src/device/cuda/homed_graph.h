@@ -22,6 +22,8 @@ Result<OwnedGraph> rehome(const Gpu& gpu, CUgraph source, CUcontext context);
 class HomedGraph {
  public:
   // Re-homes, instantiates and uploads: about 1 ms and 0.7 MB. `stream` carries the upload, which has ended on return.
+  // Error: kUnsupported where the slice cannot hold a cluster of blocks that one of the kernels wants: what a split of
+  // the card leaves over is processors of several clusters.
   static Result<HomedGraph> make(const Gpu& gpu, CUgraph source, CUcontext context, CUstream stream);
 
   CUgraphExec exec() const { return exec_.get(); }

@@ -24,8 +24,8 @@ Result<std::unique_ptr<LoadedModel>> OnnxModel::load(std::shared_ptr<const Envir
                                                      std::shared_ptr<CopyCounter> copies, device::HostTopology topology,
                                                      const LoadOptions& options,
                                                      std::vector<std::string> external_data) {
-  TESSERA_ASSIGN_OR_RETURN(OptimizedFiles files,
-                           OptimizedFiles::make(*environment, options.file, options.digest, options.cache_dir));
+  TESSERA_ASSIGN_OR_RETURN(OptimizedFiles files, OptimizedFiles::make(*environment, optimized_for_host(), options.file,
+                                                                      options.digest, options.cache_dir));
   TESSERA_ASSIGN_OR_RETURN(std::unique_ptr<const SharedWeights> weights, SharedWeights::map(*environment, files));
   std::unique_ptr<OnnxModel> model(
       new OnnxModel(std::move(files), std::move(weights), std::move(topology)));  // NOLINT: the constructor is private

@@ -94,7 +94,8 @@ Result<fs::path> make_folder(const fs::path& parent) {
   return fs::path(name);
 }
 
-Status optimize(const Environment& environment, const fs::path& source, const fs::path& folder) {
+Status optimize(const Environment& environment, const OptimizedFor& target, const fs::path& source,
+                const fs::path& folder) {
   return guarded(Blame::kModelFile, [&] {
     Ort::SessionOptions options = environment.session_options();
     options.SetGraphOptimizationLevel(ORT_ENABLE_ALL);
@@ -103,28 +104,32 @@ Status optimize(const Environment& environment, const fs::path& source, const fs
     options.AddConfigEntry(kOrtSessionOptionsOptimizedModelExternalInitializersMinSizeInBytes, kExternalFrom);
     // This session never runs: it is spared the copies that a run would want.
     options.AddConfigEntry(kOrtSessionOptionsConfigDisablePrepacking, "1");
+    target.prepare(options);
     const Ort::Session session(environment.env(), source.c_str(), options);
   });
 }
 
 }  // namespace
 
-std::string optimization_key() {
-  const std::string words = processor() + " ort " + Ort::GetVersionString() + " format " + std::to_string(kFormat);
+std::string optimization_key(const std::string& what) {
+  const std::string words = what + " ort " + Ort::GetVersionString() + " format " + std::to_string(kFormat);
   return hex(XXH3_64bits(words.data(), words.size()));
 }
 
-Result<OptimizedFiles> OptimizedFiles::make(const Environment& environment, const fs::path& source,
-                                            const std::string& digest, const fs::path& cache_dir) {
+OptimizedFor optimized_for_host() { return {.key = optimization_key(processor())}; }
+
+Result<OptimizedFiles> OptimizedFiles::make(const Environment& environment, const OptimizedFor& target,
+                                            const fs::path& source, const std::string& digest,
+                                            const fs::path& cache_dir) {
   std::error_code failed;
   const bool keep = !digest.empty() && !cache_dir.empty();
-  const fs::path entry = keep ? cache_dir / ("onnx-" + digest + "-" + optimization_key()) : fs::path();
+  const fs::path entry = keep ? cache_dir / ("onnx-" + digest + "-" + target.key) : fs::path();
   if (keep && is_complete(entry)) {
     return OptimizedFiles(entry, false);
   }
   TESSERA_ASSIGN_OR_RETURN(fs::path folder, make_folder(keep ? cache_dir : fs::temp_directory_path(failed)));
   OptimizedFiles made(std::move(folder), true);
-  TESSERA_RETURN_IF_ERROR(optimize(environment, source, made.folder_));
+  TESSERA_RETURN_IF_ERROR(optimize(environment, target, source, made.folder_));
   if (!keep) {
     return made;
   }

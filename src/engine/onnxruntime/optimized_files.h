@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <utility>
 
@@ -10,8 +11,16 @@
 
 namespace tessera::engine {
 
-// What the optimised form of a model depends on besides the model: layouts and fusions are chosen for this processor.
-std::string optimization_key();
+// What a model is optimised for: layouts and fusions are chosen for the processor that will run it.
+struct OptimizedFor {
+  std::string key;  // tells this form of a model from every other, in file names
+  std::function<void(Ort::SessionOptions&)> prepare = [](Ort::SessionOptions&) {};  // may throw Ort::Exception
+};
+
+OptimizedFor optimized_for_host();
+
+// `what` and ONNX Runtime's version, short enough for a file name.
+std::string optimization_key(const std::string& what);
 
 // Owner of a folder with both files: an entry of the cache, which stays, or a temporary one, which goes with this
 // object. ONNX Runtime wants to see the files whenever a session is made. Movable; immutable otherwise.
@@ -19,8 +28,9 @@ class OptimizedFiles {
  public:
   // Optimises `source`, or takes the copy that `cache_dir` holds for `digest` (both may be empty: nothing is kept).
   // A damaged copy is replaced. Error: what ONNX Runtime says of the model.
-  static Result<OptimizedFiles> make(const Environment& environment, const std::filesystem::path& source,
-                                     const std::string& digest, const std::filesystem::path& cache_dir);
+  static Result<OptimizedFiles> make(const Environment& environment, const OptimizedFor& target,
+                                     const std::filesystem::path& source, const std::string& digest,
+                                     const std::filesystem::path& cache_dir);
   ~OptimizedFiles();
   OptimizedFiles(OptimizedFiles&& other) noexcept
       : folder_(std::move(other.folder_)), temporary_(std::exchange(other.temporary_, false)) {}

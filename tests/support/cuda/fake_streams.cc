@@ -100,6 +100,10 @@ CUresult FakeCuda::Impl::kernel_get_function(CUfunction* function, CUkernel kern
   return give(function, reinterpret_cast<CUfunction>(kernel));
 }
 
+CUresult FakeCuda::Impl::kernel_get_name(const char** name, CUkernel kernel) {
+  return give(name, as<FakeKernel>(kernel)->name.c_str());
+}
+
 CUresult FakeCuda::Impl::kernel_get_param_info(CUkernel kernel, std::size_t index, std::size_t* offset,
                                                std::size_t* size) {
   constexpr std::size_t kWord = 8;

@@ -1,0 +1,186 @@
+// What models cost on a GPU: loading, making plans, memory, and the time of a batch in slices of every size, whose
+// answers have to be the same bits. Prints one line for each step on standard error and one JSON object on standard
+// output.
+//
+// usage: bench_cuda_engine REPOSITORY [MODEL...]    (folders with 1/model.onnx, as bench/models.py makes them)
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "device/cuda/cuda_device.h"
+#include "engine/onnxruntime/cuda/cuda_engine.h"
+#include "engine/onnxruntime/cuda/trial_batch.h"
+
+namespace tessera {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kRuns = 30;
+constexpr std::array<std::int32_t, 3> kBuckets{1, 8, 16};
+constexpr std::uint16_t kLanes = 2;
+
+double ms(Duration span) { return static_cast<double>(span.count()) / 1e6; }
+
+template <typename T>
+T must(Result<T> result, const std::string& what) {
+  if (!result.ok()) {
+    std::fprintf(stderr, "%s: %s\n", what.c_str(), result.error().message().c_str());
+    std::exit(EXIT_FAILURE);
+  }
+  return std::move(result).value();
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+class Ignore final : public device::CompletionSink {
+  void completed(const device::Completion& /*completion*/) override {}
+  void device_down(const Error& reason) override { std::fprintf(stderr, "device: %s\n", reason.message().c_str()); }
+};
+
+// One slice of each size, those at the lower end, and the left-over atom at the upper one.
+std::vector<Slice> sizes(const DeviceShape& shape) {
+  std::vector<Slice> slices;
+  for (const Slice& slice : shape.ladder) {
+    const bool first = slice.first == 0 && (slices.empty() || slices.back().count != slice.count);
+    if (first || slice == Slice{static_cast<std::uint16_t>(shape.atoms() - 1), 1}) {
+      slices.push_back(slice);
+    }
+  }
+  return slices;
+}
+
+// Owned by the one thread there is.
+class ModelBench {
+ public:
+  ModelBench(device::CudaDevice& device, engine::CudaEngine& engine, fs::path file)
+      : device_(device), engine_(engine), file_(std::move(file)) {}
+
+  std::string run() {
+    engine::LoadOptions options;
+    options.file = file_;
+    options.max_batch_size = kBuckets.back();
+    options.lanes = kLanes;
+    TimePoint at = now();
+    auto loaded = engine_.load(options);
+    if (!loaded.ok()) {
+      return refused(loaded.error());
+    }
+    const double load_ms = ms(now() - at);
+    const std::unique_ptr<engine::LoadedModel> model = *std::move(loaded);
+    std::string buckets;
+    const std::uint64_t weights = model->memory().weights.value;
+    for (const std::int32_t bucket : kBuckets) {
+      at = now();
+      const auto first = model->prepare_home(bucket, {0}, device_.shape().whole());
+      if (!first.ok()) {
+        return refused(first.error());
+      }
+      const double first_ms = ms(now() - at);
+      at = now();
+      const auto second = model->prepare_home(bucket, {1}, device_.shape().whole());
+      if (!second.ok()) {
+        return refused(second.error());
+      }
+      const double second_ms = ms(now() - at);
+      buckets += (buckets.empty() ? "" : ",") + one_bucket(*model, bucket, first_ms, second_ms);
+    }
+    std::array<char, 200> text{};
+    std::snprintf(text.data(), text.size(), R"("load_ms":%.1f,"weights_mb":%.1f,"memory_mb":%.1f)", load_ms,
+                  static_cast<double>(weights) / 1e6, static_cast<double>(model->memory().weights.value) / 1e6);
+    std::fprintf(stderr, "  %s\n", text.data());
+    return std::string("{") + text.data() + ",\"buckets\":[" + buckets + "]}";
+  }
+
+ private:
+  static std::string refused(const Error& error) {
+    std::fprintf(stderr, "  %s\n", error.message().c_str());
+    return "{\"refused\":\"" + error.message() + "\"}";
+  }
+
+  std::string one_bucket(engine::LoadedModel& model, std::int32_t bucket, double first_ms, double second_ms) {
+    auto trial = must(engine::TrialBatch::make(device_.staging(), model.signature(), bucket, bucket, true, 5), "input");
+    std::vector<std::byte> expected;
+    std::string slices;
+    bool same = true;
+    double home_ms = 0;
+    for (const Slice& slice : sizes(device_.shape())) {
+      const TimePoint at = now();
+      const auto plan = model.prepare_home(bucket, {0}, slice);
+      home_ms = ms(now() - at);
+      if (!plan.ok()) {
+        std::fprintf(stderr, "  bucket %d slice %d+%d: %s\n", bucket, slice.first, slice.count,
+                     plan.error().message().c_str());
+        continue;
+      }
+      std::vector<double> took;
+      for (int run = 0; run < kRuns; ++run) {
+        took.push_back(ms(must(device_.run_borrowed(**plan, slice, trial.batch()), "run")));
+      }
+      std::vector<std::byte> answer;
+      for (const TensorView& output : trial.batch().outputs) {
+        answer.insert(answer.end(), output.data.begin(), output.data.end());
+      }
+      same = same && (expected.empty() || answer == expected);
+      expected = std::move(answer);
+      std::array<char, 120> text{};
+      std::snprintf(text.data(), text.size(), R"({"atoms":%d,"first":%d,"ms":%.4f})", slice.count, slice.first,
+                    median(took));
+      slices += (slices.empty() ? "" : ",") + std::string(text.data());
+    }
+    std::array<char, 200> text{};
+    std::snprintf(text.data(), text.size(),
+                  R"({"bucket":%d,"first_lane_ms":%.1f,"second_lane_ms":%.1f,"home_ms":%.2f,"same_bits":%s,"slices":[)",
+                  bucket, first_ms, second_ms, home_ms, same ? "true" : "false");
+    std::fprintf(stderr, "  %s%s]}\n", text.data(), slices.c_str());
+    return text.data() + slices + "]}";
+  }
+
+  device::CudaDevice& device_;
+  engine::CudaEngine& engine_;
+  const fs::path file_;
+};
+
+int run(int argc, char** argv) {
+  if (argc < 2) {
+    std::fprintf(stderr, "usage: bench_cuda_engine REPOSITORY [MODEL...]\n");
+    return EXIT_FAILURE;
+  }
+  const device::Driver driver = must(device::Driver::open(), "driver");
+  const std::shared_ptr<device::Gpu> gpu = must(device::Gpu::open(driver, 0), "gpu");
+  const auto device = must(device::make_cuda_device(gpu, {}), "device");
+  Ignore ignore;
+  device->set_sink(ignore);
+  TESSERA_CHECK(device->become_loader_thread().ok());
+  const auto engine = must(engine::CudaEngine::create(*device), "engine");
+  std::vector<std::string> names(argv + 2, argv + argc);
+  if (names.empty()) {
+    for (const auto& entry : fs::directory_iterator(argv[1])) {
+      names.push_back(entry.path().filename());
+    }
+    std::sort(names.begin(), names.end());
+  }
+  std::string models;
+  for (const std::string& name : names) {
+    std::fprintf(stderr, "%s\n", name.c_str());
+    const std::string result = ModelBench(*device, *engine, fs::path(argv[1]) / name / "1" / "model.onnx").run();
+    models += (models.empty() ? "" : ",\n") + ("\"" + name + "\":" + result);
+  }
+  std::printf("{\"gpu\":\"%s\",\"models\":{%s}}\n", gpu->name().c_str(), models.c_str());
+  return EXIT_SUCCESS;
+}
+
+}  // namespace
+}  // namespace tessera
+
+int main(int argc, char** argv) { return tessera::run(argc, argv); }

@@ -1,0 +1,77 @@
+// One session of a model for one bucket, and running it on addresses that never change.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "engine/engine.h"
+#include "engine/onnxruntime/cuda/cuda_parts.h"
+#include "engine/onnxruntime/cuda/device_weights.h"
+#include "engine/onnxruntime/cuda/provider.h"
+
+namespace tessera::engine {
+
+// An input or output at an address of the card. Immutable value.
+struct BoundTensor {
+  const TensorSpec* spec = nullptr;  // of the model's signature
+  Shape shape;                       // with the bucket's rows
+  Bytes row;                         // bytes of one row; all of it where the model does not batch
+  CUdeviceptr at = 0;
+
+  std::size_t bytes(std::int32_t rows) const { return row.value * static_cast<std::size_t>(rows); }
+};
+
+struct Binding {
+  std::vector<BoundTensor> inputs;
+  std::vector<BoundTensor> outputs;
+};
+
+// What the sessions of a model are made from. Immutable; outlives them.
+struct SessionFacts {
+  const CudaParts* parts = nullptr;
+  FileSignature signature;
+  std::int32_t max_batch_size = 0;
+  ProviderOptions choice;
+  SessionSource* kept = nullptr;  // memory of the model's that lives as long as its sessions and captures
+};
+
+// The input shape of a session never changes after its first run: else what the provider keeps of a shape (plans,
+// compiled kernels, small buffers) would be let go of under the graphs that were captured from it. Owned by the loader
+// thread.
+class BoundSession {
+ public:
+  // The file and the weights are the optimised model's.
+  static Result<std::unique_ptr<BoundSession>> make(const SessionFacts& facts, const OptimizedFiles& files,
+                                                    const DeviceWeights& weights, std::int32_t bucket);
+
+  std::int32_t bucket() const { return bucket_; }
+  std::int32_t rows() const { return facts_.max_batch_size > 0 ? bucket_ : 1; }
+
+  // Room for inputs and outputs in `memory`, given back by release(). The outputs' shapes come from a first run.
+  Result<Binding> bind(HeapSource& memory);
+  static void release(const Binding& binding, HeapSource& memory);
+
+  // One run on the build stream, which has ended on return, with activations from `memory`. The first ones search for
+  // algorithms and take long.
+  Status run(const Binding& binding, HeapSource& memory);
+  // The same for a stream that is being captured: waits for nothing. What the run put into the host's memory for its
+  // kernels stays there until the next run(), which has to come before the session goes.
+  Status run_captured(const Binding& binding, HeapSource& memory);
+
+ private:
+  BoundSession(const SessionFacts& facts, std::int32_t bucket) : facts_(facts), bucket_(bucket) {}
+
+  Status run_with(const Binding& binding, HeapSource& memory, bool captured);
+  Status learn_outputs(HeapSource& memory, const std::vector<BoundTensor>& inputs);
+  Result<std::vector<BoundTensor>> bind_all(const std::vector<TensorSpec>& specs, const std::vector<Shape>& shapes,
+                                            HeapSource& memory) const;
+  Ort::Value value(const BoundTensor& tensor) const;
+
+  const SessionFacts& facts_;
+  const std::int32_t bucket_;
+  Ort::Session session_{nullptr};
+  std::vector<Shape> output_shapes_;  // known after the first run
+};
+
+}  // namespace tessera::engine

@@ -1,0 +1,287 @@
+#include "engine/onnxruntime/cuda/captured_plan.h"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "base/check.h"
+#include "device/cuda/graph_audit.h"
+#include "device/cuda/host_tables.h"
+
+namespace tessera::engine {
+namespace {
+
+// Outputs of a batch lie one behind the other, each aligned to this.
+constexpr std::size_t kOutputAlignment = 64;
+
+std::size_t aligned(std::size_t size) { return (size + kOutputAlignment - 1) / kOutputAlignment * kOutputAlignment; }
+
+std::size_t room_for(const std::vector<BoundTensor>& tensors, std::int32_t rows) {
+  std::size_t room = 0;
+  for (const BoundTensor& tensor : tensors) {
+    room += aligned(tensor.bytes(rows));
+  }
+  return room;
+}
+
+std::uint64_t address_of(const std::byte* at) { return reinterpret_cast<std::uint64_t>(at); }
+
+int fewest_processors(const DeviceShape& shape) {
+  int fewest = shape.processors_in(shape.whole());
+  for (const Slice& slice : shape.ladder) {
+    fewest = std::min(fewest, shape.processors_in(slice));
+  }
+  return fewest;
+}
+
+}  // namespace
+
+// Fills the lane's control block. Gathers come first.
+class CapturedPlan::Moves {
+ public:
+  explicit Moves(Lane& lane) : header_(lane.header()), moves_(lane.moves()) { header_ = {}; }
+
+  Status add(std::uint64_t from, std::uint64_t to, std::size_t bytes) {
+    while (bytes > 0) {
+      if (count_ == moves_.size()) {
+        return internal_error("a batch has more parts than its lane has moves");
+      }
+      const auto size = static_cast<std::uint32_t>(std::min<std::size_t>(bytes, kMostBytes));
+      moves_[count_++] = {.from = from, .to = to, .bytes = size, .form = device::MoveForm::kCopy};
+      from += from == 0 ? 0 : size;
+      to += size;
+      bytes -= size;
+    }
+    return ok_status();
+  }
+  void end_gathers() { header_.gathers = static_cast<std::uint32_t>(count_); }
+  void finish(const device::LaunchQueue& queue) {
+    header_.scatters = static_cast<std::uint32_t>(count_) - header_.gathers;
+    header_.end_word = queue.end_word;
+    header_.end_number = queue.end_number;
+  }
+
+ private:
+  static constexpr std::size_t kMostBytes = std::size_t{1} << 30;
+
+  device::FrameHeader& header_;
+  const std::span<device::Move> moves_;
+  std::size_t count_ = 0;
+};
+
+CapturedPlan::CapturedPlan(const SessionFacts& facts, BoundSession& session, Lane& lane)
+    : facts_(facts),
+      session_(session),
+      lane_(lane),
+      shape_(facts.parts->device.shape()),
+      homed_(shape_.ladder.size()),
+      owned_(shape_.ladder.size()) {}
+
+Result<std::unique_ptr<CapturedPlan>> CapturedPlan::capture(const SessionFacts& facts, BoundSession& session,
+                                                            Lane& lane, std::span<const device::NamedRange> foreign) {
+  std::unique_ptr<CapturedPlan> plan(new CapturedPlan(facts, session, lane));  // NOLINT: the constructor is private
+  const CudaParts& parts = *facts.parts;
+  const device::Driver& driver = parts.driver();
+  const CUstream stream = parts.device.build_stream();
+  TESSERA_ASSIGN_OR_RETURN(plan->binding_, session.bind(lane.memory()));
+  for (int i = 0; i < kWarmUps; ++i) {
+    TESSERA_RETURN_IF_ERROR(session.run(plan->binding_, lane.memory()));
+  }
+  TESSERA_RETURN_IF_ERROR(driver.check(driver.stream_synchronize(stream), "warm a lane"));
+  TESSERA_RETURN_IF_ERROR(plan->record());
+  TESSERA_RETURN_IF_ERROR(device::audit(*parts.gpu, plan->graph_.get(), fewest_processors(plan->shape_)));
+  TESSERA_RETURN_IF_ERROR(device::check_pointers(*parts.gpu, plan->graph_.get(), foreign));
+  Bytes gathered;
+  for (const BoundTensor& input : plan->binding_.inputs) {
+    gathered.value += std::min(input.bytes(session.rows()), static_cast<std::size_t>(session.rows()) * kReadInPlace);
+  }
+  const Bytes scattered{room_for(plan->binding_.outputs, session.rows())};
+  TESSERA_RETURN_IF_ERROR(
+      parts.kernels->frame(plan->graph_.get(), lane.control(), lane.scratch(), gathered, scattered));
+  return plan;
+}
+
+Status CapturedPlan::record() {
+  const CudaParts& parts = *facts_.parts;
+  const CUstream stream = parts.device.build_stream();
+  auto captured =
+      device::capture(*parts.gpu, stream, [&](CUstream) { return session_.run_captured(binding_, lane_.memory()); });
+  Status settled;
+  if (captured.ok()) {
+    graph_ = std::move(captured).value();
+    // Not from the lane's memory, where the graph itself will write.
+    settled = device::freeze_host_tables(*parts.gpu, graph_.get(), stream,
+                                         [&](std::size_t size) { return facts_.kept->append(size); });
+  }
+  // In any case: what the captured run left in the host's memory is given back while the session is there.
+  const Status let_go = session_.run(binding_, lane_.memory());
+  if (!captured.ok()) {
+    return captured.error();
+  }
+  TESSERA_RETURN_IF_ERROR(settled);
+  return let_go;
+}
+
+std::size_t CapturedPlan::place_of(const Slice& slice) const {
+  return static_cast<std::size_t>(std::find(shape_.ladder.begin(), shape_.ladder.end(), slice) - shape_.ladder.begin());
+}
+
+Status CapturedPlan::home(const Slice& slice) {
+  const std::size_t place = place_of(slice);
+  TESSERA_CHECK(place < homed_.size());
+  if (owned_[place] != nullptr) {
+    return ok_status();
+  }
+  const CudaParts& parts = *facts_.parts;
+  TESSERA_ASSIGN_OR_RETURN(const CUcontext context, parts.device.context_of(slice));
+  TESSERA_ASSIGN_OR_RETURN(device::HomedGraph homed,
+                           device::HomedGraph::make(*parts.gpu, graph_.get(), context, parts.device.loader_stream()));
+  owned_[place] = std::make_unique<const device::HomedGraph>(std::move(homed));
+  homed_[place].store(owned_[place].get(), std::memory_order_release);
+  return ok_status();
+}
+
+Status CapturedPlan::enqueue(const Slice& slice, const device::LaunchQueue& queue, Batch& batch) const {
+  if (!lane_.begin()) {
+    return internal_error("a lane was launched while a batch runs in it");
+  }
+  Status queued = queue_run(slice, queue, batch);
+  if (!queued.ok()) {
+    lane_.end();  // finish() is not called
+  }
+  return queued;
+}
+
+Status CapturedPlan::queue_run(const Slice& slice, const device::LaunchQueue& queue, const Batch& batch) const {
+  const std::size_t place = place_of(slice);
+  const device::HomedGraph* homed = place < homed_.size() ? homed_[place].load(std::memory_order_acquire) : nullptr;
+  if (homed == nullptr) {
+    return internal_error("a plan was launched in a slice that it is not homed in");
+  }
+  if (batch.inputs.size() != binding_.inputs.size() || batch.rows < 1 || batch.rows > session_.rows()) {
+    return internal_error("a batch of " + std::to_string(batch.rows) + " rows and " +
+                          std::to_string(batch.inputs.size()) + " inputs does not fit its plan");
+  }
+  Moves moves(lane_);
+  TESSERA_RETURN_IF_ERROR(write_inputs(moves, queue, batch));
+  moves.end_gathers();
+  TESSERA_RETURN_IF_ERROR(write_outputs(moves, batch));
+  moves.finish(queue);
+  return homed->launch(queue.run);
+}
+
+Status CapturedPlan::write_inputs(Moves& moves, const device::LaunchQueue& queue, const Batch& batch) const {
+  const CudaParts& parts = *facts_.parts;
+  const device::Driver& driver = parts.driver();
+  // Parts that lie elsewhere are copied to pinned memory first.
+  std::size_t elsewhere = 0;
+  for (const BatchInput& input : batch.inputs) {
+    for (const auto& part : input.parts) {
+      elsewhere += parts.device.reads_in_place(part) ? 0 : aligned(part.size());
+    }
+  }
+  lane_.gathered.reset();
+  std::byte* pinned = nullptr;
+  if (elsewhere > 0) {
+    TESSERA_ASSIGN_OR_RETURN(lane_.gathered, parts.device.staging().lease({elsewhere}));
+    pinned = lane_.gathered->bytes().data();
+    parts.copies->add(elsewhere);
+  }
+  bool copied = false;
+  for (std::size_t i = 0; i < batch.inputs.size(); ++i) {
+    const BoundTensor& bound = binding_.inputs[i];
+    CUdeviceptr to = bound.at;
+    for (auto part : batch.inputs[i].parts) {
+      if (to - bound.at + part.size() > bound.bytes(batch.rows)) {
+        return internal_error("a batch's input '" + bound.spec->name + "' has too many bytes");
+      }
+      if (!parts.device.reads_in_place(part)) {
+        std::memcpy(pinned, part.data(), part.size());
+        part = {pinned, part.size()};
+        pinned += aligned(part.size());
+      }
+      if (part.size() <= kReadInPlace) {
+        TESSERA_RETURN_IF_ERROR(moves.add(address_of(part.data()), to, part.size()));
+      } else {
+        TESSERA_RETURN_IF_ERROR(driver.check(driver.memcpy_htod_async(to, part.data(), part.size(), queue.inbound),
+                                             "copy an input to the card"));
+        copied = true;
+      }
+      to += part.size();
+    }
+    if (to - bound.at != bound.bytes(batch.rows)) {
+      return internal_error("a batch's input '" + bound.spec->name + "' has too few bytes");
+    }
+    TESSERA_RETURN_IF_ERROR(moves.add(0, to, bound.bytes(session_.rows()) - bound.bytes(batch.rows)));
+  }
+  return copied ? device::inputs_arrived(driver, queue) : ok_status();
+}
+
+Status CapturedPlan::write_outputs(Moves& moves, const Batch& batch) const {
+  TESSERA_ASSIGN_OR_RETURN(lane_.outputs, facts_.parts->device.staging().lease(
+                                              {std::max(room_for(binding_.outputs, batch.rows), kOutputAlignment)}));
+  std::uint64_t to = address_of(lane_.outputs->bytes().data());
+  for (const BoundTensor& output : binding_.outputs) {
+    const std::size_t bytes = output.bytes(batch.rows);
+    TESSERA_RETURN_IF_ERROR(moves.add(output.at, to, bytes));
+    to += aligned(bytes);
+  }
+  return ok_status();
+}
+
+Status CapturedPlan::finish(const Slice& /*slice*/, Batch& batch) const {
+  batch.outputs.clear();
+  const std::byte* at = lane_.outputs->bytes().data();
+  for (const BoundTensor& output : binding_.outputs) {
+    const std::size_t bytes = output.bytes(batch.rows);
+    const Shape shape = facts_.max_batch_size > 0 ? output.shape.without_first().with_first(batch.rows) : output.shape;
+    batch.outputs.push_back({output.spec->dtype, shape, {at, bytes}});
+    at += aligned(bytes);
+  }
+  batch.output_memory = std::move(lane_.outputs);
+  lane_.gathered.reset();
+  lane_.end();
+  return ok_status();
+}
+
+Status CapturedPlan::plain_run(const Batch& batch, std::span<std::byte> outputs) const {
+  const CudaParts& parts = *facts_.parts;
+  const device::Driver& driver = parts.driver();
+  const CUstream stream = parts.device.build_stream();
+  for (std::size_t i = 0; i < binding_.inputs.size(); ++i) {
+    const auto& part = batch.inputs[i].parts.front();
+    TESSERA_RETURN_IF_ERROR(driver.check(
+        driver.memcpy_htod_async(binding_.inputs[i].at, part.data(), part.size(), stream), "copy an input"));
+  }
+  TESSERA_RETURN_IF_ERROR(session_.run(binding_, lane_.memory()));
+  std::byte* to = outputs.data();
+  for (const BoundTensor& output : binding_.outputs) {
+    const std::size_t bytes = output.bytes(session_.rows());
+    TESSERA_RETURN_IF_ERROR(driver.check(driver.memcpy_dtoh_async(to, output.at, bytes, stream), "copy an output"));
+    to += aligned(bytes);
+  }
+  return driver.check(driver.stream_synchronize(stream), "run a model plainly");
+}
+
+Status CapturedPlan::check_replay(const Slice& slice, Batch& batch) const {
+  const CudaParts& parts = *facts_.parts;
+  TESSERA_RETURN_IF_ERROR(parts.device.run_borrowed(*this, slice, batch));
+  const auto replayed = std::move(batch.output_memory);
+  TESSERA_ASSIGN_OR_RETURN(const auto plain, parts.device.staging().lease({std::max<std::size_t>(
+                                                 room_for(binding_.outputs, session_.rows()), kOutputAlignment)}));
+  TESSERA_RETURN_IF_ERROR(plain_run(batch, plain->bytes()));
+  const std::byte* at = plain->bytes().data();
+  for (std::size_t i = 0; i < binding_.outputs.size(); ++i) {
+    const auto& bytes = batch.outputs[i].data;
+    if (std::memcmp(bytes.data(), at, bytes.size()) != 0) {
+      return unsupported("a replay of its captured run gives other values for output '" +
+                         binding_.outputs[i].spec->name + "' than the run itself");
+    }
+    at += aligned(bytes.size());
+  }
+  batch.outputs.clear();
+  return ok_status();
+}
+
+}  // namespace tessera::engine

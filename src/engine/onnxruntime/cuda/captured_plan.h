@@ -1,0 +1,66 @@
+// A plan on a gpu: one session's run, captured once in one lane, and its homed copies.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "device/cuda/cuda_plan.h"
+#include "device/cuda/homed_graph.h"
+#include "device/cuda/pointer_audit.h"
+#include "engine/onnxruntime/cuda/bound_session.h"
+#include "engine/onnxruntime/cuda/lane.h"
+
+namespace tessera::engine {
+
+// enqueue and finish as CudaPlan says; capture, home and check by the loader thread. What it refers to outlives it.
+//
+// A launch writes nothing into the graph: where the inputs of a batch lie and where its outputs go stands in the lane's
+// control block, which the graph's first and last kernel read. So one launch is one call of the driver, and copies
+// only where inputs are large.
+class CapturedPlan final : public device::CudaPlan {
+ public:
+  // Runs that warm up in the lane before the capture.
+  static constexpr int kWarmUps = 3;
+  // Parts of inputs up to this size are read by the graph's first kernel where they lie in the host's memory; larger
+  // ones go by the copy engines.
+  static constexpr std::size_t kReadInPlace = std::size_t{32} << 10;
+
+  // `foreign`: memory of other lanes. Error: kUnsupported where the graph cannot be homed or touches such memory.
+  static Result<std::unique_ptr<CapturedPlan>> capture(const SessionFacts& facts, BoundSession& session, Lane& lane,
+                                                       std::span<const device::NamedRange> foreign);
+
+  // Makes the copy for a slice of the ladder, about 1 ms. Launches in that slice must come after it has returned.
+  Status home(const Slice& slice);
+
+  // Compares two replays on made-up inputs with plain runs, bit by bit, in `slice`, which is homed.
+  Status check_replay(const Slice& slice, Batch& batch) const;
+
+  Status enqueue(const Slice& slice, const device::LaunchQueue& queue, Batch& batch) const override;
+  Status finish(const Slice& slice, Batch& batch) const override;
+  bool writes_end() const override { return true; }
+
+ private:
+  CapturedPlan(const SessionFacts& facts, BoundSession& session, Lane& lane);
+
+  Status record();
+  std::size_t place_of(const Slice& slice) const;
+  Status queue_run(const Slice& slice, const device::LaunchQueue& queue, const Batch& batch) const;
+  class Moves;
+  Status write_inputs(Moves& moves, const device::LaunchQueue& queue, const Batch& batch) const;
+  Status write_outputs(Moves& moves, const Batch& batch) const;
+  Status plain_run(const Batch& batch, std::span<std::byte> outputs) const;
+
+  const SessionFacts& facts_;
+  BoundSession& session_;
+  Lane& lane_;
+  const DeviceShape& shape_;
+  Binding binding_;
+  device::OwnedGraph graph_;
+  std::vector<std::atomic<const device::HomedGraph*>> homed_;  // by place in the ladder
+  std::vector<std::unique_ptr<const device::HomedGraph>> owned_;
+};
+
+}  // namespace tessera::engine

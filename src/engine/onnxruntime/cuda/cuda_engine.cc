@@ -1,0 +1,54 @@
+#include "engine/onnxruntime/cuda/cuda_engine.h"
+
+#include <cstdlib>
+#include <utility>
+
+#include "engine/onnxruntime/cuda/cuda_model.h"
+#include "engine/onnxruntime/cuda/provider.h"
+#include "engine/onnxruntime/inspect.h"
+
+namespace tessera::engine {
+namespace {
+
+constexpr Bytes kScratchAddresses{std::uint64_t{16} << 30};
+
+}  // namespace
+
+Result<std::unique_ptr<CudaEngine>> CudaEngine::create(device::CudaDevice& device, const CudaEngine* sibling) {
+  // Workspaces that cuBLAS allocates itself would be nodes of the captured graphs, and cannot be cloned.
+  ::setenv("CUBLAS_WORKSPACE_CONFIG", ":0:0", 0);
+  const std::shared_ptr<device::Gpu> gpu = device.gpu();
+  TESSERA_ASSIGN_OR_RETURN(std::shared_ptr<const Environment> environment, Environment::create());
+  std::shared_ptr<DeviceAllocator> allocator = sibling != nullptr ? sibling->parts_->allocator : nullptr;
+  std::shared_ptr<const device::PlanKernels> kernels = sibling != nullptr ? sibling->parts_->kernels : nullptr;
+  if (sibling == nullptr) {
+    TESSERA_ASSIGN_OR_RETURN(allocator, DeviceAllocator::make(environment, gpu->ordinal()));
+    TESSERA_ASSIGN_OR_RETURN(kernels, device::PlanKernels::load(gpu));
+  }
+  TESSERA_ASSIGN_OR_RETURN(
+      std::unique_ptr<device::DeviceRegion> scratch,
+      device::DeviceRegion::reserve(gpu, kScratchAddresses, std::make_shared<device::MemoryBudget>(std::nullopt)));
+  auto parts = std::make_shared<CudaParts>(CudaParts{.device = device,
+                                                     .gpu = gpu,
+                                                     .environment = std::move(environment),
+                                                     .copies = std::make_shared<CopyCounter>(),
+                                                     .allocator = allocator,
+                                                     .kernels = std::move(kernels),
+                                                     .scratch = nullptr});
+  parts->scratch = std::make_unique<Registered<HeapSource>>(*allocator, std::move(scratch));
+  TESSERA_RETURN_IF_ERROR(check_provider(*parts));
+  return std::unique_ptr<CudaEngine>(new CudaEngine(std::move(parts)));  // NOLINT: the constructor is private
+}
+
+std::string CudaEngine::version() const { return std::string(Ort::GetVersionString()) + " cuda"; }
+
+Result<FileSignature> CudaEngine::inspect(const std::filesystem::path& file) {
+  return inspect_file(*parts_->environment, file);
+}
+
+Result<std::unique_ptr<LoadedModel>> CudaEngine::load(const LoadOptions& options) {
+  TESSERA_ASSIGN_OR_RETURN(FileSignature signature, inspect_file(*parts_->environment, options.file));
+  return CudaModel::load(parts_, options, std::move(signature));
+}
+
+}  // namespace tessera::engine

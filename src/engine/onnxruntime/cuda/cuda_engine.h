@@ -1,0 +1,33 @@
+// The general engine on GPUs: ONNX models through ONNX Runtime's CUDA provider, captured once and run in any slice.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "engine/engine.h"
+#include "engine/onnxruntime/cuda/cuda_parts.h"
+
+namespace tessera::engine {
+
+// Thread-safe. Its models may outlive it, the device may not end before either.
+class CudaEngine final : public Engine {
+ public:
+  // `sibling`: an engine of another device on the same gpu, if there is one; they share what is one a gpu.
+  // To be called before other threads read the environment. Error: kUnavailable where ONNX Runtime's CUDA provider
+  // cannot be loaded; one line that says what to do.
+  static Result<std::unique_ptr<CudaEngine>> create(device::CudaDevice& device, const CudaEngine* sibling = nullptr);
+
+  const std::string& name() const override { return name_; }
+  std::string version() const override;
+  Result<FileSignature> inspect(const std::filesystem::path& file) override;
+  Result<std::unique_ptr<LoadedModel>> load(const LoadOptions& options) override;
+  Bytes copied_tensor_bytes() const override { return parts_->copies->total(); }
+
+ private:
+  explicit CudaEngine(std::shared_ptr<const CudaParts> parts) : parts_(std::move(parts)) {}
+
+  const std::string name_ = "onnxruntime";
+  const std::shared_ptr<const CudaParts> parts_;
+};
+
+}  // namespace tessera::engine

@@ -1,0 +1,180 @@
+#include "engine/onnxruntime/cuda/cuda_model.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "engine/onnxruntime/cuda/trial_batch.h"
+
+namespace tessera::engine {
+namespace {
+
+// Of addresses, of which there are plenty; memory is mapped into them as it is needed.
+constexpr Bytes kSessionAddresses{std::uint64_t{16} << 30};
+
+// A row of an input that the batch does not own is copied or read in one part a request.
+std::size_t most_moves(const FileSignature& signature, std::int32_t rows) {
+  return signature.inputs.size() * (static_cast<std::size_t>(rows) + 1) + signature.outputs.size();
+}
+
+Status check_tensor(const std::string& what, const TensorSpec& spec, bool batches) {
+  if (spec.dtype == DType::kBytes) {
+    return unsupported(what + " '" + spec.name + "' is of BYTES, which the CUDA provider does not compute with");
+  }
+  for (std::size_t i = batches ? 1 : 0; i < spec.shape.rank(); ++i) {
+    if (spec.shape[i] < 0) {
+      return unsupported(what + " '" + spec.name + "' has shape " + spec.shape.to_string() +
+                         ": on a GPU every dimension but the batch has to be fixed in the model");
+    }
+  }
+  return ok_status();
+}
+
+Status check_signature(const FileSignature& signature, bool batches) {
+  for (const TensorSpec& input : signature.inputs) {
+    TESSERA_RETURN_IF_ERROR(check_tensor("input", input, batches));
+  }
+  for (const TensorSpec& output : signature.outputs) {
+    if (output.dtype == DType::kBytes) {
+      return check_tensor("output", output, batches);
+    }
+  }
+  return ok_status();
+}
+
+}  // namespace
+
+CudaModel::CudaModel(std::shared_ptr<const CudaParts> parts, OptimizedFiles files, const LoadOptions& options,
+                     FileSignature signature, std::unique_ptr<device::DeviceRegion> region,
+                     std::shared_ptr<device::MemoryBudget> budget)
+    : parts_(std::move(parts)),
+      files_(std::move(files)),
+      most_rows_(std::max(options.max_batch_size, 1)),
+      facts_{.parts = parts_.get(),
+             .signature = std::move(signature),
+             .max_batch_size = options.max_batch_size,
+             .choice = {},
+             .kept = nullptr},
+      budget_(std::move(budget)),
+      session_memory_(*parts_->allocator, std::move(region)),
+      lanes_(options.lanes) {
+  facts_.kept = &*session_memory_;
+}
+
+Result<std::unique_ptr<LoadedModel>> CudaModel::load(std::shared_ptr<const CudaParts> parts, const LoadOptions& options,
+                                                     FileSignature signature) {
+  TESSERA_RETURN_IF_ERROR(check_signature(signature, options.max_batch_size > 0));
+  auto budget = std::make_shared<device::MemoryBudget>(options.memory_limit);
+  TESSERA_ASSIGN_OR_RETURN(std::unique_ptr<device::DeviceRegion> region,
+                           device::DeviceRegion::reserve(parts->gpu, kSessionAddresses, budget));
+  auto files = [&] {
+    const DeviceAllocator::From from(**parts->scratch);
+    return OptimizedFiles::make(*parts->environment, optimized_for(*parts, ProviderOptions{}), options.file,
+                                options.digest, options.cache_dir);
+  }();
+  if (!files) {
+    return files.error();
+  }
+  std::unique_ptr<CudaModel> model(new CudaModel(std::move(parts), std::move(files).value(), options,
+                                                 std::move(signature), std::move(region),
+                                                 std::move(budget)));  // NOLINT: the constructor is private
+  TESSERA_ASSIGN_OR_RETURN(model->weights_,
+                           DeviceWeights::upload(*model->parts_, *model->session_memory_, model->files_));
+  return std::unique_ptr<LoadedModel>(std::move(model));
+}
+
+MemoryUse CudaModel::memory() const {
+  const std::lock_guard lock(mutex_);
+  return {budget_->taken(), {}};
+}
+
+Result<const device::Plan*> CudaModel::prepare_home(std::int32_t bucket, LaneIndex lane, const Slice& slice) {
+  const std::lock_guard lock(mutex_);
+  TESSERA_ASSIGN_OR_RETURN(CapturedPlan * plan, plan_for(bucket, lane));
+  TESSERA_RETURN_IF_ERROR(plan->home(slice));
+  return static_cast<const device::Plan*>(plan);
+}
+
+Result<BoundSession*> CudaModel::session_for(std::int32_t bucket) {
+  auto& session = sessions_[bucket];
+  if (session != nullptr) {
+    return session.get();
+  }
+  TESSERA_ASSIGN_OR_RETURN(auto made, BoundSession::make(facts_, files_, *weights_, bucket));
+  HeapSource& scratch = **parts_->scratch;
+  TESSERA_ASSIGN_OR_RETURN(const Binding binding, made->bind(scratch));
+  Status ran;
+  for (int i = 0; i < kFirstRuns && ran.ok(); ++i) {
+    ran = made->run(binding, scratch);
+  }
+  const Status ended = parts_->driver().check(parts_->driver().stream_synchronize(parts_->device.build_stream()),
+                                              "run a model for the first time");
+  BoundSession::release(binding, scratch);
+  TESSERA_RETURN_IF_ERROR(ran);
+  TESSERA_RETURN_IF_ERROR(ended);
+  session = std::move(made);
+  return session.get();
+}
+
+Result<Lane*> CudaModel::lane_for(LaneIndex lane) {
+  if (lane.value >= lanes_.size()) {
+    return internal_error("the model has " + std::to_string(lanes_.size()) + " lanes");
+  }
+  auto& found = lanes_[lane.value];
+  if (found == nullptr) {
+    TESSERA_ASSIGN_OR_RETURN(found, Lane::make(*parts_, budget_, most_moves(facts_.signature, most_rows_)));
+  }
+  return found.get();
+}
+
+Result<CapturedPlan*> CudaModel::plan_for(std::int32_t bucket, LaneIndex lane) {
+  const std::pair key(bucket, lane);
+  if (const auto found = plans_.find(key); found != plans_.end()) {
+    return found->second.get();
+  }
+  TESSERA_ASSIGN_OR_RETURN(BoundSession * session, session_for(bucket));
+  TESSERA_ASSIGN_OR_RETURN(Lane * memory, lane_for(lane));
+  std::vector<device::NamedRange> foreign;
+  for (std::size_t other = 0; other < lanes_.size(); ++other) {
+    if (other != lane.value && lanes_[other] != nullptr) {
+      foreign.push_back(lanes_[other]->addresses("lane " + std::to_string(other)));
+    }
+  }
+  TESSERA_ASSIGN_OR_RETURN(auto plan, CapturedPlan::capture(facts_, *session, *memory, foreign));
+  TESSERA_RETURN_IF_ERROR(check(*plan, *session));
+  return plans_.emplace(key, std::move(plan)).first->second.get();
+}
+
+// The smallest slice within the loader's that the plan can be homed in.
+Result<Slice> CudaModel::smallest_home(CapturedPlan& plan) const {
+  const DeviceShape& shape = parts_->device.shape();
+  Error last = unsupported("the loader's slice is not on the ladder");
+  for (const Slice& slice : shape.ladder) {
+    if (slice.first < shape.loader.first || slice.end() > shape.loader.end()) {
+      continue;
+    }
+    const Status homed = plan.home(slice);
+    if (homed.ok()) {
+      return slice;
+    }
+    last = homed.error();
+    if (last.code() != ErrorCode::kUnsupported) {
+      break;
+    }
+  }
+  return last;
+}
+
+// Values that were frozen into the capture because the host computed them show here.
+Status CudaModel::check(CapturedPlan& plan, const BoundSession& session) {
+  TESSERA_ASSIGN_OR_RETURN(const Slice in, smallest_home(plan));
+  for (const std::uint32_t seed : {1U, 2U}) {
+    TESSERA_ASSIGN_OR_RETURN(
+        TrialBatch trial, TrialBatch::make(parts_->device.staging(), facts_.signature, session.rows(), session.bucket(),
+                                           facts_.max_batch_size > 0, seed));
+    TESSERA_RETURN_IF_ERROR(plan.check_replay(in, trial.batch()));
+  }
+  return ok_status();
+}
+
+}  // namespace tessera::engine

@@ -1,0 +1,62 @@
+// A model in ONNX Runtime on a gpu: weights once, a session for each bucket, captures of it in each lane, homed
+// wherever.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "engine/engine.h"
+#include "engine/onnxruntime/cuda/bound_session.h"
+#include "engine/onnxruntime/cuda/captured_plan.h"
+#include "engine/onnxruntime/cuda/lane.h"
+#include "engine/onnxruntime/optimized_files.h"
+
+namespace tessera::engine {
+
+// Thread-safe where LoadedModel says so; what it makes, it makes on the loader thread.
+class CudaModel final : public LoadedModel {
+ public:
+  // Runs in a session before any capture, with scratch memory: the search for algorithms, and what the provider keeps
+  // of its first run.
+  static constexpr int kFirstRuns = 3;
+
+  static Result<std::unique_ptr<LoadedModel>> load(std::shared_ptr<const CudaParts> parts, const LoadOptions& options,
+                                                   FileSignature signature);
+
+  const FileSignature& signature() const override { return facts_.signature; }
+  MemoryUse memory() const override;
+  Result<const device::Plan*> prepare_home(std::int32_t bucket, LaneIndex lane, const Slice& slice) override;
+  bool one_plan_per_slice() const override { return false; }
+  bool warm_when_homed() const override { return true; }
+
+ private:
+  CudaModel(std::shared_ptr<const CudaParts> parts, OptimizedFiles files, const LoadOptions& options,
+            FileSignature signature, std::unique_ptr<device::DeviceRegion> region,
+            std::shared_ptr<device::MemoryBudget> budget);
+
+  Result<BoundSession*> session_for(std::int32_t bucket);
+  Result<Lane*> lane_for(LaneIndex lane);
+  Result<CapturedPlan*> plan_for(std::int32_t bucket, LaneIndex lane);
+  Result<Slice> smallest_home(CapturedPlan& plan) const;
+  Status check(CapturedPlan& plan, const BoundSession& session);
+
+  // In the order in which they may go: plans first, memory last.
+  const std::shared_ptr<const CudaParts> parts_;
+  const OptimizedFiles files_;
+  const std::int32_t most_rows_;
+  SessionFacts facts_;
+  const std::shared_ptr<device::MemoryBudget> budget_;
+  Registered<SessionSource> session_memory_;
+  std::unique_ptr<const DeviceWeights> weights_;
+
+  mutable std::mutex mutex_;  // guards what follows; never taken by a run
+  std::vector<std::unique_ptr<Lane>> lanes_;
+  std::map<std::int32_t, std::unique_ptr<BoundSession>> sessions_;
+  std::map<std::pair<std::int32_t, LaneIndex>, std::unique_ptr<CapturedPlan>> plans_;
+};
+
+}  // namespace tessera::engine

@@ -1,0 +1,29 @@
+// What everything of one gpu's engine shares.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "device/cuda/cuda_device.h"
+#include "device/cuda/plan_frame.h"
+#include "engine/onnxruntime/copy_counter.h"
+#include "engine/onnxruntime/cuda/device_allocator.h"
+#include "engine/onnxruntime/environment.h"
+
+namespace tessera::engine {
+
+// Immutable. The device outlives it.
+struct CudaParts {
+  device::CudaDevice& device;
+  std::shared_ptr<device::Gpu> gpu;
+  std::shared_ptr<const Environment> environment;
+  std::shared_ptr<CopyCounter> copies;
+  std::shared_ptr<DeviceAllocator> allocator;
+  std::shared_ptr<const device::PlanKernels> kernels;
+  // For what first runs leave behind in a session, and for searching algorithms: no lane's memory. The loader thread's.
+  std::unique_ptr<Registered<HeapSource>> scratch;
+
+  const device::Driver& driver() const { return gpu->driver(); }
+};
+
+}  // namespace tessera::engine

@@ -1,0 +1,118 @@
+#include "engine/onnxruntime/cuda/device_allocator.h"
+
+#include <utility>
+
+#include "base/check.h"
+#include "base/log.h"
+
+namespace tessera::engine {
+namespace {
+
+constexpr std::size_t kAlignment = 256;
+
+thread_local MemorySource* t_source = nullptr;
+
+std::size_t aligned(std::size_t size) { return (size + kAlignment - 1) / kAlignment * kAlignment; }
+
+}  // namespace
+
+Result<CUdeviceptr> SessionSource::append(std::size_t size) {
+  const std::size_t room = aligned(std::max<std::size_t>(size, 1));
+  TESSERA_RETURN_IF_ERROR(region().grow({end_ + room}));
+  const CUdeviceptr at = region().base() + end_;
+  end_ += room;
+  return at;
+}
+
+Result<CUdeviceptr> SessionSource::allocate(std::size_t size) {
+  if (next_ < blocks_.size()) {
+    if (blocks_[next_].size == size) {
+      return blocks_[next_++].at;
+    }
+    // Another order than the first session's: blocks of its own from here on, so that nothing is shared wrongly.
+    log(LogLevel::kDebug, "a session asks for memory in another order than the first of its model",
+        {{"block", static_cast<std::int64_t>(next_)}, {"bytes", static_cast<std::int64_t>(size)}});
+    next_ = SIZE_MAX;
+  }
+  TESSERA_ASSIGN_OR_RETURN(const CUdeviceptr at, append(size));
+  if (next_ != SIZE_MAX) {
+    blocks_.push_back({at, size});
+    next_ = blocks_.size();
+  }
+  return at;
+}
+
+DeviceAllocator::From::From(MemorySource& source) : outer_(std::exchange(t_source, &source)) {}
+DeviceAllocator::From::~From() { t_source = outer_; }
+
+DeviceAllocator::DeviceAllocator(std::shared_ptr<const Environment> environment, Ort::MemoryInfo info)
+    : environment_(std::move(environment)), info_(std::move(info)) {
+  adapter_.self = this;
+  adapter_.version = ORT_API_VERSION;
+  adapter_.Alloc = [](OrtAllocator* /*self*/, std::size_t size) { return allocate(size); };
+  adapter_.Reserve = [](OrtAllocator* /*self*/, std::size_t size) { return allocate(size); };
+  adapter_.Free = [](OrtAllocator* self, void* at) { static_cast<Adapter*>(self)->self->release(at); };
+  adapter_.Info = [](const OrtAllocator* self) -> const OrtMemoryInfo* {
+    return static_cast<const Adapter*>(self)->self->info_;
+  };
+}
+
+Result<std::unique_ptr<DeviceAllocator>> DeviceAllocator::make(std::shared_ptr<const Environment> environment,
+                                                               int gpu) {
+  TESSERA_ASSIGN_OR_RETURN(Ort::MemoryInfo info, guarded(Blame::kUs, [&] {
+                             return Ort::MemoryInfo("Cuda", OrtDeviceAllocator, gpu, OrtMemTypeDefault);
+                           }));
+  std::unique_ptr<DeviceAllocator> made(
+      new DeviceAllocator(std::move(environment), std::move(info)));  // NOLINT: the constructor is private
+  TESSERA_RETURN_IF_ERROR(
+      to_status(Ort::GetApi().RegisterAllocator(made->environment_->env(), &made->adapter_), Blame::kUs));
+  made->registered_ = true;
+  return made;
+}
+
+DeviceAllocator::~DeviceAllocator() {
+  if (registered_) {
+    static_cast<void>(to_status(Ort::GetApi().UnregisterAllocator(environment_->env(), info_), Blame::kUs));
+  }
+}
+
+void DeviceAllocator::add(MemorySource& source) {
+  const std::lock_guard lock(mutex_);
+  sources_.emplace(source.region().base() + source.region().reserved().value, &source);
+}
+
+void DeviceAllocator::remove(MemorySource& source) {
+  const std::lock_guard lock(mutex_);
+  sources_.erase(source.region().base() + source.region().reserved().value);
+}
+
+void* DeviceAllocator::allocate(std::size_t size) {
+  MemorySource* source = t_source;
+  if (source == nullptr) {
+    log(LogLevel::kError, "device memory was asked for outside a load", {{"bytes", static_cast<std::int64_t>(size)}});
+    return nullptr;
+  }
+  auto at = source->allocate(size);
+  if (!at) {
+    source->failure_ = at.error();
+    return nullptr;
+  }
+  return reinterpret_cast<void*>(*at);
+}
+
+void DeviceAllocator::release(void* at) {
+  if (at == nullptr) {
+    return;
+  }
+  const auto address = reinterpret_cast<CUdeviceptr>(at);
+  MemorySource* source = nullptr;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = sources_.upper_bound(address);
+    TESSERA_CHECK(found != sources_.end() && address >= found->second->region().base());
+    source = found->second;
+  }
+  source->release(address);
+}
+
+}  // namespace tessera::engine

@@ -1,0 +1,148 @@
+// Device memory as ONNX Runtime sees it: one allocator for all sessions of a gpu, which takes from where the calling
+// thread says. So the same session can be run with the memory of one lane and captured with that of another.
+#pragma once
+
+#include <onnxruntime_c_api.h>
+
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <mutex>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "device/cuda/device_memory.h"
+#include "engine/onnxruntime/environment.h"
+
+namespace tessera::engine {
+
+// Where device memory comes from: a range of addresses of its own. Owned by the loader thread.
+class MemorySource {
+ public:
+  explicit MemorySource(std::unique_ptr<device::DeviceRegion> region) : region_(std::move(region)) {}
+  virtual ~MemorySource() = default;
+  MemorySource(const MemorySource&) = delete;
+  MemorySource& operator=(const MemorySource&) = delete;
+
+  virtual Result<CUdeviceptr> allocate(std::size_t size) = 0;
+  virtual void release(CUdeviceptr at) = 0;
+
+  const device::DeviceRegion& region() const { return *region_; }
+  // Why the last allocation failed; taken once. What ONNX Runtime makes of a failure tells less.
+  Status take_failure() { return std::exchange(failure_, {}); }
+
+ protected:
+  device::DeviceRegion& region() { return *region_; }
+
+ private:
+  friend class DeviceAllocator;
+  std::unique_ptr<device::DeviceRegion> region_;
+  Status failure_;
+};
+
+// Blocks that come and go: a lane's activations, or the loader's scratch.
+class HeapSource final : public MemorySource {
+ public:
+  explicit HeapSource(std::unique_ptr<device::DeviceRegion> region)
+      : MemorySource(std::move(region)), heap_(MemorySource::region()) {}
+  Result<CUdeviceptr> allocate(std::size_t size) override { return heap_.allocate(size); }
+  void release(CUdeviceptr at) override { heap_.release(at); }
+  Bytes in_use() const { return heap_.in_use(); }
+
+ private:
+  device::RegionHeap heap_;
+};
+
+// What sessions of one model keep for as long as they live, once for all of them. Making a session from weights that
+// were given to it asks for memory in the same order every time, for what it packs anew; so each later one gets the
+// blocks of the first, and writes the same bytes there again. A block is never used for another purpose.
+class SessionSource final : public MemorySource {
+ public:
+  explicit SessionSource(std::unique_ptr<device::DeviceRegion> region) : MemorySource(std::move(region)) {}
+
+  // The next allocations are those of another session.
+  void begin_session() { next_ = 0; }
+  // A block for other things that live as long, such as the weights themselves.
+  Result<CUdeviceptr> append(std::size_t size);
+
+  Result<CUdeviceptr> allocate(std::size_t size) override;
+  void release(CUdeviceptr /*at*/) override {}
+  Bytes used() const { return {end_}; }
+
+ private:
+  struct Block {
+    CUdeviceptr at = 0;
+    std::size_t size = 0;
+  };
+
+  std::vector<Block> blocks_;  // in the order of the first session
+  std::size_t next_ = 0;
+  std::uint64_t end_ = 0;
+};
+
+// Thread-safe. Registered with the environment for as long as it lives; every session that was made with
+// use_env_allocators takes its device memory here.
+class DeviceAllocator {
+ public:
+  static Result<std::unique_ptr<DeviceAllocator>> make(std::shared_ptr<const Environment> environment, int gpu);
+  ~DeviceAllocator();
+  DeviceAllocator(const DeviceAllocator&) = delete;
+  DeviceAllocator& operator=(const DeviceAllocator&) = delete;
+
+  const OrtMemoryInfo* info() const { return info_; }
+
+  // Sources are known from before their first allocation until after their last release.
+  void add(MemorySource& source);
+  void remove(MemorySource& source);
+
+  // What the calling thread allocates while this lives comes from `source`. Owned by that thread; nests.
+  class From {
+   public:
+    explicit From(MemorySource& source);
+    ~From();
+    From(const From&) = delete;
+    From& operator=(const From&) = delete;
+
+   private:
+    MemorySource* outer_;
+  };
+
+ private:
+  struct Adapter : OrtAllocator {
+    DeviceAllocator* self = nullptr;
+  };
+
+  DeviceAllocator(std::shared_ptr<const Environment> environment, Ort::MemoryInfo info);
+  static void* allocate(std::size_t size);
+  void release(void* at);
+
+  const std::shared_ptr<const Environment> environment_;
+  const Ort::MemoryInfo info_;
+  Adapter adapter_;
+  bool registered_ = false;
+  std::mutex mutex_;                              // never on a request's way
+  std::map<CUdeviceptr, MemorySource*> sources_;  // by the end of their addresses
+};
+
+// A source that the allocator knows for as long as it lives.
+template <typename Source>
+class Registered {
+ public:
+  template <typename... Args>
+  Registered(DeviceAllocator& allocator, Args&&... args) : allocator_(allocator), source_(std::forward<Args>(args)...) {
+    allocator_.add(source_);
+  }
+  ~Registered() { allocator_.remove(source_); }
+  Registered(const Registered&) = delete;
+  Registered& operator=(const Registered&) = delete;
+
+  Source& operator*() { return source_; }
+  Source* operator->() { return &source_; }
+  const Source* operator->() const { return &source_; }
+
+ private:
+  DeviceAllocator& allocator_;
+  Source source_;
+};
+
+}  // namespace tessera::engine

@@ -1,0 +1,198 @@
+// The CUDA engine on the first card, with small models that the tests write themselves.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <condition_variable>
+#include <cstring>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "device/cuda/cuda_device.h"
+#include "engine/onnxruntime/cuda/cuda_engine.h"
+#include "tests/support/onnx_writer.h"
+
+namespace tessera::engine {
+
+// Waits for the completions of launches. Thread-safe.
+class Completions final : public device::CompletionSink {
+ public:
+  void completed(const device::Completion& completion) override {
+    const std::lock_guard lock(mutex_);
+    done_[completion.id] = completion;
+    changed_.notify_all();
+  }
+  void device_down(const Error& reason) override { ADD_FAILURE() << reason.message(); }
+  device::Completion wait_for(LaunchId id) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return done_.count(id) > 0; });
+    return done_.extract(id).mapped();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::map<LaunchId, device::Completion> done_;
+};
+
+// One request's rows, with memory that is pinned or not.
+struct TestBatch {
+  std::vector<std::vector<std::byte>> plain;
+  std::vector<std::unique_ptr<device::StagingBlock>> pinned;
+  Batch batch;
+};
+
+class CudaEngineTest : public testing::Test {
+ protected:
+  static constexpr std::int64_t kSide = 64;
+
+  void SetUp() override {
+    const auto driver = device::Driver::open();
+    if (!driver.ok()) {
+      GTEST_SKIP() << driver.error().message();
+    }
+    auto gpu = device::Gpu::open(*driver, 0);
+    ASSERT_TRUE(gpu.ok()) << gpu.error().message();
+    device::CudaOptions options;
+    options.spec = {.gpu = 0, .atoms = std::nullopt};
+    auto device = device::make_cuda_device(*gpu, options);
+    ASSERT_TRUE(device.ok()) << device.error().message();
+    device_ = *std::move(device);
+    device_->set_sink(completions_);
+    ASSERT_TRUE(device_->become_loader_thread().ok());
+    auto engine = CudaEngine::create(*device_);
+    if (!engine.ok() && engine.error().code() == ErrorCode::kUnavailable) {
+      GTEST_SKIP() << engine.error().message();
+    }
+    ASSERT_TRUE(engine.ok()) << engine.error().message();
+    engine_ = *std::move(engine);
+    std::string name = (std::filesystem::temp_directory_path() / "tessera-gpu-test-XXXXXX").string();
+    ASSERT_NE(::mkdtemp(name.data()), nullptr);
+    folder_ = name;
+  }
+  void TearDown() override {
+    engine_.reset();
+    device_.reset();
+    if (!folder_.empty()) {
+      std::filesystem::remove_all(folder_);
+    }
+  }
+
+  LoadOptions options_for(const test_support::OnnxModel& model, std::int32_t max_batch_size = 4) const {
+    model.save(folder_ / "model.onnx");
+    LoadOptions options;
+    options.file = folder_ / "model.onnx";
+    options.max_batch_size = max_batch_size;
+    return options;
+  }
+  std::unique_ptr<LoadedModel> load(const test_support::OnnxModel& model, std::int32_t max_batch_size = 4) {
+    auto loaded = engine_->load(options_for(model, max_batch_size));
+    EXPECT_TRUE(loaded.ok()) << loaded.error().message();
+    return loaded.ok() ? *std::move(loaded) : nullptr;
+  }
+  // Nothing, and no failure, where the slice cannot hold the model's kernels.
+  static const device::Plan* home_if_possible(LoadedModel& model, std::int32_t bucket, std::uint16_t lane,
+                                              const Slice& slice) {
+    const auto plan = model.prepare_home(bucket, {lane}, slice);
+    if (!plan.ok() && plan.error().code() == ErrorCode::kUnsupported) {
+      return nullptr;
+    }
+    EXPECT_TRUE(plan.ok()) << plan.error().message();
+    return plan.ok() ? *plan : nullptr;
+  }
+  static const device::Plan* home(LoadedModel& model, std::int32_t bucket, std::uint16_t lane, const Slice& slice) {
+    const auto plan = model.prepare_home(bucket, {lane}, slice);
+    EXPECT_TRUE(plan.ok()) << plan.error().message();
+    return plan.ok() ? *plan : nullptr;
+  }
+  // The ladder's slices that hold no left-over processors.
+  std::vector<Slice> full_slices() const {
+    std::vector<Slice> slices;
+    for (const Slice& slice : shape().ladder) {
+      if (slice != Slice{static_cast<std::uint16_t>(shape().atoms() - 1), 1}) {
+        slices.push_back(slice);
+      }
+    }
+    return slices;
+  }
+  const DeviceShape& shape() const { return device_->shape(); }
+
+  // Two convolutions, pooling and a product: [batch,3,side,side] -> [batch,10].
+  static test_support::OnnxModel image_model() {
+    std::mt19937 random(7);
+    const auto floats = [&](std::size_t count) {
+      std::string out;
+      for (std::size_t i = 0; i < count; ++i) {
+        const float value = static_cast<float>(static_cast<std::int32_t>(random())) / 2147483648.0F * 0.3F;
+        out.append(reinterpret_cast<const char*>(&value), sizeof value);
+      }
+      return out;
+    };
+    test_support::OnnxModel model;
+    model.input("image", DType::kFp32, {"batch", 3, kSide, kSide}).output("scores", DType::kFp32, {"batch", 10});
+    model.initializer("w1", DType::kFp32, {32, 3, 3, 3}, floats(32 * 27))
+        .initializer("b1", DType::kFp32, {32}, floats(32));
+    model.initializer("w2", DType::kFp32, {64, 32, 3, 3}, floats(64 * 32 * 9));
+    model.initializer("w3", DType::kFp32, {64, 10}, floats(640)).initializer("b3", DType::kFp32, {10}, floats(10));
+    using A = test_support::OnnxAttribute;
+    model.node("Conv", {"image", "w1", "b1"}, {"c1"}, {A::integers("pads", {1, 1, 1, 1})}).node("Relu", {"c1"}, {"r1"});
+    model.node("Conv", {"r1", "w2"}, {"c2"}, {A::integers("pads", {1, 1, 1, 1}), A::integers("strides", {2, 2})});
+    model.node("Relu", {"c2"}, {"r2"}).node("GlobalAveragePool", {"r2"}, {"p"}).node("Flatten", {"p"}, {"f"});
+    model.node("Gemm", {"f", "w3", "b3"}, {"scores"});
+    return model;
+  }
+
+  // `rows` requests of one row each.
+  TestBatch images(std::int32_t rows, std::int32_t bucket, std::uint32_t seed, bool pinned = true) {
+    TestBatch made;
+    made.batch.rows = rows;
+    made.batch.bucket = bucket;
+    BatchInput input{DType::kFp32, {3, kSide, kSide}, {}};
+    std::mt19937 random(seed);
+    for (std::int32_t row = 0; row < rows; ++row) {
+      std::vector<float> values(3 * kSide * kSide);
+      for (float& value : values) {
+        value = static_cast<float>(random() % 2001) / 1000.0F - 1.0F;
+      }
+      const auto bytes = std::as_bytes(std::span<const float>(values));
+      if (pinned) {
+        auto block = device_->staging().lease({bytes.size()});
+        TESSERA_CHECK(block.ok());
+        std::memcpy((*block)->bytes().data(), bytes.data(), bytes.size());
+        input.parts.push_back((*block)->bytes().first(bytes.size()));
+        made.pinned.push_back(*std::move(block));
+      } else {
+        made.plain.emplace_back(bytes.begin(), bytes.end());
+        input.parts.emplace_back(made.plain.back());
+      }
+    }
+    made.batch.inputs.push_back(std::move(input));
+    return made;
+  }
+
+  static std::vector<std::byte> bytes_of(const Batch& batch) {
+    std::vector<std::byte> all;
+    for (const TensorView& output : batch.outputs) {
+      all.insert(all.end(), output.data.begin(), output.data.end());
+    }
+    return all;
+  }
+  std::vector<std::byte> run(const device::Plan* plan, const Slice& slice, TestBatch made) {
+    const auto took = device_->run_borrowed(*plan, slice, made.batch);
+    EXPECT_TRUE(took.ok()) << took.error().message();
+    return bytes_of(made.batch);
+  }
+
+  Completions completions_;
+  std::unique_ptr<device::CudaDevice> device_;
+  std::unique_ptr<CudaEngine> engine_;
+  std::filesystem::path folder_;
+};
+
+}  // namespace tessera::engine

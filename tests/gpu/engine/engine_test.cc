@@ -1,0 +1,215 @@
+// That a model on a card answers what it answers on the host, in every slice and lane with the same bits.
+#include <cmath>
+
+#include "device/host/host_plan.h"
+#include "engine/onnxruntime/onnx_engine.h"
+#include "tests/gpu/engine/cuda_fixture.h"
+
+namespace tessera::engine {
+namespace {
+
+std::vector<float> floats(const std::vector<std::byte>& bytes) {
+  std::vector<float> out(bytes.size() / sizeof(float));
+  std::memcpy(out.data(), bytes.data(), bytes.size());
+  return out;
+}
+
+TEST_F(CudaEngineTest, AnswersAsTheHostDoes) {
+  const auto model = load(image_model());
+  ASSERT_NE(model, nullptr);
+  const auto on_card = floats(run(home(*model, 4, 0, shape().whole()), shape().whole(), images(4, 4, 1)));
+
+  const auto topology = device::HostTopology::of();
+  ASSERT_TRUE(topology.ok());
+  auto host_engine = OnnxEngine::create(*topology);
+  ASSERT_TRUE(host_engine.ok());
+  auto host_model = (*host_engine)->load(options_for(image_model()));
+  ASSERT_TRUE(host_model.ok());
+  const auto plan = (*host_model)->prepare_home(4, {0}, {0, 1});
+  ASSERT_TRUE(plan.ok());
+  TestBatch made = images(4, 4, 1, false);
+  ASSERT_TRUE(dynamic_cast<const device::HostPlan&>(**plan).run({0, 1}, made.batch).ok());
+  const auto on_host = floats(bytes_of(made.batch));
+
+  ASSERT_EQ(on_card.size(), 40U);
+  ASSERT_EQ(on_host.size(), on_card.size());
+  for (std::size_t i = 0; i < on_host.size(); ++i) {
+    EXPECT_NEAR(on_card[i], on_host[i], 0.01F * std::max(1.0F, std::abs(on_host[i]))) << i;
+  }
+}
+
+TEST_F(CudaEngineTest, EverySliceAndLaneGivesTheSameBits) {
+  const auto model = load(image_model());
+  ASSERT_NE(model, nullptr);
+  for (const std::int32_t bucket : {1, 2, 4}) {
+    const auto expected = run(home(*model, bucket, 0, shape().whole()), shape().whole(), images(bucket, bucket, 3));
+    for (std::uint16_t lane = 0; lane < 2; ++lane) {
+      for (const Slice& slice : full_slices()) {
+        const device::Plan* plan = home(*model, bucket, lane, slice);
+        ASSERT_NE(plan, nullptr);
+        EXPECT_EQ(run(plan, slice, images(bucket, bucket, 3)), expected)
+            << "bucket " << bucket << " lane " << lane << " slice " << slice.first << "+" << slice.count;
+      }
+    }
+  }
+}
+
+TEST_F(CudaEngineTest, APaddedBatchAnswersItsOwnRows) {
+  const auto model = load(image_model());
+  ASSERT_NE(model, nullptr);
+  const Slice slice = shape().whole();
+  const device::Plan* plan = home(*model, 4, 0, slice);
+  ASSERT_NE(plan, nullptr);
+  const auto full = run(plan, slice, images(4, 4, 5));
+  const auto some = run(plan, slice, images(3, 4, 5));
+  ASSERT_EQ(some.size(), full.size() / 4 * 3);
+  EXPECT_TRUE(std::equal(some.begin(), some.end(), full.begin()));
+  EXPECT_EQ(run(plan, slice, images(3, 4, 5, false)), some) << "from memory that is not pinned";
+}
+
+TEST_F(CudaEngineTest, SmallInputsAreReadWhereTheyLie) {
+  const auto model = load(test_support::add_sub_model(true), 8);
+  ASSERT_NE(model, nullptr);
+  const Slice slice = shape().ladder.front();
+  std::vector<std::int32_t> a(2 * 16);
+  std::vector<std::int32_t> b(2 * 16);
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    a[i] = static_cast<std::int32_t>(i * 1000003);
+    b[i] = static_cast<std::int32_t>(7 - i * 31);
+  }
+  Batch batch;
+  batch.rows = 2;
+  batch.bucket = 8;
+  for (const auto* values : {&a, &b}) {
+    batch.inputs.push_back({DType::kInt32, {16}, {std::as_bytes(std::span<const std::int32_t>(*values))}});
+  }
+  const device::Plan* plan = home(*model, 8, 0, slice);
+  ASSERT_NE(plan, nullptr);
+  const auto took = device_->run_borrowed(*plan, slice, batch);
+  ASSERT_TRUE(took.ok()) << took.error().message();
+  ASSERT_EQ(batch.outputs.size(), 2U);
+  EXPECT_EQ(batch.outputs[0].shape, (Shape{2, 16}));
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    std::int32_t sum = 0;
+    std::memcpy(&sum, batch.outputs[0].data.data() + 4 * i, 4);
+    EXPECT_EQ(sum, a[i] + b[i]);
+  }
+}
+
+// Two batches at once, each time in other slices, lanes and with other rows.
+TEST_F(CudaEngineTest, LanesRunAtOnceWithoutTouchingEachOther) {
+  const auto model = load(image_model());
+  ASSERT_NE(model, nullptr);
+  constexpr int kRounds = 2000;
+  constexpr std::size_t kInputs = 8;
+  const std::vector<std::int32_t> buckets{1, 2, 4};
+  const std::vector<Slice> ladder = full_slices();
+  std::map<std::pair<std::int32_t, std::uint32_t>, std::vector<std::byte>> expected;
+  std::map<std::tuple<std::int32_t, std::uint16_t, std::size_t>, const device::Plan*> plans;
+  for (const std::int32_t bucket : buckets) {
+    for (std::uint16_t lane = 0; lane < 2; ++lane) {
+      for (std::size_t i = 0; i < ladder.size(); ++i) {
+        plans[{bucket, lane, i}] = home(*model, bucket, lane, ladder[i]);
+      }
+    }
+    for (std::uint32_t seed = 0; seed < kInputs; ++seed) {
+      expected[{bucket, seed}] =
+          run(plans.at({bucket, 0, ladder.size() - 1}), ladder.back(), images(bucket, bucket, seed));
+    }
+  }
+  std::mt19937 random(11);
+  std::uint64_t next = 1;
+  int wrong = 0;
+  for (int round = 0; round < kRounds; ++round) {
+    struct Running {
+      device::Launch launch;
+      TestBatch made;
+      std::int32_t bucket;
+      std::uint32_t seed;
+    };
+    std::vector<Running> running(2);
+    for (std::uint16_t lane = 0; lane < 2; ++lane) {
+      Running& one = running[lane];
+      one.bucket = buckets[random() % buckets.size()];
+      one.seed = random() % kInputs;
+      const std::size_t slice = random() % ladder.size();
+      one.made = images(one.bucket, one.bucket, one.seed);
+      one.launch.id = {next++};
+      one.launch.instance = {1};
+      one.launch.lane = {lane};
+      one.launch.slice = ladder[slice];
+      one.launch.plan = plans.at({one.bucket, lane, slice});
+      one.launch.batch = &one.made.batch;
+    }
+    for (Running& one : running) {
+      ASSERT_TRUE(device_->launch(one.launch).ok());
+    }
+    for (Running& one : running) {
+      const device::Completion completion = completions_.wait_for(one.launch.id);
+      ASSERT_TRUE(completion.status.ok()) << completion.status.error().message();
+      wrong += bytes_of(one.made.batch) == expected.at({one.bucket, one.seed}) ? 0 : 1;
+      device_->retire(one.launch.id);
+    }
+  }
+  EXPECT_EQ(wrong, 0);
+}
+
+TEST_F(CudaEngineTest, ALaneTakesOneBatchAtATime) {
+  const auto model = load(image_model());
+  ASSERT_NE(model, nullptr);
+  const Slice& slice = shape().ladder.front();
+  const device::Plan* plan = home(*model, 4, 0, slice);
+  ASSERT_NE(plan, nullptr);
+  std::vector<TestBatch> made;
+  for (std::uint32_t i = 0; i < 2; ++i) {
+    made.push_back(images(4, 4, i));
+  }
+  int failed = 0;
+  for (std::uint64_t id = 1; id <= 2; ++id) {
+    device::Launch launch;
+    launch.id = {id};
+    launch.instance = {1};
+    launch.slice = slice;
+    launch.plan = plan;
+    launch.batch = &made[id - 1].batch;
+    ASSERT_TRUE(device_->launch(launch).ok());
+  }
+  for (std::uint64_t id = 1; id <= 2; ++id) {
+    failed += completions_.wait_for({id}).status.ok() ? 0 : 1;
+    device_->retire({id});
+  }
+  EXPECT_EQ(failed, 1);
+}
+
+TEST_F(CudaEngineTest, WeightsExistOnceHoweverManySessions) {
+  const auto model = load(image_model());
+  ASSERT_NE(model, nullptr);
+  ASSERT_NE(home(*model, 1, 0, shape().whole()), nullptr);
+  const std::uint64_t one = model->memory().weights.value;
+  ASSERT_NE(home(*model, 2, 0, shape().whole()), nullptr);
+  ASSERT_NE(home(*model, 4, 0, shape().whole()), nullptr);
+  RecordProperty("one_session", static_cast<int>(one >> 10));
+  RecordProperty("three_sessions", static_cast<int>(model->memory().weights.value >> 10));
+  EXPECT_LT(model->memory().weights.value, one + (64U << 20));
+}
+
+TEST_F(CudaEngineTest, AModelOverItsLimitIsRefusedByName) {
+  LoadOptions options = options_for(image_model());
+  options.memory_limit = Bytes{1U << 20};
+  const auto loaded = engine_->load(options);
+  ASSERT_FALSE(loaded.ok());
+  EXPECT_NE(loaded.error().message().find("memory_limit_mb"), std::string::npos) << loaded.error().message();
+}
+
+TEST_F(CudaEngineTest, FreeDimensionsAreRefusedByName) {
+  test_support::OnnxModel model;
+  model.input("text", DType::kFp32, {"batch", "length"}).output("out", DType::kFp32, {"batch", "length"});
+  model.node("Relu", {"text"}, {"out"});
+  const auto loaded = engine_->load(options_for(model));
+  ASSERT_FALSE(loaded.ok());
+  EXPECT_EQ(loaded.error().code(), ErrorCode::kUnsupported);
+  EXPECT_NE(loaded.error().message().find("'text'"), std::string::npos) << loaded.error().message();
+}
+
+}  // namespace
+}  // namespace tessera::engine
