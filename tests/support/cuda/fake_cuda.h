@@ -33,6 +33,7 @@ struct FakeKernel {
   // `arguments`: one address each. Nothing: takes no time.
   std::function<std::unique_ptr<FakeRun>(void** arguments, const Processors& on)> start;
   int blocks_per_processor = 8;
+  std::size_t alignment = 8;  // of every argument
 };
 
 struct FakeContext {

@@ -106,14 +106,14 @@ CUresult FakeCuda::Impl::kernel_get_name(const char** name, CUkernel kernel) {
 
 CUresult FakeCuda::Impl::kernel_get_param_info(CUkernel kernel, std::size_t index, std::size_t* offset,
                                                std::size_t* size) {
-  constexpr std::size_t kWord = 8;
   const auto& sizes = as<FakeKernel>(kernel)->arguments;
+  const std::size_t alignment = as<FakeKernel>(kernel)->alignment;
   if (index >= sizes.size()) {
     return CUDA_ERROR_INVALID_VALUE;
   }
   *offset = 0;
   for (std::size_t i = 0; i < index; ++i) {
-    *offset += (sizes[i] + kWord - 1) / kWord * kWord;
+    *offset += (sizes[i] + alignment - 1) / alignment * alignment;
   }
   return give(size, sizes[index]);
 }

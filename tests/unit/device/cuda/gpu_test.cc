@@ -3,6 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
+#include <map>
+#include <thread>
+#include <vector>
 
 #include "tests/support/cuda/fake_cuda.h"
 
@@ -96,6 +100,33 @@ TEST(GpuTest, StreamsDoNotBlockAndAreBounded) {
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().code(), ErrorCode::kResourceExhausted);
   EXPECT_TRUE(gpu->make_streams(1).ok());
+}
+
+TEST(GpuTest, AddressesToAskForDoNotOverlap) {
+  FakeCuda cuda;
+  const auto gpu = open();
+  constexpr std::uint64_t kBytes = std::uint64_t{3} << 20;
+  std::array<std::vector<CUdeviceptr>, 4> given;
+  std::vector<std::thread> threads;
+  for (auto& mine : given) {
+    threads.emplace_back([&] {
+      for (std::uint64_t i = 1; i <= 500; ++i) {
+        mine.push_back(gpu->next_addresses(i * kBytes));
+      }
+    });
+  }
+  std::map<CUdeviceptr, std::uint64_t> ranges;
+  for (std::size_t thread = 0; thread < threads.size(); ++thread) {
+    threads[thread].join();
+    for (std::uint64_t i = 1; i <= 500; ++i) {
+      EXPECT_TRUE(ranges.emplace(given[thread][i - 1], i * kBytes).second);
+    }
+  }
+  CUdeviceptr end = std::uint64_t{1} << 40;  // below, two small numbers look like an address
+  for (const auto& [begin, bytes] : ranges) {
+    EXPECT_GE(begin, end);
+    end = begin + bytes;
+  }
 }
 
 TEST(GpuTest, EverythingIsGivenBack) {

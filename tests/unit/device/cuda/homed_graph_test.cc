@@ -158,6 +158,18 @@ TEST_F(HomedGraphTest, AFailureAnywhereLeavesNothingBehind) {
   }
 }
 
+TEST_F(HomedGraphTest, ASliceThatCannotHoldAClusterIsUnsupported) {
+  const OwnedGraph original = source();
+  const std::size_t before = cuda_.alive();
+  cuda_.fail("cuGraphInstantiateWithFlags", CUDA_ERROR_INVALID_CLUSTER_SIZE);
+  const auto homed = HomedGraph::make(*gpu_, original.get(), context_, stream());
+  ASSERT_FALSE(homed.ok());
+  EXPECT_EQ(homed.error().code(), ErrorCode::kUnsupported);
+  EXPECT_EQ(homed.error().message(), "a kernel's cluster of blocks does not fit the slice's processors");
+  EXPECT_EQ(cuda_.alive(), before);
+  EXPECT_TRUE(HomedGraph::make(*gpu_, original.get(), context_, stream()).ok());
+}
+
 TEST_F(HomedGraphTest, ACaptureEndsAlsoWhenItsWorkFails) {
   const auto failed = capture(*gpu_, stream(), [](CUstream) -> Status { return internal_error("no"); });
   ASSERT_FALSE(failed.ok());
