@@ -189,10 +189,17 @@ class FakeHost : public Host {
   std::uint32_t last_id_ = 0;
 };
 
+// How a model takes its slices.
+struct HomeHabits {
+  bool one_plan = true;
+  bool warm = false;          // needs no first run
+  std::set<Slice> refused{};  // kUnsupported
+};
+
 class FakeModel : public engine::LoadedModel {
  public:
-  FakeModel(engine::FileSignature signature, bool one_plan, const std::atomic<bool>& borrowed, Journal& journal)
-      : signature_(std::move(signature)), one_plan_(one_plan), borrowed_(borrowed), journal_(journal) {
+  FakeModel(engine::FileSignature signature, HomeHabits habits, const std::atomic<bool>& borrowed, Journal& journal)
+      : signature_(std::move(signature)), habits_(std::move(habits)), borrowed_(borrowed), journal_(journal) {
     plan_.signature.outputs = signature_.outputs;
     for (TensorSpec& output : plan_.signature.outputs) {
       if (output.shape.rank() > 0) output.shape = output.shape.without_first();
@@ -203,14 +210,16 @@ class FakeModel : public engine::LoadedModel {
   Result<const device::Plan*> prepare_home(std::int32_t bucket, LaneIndex lane, const Slice& slice) override {
     EXPECT_TRUE(borrowed_.load());
     const std::string key = std::to_string(bucket) + "." + std::to_string(lane.value) + "@" + text_of(slice);
-    if (homes_.insert(one_plan_ ? text_of(slice) : key).second) journal_.note("home " + key);
+    if (habits_.refused.contains(slice)) return unsupported("no room for a cluster");
+    if (homes_.insert(habits_.one_plan ? text_of(slice) : key).second) journal_.note("home " + key);
     return &plan_;
   }
-  bool one_plan_per_slice() const override { return one_plan_; }
+  bool one_plan_per_slice() const override { return habits_.one_plan; }
+  bool warm_when_homed() const override { return habits_.warm; }
 
  private:
   const engine::FileSignature signature_;
-  const bool one_plan_;
+  const HomeHabits habits_;
   const std::atomic<bool>& borrowed_;
   Journal& journal_;
   FakePlan plan_;
@@ -256,14 +265,14 @@ class FakeEngine : public engine::Engine {
     TESSERA_ASSIGN_OR_RETURN(auto signature, inspect(options.file));
     if (on_load) on_load(options);
     return std::unique_ptr<engine::LoadedModel>(
-        std::make_unique<FakeModel>(std::move(signature), one_plan, host_.borrowed, host_.journal));
+        std::make_unique<FakeModel>(std::move(signature), habits, host_.borrowed, host_.journal));
   }
 
   std::function<void(const std::filesystem::path&)> on_inspect;
   std::function<void(const engine::LoadOptions&)> on_load;
   engine::LoadOptions last_options;
   std::string version_number = "1.0";
-  bool one_plan = true;
+  HomeHabits habits;
 
  private:
   FakeHost& host_;
@@ -273,7 +282,7 @@ class FakeEngine : public engine::Engine {
 // A lifecycle over one repository.
 class LifecycleTest : public testing::Test {
  protected:
-  LifecycleTest() { options.defaults.device_kind = "host"; }
+  explicit LifecycleTest(std::uint16_t atoms = 4) : host(atoms) { options.defaults.device_kind = "host"; }
 
   void begin(ControlMode control = ControlMode::kExplicit) {
     options.control = control;

@@ -39,7 +39,7 @@ TEST_F(LifecycleTest, PublishesWithTwoSlicesAndHomesTheRestBehind) {
 }
 
 TEST_F(LifecycleTest, EveryBucketAndLaneIsHomedWhereTheEngineNeedsIt) {
-  engine.one_plan = false;
+  engine.habits.one_plan = false;
   repository.write("m/1/model.onnx", "batched");
   repository.write("m/config.pbtxt", "max_batch_size: 4 instance_group { count: 3 }");
   begin(ControlMode::kNone);

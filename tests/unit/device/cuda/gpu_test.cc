@@ -105,26 +105,27 @@ TEST(GpuTest, StreamsDoNotBlockAndAreBounded) {
 TEST(GpuTest, AddressesToAskForDoNotOverlap) {
   FakeCuda cuda;
   const auto gpu = open();
-  constexpr std::uint64_t kBytes = std::uint64_t{3} << 20;
+  constexpr std::uint64_t kCalls = 20'000;
+  const auto bytes_of = [](std::uint64_t call) { return (call % 7 + 1) << 20; };
   std::array<std::vector<CUdeviceptr>, 4> given;
   std::vector<std::thread> threads;
   for (auto& mine : given) {
     threads.emplace_back([&] {
-      for (std::uint64_t i = 1; i <= 500; ++i) {
-        mine.push_back(gpu->next_addresses(i * kBytes));
+      for (std::uint64_t call = 0; call < kCalls; ++call) {
+        mine.push_back(gpu->next_addresses(bytes_of(call)));
       }
     });
   }
+  std::for_each(threads.begin(), threads.end(), [](std::thread& thread) { thread.join(); });
   std::map<CUdeviceptr, std::uint64_t> ranges;
-  for (std::size_t thread = 0; thread < threads.size(); ++thread) {
-    threads[thread].join();
-    for (std::uint64_t i = 1; i <= 500; ++i) {
-      EXPECT_TRUE(ranges.emplace(given[thread][i - 1], i * kBytes).second);
+  for (const auto& mine : given) {
+    for (std::uint64_t call = 0; call < kCalls; ++call) {
+      ASSERT_TRUE(ranges.emplace(mine[call], bytes_of(call)).second);
     }
   }
   CUdeviceptr end = std::uint64_t{1} << 40;  // below, two small numbers look like an address
   for (const auto& [begin, bytes] : ranges) {
-    EXPECT_GE(begin, end);
+    ASSERT_GE(begin, end);
     end = begin + bytes;
   }
 }
