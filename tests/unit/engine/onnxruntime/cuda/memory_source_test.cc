@@ -1,0 +1,95 @@
+// Where sessions' device memory comes from, on a card in memory.
+#include <gtest/gtest.h>
+
+#include <utility>
+
+#include "engine/onnxruntime/cuda/device_allocator.h"
+#include "tests/support/cuda/fake_cuda.h"
+
+namespace tessera::engine {
+namespace {
+
+constexpr std::uint64_t kMb = 1 << 20;
+
+class MemorySourceTest : public testing::Test {
+ protected:
+  std::unique_ptr<device::DeviceRegion> region() {
+    auto made = device::DeviceRegion::reserve(gpu_, {64 * kMb}, budget_);
+    EXPECT_TRUE(made.ok());
+    return *std::move(made);
+  }
+  static std::vector<CUdeviceptr> ask(MemorySource& source, const std::vector<std::size_t>& sizes) {
+    std::vector<CUdeviceptr> given;
+    for (const std::size_t size : sizes) {
+      const auto at = source.allocate(size);
+      EXPECT_TRUE(at.ok());
+      given.push_back(at.ok() ? *at : 0);
+    }
+    return given;
+  }
+
+  device::test::FakeCuda cuda_{};
+  std::shared_ptr<device::Gpu> gpu_ = *device::Gpu::open(device::test::FakeCuda::table(), 0);
+  const std::shared_ptr<device::MemoryBudget> budget_ = std::make_shared<device::MemoryBudget>(Bytes{8 * kMb});
+};
+
+TEST_F(MemorySourceTest, ALaterSessionGetsTheBlocksOfTheFirst) {
+  SessionSource source(region());
+  source.begin_session();
+  const auto first = ask(source, {100, 1000, 100});
+  EXPECT_EQ(first[1] - first[0], 256U) << "blocks are aligned";
+  EXPECT_EQ(first[2] - first[1], 1024U);
+  const Bytes used = source.used();
+  source.release(first[0]);  // what a session gives back stays its own
+  source.begin_session();
+  EXPECT_EQ(ask(source, {100, 1000, 100}), first);
+  EXPECT_EQ(source.used(), used);
+  const CUdeviceptr more = ask(source, {100}).front();  // beyond what the first asked for
+  EXPECT_GE(more, first[2] + 256);
+  source.begin_session();
+  EXPECT_EQ(ask(source, {100, 1000, 100, 100}).back(), more);
+}
+
+TEST_F(MemorySourceTest, AnotherOrderGetsBlocksOfItsOwn) {
+  SessionSource source(region());
+  const auto first = ask(source, {100, 1000, 100});
+  source.begin_session();
+  const auto other = ask(source, {100, 2000, 100});
+  EXPECT_EQ(other[0], first[0]);
+  EXPECT_GE(other[1], first[2] + 256);
+  EXPECT_GE(other[2], other[1] + 2000) << "although the sizes fit again";
+  source.begin_session();
+  EXPECT_EQ(ask(source, {100, 1000, 100}), first) << "the first session's order stays the rule";
+}
+
+TEST_F(MemorySourceTest, WhatIsAppendedIsNobodysBlock) {
+  SessionSource source(region());
+  const CUdeviceptr weights = *source.append(0);
+  const auto first = ask(source, {1});
+  EXPECT_EQ(weights, std::as_const(source).region().base());
+  EXPECT_EQ(first[0], weights + 256);
+  source.begin_session();
+  EXPECT_EQ(ask(source, {1}), first);
+}
+
+TEST_F(MemorySourceTest, TheBudgetHoldsForSessionsAndHeaps) {
+  SessionSource session(region());
+  ASSERT_TRUE(session.allocate(6 * kMb).ok());
+  EXPECT_EQ(session.allocate(6 * kMb).error().code(), ErrorCode::kResourceExhausted);
+  EXPECT_EQ(session.used(), Bytes{6 * kMb});
+  HeapSource heap(region());
+  EXPECT_EQ(heap.allocate(3 * kMb).error().code(), ErrorCode::kResourceExhausted);
+  EXPECT_TRUE(heap.allocate(1 * kMb).ok());
+}
+
+TEST_F(MemorySourceTest, AHeapGivesAgainWhatCameBack) {
+  HeapSource heap(region());
+  const auto given = ask(heap, {1000, 2000});
+  EXPECT_EQ(heap.in_use(), Bytes{1024 + 2048});
+  heap.release(given[0]);
+  EXPECT_EQ(heap.in_use(), Bytes{2048});
+  EXPECT_EQ(ask(heap, {900}).front(), given[0]);
+}
+
+}  // namespace
+}  // namespace tessera::engine
