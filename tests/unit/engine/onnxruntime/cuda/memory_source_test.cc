@@ -59,6 +59,8 @@ TEST_F(MemorySourceTest, AnotherOrderGetsBlocksOfItsOwn) {
   EXPECT_GE(other[1], first[2] + 256);
   EXPECT_GE(other[2], other[1] + 2000) << "although the sizes fit again";
   source.begin_session();
+  EXPECT_GE(ask(source, {100, 500})[1], other[2] + 256) << "a larger block is not taken either";
+  source.begin_session();
   EXPECT_EQ(ask(source, {100, 1000, 100}), first) << "the first session's order stays the rule";
 }
 
