@@ -8,8 +8,13 @@
 namespace tessera::sched {
 namespace {
 
+// A batch without a deadline takes more than the most efficient slice where it is long, and that much faster there.
+constexpr Duration kWorthSpreading = std::chrono::microseconds(200);
+constexpr double kMuchFaster = 0.75;
 constexpr std::size_t kClaims = 4;       // of one decision
 constexpr std::size_t kOptionBits = 64;  // options that can be ruled out one by one
+
+double ns(Duration span) { return static_cast<double>(span.count()); }
 
 }  // namespace
 
@@ -35,13 +40,37 @@ void SliceChoice::look(const View& view, TimePoint now) {
       anything_open_ = true;
     }
   }
+  fair_group_ = fair_group(view);
   last_start_ = *std::max_element(group_start_.begin(), group_start_.end());
+}
+
+std::size_t SliceChoice::fair_group(const View& view) {
+  std::size_t batches = view.device.in_flight();
+  for (const ShapeQueue* queue : view.active) {
+    const Instance& instance = queue->instance();
+    const auto lanes = static_cast<std::size_t>(
+        std::count_if(instance.lanes.begin(), instance.lanes.end(), [](const Lane& lane) { return lane.usable(); }));
+    const std::int64_t most = std::max(1, instance.max_rows());
+    batches += std::min<std::size_t>(lanes, static_cast<std::size_t>((queue->rows() + most - 1) / most));
+  }
+  const std::int32_t all = view.device.group_processors(view.device.groups() - 1);
+  const auto part = all / static_cast<std::int32_t>(std::max<std::size_t>(batches, 1));
+  std::size_t group = 0;
+  while (group + 1 < view.device.groups() && view.device.group_processors(group + 1) <= part) {
+    ++group;
+  }
+  return group;
 }
 
 std::optional<Option> SliceChoice::now(const View& view, const ShapeQueue& queue, const Target& target, bool bound,
                                        std::size_t groups, Decisions& out) const {
   if (!bound) {
-    return placed(view, queue, target, Demand::kWhatever, groups, out);
+    const auto efficient = placed(view, queue, target, Demand::kWhatever, groups, out);
+    if (!efficient || efficient->latency < kWorthSpreading) {
+      return efficient;
+    }
+    const auto filling = placed(view, queue, target, Demand::kFillingDevice, groups, out);
+    return filling && ns(filling->latency) < kMuchFaster * ns(efficient->latency) ? filling : efficient;
   }
   for (const Demand demand : {Demand::kWithHeadroom, Demand::kWithMargin, Demand::kInTime}) {
     if (auto option = placed(view, queue, target, demand, groups, out)) {
@@ -80,7 +109,8 @@ std::optional<Option> SliceChoice::best(const View& view, const ShapeQueue& queu
   std::optional<Option> best;
   for (std::size_t bucket = first; bucket <= last; ++bucket) {
     const std::int64_t rows = std::min<std::int64_t>(target.rows, instance.params->buckets[bucket]);
-    for (std::size_t group = 0; group < groups; ++group) {
+    const std::size_t smallest = demand == Demand::kFillingDevice ? fair_group_ : 0;
+    for (std::size_t group = smallest; group < groups; ++group) {
       const std::size_t bit = (bucket - first) * view.device.groups() + group;
       if (group_open_[group] == 0 || (bit < kOptionBits && (without >> bit & 1U) != 0)) {
         continue;

@@ -35,7 +35,9 @@ class SliceChoice {
   TimePoint last_start() const { return last_start_; }
 
   // The most efficient batch that could begin now and be in time, with headroom where there is a choice. For one that
-  // has no deadline, or has lost it, the most efficient of all. In slices of the groups below `groups` alone.
+  // has no deadline, or has lost it, the most efficient of all; but where it is much faster in slices that are no
+  // smaller than its part, if all who could run now shared the device alike, in these: smaller ones leave processors
+  // idle. In slices of the groups below `groups` alone.
   std::optional<Option> now(const View& view, const ShapeQueue& queue, const Target& target, bool bound,
                             std::size_t groups, Decisions& out) const;
   // The most efficient batch that could begin on a busy slice and still be in time.
@@ -50,7 +52,7 @@ class SliceChoice {
   void claim(const View& view, const Option& option);
 
  private:
-  enum class Demand { kWhatever, kInTime, kWithMargin, kWithHeadroom };
+  enum class Demand { kWhatever, kFillingDevice, kInTime, kWithMargin, kWithHeadroom };
   struct Claim {
     Slice slice;
     TimePoint from;
@@ -63,7 +65,11 @@ class SliceChoice {
   std::optional<std::size_t> pick(const View& view, const ShapeQueue& queue, std::size_t bucket, std::size_t group,
                                   TimePoint until, Decisions& out) const;
 
+  // The group of the largest slices of which every batch that runs, or could run now, gets one.
+  static std::size_t fair_group(const View& view);
+
   TimePoint now_{};
+  std::size_t fair_group_ = 0;
   std::vector<char> group_open_;  // a slice of that size could be launched on now
   std::vector<TimePoint> group_start_;
   TimePoint last_start_{};

@@ -129,5 +129,29 @@ TEST(TesseraTimes, WhatCannotMakeItIsTurnedAwayBeforeItsDeadline) {
   EXPECT_LE(turned_away, 5);
 }
 
+// Eight batches at most can run, two of each model, and every one is most efficient on a single atom of sixteen.
+TEST(TesseraSlices, FewBatchesWithoutObjectivesFillTheDevice) {
+  World w(device_of(16), "tessera");
+  std::vector<InstanceId> models;
+  for (const char* name : {"a", "b", "c", "d"}) {
+    auto params = model(name, 1);
+    params.lanes = 2;
+    models.push_back(w.add_model(params, Truth{.fixed = 1ms, .per_row = 16ms}));
+  }
+  std::vector<RequestId> sent;
+  for (const InstanceId m : models) {
+    for (int i = 0; i < 20; ++i) {
+      sent.push_back(w.request(m));
+    }
+  }
+  const TimePoint begin = w.now();
+  w.run_to_rest();
+  Duration last{0};
+  for (const RequestId id : sent) {
+    last = std::max(last, w.fate(id).ended.value() - begin);
+  }
+  EXPECT_LT(last, 110ms) << "on one atom each, 80 batches of 17 ms in eight places take 170 ms";
+}
+
 }  // namespace
 }  // namespace tessera::testing
