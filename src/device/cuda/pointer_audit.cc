@@ -35,6 +35,19 @@ class PointerAudit {
     return check_address(params.dstDevice);
   }
 
+  Status check_node(CUgraphNode node, CUgraphNodeType type) {
+    switch (type) {
+      case CU_GRAPH_NODE_TYPE_KERNEL:
+        return check_kernel(node);
+      case CU_GRAPH_NODE_TYPE_MEMSET:
+        return check_memset(node);
+      case CU_GRAPH_NODE_TYPE_MEMCPY:
+        return check_copy(node);
+      default:
+        return ok_status();
+    }
+  }
+
   std::size_t words() const { return words_; }
 
  private:
@@ -112,15 +125,7 @@ Result<std::size_t> check_pointers(const Gpu& gpu, CUgraph graph, std::span<cons
   for (const CUgraphNode node : nodes) {
     CUgraphNodeType type{};
     TESSERA_RETURN_IF_ERROR(driver.check(driver.graph_node_get_type(node, &type), "read a node's kind"));
-    Status checked;
-    if (type == CU_GRAPH_NODE_TYPE_KERNEL) {
-      checked = audit.check_kernel(node);
-    } else if (type == CU_GRAPH_NODE_TYPE_MEMSET) {
-      checked = audit.check_memset(node);
-    } else if (type == CU_GRAPH_NODE_TYPE_MEMCPY) {
-      checked = audit.check_copy(node);
-    }
-    TESSERA_RETURN_IF_ERROR(checked);
+    TESSERA_RETURN_IF_ERROR(audit.check_node(node, type));
   }
   return audit.words();
 }

@@ -103,24 +103,21 @@ Result<std::unique_ptr<CapturedPlan>> CapturedPlan::capture(const SessionFacts& 
 }
 
 Status CapturedPlan::record() {
+  Status recorded = capture_run();
+  // In any case: what the captured run left in the host's memory is given back while the session is there.
+  Status let_go = session_.run(binding_, lane_.memory());
+  return recorded.ok() ? let_go : recorded;
+}
+
+Status CapturedPlan::capture_run() {
   const CudaParts& parts = *facts_.parts;
   const CUstream stream = parts.device.build_stream();
-  auto captured =
-      device::capture(*parts.gpu, stream, [&](CUstream) { return session_.run_captured(binding_, lane_.memory()); });
-  Status settled;
-  if (captured.ok()) {
-    graph_ = std::move(captured).value();
-    // Not from the lane's memory, where the graph itself will write.
-    settled = device::freeze_host_tables(*parts.gpu, graph_.get(), stream,
-                                         [&](std::size_t size) { return facts_.kept->append(size); });
-  }
-  // In any case: what the captured run left in the host's memory is given back while the session is there.
-  const Status let_go = session_.run(binding_, lane_.memory());
-  if (!captured.ok()) {
-    return captured.error();
-  }
-  TESSERA_RETURN_IF_ERROR(settled);
-  return let_go;
+  TESSERA_ASSIGN_OR_RETURN(graph_, device::capture(*parts.gpu, stream, [&](CUstream) {
+                             return session_.run_captured(binding_, lane_.memory());
+                           }));
+  // Not in the lane's memory, where the graph itself will write.
+  return device::freeze_host_tables(*parts.gpu, graph_.get(), stream,
+                                    [&](std::size_t size) { return facts_.kept->append(size); });
 }
 
 std::size_t CapturedPlan::place_of(const Slice& slice) const {

@@ -46,6 +46,7 @@ class CapturedPlan final : public device::CudaPlan {
   CapturedPlan(const SessionFacts& facts, BoundSession& session, Lane& lane);
 
   Status record();
+  Status capture_run();
   std::size_t place_of(const Slice& slice) const;
   Status queue_run(const Slice& slice, const device::LaunchQueue& queue, const Batch& batch) const;
   class Moves;

@@ -110,8 +110,9 @@ Result<BoundSession*> CudaModel::session_for(std::int32_t bucket) {
   const Status ended = parts_->driver().check(parts_->driver().stream_synchronize(parts_->device.build_stream()),
                                               "run a model for the first time");
   BoundSession::release(binding, scratch);
-  TESSERA_RETURN_IF_ERROR(ran);
-  TESSERA_RETURN_IF_ERROR(ended);
+  if (!ran.ok() || !ended.ok()) {
+    return ran.ok() ? ended.error() : ran.error();
+  }
   session = std::move(made);
   return session.get();
 }

@@ -129,7 +129,8 @@ template <typename Source>
 class Registered {
  public:
   template <typename... Args>
-  Registered(DeviceAllocator& allocator, Args&&... args) : allocator_(allocator), source_(std::forward<Args>(args)...) {
+  explicit Registered(DeviceAllocator& allocator, Args&&... args)
+      : allocator_(allocator), source_(std::forward<Args>(args)...) {
     allocator_.add(source_);
   }
   ~Registered() { allocator_.remove(source_); }
