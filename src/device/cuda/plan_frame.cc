@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "device/cuda/graph_edit.h"
 #include "device/cuda/plan_frame_ptx.h"
 
 namespace tessera::device {
@@ -44,12 +45,7 @@ Result<std::vector<CUgraphNode>> roots_of(const Driver& driver, CUgraph graph) {
 }
 
 Result<std::vector<CUgraphNode>> leaves_of(const Driver& driver, CUgraph graph) {
-  std::size_t count = 0;
-  TESSERA_RETURN_IF_ERROR(driver.check(driver.graph_get_nodes(graph, nullptr, &count), "count a graph's nodes"));
-  std::vector<CUgraphNode> nodes(count);
-  if (count > 0) {
-    TESSERA_RETURN_IF_ERROR(driver.check(driver.graph_get_nodes(graph, nodes.data(), &count), "list a graph's nodes"));
-  }
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<CUgraphNode> nodes, nodes_of(driver, graph));
   std::vector<CUgraphNode> leaves;
   for (const CUgraphNode node : nodes) {
     std::size_t after = 0;
