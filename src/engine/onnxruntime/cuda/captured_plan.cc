@@ -170,7 +170,6 @@ Status CapturedPlan::queue_run(const Slice& slice, const device::LaunchQueue& qu
 
 Status CapturedPlan::write_inputs(Moves& moves, const device::LaunchQueue& queue, const Batch& batch) const {
   const CudaParts& parts = *facts_.parts;
-  const device::Driver& driver = parts.driver();
   // Parts that lie elsewhere are copied to pinned memory first.
   std::size_t elsewhere = 0;
   for (const BatchInput& input : batch.inputs) {
@@ -186,6 +185,16 @@ Status CapturedPlan::write_inputs(Moves& moves, const device::LaunchQueue& queue
     parts.copies->add(elsewhere);
   }
   bool copied = false;
+  Status moved = move_inputs(moves, queue, batch, pinned, copied);
+  // Also where the rest failed: the launch ends when it has read what it was given.
+  Status arrived = copied ? device::inputs_arrived(parts.driver(), queue) : ok_status();
+  return moved.ok() ? arrived : moved;
+}
+
+Status CapturedPlan::move_inputs(Moves& moves, const device::LaunchQueue& queue, const Batch& batch, std::byte* pinned,
+                                 bool& copied) const {
+  const CudaParts& parts = *facts_.parts;
+  const device::Driver& driver = parts.driver();
   for (std::size_t i = 0; i < batch.inputs.size(); ++i) {
     const BoundTensor& bound = binding_.inputs[i];
     CUdeviceptr to = bound.at;
@@ -212,7 +221,7 @@ Status CapturedPlan::write_inputs(Moves& moves, const device::LaunchQueue& queue
     }
     TESSERA_RETURN_IF_ERROR(moves.add(0, to, bound.bytes(session_.rows()) - bound.bytes(batch.rows)));
   }
-  return copied ? device::inputs_arrived(driver, queue) : ok_status();
+  return ok_status();
 }
 
 Status CapturedPlan::write_outputs(Moves& moves, const Batch& batch) const {

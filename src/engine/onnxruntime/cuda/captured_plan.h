@@ -51,6 +51,9 @@ class CapturedPlan final : public device::CudaPlan {
   Status queue_run(const Slice& slice, const device::LaunchQueue& queue, const Batch& batch) const;
   class Moves;
   Status write_inputs(Moves& moves, const device::LaunchQueue& queue, const Batch& batch) const;
+  // `pinned`: where parts from elsewhere go. `copied`: whether copies were queued, also where it fails.
+  Status move_inputs(Moves& moves, const device::LaunchQueue& queue, const Batch& batch, std::byte* pinned,
+                     bool& copied) const;
   Status write_outputs(Moves& moves, const Batch& batch) const;
   Status plain_run(const Batch& batch, std::span<std::byte> outputs) const;
 
