@@ -221,7 +221,7 @@ Status Loader::home_first(const Instance& instance, LoadedVersion& loaded) {
   };
   TESSERA_RETURN_IF_ERROR(home_in(shape.whole()));
   for (const Slice& slice : small_slices(shape)) {
-    const Status homed = home_in(slice);
+    Status homed = home_in(slice);
     // A model need not fit every slice of a device; without a small one, the whole device measures it.
     if (homed.ok() || homed.error().code() != ErrorCode::kUnsupported) return homed;
   }

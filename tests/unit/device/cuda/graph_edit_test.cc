@@ -7,8 +7,6 @@
 namespace tessera::device {
 namespace {
 
-using test::FakeNode;
-
 class GraphEditTest : public test::GraphFixture {
  protected:
   // Two memsets before one in the middle, two after it; each edge carries another port, and one goes past the middle.
