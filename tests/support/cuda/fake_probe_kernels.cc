@@ -49,6 +49,19 @@ class Begin final : public FakeRun {
   TimePoint until_{};
 };
 
+// As many blocks as fill the processors; each looks at the gate.
+class Hold final : public FakeRun {
+ public:
+  Hold(contract::ProbeGate* gate, const Processors& on) : gate_(gate) {
+    std::atomic_ref(gate_->reached).fetch_add(static_cast<std::uint32_t>(on.size() * kFullBlocks));
+  }
+  State look() override { return std::atomic_ref(gate_->open).load() == 0 ? State::kRunning : State::kEnded; }
+
+ private:
+  static constexpr std::size_t kFullBlocks = 2;  // a processor
+  contract::ProbeGate* const gate_;
+};
+
 void answer(const ProbeArgs& args, const Processors& on) {
   for (std::uint32_t i = 0; i < contract::kProbeBytes; ++i) {
     args.output[i] = i < args.bytes ? static_cast<unsigned char>(args.input[i] ^ 0xa5) : 0;
@@ -80,6 +93,12 @@ void add_probe_kernels(FakeCuda& cuda) {
                      note(on, *static_cast<std::uint32_t**>(values[0]));
                      return nullptr;
                    }});
+  cuda.add_kernel({.name = "hold",
+                   .arguments = {sizeof(contract::ProbeGate*)},
+                   .start = [](void** values, const Processors& on) -> std::unique_ptr<FakeRun> {
+                     return std::make_unique<Hold>(*static_cast<contract::ProbeGate**>(values[0]), on);
+                   }});
+  cuda.add_kernel({.name = "nothing", .arguments = {}, .start = nullptr});
 }
 
 }  // namespace tessera::device::test

@@ -1,0 +1,51 @@
+// That nothing in a full slice, and nothing that waits behind it, holds up another slice: every pair of them.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+
+#include "tests/support/cuda/neighbours.h"
+#include "tests/support/figure.h"
+
+namespace tessera::device::contract {
+namespace {
+
+// Host noise is in both; what a shared queue costs is a multiple.
+constexpr double kMostRatio = 1.10;
+
+class NeighboursTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!host_driver().ok()) {
+      GTEST_SKIP() << host_driver().error().message();
+    }
+    auto kit = CardKit::make(*host_driver());
+    ASSERT_TRUE(kit.ok()) << kit.error().message();
+    kit_ = *std::move(kit);
+  }
+
+  void sweep(const PingOptions& options) {
+    auto pairs = ping_beside_hogs(
+        *kit_, options, [](const PairTimes& pair) { EXPECT_LE(pair.ratio(), kMostRatio) << to_string(pair); });
+    ASSERT_FALSE(pairs.empty());
+    std::sort(pairs.begin(), pairs.end(), [](const auto& a, const auto& b) { return a.ratio() < b.ratio(); });
+    const auto over = std::count_if(pairs.begin(), pairs.end(), [](const auto& p) { return p.ratio() > kMostRatio; });
+    test_support::figure(
+        "pings_beside_hogs",
+        "{\"pairs\":" + std::to_string(pairs.size()) + ",\"awaited\":" + std::to_string(options.awaited) +
+            ",\"median_ratio\":" + std::to_string(pairs[pairs.size() / 2].ratio()) +
+            ",\"worst_ratio\":" + std::to_string(std::min(pairs.back().ratio(), 1e9)) +
+            ",\"over_the_bar\":" + std::to_string(over) + ",\"worst\":\"" + to_string(pairs.back()) + "\"}");
+  }
+
+  std::unique_ptr<CardKit> kit_;
+};
+
+TEST_F(NeighboursTest, APingTakesNoLongerBesideFullSlices) { sweep({}); }
+
+TEST_F(NeighboursTest, NorWhileSixteenLaunchesWaitForEvents) {
+  sweep({.pings = 15, .awaited = 16, .busy = std::chrono::microseconds(30)});
+}
+
+}  // namespace
+}  // namespace tessera::device::contract
