@@ -4,12 +4,10 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <condition_variable>
 #include <cstring>
 #include <filesystem>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <random>
 #include <string>
 #include <vector>
@@ -17,29 +15,9 @@
 #include "device/cuda/cuda_device.h"
 #include "engine/onnxruntime/cuda/cuda_engine.h"
 #include "tests/support/onnx_writer.h"
+#include "tests/support/random_load.h"
 
 namespace tessera::engine {
-
-// Waits for the completions of launches. Thread-safe.
-class Completions final : public device::CompletionSink {
- public:
-  void completed(const device::Completion& completion) override {
-    const std::lock_guard lock(mutex_);
-    done_[completion.id] = completion;
-    changed_.notify_all();
-  }
-  void device_down(const Error& reason) override { ADD_FAILURE() << reason.message(); }
-  device::Completion wait_for(LaunchId id) {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return done_.count(id) > 0; });
-    return done_.extract(id).mapped();
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::map<LaunchId, device::Completion> done_;
-};
 
 // One request's rows, with memory that is pinned or not.
 struct TestBatch {
@@ -124,8 +102,8 @@ class CudaEngineTest : public testing::Test {
   const DeviceShape& shape() const { return device_->shape(); }
 
   // Two convolutions, pooling and a product: [batch,3,side,side] -> [batch,10].
-  static test_support::OnnxModel image_model() {
-    std::mt19937 random(7);
+  static test_support::OnnxModel image_model(std::uint32_t seed = 7) {
+    std::mt19937 random(seed);
     const auto floats = [&](std::size_t count) {
       std::string out;
       for (std::size_t i = 0; i < count; ++i) {
