@@ -2,11 +2,12 @@
 // answers, and how evenly. Every round runs every policy; all of them use the same loaded models.
 //
 //   bench_gpu_sharing --models DIR [--device cuda:0] [--mix resnet50,mobilenet_v2,resnet50,vgg19] [--batches 1,4,8,16]
-//                     [--policy NAME[/COMMITTED]]... [--seconds S] [--rounds N] [--json FILE]
+//                     [--policy NAME[/COMMITTED]]... [--seconds S] [--rounds N] [--json FILE] [--wait]
 //
 // DIR is a model repository (bench/models.py makes one). A model that is named twice is loaded twice.
 // COMMITTED, 0 or 1: how many launches an atom takes behind the running one under that policy, if not what the device
-// says.
+// says. --wait: every measurement begins with the next line of standard input, once "ready" stands on standard output,
+// so that several processes measure at the same time (bench/mps.py).
 #include <unistd.h>
 #include <CLI/CLI.hpp>
 
@@ -15,6 +16,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iostream>
 #include <map>
 #include <memory>
 #include <optional>
@@ -51,6 +53,7 @@ struct Arguments {
   int rounds = 3;
   int outstanding = 2;
   int lanes = 2;
+  bool wait = false;
   fs::path json;
 };
 
@@ -142,6 +145,14 @@ Result<std::vector<Measured>> measure(runtime::Service& service, const std::vect
   return measured;
 }
 
+// Error: nobody says so any more.
+Status wait_to_begin() {
+  std::puts("ready");
+  std::fflush(stdout);
+  std::string line;
+  return std::getline(std::cin, line) ? ok_status() : unavailable("standard input ended before the last measurement");
+}
+
 // "temporal/0" is the policy temporal with nothing committed behind the running launch.
 struct Arm {
   std::string policy;
@@ -179,6 +190,9 @@ Status run_policy(const std::string& policy, const Arguments& arguments, const R
   }
   for (const std::int64_t rows : arguments.batches) {
     std::fprintf(stderr, "%s, batch %lld\n", policy.c_str(), static_cast<long long>(rows));
+    if (arguments.wait) {
+      TESSERA_RETURN_IF_ERROR(wait_to_begin());
+    }
     TESSERA_ASSIGN_OR_RETURN(auto measured, measure(*service, names, rows, arguments));
     const auto cell = std::find_if(run.cells.begin(), run.cells.end(),
                                    [&](const Cell& each) { return each.policy == policy && each.rows == rows; });
@@ -211,14 +225,14 @@ Status run(const Arguments& arguments, const std::string& command) {
       std::fprintf(stderr, "round %d of %d\n", round + 1, arguments.rounds);
       for (const std::string& policy : arguments.policies) {
         TESSERA_RETURN_IF_ERROR(run_policy(policy, arguments, repository, shared, store, run.tenants, run));
+        if (!arguments.json.empty()) {  // what there is, should the rest not come
+          std::ofstream(arguments.json) << json(run);
+        }
       }
     }
   }
   shared.engine.reset();
   print(run);
-  if (!arguments.json.empty()) {
-    std::ofstream(arguments.json) << json(run);
-  }
   return ok_status();
 }
 
@@ -239,7 +253,8 @@ int main(int argc, char** argv) {
   app.add_option("--rounds", arguments.rounds)->check(CLI::Range(1, 100));
   app.add_option("--outstanding", arguments.outstanding, "requests of a tenant")->check(CLI::Range(1, 64));
   app.add_option("--lanes", arguments.lanes, "of a model")->check(CLI::Range(1, 64));
-  app.add_option("--json", arguments.json, "file for the results");
+  app.add_flag("--wait", arguments.wait, "each measurement begins with a line of standard input");
+  app.add_option("--json", arguments.json, "file for the results, written anew after each policy of each round");
   CLI11_PARSE(app, argc, argv);
   std::string command;
   for (int i = 0; i < argc; ++i) {

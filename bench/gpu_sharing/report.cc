@@ -16,6 +16,9 @@ struct Spread {
 };
 
 Spread spread(std::vector<double> values) {
+  if (values.empty()) {
+    return {};
+  }
   std::sort(values.begin(), values.end());
   const std::size_t half = values.size() / 2;
   const double middle = values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
@@ -133,9 +136,13 @@ std::string json(const Run& run) {
                      ",\"device\":" + quoted(run.device) + ",\"engine\":" + quoted(run.engine) +
                      ",\"seconds\":" + number(run.seconds) + ",\"outstanding\":" + std::to_string(run.outstanding) +
                      ",\"lanes\":" + std::to_string(run.lanes) + ",\"cells\":[";
+  std::string cells;
   for (const Cell& cell : run.cells) {
-    text += (&cell == run.cells.data() ? "\n  " : ",\n  ") + as_json(run, cell);
+    if (!cell.rounds.empty()) {
+      cells += (cells.empty() ? "\n  " : ",\n  ") + as_json(run, cell);
+    }
   }
+  text += cells;
   return text + "\n]}\n";
 }
 
