@@ -39,8 +39,10 @@ struct MemoryUse {
   Bytes per_home;  // what one more slice adds, as measured at the last home made; 0 where unknown
 };
 
-// A model in memory, for one device. prepare_home is called by the loader thread, with the loader slice borrowed; the
-// rest is thread-safe.
+// A model in memory, for one device. Making plans has two parts in engines that capture: a heavy one, which computes
+// and takes up to seconds (capture), and a cheap one, which puts what was captured into a slice (home, about 1 ms).
+// prepare_home does both; it and capture are called by the loader thread, with the loader slice borrowed; home and
+// drop_home by one homing thread, which waits for no capture. The rest is thread-safe.
 class LoadedModel {
  public:
   virtual ~LoadedModel() = default;
@@ -57,6 +59,30 @@ class LoadedModel {
 
   // Whether a plan has nothing left to set up in its first run. Then nobody runs it to warm it: its lane may be busy.
   virtual bool warm_when_homed() const { return false; }
+
+  // Whether it has the cheap part: then homes are made one by one, where they are wanted, and can be let go of. Else
+  // prepare_home is all there is.
+  virtual bool homes_cheaply() const { return false; }
+
+  // The heavy part for `bucket` rows with the memory of `lane`, in which nothing may run meanwhile; done once.
+  virtual Status capture(std::int32_t bucket, LaneIndex lane) {
+    static_cast<void>(bucket);
+    static_cast<void>(lane);
+    return ok_status();
+  }
+
+  // The cheap part. The plan is the same for all slices of a (bucket, lane); it may be launched in `slice` from now on.
+  // Errors: kUnsupported as above; kUnavailable where it has not been captured.
+  virtual Result<const device::Plan*> home(std::int32_t bucket, LaneIndex lane, const Slice& slice) {
+    return prepare_home(bucket, lane, slice);
+  }
+
+  // The plan is launched in `slice` no more, until it is homed there again; nothing of it runs there.
+  virtual void drop_home(std::int32_t bucket, LaneIndex lane, const Slice& slice) {
+    static_cast<void>(bucket);
+    static_cast<void>(lane);
+    static_cast<void>(slice);
+  }
 };
 
 // Thread-safe.

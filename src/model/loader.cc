@@ -135,16 +135,31 @@ Status Loader::load_engine(const Files& files, Instance& instance, Duration& too
 Status Loader::home(engine::LoadedModel& model, const ModelConfig& config, const Slice& slice, Duration& took) {
   for (const std::int32_t bucket : config.params.buckets) {
     for (std::uint16_t lane = 0; lane < config.params.lanes; ++lane) {
-      Duration one{0};
-      TESSERA_RETURN_IF_ERROR(step(took, [&]() -> Status {
-        const TimePoint begin = now();
-        TESSERA_RETURN_IF_ERROR(model.prepare_home(bucket, {lane}, slice));
-        one = now() - begin;
-        return ok_status();
-      }));
-      took = one;
+      TESSERA_RETURN_IF_ERROR(prepare(model, bucket, {lane}, slice, took));
       if (model.one_plan_per_slice()) return ok_status();
     }
+  }
+  return ok_status();
+}
+
+// What is heavy takes the loader slice, one step at a time.
+Status Loader::prepare(engine::LoadedModel& model, std::int32_t bucket, LaneIndex lane, const Slice& slice,
+                       Duration& took) {
+  const bool captures = model.homes_cheaply();
+  Duration one{0};
+  TESSERA_RETURN_IF_ERROR(step(took, [&]() -> Status {
+    const TimePoint begin = now();
+    if (captures) {
+      TESSERA_RETURN_IF_ERROR(model.capture(bucket, lane));
+    } else {
+      TESSERA_RETURN_IF_ERROR(model.prepare_home(bucket, lane, slice));
+    }
+    one = now() - begin;
+    return ok_status();
+  }));
+  took = one;
+  if (captures) {
+    TESSERA_RETURN_IF_ERROR(model.prepare_home(bucket, lane, slice));
   }
   return ok_status();
 }
@@ -198,7 +213,7 @@ Result<LoadedVersion> Loader::load_once(const ModelSource& source, const Written
   TESSERA_RETURN_IF_ERROR(load_engine(files, *instance, loaded.last_home));
   const DeviceShape& shape = host_.device().shape();
   TESSERA_RETURN_IF_ERROR(home_first(*instance, loaded));
-  loaded.to_home = other_slices(shape, loaded.homed);
+  if (!instance->engine_model->homes_cheaply()) loaded.to_home = other_slices(shape, loaded.homed);
   loaded.measurer = std::make_unique<Measurer>(host_, *instance->engine_model, instance->config, stopped_);
   loaded.profile_key = {instance->digest, describe(shape), engine_.name() + " " + engine_.version()};
   loaded.instance = instance;

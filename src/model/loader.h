@@ -34,7 +34,7 @@ struct LoadedVersion {
   std::shared_ptr<const Instance> instance;
   sched::Profile profile;
   std::vector<Slice> homed;
-  std::vector<Slice> to_home;  // in the background, in this order
+  std::vector<Slice> to_home;  // in the background, in this order; none where homes are made one by one
   std::shared_ptr<const TempFolder> brought;
   std::unique_ptr<Measurer> measurer;  // of `instance`
   ProfileKey profile_key;
@@ -77,6 +77,7 @@ class Loader {
   Status load_engine(const Files& files, Instance& instance, Duration& took);
   Status home_first(const Instance& instance, LoadedVersion& loaded);
   Status home(engine::LoadedModel& model, const ModelConfig& config, const Slice& slice, Duration& took);
+  Status prepare(engine::LoadedModel& model, std::int32_t bucket, LaneIndex lane, const Slice& slice, Duration& took);
   Status warm_and_measure(const ModelSource& source, bool alone, LoadedVersion& loaded);
   Status step(Duration expected, const std::function<Status()>& work);
 

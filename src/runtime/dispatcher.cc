@@ -20,16 +20,18 @@ thread_local void* t_turn = nullptr;
 
 }  // namespace
 
-Dispatcher::Dispatcher(device::Device& device, std::unique_ptr<sched::Policy> policy, Limits limits,
-                       std::function<void(const sched::PrepareHome&)> on_prepare_home, Neighbours neighbours)
+Dispatcher::Dispatcher(device::Device& device, std::unique_ptr<sched::Policy> policy, Limits limits, HomeMaker homes,
+                       Neighbours neighbours)
     : device_(device),
       shape_(device.shape()),
-      on_prepare_home_(std::move(on_prepare_home)),
+      homes_(std::move(homes)),
       neighbours_(std::move(neighbours)),
       tickets_(std::min(limits.max_waiting + limits.max_running, kMaxSlots)),
       launches_(std::min(limits.max_running, kMaxSlots)),
       scheduler_(device.shape(), std::move(policy),
-                 sched::SchedulerLimits{limits.max_waiting, shape_.committed_per_atom}),
+                 sched::SchedulerLimits{.max_waiting = limits.max_waiting,
+                                        .committed_per_atom = shape_.committed_per_atom,
+                                        .max_homes = limits.max_homes}),
       busy_ns_(device.shape().atoms()),
       timer_([this] {
         if (!timer_posted_.exchange(true)) {
@@ -97,12 +99,13 @@ void Dispatcher::model_up(const std::shared_ptr<ServedInstance>& served, sched::
   up.instance = instance->id;
   up.params = std::shared_ptr<const sched::ModelParams>(instance, &instance->config.params);
   up.profile = std::move(profile);
+  up.lazy_homes = instance->engine_model->homes_cheaply();
   send(std::move(up), served);
 }
 
-void Dispatcher::slice_ready(InstanceId instance, const Slice& slice) {
-  send(sched::SliceReady{instance, slice, std::nullopt, std::nullopt}, nullptr);
-}
+void Dispatcher::slice_ready(const sched::SliceReady& ready) { send(ready, nullptr); }
+
+void Dispatcher::home_failed(const sched::HomeFailed& failed) { send(failed, nullptr); }
 
 void Dispatcher::model_down(std::shared_ptr<ServedInstance> served) {
   const InstanceId id = served->instance->id;

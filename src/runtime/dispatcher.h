@@ -42,6 +42,12 @@ struct ControlMessage {
   std::shared_ptr<ServedInstance> served;  // of ModelUp and ModelDown
 };
 
+// Who homes plans, for instances whose homes are made one by one. Called by the holder of the role; must be short.
+struct HomeMaker {
+  std::function<bool(const sched::PrepareHome&)> prepare{};  // false: it will not be made
+  std::function<void(const sched::DropHome&)> drop{};        // its plan is found by nobody any more
+};
+
 // What a dispatcher has to do with others'. Without a load to publish it is the only one.
 struct Neighbours {
   DeviceLoadCell* load = nullptr;  // of this device, for the router; outlives the dispatcher
@@ -58,6 +64,7 @@ class Dispatcher final : public device::CompletionSink {
   struct Limits {
     std::size_t max_waiting = 65536;  // tickets beyond those running: further requests are refused
     std::size_t max_running = 4096;   // launches not yet answered, and requests in them
+    std::size_t max_homes = sched::SchedulerLimits{}.max_homes;  // of all instances whose homes are made one by one
   };
   // A thread that posts a request from a core runs launches for that very core itself, up to this much predicted time:
   // handing them to the worker, which needs the same core, would cost two thread switches and gain nothing. An answer
@@ -69,9 +76,8 @@ class Dispatcher final : public device::CompletionSink {
   // A thread that came to post does not serve others for longer than this many rounds; the timer's thread goes on.
   static constexpr int kMaxRounds = 32;
 
-  // `on_prepare_home` is called by the holder and must be short.
-  Dispatcher(device::Device& device, std::unique_ptr<sched::Policy> policy, Limits limits,
-             std::function<void(const sched::PrepareHome&)> on_prepare_home, Neighbours neighbours = {});
+  Dispatcher(device::Device& device, std::unique_ptr<sched::Policy> policy, Limits limits, HomeMaker homes = {},
+             Neighbours neighbours = {});
   // After stop() and after the device is gone.
   ~Dispatcher() override;
 
@@ -90,7 +96,9 @@ class Dispatcher final : public device::CompletionSink {
   // ---- The life of models: called by the loader thread ----
 
   void model_up(const std::shared_ptr<ServedInstance>& served, sched::Profile profile);
-  void slice_ready(InstanceId instance, const Slice& slice);
+  // Its plans are in the instance's table. Any thread.
+  void slice_ready(const sched::SliceReady& ready);
+  void home_failed(const sched::HomeFailed& failed);
   // `served.drained` is released when nothing of it waits or runs any more.
   void model_down(std::shared_ptr<ServedInstance> served);
   // Waits until `slice` is granted. Error: the device went down, nothing is borrowed.
@@ -168,7 +176,7 @@ class Dispatcher final : public device::CompletionSink {
 
   device::Device& device_;
   const DeviceShape& shape_;
-  const std::function<void(const sched::PrepareHome&)> on_prepare_home_;
+  const HomeMaker homes_;
   const Neighbours neighbours_;
   SlotPool<Ticket> tickets_;
   SlotPool<LaunchRecord> launches_;

@@ -314,12 +314,19 @@ void Dispatcher::perform(const sched::SetTimer& action, TimePoint, Turn&) {
   timer_.set(action.at);
 }
 
-void Dispatcher::perform(const sched::PrepareHome& action, TimePoint, Turn&) { on_prepare_home_(action); }
+void Dispatcher::perform(const sched::PrepareHome& action, TimePoint, Turn&) {
+  if (!homes_.prepare || !homes_.prepare(action)) {
+    home_failed({action.instance, action.bucket, action.lane, action.slice, false});
+  }
+}
 
 void Dispatcher::perform(const sched::DropHome& action, TimePoint, Turn&) {
   const auto found = instances_.find(action.instance.value);
   if (found != instances_.end()) {
     found->second->plans.set(action.slice, action.bucket, action.lane, nullptr);
+  }
+  if (homes_.drop) {
+    homes_.drop(action);
   }
 }
 

@@ -103,6 +103,7 @@ Result<std::unique_ptr<Service>> Service::create(ServiceOptions options, std::ve
   serving_options.policy = options.policy;
   serving_options.body_quota_per_model = options.body_quota_per_model;
   serving_options.limits.max_waiting = options.max_waiting;
+  serving_options.limits.max_homes = options.max_homes;
   std::vector<std::unique_ptr<device::Device>> devices;
   State::Engines engines;
   for (DeviceUnit& unit : units) {

@@ -21,6 +21,7 @@
 #include "model/lifecycle.h"
 #include "runtime/statistics.h"
 #include "sched/policy.h"
+#include "sched/scheduler.h"
 
 namespace tessera::runtime {
 
@@ -57,7 +58,8 @@ struct ServiceOptions {
   model::LifecycleOptions models;
   Bytes body_quota_per_model{std::uint64_t{1} << 30};
   std::size_t max_waiting = 65536;  // requests in all queues; further ones get kResourceExhausted
-  bool strict_readiness = true;     // ready only when every model of the start is
+  std::size_t max_homes = sched::SchedulerLimits{}.max_homes;  // on each device: plans that were homed one by one
+  bool strict_readiness = true;                                // ready only when every model of the start is
   // The last device is lost: nothing can be answered any more. Called once, on any thread; must be short.
   std::function<void()> on_all_lost = [] {};
 };

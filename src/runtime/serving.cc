@@ -32,11 +32,18 @@ Serving::Serving(ServingOptions options, std::unique_ptr<sched::Policy> policy, 
       number_(options.number),
       routes_(options.routes),
       table_(options.body_quota_per_model),
-      dispatcher_(*device_, std::move(policy), options.limits, std::move(options.on_prepare_home),
-                  std::move(options.neighbours)) {}
+      dispatcher_(*device_, std::move(policy), options.limits,
+                  {.prepare = [this](const sched::PrepareHome& home) { return homing_.prepare(home); },
+                   .drop = [this](const sched::DropHome& home) { homing_.drop(home); }},
+                  std::move(options.neighbours)),
+      homing_(device_->shape().name,
+              {.ready = [this](const sched::SliceReady& ready) { dispatcher_.slice_ready(ready); },
+               .failed = [this](const sched::HomeFailed& failed) { dispatcher_.home_failed(failed); },
+               .device_is_down = [this] { return dispatcher_.is_down(); }}) {}
 
 Serving::~Serving() {
   draining_.store(true);
+  homing_.stop();  // it tells the dispatcher, and homes on the device
   dispatcher_.stop();
   device_.reset();  // its last completions come to the dispatcher, which outlives it
 }
@@ -155,6 +162,9 @@ Status Serving::publish(std::shared_ptr<const model::Instance> instance, sched::
   const InstanceId id = instance->id;
   const auto served = std::make_shared<ServedInstance>(std::move(instance), device_->shape());
   published_[id] = served;
+  if (served->instance->engine_model->homes_cheaply()) {
+    homing_.add(served);
+  }
   // The scheduler knows the instance before the first request can find it.
   dispatcher_.model_up(served, std::move(profile));
   if (const auto early = ready_before_publishing_.extract(id)) {
@@ -181,7 +191,7 @@ void Serving::slice_ready(const model::Instance& instance, const Slice& slice) {
         {{"model", instance.name}, {"reason", entered.error().message()}});
     return;
   }
-  dispatcher_.slice_ready(instance.id, slice);
+  dispatcher_.slice_ready({instance.id, slice, std::nullopt, std::nullopt});
 }
 
 Status Serving::enter_plans(ServedInstance& served, const Slice& slice) {
@@ -206,6 +216,7 @@ sched::Profile Serving::withdraw(const model::Instance& instance) {
     return {};
   }
   const std::shared_ptr<ServedInstance> served = found.mapped();
+  homing_.remove(instance.id);
   if (routes_ != nullptr) {  // first: who is sent here finds it
     routes_->remove(number_, instance.id);
   }

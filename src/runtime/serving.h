@@ -14,6 +14,7 @@
 #include "device/device.h"
 #include "model/host.h"
 #include "runtime/dispatcher.h"
+#include "runtime/homing.h"
 #include "runtime/model_table.h"
 #include "runtime/route_table.h"
 #include "runtime/service.h"
@@ -25,8 +26,6 @@ struct ServingOptions {
   std::string policy = "tessera";
   Bytes body_quota_per_model{std::uint64_t{1} << 30};
   Dispatcher::Limits limits;
-  // Told by the holder of the dispatcher's role which slice an instance should be homed on; must be short.
-  std::function<void(const sched::PrepareHome&)> on_prepare_home = [](const sched::PrepareHome&) {};
   // Where there are other devices.
   std::uint16_t number = 0;      // this one's
   RouteTable* routes = nullptr;  // outlives the object
@@ -88,6 +87,7 @@ class Serving final : public model::Host {
   std::map<InstanceId, std::shared_ptr<ServedInstance>> published_;
   std::map<InstanceId, std::vector<Slice>> ready_before_publishing_;
   Dispatcher dispatcher_;
+  Homing homing_;
 };
 
 }  // namespace tessera::runtime

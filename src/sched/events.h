@@ -58,6 +58,8 @@ struct ModelUp {
   InstanceId instance;
   std::shared_ptr<const ModelParams> params;
   Profile profile;  // measured or cached points; may be empty
+  // Whether its plans are homed where PrepareHome asks for it, and let go of by DropHome. Else neither is asked.
+  bool lazy_homes = false;
 };
 
 // No new arrivals follow. Waiting requests are still served; the instance is gone once InstanceDrained was answered.
@@ -71,6 +73,15 @@ struct SliceReady {
   Slice slice;
   std::optional<std::int32_t> bucket;
   std::optional<LaneIndex> lane;
+};
+
+// What PrepareHome asked for will not come: now, or for good, since the plan cannot run in that slice.
+struct HomeFailed {
+  InstanceId instance;
+  std::int32_t bucket = 0;
+  LaneIndex lane;
+  Slice slice;
+  bool for_good = false;
 };
 
 // A loader step (one session creation, one measuring run) wants a slice: the loader slice, or for a measuring run any
@@ -94,7 +105,7 @@ struct LaneDone {
 struct DeviceDown {};
 
 using Event = std::variant<Arrival, InputReady, LaunchEnded, TimerFired, Cancelled, ModelUp, ModelDown, SliceReady,
-                           LoaderWants, LoaderDone, LaneWanted, LaneDone, DeviceDown>;
+                           HomeFailed, LoaderWants, LoaderDone, LaneWanted, LaneDone, DeviceDown>;
 
 // ---- Actions ----
 
@@ -129,12 +140,14 @@ struct SetTimer {
   TimePoint at = kNever;
 };
 
+// Answered by SliceReady or HomeFailed, unless the instance has gone.
 struct PrepareHome {
   InstanceId instance;
   std::int32_t bucket = 0;
   LaneIndex lane;
   Slice slice;
 };
+// Nothing runs in it, and nothing will before it is ready again.
 struct DropHome {
   InstanceId instance;
   std::int32_t bucket = 0;

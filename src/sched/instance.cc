@@ -42,16 +42,22 @@ void LatencyTable::read(const Profile& profile, const ModelParams& params, const
 }
 
 Instance::Instance(InstanceId instance_id, std::shared_ptr<const ModelParams> model_params, Profile known,
-                   const Occupancy& device)
-    : id(instance_id), params(std::move(model_params)), profile(std::move(known)), slices_(device.slices().size()) {
-  TESSERA_CHECK(!params->buckets.empty() && params->buckets.size() <= 32);
+                   const Occupancy& device, bool lazy_homes)
+    : id(instance_id),
+      params(std::move(model_params)),
+      profile(std::move(known)),
+      lanes(params->lanes),
+      homes(params->lanes, device.slices().size(), params->buckets.size(), lazy_homes) {
   TESSERA_CHECK(std::is_sorted(params->buckets.begin(), params->buckets.end()) && params->buckets.front() > 0);
   TESSERA_CHECK(params->buckets.back() >= max_rows());
   TESSERA_CHECK(params->lanes > 0);
-  lanes.resize(params->lanes);
-  homes_.assign(lanes.size() * slices_, 0);
-  asked_.assign(lanes.size() * slices_, 0);
   table.read(profile, *params, device);
+}
+
+std::size_t Instance::place_of(std::int32_t bucket) const {
+  const auto at = std::lower_bound(params->buckets.begin(), params->buckets.end(), bucket);
+  TESSERA_CHECK(at != params->buckets.end() && *at == bucket);
+  return static_cast<std::size_t>(at - params->buckets.begin());
 }
 
 std::size_t Instance::bucket_for(std::int64_t rows) const {
@@ -60,22 +66,22 @@ std::size_t Instance::bucket_for(std::int64_t rows) const {
   return at == buckets.end() ? buckets.size() - 1 : static_cast<std::size_t>(at - buckets.begin());
 }
 
-void Instance::set_homed(std::optional<std::size_t> lane, std::size_t slice, std::optional<std::size_t> bucket) {
-  const std::uint32_t bits = bucket ? std::uint32_t{1} << *bucket
-                                    : static_cast<std::uint32_t>((std::uint64_t{1} << params->buckets.size()) - 1);
-  for (std::size_t at = lane.value_or(0); at < (lane ? *lane + 1 : lanes.size()); ++at) {
-    homes_[at * slices_ + slice] |= bits;
+bool Instance::homed_in_any_lane(std::size_t slice, std::size_t bucket) const {
+  for (std::size_t lane = 0; lane < lanes.size(); ++lane) {
+    if (homed(lane, slice, bucket)) {
+      return true;
+    }
   }
+  return false;
 }
 
-bool Instance::ask_home(std::size_t lane, std::size_t slice, std::size_t bucket) {
-  const std::uint32_t bit = std::uint32_t{1} << bucket;
-  const std::size_t at = lane * slices_ + slice;
-  if (((homes_[at] | asked_[at]) & bit) != 0) {
-    return false;
+bool Instance::may_get_home(std::size_t slice, std::size_t bucket) const {
+  for (std::size_t lane = 0; homes.lazy() && lane < lanes.size(); ++lane) {
+    if (!homed(lane, slice, bucket) && !homes.impossible({lane, slice, bucket})) {
+      return true;
+    }
   }
-  asked_[at] |= bit;
-  return true;
+  return false;
 }
 
 bool Instance::any_free_lane() const {

@@ -11,6 +11,7 @@
 
 #include "base/ids.h"
 #include "base/time.h"
+#include "sched/homes.h"
 #include "sched/model_params.h"
 #include "sched/occupancy.h"
 #include "sched/profile.h"
@@ -56,7 +57,8 @@ struct Lane {
 
 // Owned by the scheduler; policies see it const.
 struct Instance {
-  Instance(InstanceId id, std::shared_ptr<const ModelParams> params, Profile profile, const Occupancy& device);
+  Instance(InstanceId id, std::shared_ptr<const ModelParams> params, Profile profile, const Occupancy& device,
+           bool lazy_homes);
 
   InstanceId id;
   std::shared_ptr<const ModelParams> params;
@@ -79,25 +81,23 @@ struct Instance {
   std::optional<ShapeId> base_shape;  // the one whose runs correct the profile itself
   double mean_factor = 1.0;           // of the shapes seen running, relative to the base shape
 
+  // Of a bucket there is.
+  std::size_t place_of(std::int32_t bucket) const;
   // The smallest bucket that holds `rows`, or the largest there is.
   std::size_t bucket_for(std::int64_t rows) const;
   std::int32_t max_rows() const { return params->max_batch_size > 0 ? params->max_batch_size : 1; }
 
   // Homed plans: without one a slice is not an option.
+  Homes homes;
   bool homed(std::size_t lane, std::size_t slice, std::size_t bucket) const {
-    return (homes_[lane * slices_ + slice] >> bucket & 1U) != 0;
+    return homes.there({lane, slice, bucket});
   }
-  void set_homed(std::optional<std::size_t> lane, std::size_t slice, std::optional<std::size_t> bucket);
-  // Marks a home as asked for; false when it is there or was asked for already.
-  bool ask_home(std::size_t lane, std::size_t slice, std::size_t bucket);
+  bool homed_in_any_lane(std::size_t slice, std::size_t bucket) const;
+  // Whether some lane lacks it, and it is not known to be impossible there.
+  bool may_get_home(std::size_t slice, std::size_t bucket) const;
   // A usable lane with a plan for the bucket in that slice.
   std::optional<std::size_t> free_lane(std::size_t slice, std::size_t bucket) const;
   bool any_free_lane() const;
-
- private:
-  std::size_t slices_ = 0;
-  std::vector<std::uint32_t> homes_;  // by (lane, slice): a bit for each bucket
-  std::vector<std::uint32_t> asked_;
 };
 
 }  // namespace tessera::sched

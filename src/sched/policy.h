@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,10 +29,17 @@ struct BatchDecision {
   Slice slice;
 };
 
+// A policy would use such a plan if it were homed in that slice. Without a bucket: all of them.
+struct WantedHome {
+  InstanceId instance;
+  Slice slice;
+  std::optional<std::size_t> bucket = std::nullopt;  // its place
+};
+
 struct Decisions {
   std::vector<BatchDecision> launches;
   std::vector<RequestId> hopeless;  // waiting requests to be rejected: they cannot meet their deadline any more
-  std::vector<std::pair<InstanceId, Slice>> wanted_homes;
+  std::vector<WantedHome> wanted_homes;
   TimePoint wake_up = kNever;  // when to decide again if nothing happens before; later than now
 
   void clear() {

@@ -78,7 +78,8 @@ void Scheduler::State::handle(const TimerFired&) { timer_ = kNever; }
 
 void Scheduler::State::handle(const ModelUp& event) {
   TESSERA_CHECK(event.params != nullptr && find(event.instance) == nullptr);
-  auto instance = std::make_unique<Instance>(event.instance, event.params, event.profile, view_.device);
+  auto instance =
+      std::make_unique<Instance>(event.instance, event.params, event.profile, view_.device, event.lazy_homes);
   instance->index = view_.instances.size();
   instances_.emplace(event.instance, instance.get());
   view_.instances.push_back(std::move(instance));
@@ -115,8 +116,8 @@ void Scheduler::State::decide() {
       TESSERA_CHECK(found != requests_.end());
       reject(found->second, RejectReason::kDeadline);
     }
-    for (const auto& [instance, slice] : decisions_.wanted_homes) {
-      want_home(instance, slice);
+    for (const WantedHome& wanted : decisions_.wanted_homes) {
+      want_home(wanted);
     }
     for (const BatchDecision& decision : decisions_.launches) {
       launch(decision);
@@ -142,6 +143,8 @@ void Scheduler::State::let_go_of_drained() {
       continue;
     }
     out_->push_back(InstanceDrained{instance.id});
+    homes_asked_ -= instance.homes.lazy() ? instance.homes.asked() : 0;
+    homes_held_ -= instance.homes.lazy() ? instance.homes.held() : 0;
     for (const auto& [shape, queue] : instance.queues) {
       view_.give_slot(queue->slot);
     }

@@ -14,6 +14,10 @@ struct SchedulerLimits {
   std::size_t max_waiting = 65536;       // requests in all queues; further ones are rejected with kQueueFull
   std::uint16_t committed_per_atom = 0;  // launches committed behind the running one (run-ahead)
   Duration run_ahead = std::chrono::microseconds(200);  // how long before its predicted end at the earliest
+  // Homed plans of all instances with lazy homes: beyond, the one that was not used for longest goes. Those in the
+  // whole device stay, however many they are. On a GPU each takes 0.7 MB.
+  std::size_t max_homes = 1024;
+  std::size_t max_homes_asked = 64;  // and not there yet; further wishes have to be repeated
 };
 
 // Owned by the holder of the device's dispatcher role (or by a simulation); never reads a clock.

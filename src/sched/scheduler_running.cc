@@ -6,17 +6,6 @@
 #include "sched/scheduler_state.h"
 
 namespace tessera::sched {
-namespace {
-
-std::size_t bucket_index(const Instance& instance, std::int32_t bucket) {
-  const auto& buckets = instance.params->buckets;
-  const auto at = std::lower_bound(buckets.begin(), buckets.end(), bucket);
-  TESSERA_CHECK(at != buckets.end() && *at == bucket);
-  return static_cast<std::size_t>(at - buckets.begin());
-}
-
-}  // namespace
-
 void Scheduler::State::launch(const BatchDecision& decision) {
   Instance* instance = find(decision.instance);
   TESSERA_CHECK(instance != nullptr);
@@ -26,7 +15,7 @@ void Scheduler::State::launch(const BatchDecision& decision) {
   TESSERA_CHECK(decision.requests > 0 && static_cast<std::size_t>(decision.requests) <= queue.size());
   const auto slice = view_.device.index_of(decision.slice);
   TESSERA_CHECK(slice.has_value());
-  const std::size_t bucket = bucket_index(*instance, decision.bucket);
+  const std::size_t bucket = instance->place_of(decision.bucket);
   const std::size_t lane = decision.lane.value;
   TESSERA_CHECK(lane < instance->lanes.size() && instance->lanes[lane].usable());
   TESSERA_CHECK(instance->homed(lane, *slice, bucket));
@@ -54,6 +43,7 @@ void Scheduler::State::launch(const BatchDecision& decision) {
   const Duration occupies = known ? start.predicted : Duration{0};
   view_.device.add(start.launch, *slice, now_, occupies);
   instance->lanes[lane].busy = true;
+  instance->homes.begin_use({lane, *slice, bucket});
   ++instance->launches;
   instance->atoms_held += decision.slice.count;
   instance->last_launch = now_;
@@ -73,6 +63,7 @@ void Scheduler::State::handle(const LaunchEnded& event) {
   Lane& lane = instance.lanes[launched.lane];
   TESSERA_CHECK(lane.busy);
   lane.busy = false;
+  instance.homes.end_use({launched.lane, launched.slice, launched.bucket}, now_);
   --instance.launches;
   instance.atoms_held -= view_.device.slice(launched.slice).slice.count;
   if (event.ok && event.ran) {
@@ -107,38 +98,6 @@ void Scheduler::State::learn(const Launched& launched, const LaunchEnded& event)
   const double factor = static_cast<double>(took.count()) / static_cast<double>(base.count());
   queue->second->observe_factor(factor);
   instance.mean_factor += 0.1 * (factor - instance.mean_factor);
-}
-
-void Scheduler::State::handle(const SliceReady& event) {
-  Instance* instance = find(event.instance);
-  const auto slice = view_.device.index_of(event.slice);
-  if (instance == nullptr || !slice) {
-    return;  // the instance went away while its slice was being homed
-  }
-  std::optional<std::size_t> lane;
-  std::optional<std::size_t> bucket;
-  if (event.lane) {
-    lane = event.lane->value;
-    TESSERA_CHECK(*lane < instance->lanes.size());
-  }
-  if (event.bucket) {
-    bucket = bucket_index(*instance, *event.bucket);
-  }
-  instance->set_homed(lane, *slice, bucket);
-}
-
-void Scheduler::State::want_home(InstanceId id, const Slice& slice) {
-  Instance* instance = find(id);
-  const auto index = view_.device.index_of(slice);
-  TESSERA_CHECK(instance != nullptr && index.has_value());
-  for (std::size_t lane = 0; lane < instance->lanes.size(); ++lane) {
-    for (std::size_t bucket = 0; bucket < instance->params->buckets.size(); ++bucket) {
-      if (instance->ask_home(lane, *index, bucket)) {
-        const LaneIndex lane_index{static_cast<std::uint16_t>(lane)};
-        out_->push_back(PrepareHome{id, instance->params->buckets[bucket], lane_index, slice});
-      }
-    }
-  }
 }
 
 void Scheduler::State::handle(const LoaderWants& event) {

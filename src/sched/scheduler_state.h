@@ -40,6 +40,10 @@ class Scheduler::State {
   };
   // A load that has waited so long is granted as soon as what runs in its slice has ended.
   static constexpr Duration kLoaderPatience = std::chrono::seconds(1);
+  // A home that was used or made a moment ago is not dropped for another one, which would only be dropped in turn.
+  static constexpr Duration kHomeKept = std::chrono::seconds(1);
+  // After one that failed, though not for good.
+  static constexpr Duration kHomePause = std::chrono::milliseconds(100);
   enum class Loader { kAway, kWaiting, kClosing, kLent };
 
   // scheduler_waiting.cc
@@ -58,7 +62,6 @@ class Scheduler::State {
 
   // scheduler_running.cc
   void handle(const LaunchEnded& event);
-  void handle(const SliceReady& event);
   void handle(const LoaderWants& event);
   void handle(const LoaderDone&);
   void handle(const LaneWanted& event);
@@ -67,7 +70,13 @@ class Scheduler::State {
   void learn(const Launched& launched, const LaunchEnded& event);
   void lend();
   void grant_lane(Instance& instance, std::size_t lane);
-  void want_home(InstanceId id, const Slice& slice);
+
+  // scheduler_homes.cc
+  void handle(const SliceReady& event);
+  void handle(const HomeFailed& event);
+  void want_home(const WantedHome& wanted);
+  void ask_home(Instance& instance, const HomePlace& place);
+  bool drop_one_home();
 
   // scheduler.cc
   void handle(const TimerFired&);
@@ -100,6 +109,12 @@ class Scheduler::State {
   Loader loader_ = Loader::kAway;
   LoaderWants loader_wants_;
   TimePoint loader_since_{};
+
+  // Of instances with lazy homes.
+  std::size_t homes_held_ = 0;
+  std::size_t homes_asked_ = 0;
+  TimePoint no_home_before_ = TimePoint::min();  // nothing could be dropped, or one failed
+  std::vector<char> idle_lanes_;                 // of one instance, while homes are looked through
 
   bool down_ = false;
   std::size_t draining_ = 0;

@@ -85,8 +85,11 @@ std::optional<Option> SliceChoice::placed(const View& view, const ShapeQueue& qu
                                           Demand demand, std::size_t groups, Decisions& out) const {
   const std::size_t first = queue.instance().bucket_for(queue.head().arrival.rows);
   std::uint64_t without = 0;  // options that have none
+  const std::size_t asked = out.wanted_homes.size();
   while (std::optional<Option> option = best(view, queue, target, demand, groups, without)) {
-    if (const auto slice = pick(view, queue, option->bucket, option->group, now_ + option->latency, out)) {
+    // Only for the best one a home is asked for.
+    Decisions* ask = out.wanted_homes.size() == asked ? &out : nullptr;
+    if (const auto slice = pick(view, queue, option->bucket, option->group, now_ + option->latency, ask)) {
       option->slice = *slice;
       return option;
     }
@@ -130,7 +133,8 @@ std::optional<Option> SliceChoice::best(const View& view, const ShapeQueue& queu
   return best;
 }
 
-std::optional<Option> SliceChoice::soon(const View& view, const ShapeQueue& queue, const Target& target) const {
+std::optional<Option> SliceChoice::soon(const View& view, const ShapeQueue& queue, const Target& target,
+                                        Decisions& out) const {
   const Instance& instance = queue.instance();
   if (target.deadline == kNever) {
     return std::nullopt;
@@ -154,10 +158,19 @@ std::optional<Option> SliceChoice::soon(const View& view, const ShapeQueue& queu
   if (!best) {
     return std::nullopt;
   }
+  bool homed = false;
   for (const std::size_t slice : view.device.group_slices(best->group)) {
+    if (homed && !instance.homed_in_any_lane(slice, best->bucket)) {
+      continue;
+    }
     if (!view.device.slice(slice).blocked && view.device.start_on(slice, now_) == group_start_[best->group]) {
       best->slice = slice;
+      homed = homed || instance.homed_in_any_lane(slice, best->bucket);
     }
+  }
+  if (!homed) {  // it is not waited for, but may be there the next time
+    out.wanted_homes.push_back({instance.id, view.device.slice(best->slice).slice, best->bucket});
+    return std::nullopt;
   }
   return best;
 }
@@ -168,7 +181,7 @@ std::optional<Option> SliceChoice::at(const View& view, const ShapeQueue& queue,
     return std::nullopt;
   }
   const Duration latency = view.predicted(queue, bucket, group);
-  const auto slice = pick(view, queue, bucket, group, now_ + latency, out);
+  const auto slice = pick(view, queue, bucket, group, now_ + latency, &out);
   return slice ? std::optional(Option{bucket, group, *slice, 0, latency}) : std::nullopt;
 }
 
@@ -176,7 +189,7 @@ std::optional<Option> SliceChoice::largest(const View& view, const ShapeQueue& q
   const Instance& instance = queue.instance();
   const std::size_t bucket = instance.bucket_for(take(queue, instance.max_rows()).rows);
   for (std::size_t group = view.device.groups(); group-- > 0;) {
-    const auto slice = group_open_[group] != 0 ? pick(view, queue, bucket, group, now_, out) : std::nullopt;
+    const auto slice = group_open_[group] != 0 ? pick(view, queue, bucket, group, now_, &out) : std::nullopt;
     if (slice) {
       return Option{bucket, group, *slice, 0, Duration{0}};
     }
@@ -192,13 +205,17 @@ void SliceChoice::claim(const View& view, const Option& option) {
 
 // Aligned best fit: the slice with the least idle room around it, so that large ones stay whole; then the poster's own.
 std::optional<std::size_t> SliceChoice::pick(const View& view, const ShapeQueue& queue, std::size_t bucket,
-                                             std::size_t group, TimePoint until, Decisions& out) const {
+                                             std::size_t group, TimePoint until, Decisions* ask) const {
   const Instance& instance = queue.instance();
   const auto poster = queue.head().arrival.poster_atom;
   const std::uint16_t atoms = atoms_left(instance, view.device);
-  std::optional<std::size_t> best;
-  std::tuple<bool, int, bool> best_rank;
-  std::optional<std::size_t> not_homed;
+  using Rank = std::tuple<bool, int, bool>;
+  struct Best {
+    std::optional<std::size_t> slice;
+    Rank rank;
+  };
+  Best homed;
+  Best other;
   for (const std::size_t index : view.device.group_slices(group)) {
     const Slice slice = view.device.slice(index).slice;
     if (slice.count > atoms || !view.launchable(index, now_)) {
@@ -210,21 +227,21 @@ std::optional<std::size_t> SliceChoice::pick(const View& view, const ShapeQueue&
     if (claimed || !Guard::leaves_reserved(view, now_, instance, slice, until)) {
       continue;
     }
-    if (!instance.free_lane(index, bucket)) {
-      not_homed = index;
+    const bool usable = instance.free_lane(index, bucket).has_value();
+    if (!usable && !instance.may_get_home(index, bucket)) {
       continue;
     }
     const bool idle = view.device.idle(index);
-    const std::tuple rank(!idle, idle ? view.device.idle_run_around(slice) : 0, !(poster && slice.contains(*poster)));
-    if (!best || rank < best_rank) {
-      best = index;
-      best_rank = rank;
+    const Rank rank(!idle, idle ? view.device.idle_run_around(slice) : 0, !(poster && slice.contains(*poster)));
+    Best& best = usable ? homed : other;
+    if (!best.slice || rank < best.rank) {
+      best = {index, rank};
     }
   }
-  if (!best && not_homed) {
-    out.wanted_homes.emplace_back(instance.id, view.device.slice(*not_homed).slice);
+  if (!homed.slice && other.slice && ask != nullptr) {
+    ask->wanted_homes.push_back({instance.id, view.device.slice(*other.slice).slice, bucket});
   }
-  return best;
+  return homed.slice;
 }
 
 }  // namespace tessera::sched

@@ -41,7 +41,7 @@ class SliceChoice {
   std::optional<Option> now(const View& view, const ShapeQueue& queue, const Target& target, bool bound,
                             std::size_t groups, Decisions& out) const;
   // The most efficient batch that could begin on a busy slice and still be in time.
-  std::optional<Option> soon(const View& view, const ShapeQueue& queue, const Target& target) const;
+  std::optional<Option> soon(const View& view, const ShapeQueue& queue, const Target& target, Decisions& out) const;
   // That batch in a slice of that group, where one is free.
   std::optional<Option> at(const View& view, const ShapeQueue& queue, std::size_t bucket, std::size_t group,
                            Decisions& out) const;
@@ -62,8 +62,9 @@ class SliceChoice {
                                std::size_t groups, Decisions& out) const;
   std::optional<Option> best(const View& view, const ShapeQueue& queue, const Target& target, Demand demand,
                              std::size_t groups, std::uint64_t without) const;
+  // A free slice that is homed. Where there is only one that is not: nothing, and that is asked for, where it may be.
   std::optional<std::size_t> pick(const View& view, const ShapeQueue& queue, std::size_t bucket, std::size_t group,
-                                  TimePoint until, Decisions& out) const;
+                                  TimePoint until, Decisions* ask) const;
 
   // The group of the largest slices of which every batch that runs, or could run now, gets one.
   static std::size_t fair_group(const View& view);

@@ -15,6 +15,7 @@
 #include <set>
 #include <sstream>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -122,7 +123,7 @@ class World {
   void add_model(InstanceId id, sched::ModelParams params, Truth truth, sched::Profile profile) {
     auto shared = std::make_shared<const sched::ModelParams>(std::move(params));
     models_[id] = {shared, truth};
-    send(sched::ModelUp{id, shared, std::move(profile)});
+    send(sched::ModelUp{id, shared, std::move(profile), !options_.home_everything});
     if (options_.home_everything) {
       for (const Slice& slice : shape_.ladder) {
         home(id, slice);
@@ -131,7 +132,12 @@ class World {
   }
 
   void home(InstanceId id, const Slice& slice) {
-    homed_.insert({id, slice});
+    const sched::ModelParams& params = *models_.at(id).params;
+    for (const std::int32_t bucket : params.buckets) {
+      for (std::uint16_t lane = 0; lane < params.lanes; ++lane) {
+        homed_.insert({id, slice, bucket, LaneIndex{lane}});
+      }
+    }
     send(sched::SliceReady{id, slice, std::nullopt, std::nullopt});
   }
 
@@ -212,6 +218,13 @@ class World {
   sched::Scheduler& scheduler() { return scheduler_; }
   TimePoint timer() const { return timer_; }
   int loader_grants() const { return loader_grants_; }
+  std::size_t homes_asked() const { return homes_asked_; }  // and not there yet
+  std::size_t homes() const { return homed_.size(); }
+  std::size_t most_homes() const { return most_homes_; }
+  std::size_t drops() const { return drops_; }
+  bool homed(InstanceId id, const Slice& slice, std::int32_t bucket, LaneIndex lane = {}) const {
+    return homed_.count({id, slice, bucket, lane}) != 0;
+  }
   int lane_grants() const { return lane_grants_; }
   std::set<InstanceId> drained() const { return drained_; }
   std::string log() const { return log_.str(); }
@@ -289,7 +302,9 @@ class World {
     const Model& model = models_.at(launch.instance);
     ASSERT_TRUE(lanes_busy_.insert({launch.instance, launch.lane}).second) << "a lane is used twice";
     ASSERT_LT(launch.lane.value, model.params->lanes);
-    ASSERT_TRUE(homed_.count({launch.instance, launch.slice})) << "launched on a slice that is not homed";
+    const Home home{launch.instance, launch.slice, launch.bucket, launch.lane};
+    ASSERT_TRUE(homed_.count(home)) << "launched on a slice that is not homed";
+    homes_in_use_.insert(home);
     ASSERT_FALSE(loader_slice_ && loader_slice_->overlaps(launch.slice)) << "launched on what is lent";
     ASSERT_FALSE(launch.requests.empty());
     ASSERT_LE(launch.rows, launch.bucket);
@@ -319,6 +334,7 @@ class World {
 
   void end_launch(const sched::StartLaunch& launch, TimePoint begin, TimePoint end) {
     lanes_busy_.erase({launch.instance, launch.lane});
+    homes_in_use_.erase({launch.instance, launch.slice, launch.bucket, launch.lane});
     for (std::uint16_t atom = launch.slice.first; atom < launch.slice.end(); ++atom) {
       --atom_depth_[atom];
     }
@@ -353,12 +369,28 @@ class World {
 
   void carry_out(const sched::PrepareHome& home_wanted) {
     homings_.push_back(home_wanted);
+    ++homes_asked_;
     later(now_ + options_.homing_time, [this, home_wanted] {
-      homed_.insert({home_wanted.instance, home_wanted.slice});
+      --homes_asked_;
+      if (drained_.count(home_wanted.instance)) {
+        return;
+      }
+      if (const auto failure = home_failure ? home_failure(home_wanted) : std::nullopt) {
+        send(
+            sched::HomeFailed{home_wanted.instance, home_wanted.bucket, home_wanted.lane, home_wanted.slice, *failure});
+        return;
+      }
+      homed_.insert({home_wanted.instance, home_wanted.slice, home_wanted.bucket, home_wanted.lane});
+      most_homes_ = std::max(most_homes_, homed_.size());
       send(sched::SliceReady{home_wanted.instance, home_wanted.slice, home_wanted.bucket, home_wanted.lane});
     });
   }
-  void carry_out(const sched::DropHome&) {}
+  void carry_out(const sched::DropHome& drop) {
+    const Home home{drop.instance, drop.slice, drop.bucket, drop.lane};
+    ASSERT_EQ(homed_.erase(home), 1U) << "what is not homed was dropped";
+    ASSERT_EQ(homes_in_use_.count(home), 0U) << "a home was dropped while it ran";
+    ++drops_;
+  }
   void carry_out(const sched::GrantLoader&) {
     ++loader_grants_;
     if (wanted_loader_slice) {
@@ -372,7 +404,10 @@ class World {
     ++lane_grants_;
     EXPECT_FALSE(lanes_busy_.count({grant.instance, grant.lane}));
   }
-  void carry_out(const sched::InstanceDrained& gone) { EXPECT_TRUE(drained_.insert(gone.instance).second); }
+  void carry_out(const sched::InstanceDrained& gone) {
+    EXPECT_TRUE(drained_.insert(gone.instance).second);
+    std::erase_if(homed_, [&](const Home& home) { return std::get<InstanceId>(home) == gone.instance; });
+  }
 
   Duration noisy(Duration span) {
     if (options_.noise == 0.0) {
@@ -408,6 +443,9 @@ class World {
   }
 
  public:
+  // Whether making a home fails; true: for good.
+  std::function<std::optional<bool>(const sched::PrepareHome&)> home_failure;
+
   // Set before LoaderWants is sent, so that the loan can be checked.
   std::optional<Slice> wanted_loader_slice;
   void loader_done() {
@@ -429,7 +467,12 @@ class World {
   std::map<RequestId, Fate> fates_;
   std::vector<sched::StartLaunch> launches_;
   std::vector<sched::PrepareHome> homings_;
-  std::set<std::pair<InstanceId, Slice>> homed_;
+  using Home = std::tuple<InstanceId, Slice, std::int32_t, LaneIndex>;
+  std::set<Home> homed_;
+  std::set<Home> homes_in_use_;
+  std::size_t homes_asked_ = 0;
+  std::size_t most_homes_ = 0;
+  std::size_t drops_ = 0;
   std::set<std::pair<InstanceId, LaneIndex>> lanes_busy_;
   std::vector<TimePoint> atom_free_at_;
   std::vector<int> atom_depth_;

@@ -44,7 +44,7 @@ void discard_results(Batch& batch) {
 }
 
 constexpr std::size_t kInboundStreams = 2;
-static_assert(kInboundStreams + 2 == kOtherStreams);
+static_assert(kInboundStreams + 3 == kOtherStreams);
 
 bool is_fault(const Status& status) { return !status.ok() && status.error().code() == ErrorCode::kDeviceLost; }
 
@@ -97,6 +97,7 @@ class Cuda final : public CudaDevice {
   std::shared_ptr<Gpu> gpu() override { return gpu_; }
   Result<CUcontext> context_of(const Slice& slice) override { return context_of(slice, Gpu::Use::kHome); }
   CUstream loader_stream() override { return loader_stream_.get(); }
+  CUstream homing_stream() override { return homing_stream_.get(); }
   CUstream build_stream() override { return build_stream_.get(); }
   bool reads_in_place(std::span<const std::byte> bytes) const override { return staging_->holds(bytes); }
 
@@ -137,6 +138,7 @@ class Cuda final : public CudaDevice {
   std::vector<OwnedEvent> arrived_;  // as ends_
 
   OwnedStream loader_stream_;
+  OwnedStream homing_stream_;
   OwnedStream build_stream_;
 
   InFlight in_flight_;
@@ -177,8 +179,8 @@ Status Cuda::start(const CudaOptions& options) {
 }
 
 Status Cuda::make_streams(std::size_t to_run) {
-  TESSERA_ASSIGN_OR_RETURN(streams_, gpu_->make_streams(to_run + kInboundStreams + 1));
-  for (OwnedStream* other : {&inbound_[0], &inbound_[1], &loader_stream_}) {
+  TESSERA_ASSIGN_OR_RETURN(streams_, gpu_->make_streams(to_run + kInboundStreams + 2));
+  for (OwnedStream* other : {&inbound_[0], &inbound_[1], &loader_stream_, &homing_stream_}) {
     *other = std::move(streams_.back());
     streams_.pop_back();
   }

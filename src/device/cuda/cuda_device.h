@@ -15,8 +15,8 @@
 
 namespace tessera::device {
 
-// Streams of a device beside those that launches run on: two for copies of inputs, two of the loader's.
-inline constexpr std::size_t kOtherStreams = 4;
+// Streams of a device beside those that launches run on: two for copies of inputs, two of the loader's, one for homing.
+inline constexpr std::size_t kOtherStreams = 5;
 
 struct CudaOptions {
   CudaDeviceSpec spec{};  // names the device, and says which atoms of the gpu it has
@@ -38,6 +38,9 @@ class CudaDevice : public Device {
 
   // A stream of the loader thread's in the primary context, for what carries its own context: homed graphs, uploads.
   virtual CUstream loader_stream() = 0;
+
+  // Likewise of the homing thread's, so that it never waits for what the loader runs.
+  virtual CUstream homing_stream() = 0;
 
   // Another one, whose work runs in the loader slice: for all that an engine queues where it builds, warms and
   // captures. The primary context is the loader thread's current one, as libraries expect it.

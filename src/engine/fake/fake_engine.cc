@@ -1,7 +1,12 @@
 #include "engine/fake/fake_engine.h"
 
+#include <atomic>
+#include <map>
+#include <set>
+#include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "base/clock.h"
 #include "device/fake/fake_plan.h"
@@ -66,7 +71,102 @@ class TimedFake final : public device::FakePlan {
 
 class PlanOfNoDevice final : public device::Plan {};
 
-// Immutable.
+// The memory of a lane: of one run or one capture at a time. Thread-safe.
+class FakeLane {
+ public:
+  bool begin() { return !busy_.exchange(true); }
+  void end() { busy_.store(false); }
+
+ private:
+  std::atomic<bool> busy_{false};
+};
+
+// Where a captured plan is homed. Thread-safe.
+class FakeHomes {
+ public:
+  void add(const Slice& slice) {
+    const std::lock_guard lock(mutex_);
+    slices_.insert(slice);
+  }
+  void remove(const Slice& slice) {
+    const std::lock_guard lock(mutex_);
+    slices_.erase(slice);
+  }
+  bool there(const Slice& slice) const {
+    const std::lock_guard lock(mutex_);
+    return slices_.contains(slice);
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::set<Slice> slices_;
+};
+
+Status out_of_place(bool lane_taken, const FakeHomes& homes, std::int32_t bucket, const Slice& slice,
+                    const Batch& batch) {
+  if (lane_taken) {
+    return internal_error("a lane was launched while something ran in it");
+  }
+  if (!homes.there(slice)) {
+    return internal_error("a plan was launched in a slice that it is not homed in");
+  }
+  return batch.bucket == bucket ? ok_status() : internal_error("a plan was launched for another bucket");
+}
+
+// Immutable, but for what it refers to.
+class CapturedHostFake final : public device::HostPlan {
+ public:
+  CapturedHostFake(const Facts& facts, std::int32_t bucket, FakeLane& lane, const FakeHomes& homes)
+      : run_(facts), bucket_(bucket), lane_(lane), homes_(homes) {}
+  Status run(const Slice& slice, Batch& batch) const override {
+    const bool mine = lane_.begin();
+    Status status = out_of_place(!mine, homes_, bucket_, slice, batch);
+    if (status.ok()) {
+      status = run_.run(slice, batch);
+    }
+    if (mine) {
+      lane_.end();
+    }
+    return status;
+  }
+
+ private:
+  const HostFake run_;
+  const std::int32_t bucket_;
+  FakeLane& lane_;
+  const FakeHomes& homes_;
+};
+
+// Likewise; the device says when a run begins and ends.
+class CapturedTimedFake final : public device::FakePlan {
+ public:
+  CapturedTimedFake(const Facts& facts, std::int32_t bucket, FakeLane& lane, const FakeHomes& homes)
+      : run_(facts), bucket_(bucket), lane_(lane), homes_(homes) {}
+  void begin(const Slice& /*slice*/) const override { mine_.store(lane_.begin()); }
+  std::optional<Duration> latency(const Slice& slice, const Batch& batch) const override {
+    return run_.latency(slice, batch);
+  }
+  Status finish(const Slice& slice, Batch& batch) const override {
+    const bool mine = mine_.exchange(false);
+    Status status = out_of_place(!mine, homes_, bucket_, slice, batch);
+    if (status.ok()) {
+      status = run_.finish(slice, batch);
+    }
+    if (mine) {
+      lane_.end();
+    }
+    return status;
+  }
+
+ private:
+  const TimedFake run_;
+  const std::int32_t bucket_;
+  FakeLane& lane_;
+  const FakeHomes& homes_;
+  mutable std::atomic<bool> mine_{false};  // the lane is this run's
+};
+
+// A plan that stands for all slices, buckets and lanes; making it ready in a slice is heavy.
 class FakeLoaded final : public LoadedModel {
  public:
   FakeLoaded(Facts facts, FakeEngine::Plans plans) : facts_(std::move(facts)) {
@@ -94,6 +194,86 @@ class FakeLoaded final : public LoadedModel {
  private:
   const Facts facts_;
   std::unique_ptr<const device::Plan> plan_;
+};
+
+// A plan for each bucket and lane; a run in a slice that it is not homed in, and two at once in a lane, are errors.
+class FakeCapturing final : public LoadedModel {
+ public:
+  FakeCapturing(Facts facts, FakeEngine::Plans plans, std::uint16_t lanes)
+      : facts_(std::move(facts)), kind_(plans), lanes_(lanes) {}
+
+  const FileSignature& signature() const override { return facts_.model.signature; }
+  MemoryUse memory() const override { return {}; }
+  bool one_plan_per_slice() const override { return false; }
+  bool warm_when_homed() const override { return true; }
+  bool homes_cheaply() const override { return true; }
+
+  Result<const device::Plan*> prepare_home(std::int32_t bucket, LaneIndex lane, const Slice& slice) override {
+    TESSERA_RETURN_IF_ERROR(capture(bucket, lane));
+    return home(bucket, lane, slice);
+  }
+
+  Status capture(std::int32_t bucket, LaneIndex lane) override {
+    if (find(bucket, lane) != nullptr) {
+      return ok_status();
+    }
+    FakeLane& memory = lanes_.at(lane.value);
+    if (!memory.begin()) {
+      return internal_error("a lane was captured in while something ran in it");
+    }
+    std::this_thread::sleep_for(facts_.model.capture_time);
+    memory.end();
+    if (bucket >= facts_.model.first_capture_fault) {
+      return *facts_.model.capture_fault;
+    }
+    auto captured = std::make_unique<Captured>();
+    if (kind_ == FakeEngine::Plans::kHost) {
+      captured->plan = std::make_unique<CapturedHostFake>(facts_, bucket, memory, captured->homes);
+    } else {
+      captured->plan = std::make_unique<CapturedTimedFake>(facts_, bucket, memory, captured->homes);
+    }
+    const std::lock_guard lock(mutex_);
+    captured_.emplace(std::pair(bucket, lane), std::move(captured));
+    return ok_status();
+  }
+
+  Result<const device::Plan*> home(std::int32_t bucket, LaneIndex lane, const Slice& slice) override {
+    Captured* captured = find(bucket, lane);
+    if (captured == nullptr) {
+      return unavailable("bucket " + std::to_string(bucket) + " has not been captured in lane " +
+                         std::to_string(lane.value));
+    }
+    std::this_thread::sleep_for(facts_.model.home_time);
+    if (facts_.model.home_fault) {
+      return *facts_.model.home_fault;
+    }
+    captured->homes.add(slice);
+    return static_cast<const device::Plan*>(captured->plan.get());
+  }
+
+  void drop_home(std::int32_t bucket, LaneIndex lane, const Slice& slice) override {
+    if (Captured* captured = find(bucket, lane)) {
+      captured->homes.remove(slice);
+    }
+  }
+
+ private:
+  struct Captured {
+    FakeHomes homes;
+    std::unique_ptr<const device::Plan> plan;
+  };
+
+  Captured* find(std::int32_t bucket, LaneIndex lane) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = captured_.find({bucket, lane});
+    return found == captured_.end() ? nullptr : found->second.get();
+  }
+
+  const Facts facts_;
+  const FakeEngine::Plans kind_;
+  std::vector<FakeLane> lanes_;
+  mutable std::mutex mutex_;  // guards captured_
+  std::map<std::pair<std::int32_t, LaneIndex>, std::unique_ptr<Captured>> captured_;
 };
 
 }  // namespace
@@ -132,8 +312,11 @@ Result<std::unique_ptr<LoadedModel>> FakeEngine::load(const LoadOptions& options
   if (model.load_fault) {
     return *model.load_fault;
   }
-  return std::unique_ptr<LoadedModel>(
-      std::make_unique<FakeLoaded>(Facts{std::move(model), options.max_batch_size > 0, faults_}, plans_));
+  Facts facts{std::move(model), options.max_batch_size > 0, faults_};
+  if (facts.model.captures) {
+    return std::unique_ptr<LoadedModel>(std::make_unique<FakeCapturing>(std::move(facts), plans_, options.lanes));
+  }
+  return std::unique_ptr<LoadedModel>(std::make_unique<FakeLoaded>(std::move(facts), plans_));
 }
 
 }  // namespace tessera::engine

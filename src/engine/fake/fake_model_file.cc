@@ -88,13 +88,17 @@ class Parser {
       model_.spins = rest == "spin";
       return model_.spins || rest == "sleep" ? Status() : Status(invalid_argument("busy is spin or sleep"));
     }
-    if (key == "load_time" || key == "home_time") {
+    if (key == "load_time" || key == "home_time" || key == "capture_time") {
       const auto time = duration(rest);
       if (!time) {
         return invalid_argument("a time looks like 20us or 5ms");
       }
-      (key == "load_time" ? model_.load_time : model_.home_time) = *time;
+      (key == "load_time" ? model_.load_time : key == "home_time" ? model_.home_time : model_.capture_time) = *time;
       return {};
+    }
+    if (key == "captures") {
+      model_.captures = true;
+      return rest.empty() ? Status() : Status(invalid_argument("'captures' stands alone"));
     }
     return key == "fault" ? fault(rest) : Status(invalid_argument("unknown key '" + std::string(key) + "'"));
   }
@@ -154,6 +158,13 @@ class Parser {
       model_.load_fault = Error(ErrorCode::kInvalidArgument, std::string(rest));
     } else if (where == "home") {
       model_.home_fault = Error(ErrorCode::kInternal, std::string(rest));
+    } else if (where == "capture") {
+      const auto bucket = number<std::int32_t>(take_word(rest));
+      if (!bucket || *bucket < 1) {
+        return invalid_argument("a fault of captures looks like: fault capture 8 too large");
+      }
+      model_.first_capture_fault = *bucket;
+      model_.capture_fault = Error(ErrorCode::kResourceExhausted, std::string(rest));
     } else if (where == "refuse") {
       model_.refused_by_devices = true;
     } else if (where == "run" || where == "lost") {

@@ -6,6 +6,9 @@
 //   latency 1 1 2000us        # rows, processors, time of one run; more points are interpolated (sched/profile.h)
 //   busy spin                 # or: sleep (default)
 //   load_time 50ms            # what loading takes; home_time: what preparing a slice takes
+//   captures                  # as engines on gpus: a plan for each bucket and lane, homed cheaply, one run a lane
+//   capture_time 20ms         # what capturing takes
+//   fault capture 8 too large # captures of that bucket and larger ones: every time, with these words
 //   fault load disk on fire   # load and home: every time, with these words
 //   fault run 13 bad luck     # a run whose first input begins with byte 13
 //   fault lost 99 bus error   # likewise, as a fault of the processor itself
@@ -14,6 +17,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -39,6 +43,10 @@ struct FakeModelFile {
   bool spins = false;
   Duration load_time{0};
   Duration home_time{0};
+  bool captures = false;
+  Duration capture_time{0};
+  std::int32_t first_capture_fault = std::numeric_limits<std::int32_t>::max();  // the bucket
+  std::optional<Error> capture_fault;
   std::optional<Error> load_fault;
   std::optional<Error> home_fault;
   std::vector<RunFault> run_faults;

@@ -76,6 +76,9 @@ void Fixed::decide(const View& view, TimePoint now, Decisions& out) {
 std::optional<BatchDecision> Fixed::batch_of(const View& view, const ShapeQueue& queue, TimePoint now,
                                              Decisions& out) const {
   const Instance& instance = queue.instance();
+  if (instance.homes.lazy()) {  // what was asked for at first may have been refused, or dropped while it was unused
+    out.wanted_homes.push_back({instance.id, view.device.slice(slices_.at(instance.id)).slice});
+  }
   const auto slice = usable_slice(view, instance, slices_.at(instance.id));
   if (!slice || !instance.any_free_lane()) {
     return std::nullopt;
@@ -121,7 +124,7 @@ void Fixed::assign(const View& view, Decisions& out) {
     const double atoms = share * view.device.shape().atoms();
     const std::size_t slice = place(view, static_cast<std::uint16_t>(std::max(1.0, atoms + 1e-9)), share);
     slices_[instance->id] = slice;
-    out.wanted_homes.emplace_back(instance->id, view.device.slice(slice).slice);
+    out.wanted_homes.push_back({instance->id, view.device.slice(slice).slice});
   }
 }
 

@@ -92,7 +92,7 @@ void Temporal::want_whole_device(const View& view, Decisions& out) {
   }
   seen_instances_ = view.instances_version;
   for (const auto& instance : view.instances) {
-    out.wanted_homes.emplace_back(instance->id, view.device.shape().whole());
+    out.wanted_homes.push_back({instance->id, view.device.shape().whole()});
   }
 }
 

@@ -124,7 +124,7 @@ void Tessera::keep_house(const View& view, TimePoint now, Decisions& out) {
   if (changed) {
     instances_version_ = view.instances_version;
     for (const auto& instance : view.instances) {
-      out.wanted_homes.emplace_back(instance->id, view.device.shape().whole());
+      out.wanted_homes.push_back({instance->id, view.device.shape().whole()});
     }
   }
   if (changed || kept_at_ == TimePoint::min() || now - kept_at_ >= kHouseKeeping) {
@@ -249,7 +249,7 @@ bool Tessera::try_due(const View& view, const Candidate& candidate, TimePoint no
   const Target& target = *candidate.target;
   const std::optional<Option> option = option_now(view, candidate, view.device.groups(), out);
   if (target.known && candidate.tier != Tier::kLate) {
-    const std::optional<Option> soon = choice_.soon(view, *candidate.queue, target);
+    const std::optional<Option> soon = choice_.soon(view, *candidate.queue, target, out);
     if (soon && (!option || option->score < kWorthWaiting * soon->score)) {
       const TimePoint until = target.deadline - target.margin - soon->latency + Duration{1};
       if (until > now) {

@@ -193,6 +193,7 @@ class FakeHost : public Host {
 struct HomeHabits {
   bool one_plan = true;
   bool warm = false;          // needs no first run
+  bool cheap = false;         // captures while the slice is borrowed, homes without
   std::set<Slice> refused{};  // kUnsupported
 };
 
@@ -208,7 +209,7 @@ class FakeModel : public engine::LoadedModel {
   const engine::FileSignature& signature() const override { return signature_; }
   engine::MemoryUse memory() const override { return {Bytes{std::uint64_t{10} << 20}, Bytes{std::uint64_t{1} << 20}}; }
   Result<const device::Plan*> prepare_home(std::int32_t bucket, LaneIndex lane, const Slice& slice) override {
-    EXPECT_TRUE(borrowed_.load());
+    EXPECT_TRUE(borrowed_.load() || habits_.cheap);
     const std::string key = std::to_string(bucket) + "." + std::to_string(lane.value) + "@" + text_of(slice);
     if (habits_.refused.contains(slice)) return unsupported("no room for a cluster");
     if (homes_.insert(habits_.one_plan ? text_of(slice) : key).second) journal_.note("home " + key);
@@ -216,6 +217,13 @@ class FakeModel : public engine::LoadedModel {
   }
   bool one_plan_per_slice() const override { return habits_.one_plan; }
   bool warm_when_homed() const override { return habits_.warm; }
+  bool homes_cheaply() const override { return habits_.cheap; }
+  Status capture(std::int32_t bucket, LaneIndex lane) override {
+    EXPECT_TRUE(borrowed_.load());
+    const std::string key = std::to_string(bucket) + "." + std::to_string(lane.value);
+    if (captured_.insert(key).second) journal_.note("capture " + key);
+    return ok_status();
+  }
 
  private:
   const engine::FileSignature signature_;
@@ -224,6 +232,7 @@ class FakeModel : public engine::LoadedModel {
   Journal& journal_;
   FakePlan plan_;
   std::set<std::string> homes_;
+  std::set<std::string> captured_;
 };
 
 // Model files are texts: "batched", "fixed", "free" (dimensions), "external FILE...", each with anything after a line's

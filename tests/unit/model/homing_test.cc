@@ -79,5 +79,19 @@ TEST_F(LifecycleTest, SlicesHomedBehindAreRunOnceUnlessTheyAreWarm) {
   }
 }
 
+// Eight rows: buckets 1, 2, 4, 8, two lanes.
+TEST_F(RefusedSlicesTest, WhereHomesAreCheapNothingIsHomedBehindThePublication) {
+  engine.habits = {.one_plan = false, .warm = true, .cheap = true, .refused = {}};
+  begin();
+  ASSERT_TRUE(load("m").ok());
+  EXPECT_EQ(host.journal.events("ready "), (Lines{"ready m 0+8", "ready m 7+1"}));
+  EXPECT_EQ(host.journal.count("capture "), 8U);
+  const std::size_t homes = host.journal.count("home ");
+  EXPECT_EQ(homes, 16U);
+  repository.write("other/1/model.onnx", "batched");
+  ASSERT_TRUE(load("other").ok());  // the loader had nothing else to do before
+  EXPECT_EQ(host.journal.count("home "), 2 * homes);
+}
+
 }  // namespace
 }  // namespace tessera::model

@@ -124,19 +124,29 @@ std::size_t CapturedPlan::place_of(const Slice& slice) const {
   return static_cast<std::size_t>(std::find(shape_.ladder.begin(), shape_.ladder.end(), slice) - shape_.ladder.begin());
 }
 
-Status CapturedPlan::home(const Slice& slice) {
+Status CapturedPlan::home(const Slice& slice, CUstream stream) {
   const std::size_t place = place_of(slice);
   TESSERA_CHECK(place < homed_.size());
+  const std::lock_guard lock(homing_);
   if (owned_[place] != nullptr) {
     return ok_status();
   }
   const CudaParts& parts = *facts_.parts;
   TESSERA_ASSIGN_OR_RETURN(const CUcontext context, parts.device.context_of(slice));
   TESSERA_ASSIGN_OR_RETURN(device::HomedGraph homed,
-                           device::HomedGraph::make(*parts.gpu, graph_.get(), context, parts.device.loader_stream()));
+                           device::HomedGraph::make(*parts.gpu, graph_.get(), context, stream));
   owned_[place] = std::make_unique<const device::HomedGraph>(std::move(homed));
   homed_[place].store(owned_[place].get(), std::memory_order_release);
   return ok_status();
+}
+
+void CapturedPlan::drop_home(const Slice& slice) {
+  const std::size_t place = place_of(slice);
+  const std::lock_guard lock(homing_);
+  if (place < owned_.size()) {
+    homed_[place].store(nullptr, std::memory_order_release);
+    owned_[place].reset();
+  }
 }
 
 Status CapturedPlan::enqueue(const Slice& slice, const device::LaunchQueue& queue, Batch& batch) const {

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <vector>
 
@@ -15,7 +16,8 @@
 
 namespace tessera::engine {
 
-// enqueue and finish as CudaPlan says; capture, home and check by the loader thread. What it refers to outlives it.
+// enqueue and finish as CudaPlan says; capture and check by the loader thread; home and drop_home are thread-safe. What
+// it refers to outlives it.
 //
 // A launch writes nothing into the graph: where the inputs of a batch lie and where its outputs go stands in the lane's
 // control block, which the graph's first and last kernel read. So one launch is one call of the driver, and copies
@@ -33,7 +35,10 @@ class CapturedPlan final : public device::CudaPlan {
                                                        std::span<const device::NamedRange> foreign);
 
   // Makes the copy for a slice of the ladder, about 1 ms. Launches in that slice must come after it has returned.
-  Status home(const Slice& slice);
+  // `stream` carries the upload.
+  Status home(const Slice& slice, CUstream stream);
+  // Lets go of it; nothing of it runs, and nothing is launched in that slice before it is homed there again.
+  void drop_home(const Slice& slice);
 
   // Compares two replays on made-up inputs with plain runs, bit by bit, in `slice`, which is homed.
   Status check_replay(const Slice& slice, Batch& batch) const;
@@ -64,6 +69,7 @@ class CapturedPlan final : public device::CudaPlan {
   Binding binding_;
   device::OwnedGraph graph_;
   std::vector<std::atomic<const device::HomedGraph*>> homed_;  // by place in the ladder
+  std::mutex homing_;  // of one source graph one copy is made at a time; guards owned_
   std::vector<std::unique_ptr<const device::HomedGraph>> owned_;
 };
 

@@ -83,16 +83,35 @@ Result<std::unique_ptr<LoadedModel>> CudaModel::load(std::shared_ptr<const CudaP
   return std::unique_ptr<LoadedModel>(std::move(model));
 }
 
-MemoryUse CudaModel::memory() const {
-  const std::lock_guard lock(mutex_);
-  return {budget_->taken(), {}};
-}
+MemoryUse CudaModel::memory() const { return {budget_->taken(), {}}; }
 
 Result<const device::Plan*> CudaModel::prepare_home(std::int32_t bucket, LaneIndex lane, const Slice& slice) {
-  const std::lock_guard lock(mutex_);
-  TESSERA_ASSIGN_OR_RETURN(CapturedPlan * plan, plan_for(bucket, lane));
-  TESSERA_RETURN_IF_ERROR(plan->home(slice));
+  TESSERA_RETURN_IF_ERROR(capture(bucket, lane));
+  CapturedPlan* plan = captured(bucket, lane);
+  TESSERA_RETURN_IF_ERROR(plan->home(slice, parts_->device.loader_stream()));
   return static_cast<const device::Plan*>(plan);
+}
+
+Result<const device::Plan*> CudaModel::home(std::int32_t bucket, LaneIndex lane, const Slice& slice) {
+  CapturedPlan* plan = captured(bucket, lane);
+  if (plan == nullptr) {
+    return unavailable("bucket " + std::to_string(bucket) + " has not been captured in lane " +
+                       std::to_string(lane.value));
+  }
+  TESSERA_RETURN_IF_ERROR(plan->home(slice, parts_->device.homing_stream()));
+  return static_cast<const device::Plan*>(plan);
+}
+
+void CudaModel::drop_home(std::int32_t bucket, LaneIndex lane, const Slice& slice) {
+  if (CapturedPlan* plan = captured(bucket, lane)) {
+    plan->drop_home(slice);
+  }
+}
+
+CapturedPlan* CudaModel::captured(std::int32_t bucket, LaneIndex lane) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = plans_.find({bucket, lane});
+  return found == plans_.end() ? nullptr : found->second.get();
 }
 
 Result<BoundSession*> CudaModel::session_for(std::int32_t bucket) {
@@ -128,10 +147,9 @@ Result<Lane*> CudaModel::lane_for(LaneIndex lane) {
   return found.get();
 }
 
-Result<CapturedPlan*> CudaModel::plan_for(std::int32_t bucket, LaneIndex lane) {
-  const std::pair key(bucket, lane);
-  if (const auto found = plans_.find(key); found != plans_.end()) {
-    return found->second.get();
+Status CudaModel::capture(std::int32_t bucket, LaneIndex lane) {
+  if (captured(bucket, lane) != nullptr) {
+    return ok_status();
   }
   TESSERA_ASSIGN_OR_RETURN(BoundSession * session, session_for(bucket));
   TESSERA_ASSIGN_OR_RETURN(Lane * memory, lane_for(lane));
@@ -143,7 +161,9 @@ Result<CapturedPlan*> CudaModel::plan_for(std::int32_t bucket, LaneIndex lane) {
   }
   TESSERA_ASSIGN_OR_RETURN(auto plan, CapturedPlan::capture(facts_, *session, *memory, foreign));
   TESSERA_RETURN_IF_ERROR(check(*plan, *session));
-  return plans_.emplace(key, std::move(plan)).first->second.get();
+  const std::lock_guard lock(mutex_);
+  plans_.emplace(std::pair(bucket, lane), std::move(plan));
+  return ok_status();
 }
 
 // The smallest slice within the loader's that the plan can be homed in.
@@ -154,7 +174,7 @@ Result<Slice> CudaModel::smallest_home(CapturedPlan& plan) const {
     if (slice.first < shape.loader.first || slice.end() > shape.loader.end()) {
       continue;
     }
-    const Status homed = plan.home(slice);
+    const Status homed = plan.home(slice, parts_->device.loader_stream());
     if (homed.ok()) {
       return slice;
     }

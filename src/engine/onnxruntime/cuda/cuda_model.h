@@ -17,7 +17,7 @@
 
 namespace tessera::engine {
 
-// Thread-safe where LoadedModel says so; what it makes, it makes on the loader thread.
+// Thread-safe where LoadedModel says so.
 class CudaModel final : public LoadedModel {
  public:
   // Runs in a session before any capture, with scratch memory: the search for algorithms, and what the provider keeps
@@ -32,6 +32,10 @@ class CudaModel final : public LoadedModel {
   Result<const device::Plan*> prepare_home(std::int32_t bucket, LaneIndex lane, const Slice& slice) override;
   bool one_plan_per_slice() const override { return false; }
   bool warm_when_homed() const override { return true; }
+  bool homes_cheaply() const override { return true; }
+  Status capture(std::int32_t bucket, LaneIndex lane) override;
+  Result<const device::Plan*> home(std::int32_t bucket, LaneIndex lane, const Slice& slice) override;
+  void drop_home(std::int32_t bucket, LaneIndex lane, const Slice& slice) override;
 
  private:
   CudaModel(std::shared_ptr<const CudaParts> parts, OptimizedFiles files, const LoadOptions& options,
@@ -40,7 +44,7 @@ class CudaModel final : public LoadedModel {
 
   Result<BoundSession*> session_for(std::int32_t bucket);
   Result<Lane*> lane_for(LaneIndex lane);
-  Result<CapturedPlan*> plan_for(std::int32_t bucket, LaneIndex lane);
+  CapturedPlan* captured(std::int32_t bucket, LaneIndex lane) const;  // nullptr: not yet
   Result<Slice> smallest_home(CapturedPlan& plan) const;
   Status check(CapturedPlan& plan, const BoundSession& session);
 
@@ -53,9 +57,11 @@ class CudaModel final : public LoadedModel {
   Registered<SessionSource> session_memory_;
   std::unique_ptr<const DeviceWeights> weights_;
 
-  mutable std::mutex mutex_;  // guards what follows; never taken by a run
+  // The loader thread's.
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::map<std::int32_t, std::unique_ptr<BoundSession>> sessions_;
+
+  mutable std::mutex mutex_;  // guards plans_; held for a look, never while something is made
   std::map<std::pair<std::int32_t, LaneIndex>, std::unique_ptr<CapturedPlan>> plans_;
 };
 

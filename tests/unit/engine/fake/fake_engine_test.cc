@@ -5,6 +5,7 @@
 
 #include <cstring>
 #include <fstream>
+#include <thread>
 #include <vector>
 
 #include "base/clock.h"
@@ -186,6 +187,48 @@ TEST(FakeModelFileTest, MistakesAreNamedWithTheirLine) {
     EXPECT_EQ(parsed.error().code(), ErrorCode::kInvalidArgument) << text;
   }
   EXPECT_NE(parse_fake_model(good + "busy bee\n").error().message().find("line 4"), std::string::npos);
+}
+
+// As engines on gpus: what is heavy is done once for a bucket and lane, what is cheap for each slice.
+TEST_F(FakeEngineTest, ACapturingModelRunsWhereItIsHomedAndNowhereElse) {
+  FakeEngine engine;
+  const auto model = load(engine, std::string(kModel) + "captures\nfault capture 4 no memory\n");
+  ASSERT_TRUE(model.ok());
+  EXPECT_TRUE((*model)->homes_cheaply());
+  const Slice slice{0, 1};
+  EXPECT_EQ((*model)->home(2, LaneIndex{0}, slice).error().code(), ErrorCode::kUnavailable);
+  ASSERT_TRUE((*model)->capture(2, LaneIndex{0}).ok());
+  EXPECT_EQ((*model)->home(2, LaneIndex{1}, slice).error().code(), ErrorCode::kUnavailable);
+  const auto plan = (*model)->home(2, LaneIndex{0}, slice);
+  ASSERT_TRUE(plan.ok());
+  const auto& host = dynamic_cast<const device::HostPlan&>(**plan);
+  Batch batch = batch_of(2, 1);
+  EXPECT_TRUE(host.run(slice, batch).ok());
+  Batch other = batch_of(1, 1);
+  EXPECT_FALSE(host.run(slice, other).ok()) << "another bucket";
+  Batch elsewhere = batch_of(2, 1);
+  EXPECT_FALSE(host.run({1, 1}, elsewhere).ok()) << "another slice";
+  (*model)->drop_home(2, LaneIndex{0}, slice);
+  Batch dropped = batch_of(2, 1);
+  EXPECT_FALSE(host.run(slice, dropped).ok());
+  EXPECT_EQ((*model)->capture(8, LaneIndex{0}).error().message(), "no memory");
+  EXPECT_TRUE((*model)->capture(1, LaneIndex{0}).ok());
+}
+
+TEST_F(FakeEngineTest, ALaneIsForOneAtATime) {
+  FakeEngine engine;
+  const auto model = load(engine, std::string(kModel) + "captures\ncapture_time 300ms\nlatency 1 1 300ms\n");
+  ASSERT_TRUE(model.ok());
+  ASSERT_TRUE((*model)->capture(1, LaneIndex{0}).ok());
+  const auto plan = (*model)->home(1, LaneIndex{0}, {0, 1});
+  ASSERT_TRUE(plan.ok());
+  Status beside;
+  Batch batch = batch_of(1, 1);
+  std::thread runner([&] { beside = dynamic_cast<const device::HostPlan&>(**plan).run({0, 1}, batch); });
+  std::this_thread::sleep_for(milliseconds(20));
+  const Status captured = (*model)->capture(2, LaneIndex{0});
+  runner.join();
+  EXPECT_NE(captured.ok(), beside.ok());
 }
 
 }  // namespace

@@ -1,0 +1,158 @@
+// Homes that are made when a policy wants them, and go again: how many there may be, which one goes, which never does.
+#include <gtest/gtest.h>
+
+#include "tests/support/virtual_world.h"
+
+namespace tessera::testing {
+namespace {
+
+World::Options lazily(std::size_t max_homes = 1024) {
+  World::Options options;
+  options.home_everything = false;
+  options.limits.max_homes = max_homes;
+  return options;
+}
+
+sched::ModelParams one_bucket(std::string name, std::uint16_t lanes = 1) {
+  auto params = model(std::move(name), 1);
+  params.lanes = lanes;
+  return params;
+}
+
+TEST(Homes, OnlyOfLazyInstancesIsOneAskedFor) {
+  World w(device_of(4), "tessera");
+  const InstanceId m = w.add_model(model("m"), Truth{});
+  w.request(m);
+  w.run_to_rest();
+  EXPECT_TRUE(w.homings().empty());
+}
+
+TEST(Homes, ThePolicyTakesWhatIsHomedAndAsksForWhatItWouldHaveLiked) {
+  World w(device_of(4), lazily());
+  const InstanceId m = w.add_model(one_bucket("m"), Truth{.fixed = 10ms, .per_row = 1us});
+  w.run_until(2ms);
+  EXPECT_TRUE(w.homed(m, {0, 4}, 1)) << "the whole device comes first";
+  // Nothing is gained by more than one atom here.
+  const RequestId first = w.request(m);
+  EXPECT_EQ(w.fate(first).slice, (Slice{0, 4})) << "it does not wait for a better one";
+  ASSERT_FALSE(w.homings().empty());
+  EXPECT_EQ(w.homings().back().slice.count, 1);
+  w.run_until(50ms);
+  const RequestId second = w.request(m);
+  EXPECT_EQ(w.fate(second).slice.count, 1);
+  w.run_to_rest();
+}
+
+TEST(Homes, TheOneThatWasNotUsedForLongestGoesAndTheWholeDevicesNever) {
+  // Of three models each has the whole device; two of them may have one more.
+  World w(device_of(4), lazily(5));
+  const Truth truth{.fixed = 10ms, .per_row = 1us};
+  std::vector<InstanceId> models;
+  for (const char* name : {"a", "b", "c"}) {
+    models.push_back(w.add_model(one_bucket(name), truth));
+  }
+  Duration at{10ms};
+  for (const InstanceId m : models) {
+    for (int i = 0; i < 2; ++i) {
+      w.run_until(at);
+      w.request(m);
+      at += 2s;
+    }
+  }
+  w.run_to_rest();
+  EXPECT_EQ(w.drops(), 1U);
+  EXPECT_EQ(w.homes(), 5U);
+  const auto small = [&](InstanceId m) {
+    int homes = 0;
+    for (std::uint16_t atom = 0; atom < 4; ++atom) {
+      homes += w.homed(m, {atom, 1}, 1) ? 1 : 0;
+    }
+    return homes;
+  };
+  EXPECT_EQ(small(models[0]), 0) << "its home was used first";
+  EXPECT_EQ(small(models[1]), 1);
+  EXPECT_EQ(small(models[2]), 1);
+  for (const InstanceId m : models) {
+    EXPECT_TRUE(w.homed(m, {0, 4}, 1));
+  }
+}
+
+TEST(Homes, WhatWasUsedAMomentAgoIsNotDroppedForAnother) {
+  World w(device_of(4), lazily(3));
+  const Truth truth{.fixed = 10ms, .per_row = 1us};
+  const InstanceId a = w.add_model(one_bucket("a"), truth);
+  const InstanceId b = w.add_model(one_bucket("b"), truth);
+  for (int i = 0; i < 100; ++i) {
+    w.run_until(10ms + 20ms * i);
+    w.request(i % 2 == 0 ? a : b);
+  }
+  w.run_to_rest();
+  EXPECT_EQ(w.drops(), 0U);
+  EXPECT_LE(w.most_homes(), 3U);
+}
+
+TEST(Homes, AnImpossibleOneIsAskedForOnceAndAFailedOneAgainAfterAPause) {
+  for (const bool for_good : {true, false}) {
+    SCOPED_TRACE(for_good);
+    World w(device_of(2), lazily());
+    w.home_failure = [&](const sched::PrepareHome& home) {
+      return home.slice.count == 1 ? std::optional(for_good) : std::nullopt;
+    };
+    const InstanceId m = w.add_model(one_bucket("m"), Truth{.fixed = 5ms, .per_row = 1us});
+    for (int i = 1; i <= 50; ++i) {
+      w.run_until(10ms * i);
+      w.request(m);
+    }
+    w.run_to_rest();
+    w.expect_all_ended();
+    std::size_t small = 0;
+    for (const sched::PrepareHome& home : w.homings()) {
+      small += home.slice.count == 1 ? 1 : 0;
+    }
+    EXPECT_LE(small, for_good ? 2U : 12U);
+    EXPECT_GE(small, for_good ? 2U : 4U);
+  }
+}
+
+TEST(Homes, SoManyAreAskedForAtATime) {
+  World::Options options = lazily();
+  options.limits.max_homes_asked = 3;
+  options.homing_time = 200ms;
+  World w(device_of(8), options);
+  const InstanceId m = w.add_model(one_bucket("m", 8), Truth{.fixed = 5ms, .per_row = 1us});
+  w.run_until(300ms);
+  EXPECT_EQ(w.homings().size(), 8U) << "one of each lane, in the whole device";
+  for (int i = 0; i < 20; ++i) {
+    w.request(m);
+  }
+  EXPECT_EQ(w.homes_asked(), 3U);
+  w.run_to_rest();
+  w.expect_all_ended();
+}
+
+TEST(Homes, ManyModelsOnFewHomesLoseNothing) {
+  // 36 are in the whole device: of 6 models, 3 buckets and 2 lanes.
+  World::Options options = lazily(46);
+  options.noise = 0.1;
+  World w(device_of(8), options);
+  std::vector<InstanceId> models;
+  for (int i = 0; i < 6; ++i) {
+    auto params = model("m" + std::to_string(i), 4);
+    params.slo = 100ms;
+    models.push_back(w.add_model(params, Truth{.fixed = 1ms, .per_row = 2ms}));
+  }
+  // Two that are busy at a time, so that what the others had goes.
+  for (int i = 0; i < 6; ++i) {
+    const InstanceId m = models[static_cast<std::size_t>(i)];
+    w.later(at(3s * (i / 2)), [&w, m, i] { w.poisson(m, 150, at(3s * (i / 2) + 2s), 7 + static_cast<unsigned>(i)); });
+  }
+  w.run_to_rest();
+  w.expect_all_ended();
+  EXPECT_GT(w.drops(), 0U);
+  for (const InstanceId m : models) {
+    EXPECT_GT(w.score(m, at(0s), at(100s)).attainment(), 0.95);
+  }
+}
+
+}  // namespace
+}  // namespace tessera::testing
