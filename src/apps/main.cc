@@ -7,6 +7,7 @@
 #include "apps/selftest.h"
 #include "apps/serve.h"
 #include "apps/serve_flags.h"
+#include "apps/simulate.h"
 #include "server/metadata.h"
 
 namespace {
@@ -43,6 +44,13 @@ int run(int argc, char** argv) {
   CLI::App& selftest = *app.add_subcommand("selftest", "Tries whether a device and its slices work here");
   tessera::apps::add_selftest_flags(selftest, selftest_options);
 
+  tessera::apps::SimulateOptions simulate_options;
+  CLI::App& simulate = *app.add_subcommand("simulate", "Plays a workload on devices that are not there");
+  tessera::apps::add_simulate_flags(simulate, simulate_options);
+  for (int i = 0; i < argc; ++i) {
+    simulate_options.command.append(i == 0 ? "" : " ").append(i == 0 ? "tessera" : argv[i]);
+  }
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp& help) {
@@ -51,6 +59,9 @@ int run(int argc, char** argv) {
     return app.exit(version);
   } catch (const CLI::ParseError& error) {
     return explain(app, error);
+  }
+  if (simulate.parsed()) {
+    return tessera::apps::simulate(simulate_options);
   }
   return selftest.parsed() ? tessera::apps::selftest(selftest_options) : tessera::apps::serve(options);
 }

@@ -1,5 +1,5 @@
-// A scheduler on a virtual clock with a device that takes as long as it is told: what unit, property and simulation
-// tests of src/sched share. It checks every action against the rules that hold for all policies.
+// A simulated device (sim/device.h) that takes as long as it is told: what unit, property and simulation tests of
+// src/sched share. It checks every action against the rules that hold for all policies.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -10,7 +10,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <queue>
 #include <random>
 #include <set>
 #include <sstream>
@@ -23,6 +22,8 @@
 #include "core/slice.h"
 #include "sched/policy.h"
 #include "sched/scheduler.h"
+#include "sim/device.h"
+#include "sim/loop.h"
 
 namespace tessera::testing {
 
@@ -83,7 +84,7 @@ struct Fate {
   std::int32_t batch = 0;  // requests that ran together
 };
 
-class World {
+class World : private sim::Observer, private sim::Loop::Target {
  public:
   struct Options {
     std::string policy = "tessera";
@@ -97,12 +98,9 @@ class World {
   };
 
   World(DeviceShape shape, Options options)
-      : shape_(shape),
-        options_(options),
-        scheduler_(shape, policy(options.policy), options.limits),
-        atom_free_at_(shape.atoms(), TimePoint{}),
-        atom_depth_(shape.atoms(), 0),
-        random_(options.seed) {}
+      : options_(options),
+        device_(loop_, shape, policy(options.policy), options.limits, traits(options), options.seed, *this),
+        atom_depth_(shape.atoms(), 0) {}
   World(DeviceShape shape, std::string_view policy_name) : World(std::move(shape), with_policy(policy_name)) {}
 
   static Options with_policy(std::string_view name) {
@@ -123,29 +121,27 @@ class World {
   void add_model(InstanceId id, sched::ModelParams params, Truth truth, sched::Profile profile) {
     auto shared = std::make_shared<const sched::ModelParams>(std::move(params));
     models_[id] = {shared, truth};
-    send(sched::ModelUp{id, shared, std::move(profile), !options_.home_everything});
     if (options_.home_everything) {
-      for (const Slice& slice : shape_.ladder) {
-        home(id, slice);
+      for (const Slice& slice : device_.shape().ladder) {
+        note_home(id, slice);
       }
     }
+    device_.add_model(
+        id, shared,
+        [this, id](std::int32_t bucket, std::int32_t processors) { return models_.at(id).truth(bucket, processors); },
+        std::move(profile));
   }
 
   void home(InstanceId id, const Slice& slice) {
-    const sched::ModelParams& params = *models_.at(id).params;
-    for (const std::int32_t bucket : params.buckets) {
-      for (std::uint16_t lane = 0; lane < params.lanes; ++lane) {
-        homed_.insert({id, slice, bucket, LaneIndex{lane}});
-      }
-    }
+    note_home(id, slice);
     send(sched::SliceReady{id, slice, std::nullopt, std::nullopt});
   }
 
   sched::Profile profile_of(const sched::ModelParams& params, const Truth& truth) const {
     std::vector<sched::ProfilePoint> points;
     std::set<std::int32_t> sizes;
-    for (const Slice& slice : shape_.ladder) {
-      sizes.insert(shape_.processors_in(slice));
+    for (const Slice& slice : device_.shape().ladder) {
+      sizes.insert(device_.shape().processors_in(slice));
     }
     for (const std::int32_t bucket : params.buckets) {
       for (const std::int32_t processors : sizes) {
@@ -161,7 +157,7 @@ class World {
     sched::Arrival arrival;
     arrival.request = RequestId{next_request_++};
     arrival.instance = id;
-    arrival.arrival = now_;
+    arrival.arrival = now();
     return arrival;
   }
 
@@ -176,47 +172,31 @@ class World {
     auto random = std::make_shared<std::mt19937_64>(seed);
     next_poisson(id, per_second, until, std::move(random));
   }
-  void later(TimePoint when, std::function<void()> what) { heap_.push({when, next_event_++, std::move(what)}); }
+  void later(TimePoint when, std::function<void()> what) {
+    later_.push_back(std::move(what));
+    loop_.at(when, *this, later_.size() - 1);
+  }
 
   // ---- Running ----
 
-  void send(const sched::Event& event) {
-    actions_.clear();
-    scheduler_.on_event(event, now_, actions_);
-    ++events_;
-    const std::vector<sched::Action> actions = actions_;
-    for (const sched::Action& action : actions) {
-      note(action);
-      std::visit([this](const auto& a) { carry_out(a); }, action);
-    }
-  }
+  void send(const sched::Event& event) { device_.send(event); }
 
-  void run_until(TimePoint end) {
-    while (!heap_.empty() && heap_.top().when <= end) {
-      auto what = heap_.top().what;
-      now_ = std::max(now_, heap_.top().when);
-      heap_.pop();
-      what();
-    }
-    now_ = std::max(now_, end);
-  }
+  void run_until(TimePoint end) { loop_.run_until(end); }
   void run_until(Duration since_start) { run_until(at(since_start)); }
   void run_to_rest(TimePoint limit = at(3600s)) {
-    while (!heap_.empty() && heap_.top().when <= limit) {
-      run_until(heap_.top().when);
+    while (loop_.step(limit)) {
     }
   }
 
   // ---- Looking ----
 
-  TimePoint now() const { return now_; }
+  TimePoint now() const { return loop_.time(); }
   const Fate& fate(RequestId id) const { return fates_.at(id); }
   const std::map<RequestId, Fate>& fates() const { return fates_; }
   const std::vector<sched::StartLaunch>& launches() const { return launches_; }
   const std::vector<sched::PrepareHome>& homings() const { return homings_; }
-  const sched::Scheduler& scheduler() const { return scheduler_; }
-  sched::Scheduler& scheduler() { return scheduler_; }
-  TimePoint timer() const { return timer_; }
+  const sched::Scheduler& scheduler() const { return device_.scheduler(); }
+  TimePoint timer() const { return device_.timer(); }
   int loader_grants() const { return loader_grants_; }
   std::size_t homes_asked() const { return homes_asked_; }  // and not there yet
   std::size_t homes() const { return homed_.size(); }
@@ -228,8 +208,8 @@ class World {
   int lane_grants() const { return lane_grants_; }
   std::set<InstanceId> drained() const { return drained_; }
   std::string log() const { return log_.str(); }
-  std::uint64_t events() const { return events_; }
-  double busy_atom_seconds() const { return busy_atom_seconds_; }
+  std::uint64_t events() const { return device_.events(); }
+  double busy_atom_seconds() const { return device_.busy_atom_seconds(); }
 
   struct Score {
     std::size_t offered = 0;
@@ -259,8 +239,8 @@ class World {
       EXPECT_EQ(ways, 1) << "request " << request.value << " of instance " << fate.instance.value << " arrived at "
                          << fate.arrival.time_since_epoch().count();
     }
-    EXPECT_EQ(scheduler_.waiting(), 0U);
-    EXPECT_EQ(scheduler_.in_flight(), 0U);
+    EXPECT_EQ(scheduler().waiting(), 0U);
+    EXPECT_EQ(scheduler().in_flight(), 0U);
   }
 
   void cancel(RequestId id) {
@@ -276,19 +256,47 @@ class World {
     std::shared_ptr<const sched::ModelParams> params;
     Truth truth;
   };
-  struct Scheduled {
-    TimePoint when;
-    std::uint64_t sequence;
-    std::function<void()> what;
-    friend bool operator<(const Scheduled& a, const Scheduled& b) {
-      return a.when != b.when ? a.when > b.when : a.sequence > b.sequence;
+
+  static sim::DeviceTraits traits(const Options& options) {
+    sim::DeviceTraits traits;
+    traits.host_overhead = options.host_overhead;
+    traits.noise = options.noise;
+    traits.home_everything = options.home_everything;
+    traits.homing_time = options.homing_time;
+    return traits;
+  }
+
+  void note_home(InstanceId id, const Slice& slice) {
+    const sched::ModelParams& params = *models_.at(id).params;
+    for (const std::int32_t bucket : params.buckets) {
+      for (std::uint16_t lane = 0; lane < params.lanes; ++lane) {
+        homed_.insert({id, slice, bucket, LaneIndex{lane}});
+      }
     }
-  };
+  }
+
+  void due(std::uint64_t token) override { std::exchange(later_[token], nullptr)(); }
+
+  void acts(const sched::Action& action) override {
+    note(action);
+    std::visit([this](const auto& one) { check(one); }, action);
+  }
+
+  void ended(const sched::StartLaunch& launch) override {
+    lanes_busy_.erase({launch.instance, launch.lane});
+    homes_in_use_.erase({launch.instance, launch.slice, launch.bucket, launch.lane});
+    for (std::uint16_t atom = launch.slice.first; atom < launch.slice.end(); ++atom) {
+      --atom_depth_[atom];
+    }
+    for (const RequestId id : launch.requests) {
+      fates_.at(id).ended = now();
+    }
+  }
 
   void next_poisson(InstanceId id, double per_second, TimePoint until, std::shared_ptr<std::mt19937_64> random) {
     // Not std::exponential_distribution, whose results differ between standard libraries.
     const double uniform = (static_cast<double>((*random)() >> 11) + 0.5) / 9007199254740992.0;
-    const TimePoint when = now_ + Duration(static_cast<Duration::rep>(-std::log(uniform) / per_second * 1e9));
+    const TimePoint when = now() + Duration(static_cast<Duration::rep>(-std::log(uniform) / per_second * 1e9));
     if (when >= until) {
       return;
     }
@@ -298,7 +306,7 @@ class World {
     });
   }
 
-  void carry_out(const sched::StartLaunch& launch) {
+  void check(const sched::StartLaunch& launch) {
     const Model& model = models_.at(launch.instance);
     ASSERT_TRUE(lanes_busy_.insert({launch.instance, launch.lane}).second) << "a lane is used twice";
     ASSERT_LT(launch.lane.value, model.params->lanes);
@@ -308,90 +316,55 @@ class World {
     ASSERT_FALSE(loader_slice_ && loader_slice_->overlaps(launch.slice)) << "launched on what is lent";
     ASSERT_FALSE(launch.requests.empty());
     ASSERT_LE(launch.rows, launch.bucket);
-    TimePoint begin = now_;
     for (std::uint16_t atom = launch.slice.first; atom < launch.slice.end(); ++atom) {
       ++atom_depth_[atom];
       if (!launch.after_lane_only) {
         ASSERT_LE(atom_depth_[atom], 1 + options_.limits.committed_per_atom) << "an atom is used twice";
-        begin = std::max(begin, atom_free_at_[atom]);
       }
     }
-    const TimePoint end = begin + noisy(model.truth(launch.bucket, shape_.processors_in(launch.slice)));
-    for (std::uint16_t atom = launch.slice.first; atom < launch.slice.end(); ++atom) {
-      atom_free_at_[atom] = end;
-    }
-    busy_atom_seconds_ += std::chrono::duration<double>(end - begin).count() * launch.slice.count;
     for (const RequestId id : launch.requests) {
       Fate& fate = fates_.at(id);
       ASSERT_FALSE(fate.launched || fate.rejected || fate.cancelled) << "request " << id.value << " ended before";
-      fate.launched = now_;
+      fate.launched = now();
       fate.slice = launch.slice;
       fate.batch = static_cast<std::int32_t>(launch.requests.size());
     }
     launches_.push_back(launch);
-    later(end + options_.host_overhead, [this, launch, begin, end] { end_launch(launch, begin, end); });
   }
 
-  void end_launch(const sched::StartLaunch& launch, TimePoint begin, TimePoint end) {
-    lanes_busy_.erase({launch.instance, launch.lane});
-    homes_in_use_.erase({launch.instance, launch.slice, launch.bucket, launch.lane});
-    for (std::uint16_t atom = launch.slice.first; atom < launch.slice.end(); ++atom) {
-      --atom_depth_[atom];
-    }
-    for (const RequestId id : launch.requests) {
-      fates_.at(id).ended = now_;
-    }
-    send(sched::LaunchEnded{launch.launch, true, true, begin, end});
-  }
-
-  void carry_out(const sched::Reject& reject) {
+  void check(const sched::Reject& reject) {
     Fate& fate = fates_.at(reject.request);
     ASSERT_FALSE(fate.launched || fate.rejected || fate.cancelled)
         << "request " << reject.request.value << " ended before";
-    fate.rejected = now_;
+    fate.rejected = now();
     fate.reason = reject.reason;
   }
 
-  void carry_out(const sched::SetTimer& timer) {
-    ASSERT_NE(timer.at, timer_) << "a timer set to what it was";
-    ASSERT_GT(timer.at, now_);
-    timer_ = timer.at;
-    const std::uint64_t number = ++timer_number_;
-    if (timer.at != kNever) {
-      later(timer.at, [this, number] {
-        if (number == timer_number_) {
-          timer_ = kNever;
-          send(sched::TimerFired{});
-        }
-      });
-    }
+  void check(const sched::SetTimer& timer) {
+    ASSERT_NE(timer.at, device_.timer()) << "a timer set to what it was";
+    ASSERT_GT(timer.at, now());
   }
 
-  void carry_out(const sched::PrepareHome& home_wanted) {
-    homings_.push_back(home_wanted);
+  void check(const sched::PrepareHome& wanted) {
+    homings_.push_back(wanted);
     ++homes_asked_;
-    later(now_ + options_.homing_time, [this, home_wanted] {
-      --homes_asked_;
-      if (drained_.count(home_wanted.instance)) {
-        return;
-      }
-      if (const auto failure = home_failure ? home_failure(home_wanted) : std::nullopt) {
-        send(
-            sched::HomeFailed{home_wanted.instance, home_wanted.bucket, home_wanted.lane, home_wanted.slice, *failure});
-        return;
-      }
-      homed_.insert({home_wanted.instance, home_wanted.slice, home_wanted.bucket, home_wanted.lane});
-      most_homes_ = std::max(most_homes_, homed_.size());
-      send(sched::SliceReady{home_wanted.instance, home_wanted.slice, home_wanted.bucket, home_wanted.lane});
-    });
   }
-  void carry_out(const sched::DropHome& drop) {
+  std::optional<bool> home_fails(const sched::PrepareHome& wanted) override {
+    --homes_asked_;
+    const auto failure = home_failure ? home_failure(wanted) : std::nullopt;
+    if (!failure && !drained_.count(wanted.instance)) {
+      homed_.insert({wanted.instance, wanted.slice, wanted.bucket, wanted.lane});
+      most_homes_ = std::max(most_homes_, homed_.size());
+    }
+    return failure;
+  }
+  void check(const sched::DropHome& drop) {
     const Home home{drop.instance, drop.slice, drop.bucket, drop.lane};
     ASSERT_EQ(homed_.erase(home), 1U) << "what is not homed was dropped";
     ASSERT_EQ(homes_in_use_.count(home), 0U) << "a home was dropped while it ran";
     ++drops_;
   }
-  void carry_out(const sched::GrantLoader&) {
+  void check(const sched::GrantLoader&) {
     ++loader_grants_;
     if (wanted_loader_slice) {
       for (std::uint16_t atom = wanted_loader_slice->first; atom < wanted_loader_slice->end(); ++atom) {
@@ -400,32 +373,20 @@ class World {
       loader_slice_ = wanted_loader_slice;
     }
   }
-  void carry_out(const sched::GrantLane& grant) {
+  void check(const sched::GrantLane& grant) {
     ++lane_grants_;
     EXPECT_FALSE(lanes_busy_.count({grant.instance, grant.lane}));
   }
-  void carry_out(const sched::InstanceDrained& gone) {
+  void check(const sched::InstanceDrained& gone) {
     EXPECT_TRUE(drained_.insert(gone.instance).second);
     std::erase_if(homed_, [&](const Home& home) { return std::get<InstanceId>(home) == gone.instance; });
-  }
-
-  Duration noisy(Duration span) {
-    if (options_.noise == 0.0) {
-      return span;
-    }
-    // Sum of uniforms: normal enough, and the same everywhere.
-    double sum = -6.0;
-    for (int i = 0; i < 12; ++i) {
-      sum += static_cast<double>(random_() >> 11) / 9007199254740992.0;
-    }
-    return Duration(static_cast<Duration::rep>(static_cast<double>(span.count()) * std::exp(options_.noise * sum)));
   }
 
   void note(const sched::Action& action) {
     if (!options_.keep_log) {
       return;
     }
-    log_ << now_.time_since_epoch().count() << ' ' << action.index();
+    log_ << now().time_since_epoch().count() << ' ' << action.index();
     if (const auto* launch = std::get_if<sched::StartLaunch>(&action)) {
       log_ << " L" << launch->launch.value << " i" << launch->instance.value << " b" << launch->bucket << " l"
            << launch->lane.value << " s" << launch->slice.first << '+' << launch->slice.count << " p"
@@ -455,12 +416,10 @@ class World {
   }
 
  private:
-  DeviceShape shape_;
   Options options_;
-  sched::Scheduler scheduler_;
-  TimePoint now_{};
-  std::priority_queue<Scheduled> heap_;
-  std::uint64_t next_event_ = 0;
+  sim::Loop loop_;
+  sim::Device device_;
+  std::vector<std::function<void()>> later_;
   std::uint32_t next_instance_ = 1;
   std::uint64_t next_request_ = 1;
   std::map<InstanceId, Model> models_;
@@ -474,19 +433,12 @@ class World {
   std::size_t most_homes_ = 0;
   std::size_t drops_ = 0;
   std::set<std::pair<InstanceId, LaneIndex>> lanes_busy_;
-  std::vector<TimePoint> atom_free_at_;
   std::vector<int> atom_depth_;
   std::optional<Slice> loader_slice_;
   std::set<InstanceId> drained_;
-  TimePoint timer_ = kNever;
-  std::uint64_t timer_number_ = 0;
   int loader_grants_ = 0;
   int lane_grants_ = 0;
-  double busy_atom_seconds_ = 0;
-  std::uint64_t events_ = 0;
-  std::mt19937_64 random_;
   std::ostringstream log_;
-  sched::Actions actions_;
 };
 
 }  // namespace tessera::testing

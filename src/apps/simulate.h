@@ -1,0 +1,39 @@
+// `tessera simulate`: a workload under a policy on devices that are not there.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+namespace CLI {
+class App;
+}
+
+namespace tessera::apps {
+
+struct SimulateOptions {
+  std::filesystem::path workload;
+  std::filesystem::path profiles;
+  std::string device;
+  std::size_t devices = 1;
+  std::size_t devices_per_node = 8;
+  std::string policy = "tessera";
+  std::uint64_t seed = 1;
+  double seconds = 10;
+  double warm_seconds = 1;
+  std::optional<double> rate;
+  std::optional<double> slo_factor;
+  bool search = false;
+  int seeds = 5;
+  bool unprofiled = false;
+  std::filesystem::path json;
+  std::string command;  // as it was given
+};
+
+void add_simulate_flags(CLI::App& command, SimulateOptions& options);
+
+// The exit status.
+int simulate(const SimulateOptions& options);
+
+}  // namespace tessera::apps

@@ -1,0 +1,120 @@
+// A workload on simulated devices: one, or nodes of several behind a front router.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "loadgen/measure.h"
+#include "loadgen/workload.h"
+#include "sched/router.h"
+#include "sim/device.h"
+#include "sim/loop.h"
+#include "sim/profiles.h"
+#include "sim/tenants.h"
+
+namespace tessera::sim {
+
+struct ClusterOptions {
+  std::string policy = "tessera";
+  std::size_t devices = 1;
+  std::size_t devices_per_node = 8;
+  std::uint64_t seed = 1;
+  Duration warm_up = std::chrono::seconds(1);  // requests that arrive before count nowhere
+  Duration length = std::chrono::seconds(10);  // after it
+  bool profiled = true;                        // otherwise schedulers know no latency at the start
+  std::vector<std::uint64_t> most_misses;      // by tenant: the run ends where one has more; empty: it does not
+};
+
+struct TenantOutcome {
+  std::optional<Duration> slo;
+  loadgen::Tally tally;
+};
+
+// What came out. Value.
+struct Outcome {
+  std::vector<TenantOutcome> tenants;  // in the workload's order
+  double seconds = 0;                  // that counted
+  double busy = 0;                     // share of all atoms' time
+  std::uint64_t events = 0;            // of all schedulers
+  std::uint64_t requests = 0;          // also those that did not count
+  bool gave_up = false;                // a tenant had more than most_misses
+
+  double worst_attainment() const;  // of the tenants with an objective
+  double goodput() const;           // of these, a second: answers within their objective
+};
+
+// Requests go to the node with the fewest of them open, as a front proxy would send them, and there where sched::Router
+// says. Which tenants a node and a device hold is decided once (tenants.h). Same options and seed, same outcome, byte
+// for byte. Owned by one thread.
+class Cluster final : private Observer, private Loop::Target {
+ public:
+  // Error: unknown policy, a model without profile, or one that finds no room.
+  static Result<std::unique_ptr<Cluster>> make(const DeviceProfile& profile, std::vector<loadgen::Tenant> tenants,
+                                               const ClusterOptions& options);
+
+  // Once. `progress` hears now and then which share of the run is done; it may be empty.
+  Outcome run(const std::function<void(double)>& progress);
+
+ private:
+  struct Tenant {
+    loadgen::Tenant spec;
+    std::unique_ptr<loadgen::Arrivals> arrivals;  // nothing: closed loop
+    loadgen::ScheduledArrival next;
+    std::vector<std::uint32_t> nodes;  // that hold it
+    std::uint32_t turn = 0;
+    std::uint64_t misses = 0;
+    loadgen::Tally tally;
+  };
+  struct Node {
+    std::uint32_t first_device = 0;
+    std::uint64_t open = 0;                           // requests
+    std::vector<std::vector<std::uint32_t>> holders;  // by tenant: places of devices, empty: none
+    std::vector<std::vector<std::uint64_t>> routed;   // likewise: requests sent to each
+  };
+  struct Request {
+    std::uint32_t tenant = 0;
+    std::uint32_t node = 0;
+    std::uint64_t serial = 0;
+    TimePoint arrival{};
+  };
+
+  Cluster(const DeviceProfile& profile, const ClusterOptions& options) : profile_(profile), options_(options) {}
+  Status build(std::vector<loadgen::Tenant> tenants);
+  Status place();
+  Status add_device(std::uint32_t index);
+
+  void due(std::uint64_t tenant) override;
+  void acts(const sched::Action& action) override;
+  void ended(const sched::StartLaunch& launch) override;
+
+  void issue(std::uint32_t tenant, std::int32_t rows);
+  std::uint32_t choose_node(Tenant& tenant);
+  std::uint32_t choose_device(Node& node, std::uint32_t tenant);
+  Request close(RequestId id);
+  void count_miss(Tenant& tenant);
+  void ask_again(std::uint32_t tenant, Duration pause);
+  bool counts(TimePoint arrival) const { return arrival >= counted_from_ && arrival < ends_; }
+
+  const DeviceProfile& profile_;
+  ClusterOptions options_;
+  Loop loop_;
+  sched::Router router_;
+  std::vector<Tenant> tenants_;
+  std::vector<TenantModel> models_;
+  std::vector<Node> nodes_;
+  std::vector<std::unique_ptr<Device>> devices_;
+  std::vector<Request> requests_;
+  std::vector<std::uint32_t> free_requests_;
+  std::vector<sched::Candidate> candidates_;
+  std::uint64_t serial_ = 0;
+  TimePoint counted_from_{};
+  TimePoint ends_{};
+  bool gave_up_ = false;
+};
+
+}  // namespace tessera::sim

@@ -1,0 +1,192 @@
+#include "sim/device.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+#include <variant>
+
+#include "base/check.h"
+
+namespace tessera::sim {
+namespace {
+
+// What a token is about: its lowest bits. The others are a slot or a running number.
+enum Kind : std::uint64_t { kEnd, kTimer, kHomed, kCrowd };
+constexpr int kKindBits = 2;
+
+std::uint64_t token(Kind kind, std::uint64_t number) { return (number << kKindBits) | kind; }
+
+}  // namespace
+
+Device::Device(Loop& loop, DeviceShape shape, std::unique_ptr<sched::Policy> policy, sched::SchedulerLimits limits,
+               DeviceTraits traits, std::uint64_t seed, Observer& observer)
+    : loop_(loop),
+      shape_(std::move(shape)),
+      scheduler_(shape_, std::move(policy), limits),
+      traits_(traits),
+      random_(seed),
+      observer_(observer),
+      atom_free_at_(shape_.atoms(), TimePoint{}),
+      crowd_(traits.contention) {}
+
+void Device::add_model(InstanceId id, std::shared_ptr<const sched::ModelParams> params, RunTime run_time,
+                       sched::Profile profile) {
+  models_[id] = std::move(run_time);
+  send(sched::ModelUp{id, std::move(params), std::move(profile), !traits_.home_everything});
+  if (traits_.home_everything) {
+    for (const Slice& slice : shape_.ladder) {
+      send(sched::SliceReady{id, slice, std::nullopt, std::nullopt});
+    }
+  }
+}
+
+void Device::send(const sched::Event& event) {
+  // What an observer does about an action may send the next event.
+  sched::Actions actions = std::exchange(actions_, {});
+  scheduler_.on_event(event, loop_.time(), actions);
+  ++events_;
+  for (sched::Action& action : actions) {
+    observer_.acts(action);
+    std::visit([this](auto& one) { carry_out(one); }, action);
+  }
+  actions.clear();
+  actions_ = std::move(actions);
+}
+
+void Device::due(std::uint64_t of) {
+  const std::uint64_t number = of >> kKindBits;
+  switch (of & ((1U << kKindBits) - 1)) {
+    case kEnd:
+      hear_end(number);
+      return;
+    case kTimer:
+      if (number == timer_number_) {
+        timer_ = kNever;
+        send(sched::TimerFired{});
+      }
+      return;
+    case kHomed:
+      hear_home(number);
+      return;
+    default:
+      if (number == crowd_number_) {
+        look_after_crowd();
+      }
+  }
+}
+
+void Device::hear_end(std::size_t slot) {
+  const Running done = std::move(running_[slot]);
+  free_slots_.push_back(slot);
+  observer_.ended(done.launch);
+  send(sched::LaunchEnded{done.launch.launch, true, true, done.begin, done.end});
+}
+
+void Device::hear_home(std::uint64_t number) {
+  const auto found = homings_.find(number);
+  const sched::PrepareHome home = found->second;
+  homings_.erase(found);
+  const auto failure = observer_.home_fails(home);
+  if (models_.count(home.instance) == 0) {
+    return;
+  }
+  if (failure) {
+    send(sched::HomeFailed{home.instance, home.bucket, home.lane, home.slice, *failure});
+  } else {
+    send(sched::SliceReady{home.instance, home.slice, home.bucket, home.lane});
+  }
+}
+
+std::size_t Device::take_slot() {
+  if (free_slots_.empty()) {
+    running_.emplace_back();
+    return running_.size() - 1;
+  }
+  const std::size_t slot = free_slots_.back();
+  free_slots_.pop_back();
+  return slot;
+}
+
+void Device::carry_out(sched::StartLaunch& launch) {
+  const RunTime& run_time = models_.at(launch.instance);
+  Duration takes = noisy(run_time(launch.bucket, shape_.processors_in(launch.slice)));
+  const std::size_t slot = take_slot();
+  Running& one = running_[slot];
+  one.launch = std::move(launch);
+  one.begin = loop_.time();
+  if (one.launch.after_lane_only && traits_.contention > 0) {
+    join_crowd(slot, run_time, takes);
+    return;
+  }
+  const Slice slice = one.launch.slice;
+  if (!one.launch.after_lane_only) {
+    for (std::uint16_t atom = slice.first; atom < slice.end(); ++atom) {
+      one.begin = std::max(one.begin, atom_free_at_[atom]);
+    }
+  }
+  if (traits_.neighbour > 0) {
+    takes = Duration(std::llround(static_cast<double>(takes.count()) * neighbours(slice, one.begin)));
+  }
+  one.end = one.begin + takes;
+  for (std::uint16_t atom = slice.first; atom < slice.end(); ++atom) {
+    atom_free_at_[atom] = one.end;
+  }
+  busy_atom_seconds_ += std::chrono::duration<double>(takes).count() * slice.count;
+  loop_.at(one.end + traits_.host_overhead, *this, token(kEnd, slot));
+}
+
+double Device::neighbours(const Slice& slice, TimePoint at) const {
+  int busy = 0;
+  for (std::uint16_t atom = 0; atom < shape_.atoms(); ++atom) {
+    busy += !slice.contains(atom) && atom_free_at_[atom] > at ? 1 : 0;
+  }
+  return 1 + traits_.neighbour * busy / shape_.atoms();
+}
+
+void Device::join_crowd(std::size_t slot, const RunTime& run_time, Duration alone) {
+  const Running& one = running_[slot];
+  // On few processors all of them work; the same work on the whole device is the part of it that does.
+  const int least = shape_.processors_in(shape_.ladder.front());
+  const int most = shape_.processors_in(one.launch.slice);
+  const double width = static_cast<double>(run_time(one.launch.bucket, least).count()) * least /
+                       (static_cast<double>(run_time(one.launch.bucket, most).count()) * most);
+  crowd_.join(slot, std::min(1.0, width), alone, loop_.time());
+  loop_.at(crowd_.next(), *this, token(kCrowd, ++crowd_number_));
+}
+
+void Device::look_after_crowd() {
+  for (const std::size_t slot : crowd_.leave(loop_.time())) {
+    Running& one = running_[slot];
+    one.end = loop_.time();
+    busy_atom_seconds_ += std::chrono::duration<double>(one.end - one.begin).count() * one.launch.slice.count;
+    loop_.at(one.end + traits_.host_overhead, *this, token(kEnd, slot));
+  }
+  if (crowd_.next() != kNever) {
+    loop_.at(crowd_.next(), *this, token(kCrowd, ++crowd_number_));
+  }
+}
+
+void Device::carry_out(sched::SetTimer& timer) {
+  ++timer_number_;
+  timer_ = timer.at;
+  if (timer.at != kNever) {
+    loop_.at(timer.at, *this, token(kTimer, timer_number_));
+  }
+}
+
+void Device::carry_out(sched::PrepareHome& home) {
+  homings_.emplace(++homing_number_, home);
+  loop_.at(loop_.time() + traits_.homing_time, *this, token(kHomed, homing_number_));
+}
+
+void Device::carry_out(sched::InstanceDrained& gone) { models_.erase(gone.instance); }
+
+Duration Device::noisy(Duration span) {
+  if (traits_.noise == 0) {
+    return span;
+  }
+  return Duration(
+      static_cast<Duration::rep>(static_cast<double>(span.count()) * std::exp(traits_.noise * random_.bell())));
+}
+
+}  // namespace tessera::sim

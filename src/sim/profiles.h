@@ -1,0 +1,38 @@
+// Devices and models as they were measured: what a simulation knows of the world.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "core/slice.h"
+#include "sched/profile.h"
+#include "sim/device.h"
+
+namespace tessera::sim {
+
+struct ModelProfile {
+  std::vector<sched::ProfilePoint> points;
+  Bytes memory;  // of an instance; 0: not known
+};
+
+// One kind of device. Immutable.
+struct DeviceProfile {
+  DeviceShape shape;
+  DeviceTraits traits;
+  Bytes memory;  // for models; 0: not limited
+  std::map<std::string, ModelProfile, std::less<>> models;
+
+  // The error lists the models that there are.
+  Result<const ModelProfile*> model(std::string_view name) const;
+  // Of one run on the whole device.
+  Duration whole(const ModelProfile& model, std::int32_t rows) const;
+};
+
+// By name, as `--device` gives it. Errors name `file`, line and column.
+Result<std::map<std::string, DeviceProfile>> parse_profiles(std::string_view text, std::string_view file);
+
+}  // namespace tessera::sim

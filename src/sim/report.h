@@ -1,0 +1,35 @@
+// Results as people and programs read them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "loadgen/workload.h"
+#include "sim/cluster.h"
+#include "sim/search.h"
+
+namespace tessera::sim {
+
+// One row a tenant; beyond `most` tenants the worst of them, and a line that says so.
+std::string table(const std::vector<loadgen::Tenant>& tenants, const Outcome& outcome, std::size_t most = 40);
+
+// What a run was of. Value.
+struct RunInfo {
+  std::string command;
+  std::string workload;
+  std::string workload_source;
+  std::string device;
+  std::string policy;
+  std::size_t devices = 1;
+  std::uint64_t seed = 1;
+};
+
+// Objects of JSON; nothing in them depends on the time or the machine.
+std::string json(const RunInfo& info, const std::vector<loadgen::Tenant>& tenants, const Outcome& outcome);
+std::string json(const RunInfo& info, const Capacity& capacity, double fractional);
+
+// A value as JSON.
+std::string quoted(const std::string& text);
+std::string digits(double value);  // six of them
+
+}  // namespace tessera::sim

@@ -1,0 +1,195 @@
+#include "sim/search.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+namespace tessera::sim {
+namespace {
+
+constexpr double kBracketStep = 1.25;
+constexpr int kMostProbes = 40;
+// Further misses cannot turn a rate with this many times the allowed ones into one that passes.
+constexpr double kHopeless = 2.0;
+constexpr std::uint64_t kHopelessAtLeast = 30;
+
+// Two-sided 95 % of Student's t by degrees of freedom from 1 on.
+double student(int freedom) {
+  constexpr double kTable[] = {12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
+                               2.201,  2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086};
+  constexpr int kKnown = static_cast<int>(std::size(kTable));
+  return freedom < 1 ? 0 : kTable[std::min(freedom, kKnown) - 1];
+}
+
+class Search {
+ public:
+  Search(const std::vector<loadgen::Tenant>& tenants, const SearchOptions& options, const Trial& trial)
+      : tenants_(tenants), options_(options), trial_(trial) {}
+
+  Result<Capacity> run();
+
+ private:
+  Result<bool> probe(double rate);
+  Duration length(double rate) const;
+  double worst(const std::vector<Outcome>& outcomes, int without) const;
+  double crossing(const std::vector<Probe>& probes, int without) const;
+  void interval(Capacity& out) const;
+
+  const std::vector<loadgen::Tenant>& tenants_;
+  const SearchOptions& options_;
+  const Trial& trial_;
+  std::vector<Probe> probes_;
+};
+
+Duration Search::length(double rate) const {
+  double slowest = 0;
+  for (const loadgen::Tenant& tenant : tenants_) {
+    if (tenant.slo && tenant.rate > 0 && (slowest == 0 || tenant.rate < slowest)) {
+      slowest = tenant.rate;
+    }
+  }
+  // A little more than it takes, as arrivals are random.
+  const double seconds = 1.05 * static_cast<double>(options_.least_requests) / (slowest * rate) / options_.seeds;
+  return std::min(Duration(std::llround(seconds * 1e9)), options_.most_length);
+}
+
+// The least attainment of tenants with an objective, pooled over all seeds but `without`.
+double Search::worst(const std::vector<Outcome>& outcomes, int without) const {
+  double least = 1;
+  for (std::size_t tenant = 0; tenant < tenants_.size(); ++tenant) {
+    loadgen::Tally sum;
+    for (std::size_t seed = 0; seed < outcomes.size() && tenants_[tenant].slo; ++seed) {
+      if (static_cast<int>(seed) != without) {
+        sum.merge(outcomes[seed].tenants[tenant].tally);
+      }
+    }
+    least = std::min(least, sum.attainment());
+  }
+  return least;
+}
+
+Result<bool> Search::probe(double rate) {
+  Probe probe;
+  probe.rate = rate;
+  const Duration counted = length(rate);
+  const double seconds = std::chrono::duration<double>(counted).count();
+  std::vector<std::uint64_t> left;
+  for (const loadgen::Tenant& tenant : tenants_) {
+    const double allowed = (1 - options_.attainment) * tenant.rate * rate * seconds * options_.seeds;
+    left.push_back(tenant.slo ? kHopelessAtLeast + static_cast<std::uint64_t>(kHopeless * allowed) : ~std::uint64_t{0});
+  }
+  bool hopeless = false;
+  for (int seed = 0; seed < options_.seeds && !hopeless; ++seed) {
+    TESSERA_ASSIGN_OR_RETURN(Outcome outcome, trial_(rate, static_cast<std::uint64_t>(seed), counted, left));
+    hopeless = outcome.gave_up;
+    for (std::size_t i = 0; i < left.size() && !hopeless; ++i) {
+      const loadgen::Tally& tally = outcome.tenants[i].tally;
+      left[i] -= std::min(left[i], tally.offered_count() - tally.met_count());
+    }
+    probe.outcomes.push_back(std::move(outcome));
+  }
+  probe.complete = !hopeless;
+  probe.worst = worst(probe.outcomes, -1);
+  probe.passed = probe.complete && probe.worst >= options_.attainment;
+  for (const Outcome& outcome : probe.outcomes) {
+    probe.goodput += outcome.goodput() / static_cast<double>(probe.outcomes.size());
+  }
+  const bool passed = probe.passed;
+  probes_.push_back(std::move(probe));
+  return passed;
+}
+
+Result<Capacity> Search::run() {
+  double rate = options_.start;
+  TESSERA_ASSIGN_OR_RETURN(const bool passed, probe(rate));
+  // The crossing lies between a rate that passes and one that does not.
+  double low = passed ? rate : 0;
+  double high = passed ? 0 : rate;
+  while ((low == 0 || high == 0) && static_cast<int>(probes_.size()) < kMostProbes) {
+    rate = passed ? rate * kBracketStep : rate / kBracketStep;
+    TESSERA_ASSIGN_OR_RETURN(const bool again, probe(rate));
+    (again ? low : high) = rate;
+  }
+  while (low > 0 && high > low * (1 + options_.precision) && static_cast<int>(probes_.size()) < kMostProbes) {
+    rate = std::sqrt(low * high);
+    TESSERA_ASSIGN_OR_RETURN(const bool again, probe(rate));
+    (again ? low : high) = rate;
+  }
+  Capacity out;
+  std::sort(probes_.begin(), probes_.end(), [](const Probe& a, const Probe& b) { return a.rate < b.rate; });
+  for (const Probe& probe : probes_) {
+    if (probe.passed && probe.rate <= low) {
+      out.rate = probe.rate;
+      out.goodput = probe.goodput;
+    }
+  }
+  out.probes = std::move(probes_);
+  interval(out);
+  return out;
+}
+
+// Where the attainment falls below what is asked for, between the rates that were tried.
+double Search::crossing(const std::vector<Probe>& probes, int without) const {
+  double below = 0;
+  double below_worst = 1;
+  for (const Probe& probe : probes) {
+    const double reached = probe.complete ? worst(probe.outcomes, without) : probe.worst;
+    if (probe.complete && reached >= options_.attainment) {
+      below = probe.rate;
+      below_worst = reached;
+      continue;
+    }
+    if (below == 0 || !probe.complete) {
+      return below;
+    }
+    const double part = (below_worst - options_.attainment) / (below_worst - reached);
+    return below + part * (probe.rate - below);
+  }
+  return below;
+}
+
+void Search::interval(Capacity& out) const {
+  std::vector<double> without;
+  double mean = 0;
+  for (int seed = 0; seed < options_.seeds; ++seed) {
+    without.push_back(crossing(out.probes, seed));
+    mean += without.back() / options_.seeds;
+  }
+  double squares = 0;
+  for (const double one : without) {
+    squares += (one - mean) * (one - mean);
+  }
+  const int n = options_.seeds;
+  const double deviation = n > 1 ? std::sqrt(squares * (n - 1) / n) : 0;
+  // No narrower than the grid of rates that were tried.
+  const double half = std::max(student(n - 1) * deviation, out.rate * options_.precision / 2);
+  out.low = std::max(0.0, out.rate - half);
+  out.high = out.rate + half;
+}
+
+}  // namespace
+
+Result<Capacity> find_capacity(const std::vector<loadgen::Tenant>& tenants, const SearchOptions& options,
+                               const Trial& trial) {
+  bool objective = false;
+  for (const loadgen::Tenant& tenant : tenants) {
+    objective = objective || (tenant.slo && tenant.rate > 0);
+  }
+  if (!objective) {
+    return invalid_argument("a search needs a tenant with an objective and a rate; give one slo_ms or slo_factor");
+  }
+  return Search(tenants, options, trial).run();
+}
+
+Ratio ratio(const Capacity& a, const Capacity& b) {
+  if (a.rate == 0 || b.rate == 0) {
+    return {};
+  }
+  const double value = a.rate / b.rate;
+  const double wide_a = (a.high - a.low) / 2 / a.rate;
+  const double wide_b = (b.high - b.low) / 2 / b.rate;
+  const double wide = std::sqrt(wide_a * wide_a + wide_b * wide_b);
+  return {value, value * (1 - wide), value * (1 + wide)};
+}
+
+}  // namespace tessera::sim

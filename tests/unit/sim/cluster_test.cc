@@ -1,0 +1,261 @@
+// Whole simulations: that they repeat, count right, and find what a queue of known capacity carries.
+#include "sim/cluster.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "sim/bounds.h"
+#include "sim/profiles.h"
+#include "sim/report.h"
+#include "sim/search.h"
+
+namespace tessera::sim {
+namespace {
+
+using namespace std::chrono_literals;
+namespace fs = std::filesystem;
+
+fs::path root() {
+  const char* named = std::getenv("TESSERA_SOURCE_DIR");
+  return named == nullptr ? "." : named;
+}
+
+std::string source(const std::string& path) {
+  std::ifstream file(root() / path);
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+DeviceProfile h100() {
+  auto profiles = parse_profiles(source("bench/profiles/h100.json"), "h100.json");
+  EXPECT_TRUE(profiles.ok()) << profiles.error().message();
+  return profiles->at("h100");
+}
+
+std::vector<loadgen::Tenant> tenants_of(const DeviceProfile& device, const std::string& text, double rate,
+                                        std::optional<double> factor = {}) {
+  auto workload = loadgen::parse_workload(text, "workload", [](const std::string&) { return not_found("none"); });
+  EXPECT_TRUE(workload.ok()) << workload.error().message();
+  const auto cost = [&](const std::string& name) -> Result<loadgen::ModelCost> {
+    TESSERA_ASSIGN_OR_RETURN(const ModelProfile* model, device.model(name));
+    return loadgen::ModelCost{device.whole(*model, 1), device.whole(*model, 8)};
+  };
+  auto tenants = loadgen::resolve(*workload, cost, rate, factor);
+  EXPECT_TRUE(tenants.ok()) << tenants.error().message();
+  return *tenants;
+}
+
+Outcome play(const DeviceProfile& device, const std::vector<loadgen::Tenant>& tenants, ClusterOptions options) {
+  auto cluster = Cluster::make(device, tenants, options);
+  EXPECT_TRUE(cluster.ok()) << cluster.error().message();
+  return (*cluster)->run({});
+}
+
+ClusterOptions quick(const std::string& policy, std::uint64_t seed = 1) {
+  ClusterOptions options;
+  options.policy = policy;
+  options.seed = seed;
+  options.warm_up = 200ms;
+  options.length = 1s;
+  return options;
+}
+
+TEST(Simulation, SameSeedSameBytes) {
+  const DeviceProfile device = h100();
+  const auto tenants = tenants_of(device, source("bench/workloads/mix8.json"), 4000);
+  for (const char* policy : {"tessera", "temporal", "streams"}) {
+    const auto bytes = [&](std::uint64_t seed) {
+      return json({"", "mix8", "", "h100", policy, 2, seed}, tenants, [&] {
+        ClusterOptions options = quick(policy, seed);
+        options.devices = 2;
+        return play(device, tenants, options);
+      }());
+    };
+    EXPECT_EQ(bytes(1), bytes(1)) << policy;
+    EXPECT_NE(bytes(1).substr(60), bytes(2).substr(60)) << policy;
+  }
+}
+
+TEST(Simulation, EveryRequestIsAnsweredOrRejectedOnce) {
+  const DeviceProfile device = h100();
+  const auto tenants = tenants_of(device, source("bench/workloads/mix4.json"), 20000);  // overload
+  for (const char* policy : {"tessera", "temporal"}) {
+    const Outcome outcome = play(device, tenants, quick(policy));
+    for (std::size_t i = 0; i < tenants.size(); ++i) {
+      const loadgen::Tally& tally = outcome.tenants[i].tally;
+      EXPECT_GT(tally.rejected_count(), 0U);
+      EXPECT_EQ(tally.offered_count(), tally.answered_count() + tally.rejected_count());
+      EXPECT_NEAR(static_cast<double>(tally.offered_count()), tenants[i].rate, 5 * std::sqrt(tenants[i].rate));
+    }
+    EXPECT_LT(outcome.worst_attainment(), 0.9);
+    EXPECT_LE(outcome.busy, 1.0);
+  }
+}
+
+TEST(Simulation, AClosedLoopAsksWhenItWasAnswered) {
+  const DeviceProfile device = h100();
+  const auto tenants = tenants_of(
+      device, R"({"name": "w", "source": "s", "tenants": [{"model": "resnet50", "outstanding": 1, "no_slo": true}]})",
+      1);
+  DeviceProfile plain = device;
+  plain.traits = DeviceTraits();
+  const Outcome outcome = play(plain, tenants, quick("temporal"));
+  EXPECT_NEAR(outcome.tenants[0].tally.answered_count(), 1 / 0.000528, 3);
+}
+
+TEST(Simulation, NodesAndDevicesShareTheLoad) {
+  const DeviceProfile device = h100();
+  const auto one = tenants_of(device, source("bench/workloads/mix4.json"), 3000);
+  const auto many = tenants_of(device, source("bench/workloads/mix4.json"), 12000);
+  ClusterOptions options = quick("tessera");
+  const double alone = play(device, one, options).worst_attainment();
+  EXPECT_GT(alone, 0.99);
+  options.devices = 4;
+  options.devices_per_node = 2;
+  const Outcome outcome = play(device, many, options);
+  EXPECT_GT(outcome.worst_attainment(), 0.99);
+  EXPECT_LT(outcome.busy, 0.9);
+}
+
+TEST(Simulation, ManyTenantsAreSpreadOverNodes) {
+  const DeviceProfile device = h100();
+  const auto tenants = tenants_of(
+      device,
+      R"({"name": "w", "source": "s", "tenants": [{"model": "resnet50", "count": 200, "share": 1, "slo_ms": 20}]})",
+      4000);
+  auto models = tenant_models(device, tenants);
+  ASSERT_TRUE(models.ok());
+  const auto places = spread(*models, 10, 1);
+  std::vector<int> held(10);
+  for (const auto& nodes : places) {
+    EXPECT_EQ(nodes.size(), 2U);
+    for (const std::uint32_t node : nodes) {
+      ++held[node];
+    }
+  }
+  EXPECT_LE(*std::max_element(held.begin(), held.end()) - *std::min_element(held.begin(), held.end()), 2);
+  ClusterOptions options = quick("tessera");
+  options.devices = 10;
+  options.devices_per_node = 1;
+  EXPECT_GT(play(device, tenants, options).worst_attainment(), 0.9);
+}
+
+TEST(Simulation, WhatFindsNoMemoryIsAnError) {
+  DeviceProfile device = h100();
+  device.memory = Bytes{700'000'000};
+  const auto tenants = tenants_of(device, source("bench/workloads/mix4.json"), 100);
+  auto cluster = Cluster::make(device, tenants, quick("tessera"));
+  ASSERT_FALSE(cluster.ok());
+  EXPECT_NE(cluster.error().message().find("take more devices"), std::string::npos);
+}
+
+// A device whose capacity can be computed: one model, one row at a time, no noise. Its queue is M/D/1.
+DeviceProfile plain_device() {
+  DeviceProfile device;
+  device.shape.name = "plain";
+  device.shape.processors = {1};
+  device.shape.ladder = aligned_ladder(1);
+  device.shape.loader = loader_slice(1);
+  device.models["m"].points = {{1, 1, 1ms}};
+  return device;
+}
+
+Result<Capacity> capacity_of(const DeviceProfile& device, const std::string& workload, const std::string& policy,
+                             double start, SearchOptions options = {}) {
+  const auto shares = tenants_of(device, workload, 1);
+  options.start = start;
+  return find_capacity(shares, options,
+                       [&](double rate, std::uint64_t seed, Duration length,
+                           const std::vector<std::uint64_t>& most_misses) -> Result<Outcome> {
+                         ClusterOptions how = quick(policy, seed);
+                         how.length = length;
+                         how.most_misses = most_misses;
+                         auto cluster = Cluster::make(device, tenants_of(device, workload, rate), how);
+                         return (*cluster)->run({});
+                       });
+}
+
+TEST(Capacity, OfAQueueThatIsKnown) {
+  const char* workload =
+      R"({"name": "w", "source": "s", "tenants": [{"model": "m", "rate": 1, "slo_ms": 10, "max_batch": 1, "best_effort": true}]})";
+  // M/D/1 with services of 1: P(wait > 9) = C exp(-9 t), load (exp(t) - 1) = t, C = (1 - load) / (load exp(t) - 1). At
+  // a load of 0.774: t = 0.492, C = 0.85, together 1 %.
+  SearchOptions options;
+  options.least_requests = 100'000;
+  for (const double start : {300.0, 3000.0}) {
+    const auto capacity = capacity_of(plain_device(), workload, "temporal:triton=1", start, options);
+    ASSERT_TRUE(capacity.ok());
+    EXPECT_NEAR(capacity->rate, 774, 15) << "from " << start;
+    EXPECT_LE(capacity->low, 774);
+    EXPECT_GE(capacity->high, 774);
+    EXPECT_LT(capacity->high - capacity->low, 60);
+  }
+}
+
+TEST(Capacity, NeedsAnObjective) {
+  EXPECT_FALSE(capacity_of(plain_device(),
+                           R"({"name": "w", "source": "s", "tenants": [{"model": "m", "rate": 1, "max_batch": 1}]})",
+                           "temporal", 100)
+                   .ok());
+}
+
+TEST(Bounds, FractionalIsProcessorTimeOverTheCheapestForm) {
+  DeviceProfile device = plain_device();
+  device.shape.processors = {1, 1};
+  device.shape.ladder = aligned_ladder(2);
+  device.models["m"].points = {{1, 1, 4ms}, {1, 2, 3ms}, {4, 1, 8ms}, {4, 2, 5ms}};
+  const auto bound = [&](const std::string& slo) {
+    const auto tenants = tenants_of(
+        device, R"({"name": "w", "source": "s", "tenants": [{"model": "m", "rate": 1, "max_batch": 4, )" + slo + "}]}",
+        1);
+    return *fractional_bound(device, 1, tenants);
+  };
+  EXPECT_NEAR(bound("\"slo_ms\": 1000"), 1000, 1) << "four rows in 8 ms on each of two";
+  EXPECT_NEAR(bound("\"slo_ms\": 4"), 500, 1) << "one row in 4 ms on each";
+  EXPECT_NEAR(bound("\"slo_ms\": 3.5"), 1000.0 / 3, 1) << "one row in 3 ms on both";
+  EXPECT_EQ(bound("\"slo_ms\": 2"), 0);
+  device.traits.neighbour = 0.5;
+  EXPECT_NEAR(bound("\"slo_ms\": 1000"), 800, 1) << "both: 4 rows in 5 ms beat 8 ms * 1.25 on each";
+}
+
+TEST(Profiles, ErrorsSayWhere) {
+  const auto error = [](const std::string& device) {
+    auto parsed = parse_profiles("{\"devices\": {\"d\":\n" + device + "}}", "p.json");
+    return parsed.ok() ? std::string() : parsed.error().message();
+  };
+  const std::string head = R"({"source": "s", "date": "d", "processors": [8, 8], "models": {"m": {"points": )";
+  EXPECT_EQ(error(head + "[[1, 8, 5]]}}}"), "");
+  EXPECT_EQ(error(head + "[[1, 8]]}}}").substr(0, 12), "p.json:2:80:");
+  EXPECT_EQ(error(head + "[[1, 8, -5]]}}}").substr(0, 12), "p.json:2:80:");
+  EXPECT_EQ(error(head + "[]}}}").substr(0, 12), "p.json:2:79:");
+  EXPECT_EQ(error(R"({"source": "s"})").substr(0, 11), "p.json:2:1:");
+  EXPECT_EQ(error(R"({"source": "s", "date": "d", "processors": [0], "models": {}})").substr(0, 12), "p.json:2:45:");
+  auto missing = h100().model("lenet");
+  ASSERT_FALSE(missing.ok());
+  EXPECT_NE(missing.error().message().find("it has mobilenet_v2, resnet50, vgg19"), std::string::npos);
+}
+
+TEST(Workloads, ThatAreCommittedCanBeRead) {
+  int read = 0;
+  for (const auto& entry : fs::directory_iterator(root() / "bench" / "workloads")) {
+    const std::string name = entry.path().filename().string();
+    if (entry.path().extension() != ".json") {
+      continue;
+    }
+    auto workload = loadgen::parse_workload(source("bench/workloads/" + name), name,
+                                            [](const std::string& path) { return source("bench/workloads/" + path); });
+    ASSERT_TRUE(workload.ok()) << workload.error().message();
+    EXPECT_EQ(workload->name + ".json", name);
+    ++read;
+  }
+  EXPECT_GE(read, 17);
+}
+
+}  // namespace
+}  // namespace tessera::sim
