@@ -7,7 +7,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
-#include <memory>
 #include <utility>
 #include <vector>
 
@@ -15,12 +14,8 @@
 #include "loadgen/trace.h"
 #include "loadgen/workload.h"
 #include "model/files.h"
-#include "sched/policy.h"
-#include "sim/bounds.h"
-#include "sim/cluster.h"
-#include "sim/profiles.h"
 #include "sim/report.h"
-#include "sim/search.h"
+#include "sim/scenario.h"
 
 namespace tessera::apps {
 namespace {
@@ -32,48 +27,21 @@ constexpr Bytes kMaxFile{loadgen::kMaxTraceBytes};
 
 Duration seconds(double value) { return Duration(std::llround(value * 1e9)); }
 
-// What a run needs. Immutable once read.
-struct Input {
-  loadgen::Workload workload;
-  sim::DeviceProfile device;
-
-  Result<std::vector<loadgen::Tenant>> tenants(std::optional<double> rate, std::optional<double> slo_factor) const {
-    const auto cost = [this](const std::string& name) -> Result<loadgen::ModelCost> {
-      TESSERA_ASSIGN_OR_RETURN(const sim::ModelProfile* model, device.model(name));
-      return loadgen::ModelCost{device.whole(*model, 1), device.whole(*model, 8)};
-    };
-    return loadgen::resolve(workload, cost, rate, slo_factor);
-  }
-};
-
 Result<std::string> read(const fs::path& path) {
   auto text = model::read_file(path, kMaxFile);
   return text.ok() ? std::move(text) : Result<std::string>(text.error().in(path.string()));
 }
 
-Result<Input> read_input(const SimulateOptions& options) {
-  TESSERA_ASSIGN_OR_RETURN(const std::string profiles_text, read(options.profiles));
-  TESSERA_ASSIGN_OR_RETURN(auto profiles, sim::parse_profiles(profiles_text, options.profiles.string()));
-  Input input;
-  const auto device = profiles.find(options.device);
-  if (device == profiles.end()) {
-    std::string known;
-    for (const auto& entry : profiles) {
-      known.append(known.empty() ? "" : ", ").append(entry.first);
-    }
-    return not_found(options.profiles.string() + " has no device '" + options.device + "'; --device takes " + known);
-  }
-  input.device = std::move(device->second);
-  TESSERA_ASSIGN_OR_RETURN(const std::string workload_text, read(options.workload));
+Result<sim::Scenario> read_scenario(const SimulateOptions& options) {
+  sim::Scenario scenario;
+  TESSERA_ASSIGN_OR_RETURN(const std::string profiles, read(options.profiles));
+  TESSERA_ASSIGN_OR_RETURN(scenario.device, sim::choose_device(profiles, options.profiles.string(), options.device));
+  TESSERA_ASSIGN_OR_RETURN(const std::string workload, read(options.workload));
   const fs::path folder = options.workload.parent_path();
-  TESSERA_ASSIGN_OR_RETURN(input.workload,
-                           loadgen::parse_workload(workload_text, options.workload.string(),
+  TESSERA_ASSIGN_OR_RETURN(scenario.workload,
+                           loadgen::parse_workload(workload, options.workload.string(),
                                                    [&](const std::string& name) { return read(folder / name); }));
-  TESSERA_RETURN_IF_ERROR([&]() -> Status {
-    auto policy = sched::make_policy(options.policy);
-    return policy.ok() ? ok_status() : Status(policy.error().in("--policy"));
-  }());
-  return input;
+  return scenario;
 }
 
 // One line on a terminal, and nothing elsewhere.
@@ -116,9 +84,10 @@ class Progress {
   TimePoint last_{};
 };
 
-sim::RunInfo info_of(const SimulateOptions& options, const Input& input) {
-  return {options.command, input.workload.name, input.workload.source, options.device,
-          options.policy,  options.devices,     options.seed};
+sim::RunInfo info_of(const SimulateOptions& options, const sim::Scenario& scenario) {
+  return {options.command, scenario.workload.name, scenario.workload.source,
+          options.device,  options.policy,         options.devices,
+          options.seed};
 }
 
 Status write(const fs::path& path, const std::string& text) {
@@ -143,46 +112,33 @@ sim::ClusterOptions cluster_options(const SimulateOptions& options) {
   return out;
 }
 
-Status run_once(const SimulateOptions& options, const Input& input) {
-  TESSERA_ASSIGN_OR_RETURN(const auto tenants, input.tenants(options.rate, options.slo_factor));
-  TESSERA_ASSIGN_OR_RETURN(const auto cluster, sim::Cluster::make(input.device, tenants, cluster_options(options)));
+Status run_once(const SimulateOptions& options, const sim::Scenario& scenario) {
+  TESSERA_ASSIGN_OR_RETURN(const auto tenants, scenario.tenants(options.rate, options.slo_factor));
+  TESSERA_ASSIGN_OR_RETURN(const auto cluster, sim::Cluster::make(scenario.device, tenants, cluster_options(options)));
   Progress progress;
   const sim::Outcome outcome = cluster->run([&](double done) { progress.at(done); });
   progress.clear();
   std::fputs(sim::table(tenants, outcome).c_str(), stdout);
-  return write(options.json, sim::json(info_of(options, input), tenants, outcome));
+  return write(options.json, sim::json(info_of(options, scenario), tenants, outcome));
 }
 
-Status search(const SimulateOptions& options, const Input& input) {
-  TESSERA_ASSIGN_OR_RETURN(const auto shares, input.tenants(1.0, options.slo_factor));
-  TESSERA_ASSIGN_OR_RETURN(const double bound, sim::fractional_bound(input.device, options.devices, shares));
-  if (bound == 0) {
-    return invalid_argument(
-        "no rate is low enough: a tenant's objective is below its fastest latency; raise "
-        "--slo-factor or the workload's slo");
-  }
+Status search(const SimulateOptions& options, const sim::Scenario& scenario) {
   sim::SearchOptions how;
   how.seeds = options.seeds;
-  how.start = options.rate.value_or(bound / 2);
+  how.start = options.rate.value_or(0);
   Progress progress;
-  const auto trial = [&](double rate, std::uint64_t seed, Duration length,
-                         const std::vector<std::uint64_t>& most_misses) -> Result<sim::Outcome> {
+  const auto tries = [&](double rate, std::uint64_t seed) {
     progress.say("trying " + sim::digits(rate) + " a second, seed " + std::to_string(seed + 1) + " of " +
                  std::to_string(options.seeds));
-    TESSERA_ASSIGN_OR_RETURN(auto tenants, input.tenants(rate, options.slo_factor));
-    sim::ClusterOptions cluster = cluster_options(options);
-    cluster.seed = options.seed + seed;
-    cluster.length = length;
-    cluster.most_misses = most_misses;
-    TESSERA_ASSIGN_OR_RETURN(const auto made, sim::Cluster::make(input.device, std::move(tenants), cluster));
-    return made->run({});
   };
-  TESSERA_ASSIGN_OR_RETURN(const sim::Capacity capacity, sim::find_capacity(shares, how, trial));
+  TESSERA_ASSIGN_OR_RETURN(const sim::Capacity capacity,
+                           scenario.capacity(cluster_options(options), how, options.slo_factor, tries));
+  TESSERA_ASSIGN_OR_RETURN(const double bound, scenario.fractional_bound(options.devices, options.slo_factor));
   progress.clear();
   std::printf("capacity %.1f a second, 95 %% sure between %.1f and %.1f, at 99 %% attainment of every tenant\n",
               capacity.rate, capacity.low, capacity.high);
   std::printf("fractional bound %.1f a second: %.1f %% of it reached\n", bound, 100 * capacity.rate / bound);
-  return write(options.json, sim::json(info_of(options, input), capacity, bound));
+  return write(options.json, sim::json(info_of(options, scenario), capacity, bound));
 }
 
 }  // namespace
@@ -225,10 +181,10 @@ void add_simulate_flags(CLI::App& command, SimulateOptions& options) {
 }
 
 int simulate(const SimulateOptions& options) {
-  const auto input = read_input(options);
-  const Status status = !input.ok()      ? Status(input.error())
-                        : options.search ? search(options, *input)
-                                         : run_once(options, *input);
+  const auto scenario = read_scenario(options);
+  const Status status = !scenario.ok()   ? Status(scenario.error())
+                        : options.search ? search(options, *scenario)
+                                         : run_once(options, *scenario);
   if (!status.ok()) {
     std::fprintf(stderr, "tessera simulate: %s\n", status.error().message().c_str());
     return EXIT_FAILURE;

@@ -29,14 +29,12 @@ struct DeviceTraits {
 // Who wants to know what a device does. Called in the order in which things happen.
 class Observer {
  public:
+  virtual ~Observer() = default;
   virtual void acts(const sched::Action& action) = 0;  // before it is carried out
   // The scheduler is about to hear of it.
   virtual void ended(const sched::StartLaunch& launch) = 0;
   // A home that was asked for is due. Nothing: here it is; otherwise it failed, true: for good.
   virtual std::optional<bool> home_fails(const sched::PrepareHome&) { return std::nullopt; }
-
- protected:
-  ~Observer() = default;
 };
 
 // A scheduler, and atoms that run what it launches. A run's time is that of its model on so many processors, times

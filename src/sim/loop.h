@@ -14,10 +14,8 @@ class Loop {
   // Who is told that a moment has come. The token is what it asked with.
   class Target {
    public:
+    virtual ~Target() = default;
     virtual void due(std::uint64_t token) = 0;
-
-   protected:
-    ~Target() = default;
   };
 
   // `when` in the past means now. The target must live until then.

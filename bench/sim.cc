@@ -1,0 +1,217 @@
+// How much each policy carries, in the simulator: tenants by objective, with what a device measured. One process, as
+// many threads as asked for; the figures do not depend on how many.
+//
+//   bench_sim [--workloads DIR] [--profiles FILE] [--device NAME] [--policy NAME]... [--tenants N]... [--slo X]...
+//             [--threads N] [--json FILE]
+#include <CLI/CLI.hpp>
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <mutex>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/clock.h"
+#include "sched/policy.h"
+#include "sim/report.h"
+#include "sim/scenario.h"
+
+namespace tessera {
+namespace {
+
+struct Arguments {
+  std::string workloads = "bench/workloads";
+  std::string profiles = "bench/profiles/h100.json";
+  std::string device = "h100";
+  std::vector<std::string> policies = {"temporal", "streams", "fixed", "gslice", "dstack", "tessera"};
+  std::vector<int> tenants = {4, 8, 16};
+  std::vector<double> slos = {5, 10, 20, 50};
+  int seeds = 5;
+  std::uint64_t least = 5000;
+  int threads = 2;
+  std::string json;
+};
+
+// One policy in one cell.
+struct Job {
+  int tenants = 0;
+  double slo = 0;
+  std::string policy;
+  sim::Capacity capacity;
+  double bound = 0;
+  double seconds = 0;  // of this machine
+  std::string error;
+};
+
+Result<std::string> read(const std::string& path) {
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  return file ? Result<std::string>(text.str()) : not_found("cannot read " + path);
+}
+
+Result<sim::Scenario> scenario(const Arguments& arguments, int tenants) {
+  sim::Scenario out;
+  TESSERA_ASSIGN_OR_RETURN(const std::string profiles, read(arguments.profiles));
+  TESSERA_ASSIGN_OR_RETURN(out.device, sim::choose_device(profiles, arguments.profiles, arguments.device));
+  const std::string file = arguments.workloads + "/mix" + std::to_string(tenants) + ".json";
+  TESSERA_ASSIGN_OR_RETURN(const std::string workload, read(file));
+  TESSERA_ASSIGN_OR_RETURN(out.workload, loadgen::parse_workload(workload, file, read));
+  return out;
+}
+
+// `fixed` gets equal shares: with rates inverse to cost all tenants ask for about the same.
+std::string with_options(const std::string& policy, const sim::Scenario& scenario) {
+  if (policy != "fixed") {
+    return policy;
+  }
+  std::string out = policy;
+  for (const loadgen::TenantSpec& tenant : scenario.workload.tenants) {
+    out += (out == policy ? ":share." : ",share.") + tenant.name + "=" +
+           sim::digits(1.0 / static_cast<double>(scenario.workload.tenants.size()));
+  }
+  return out;
+}
+
+Status run(const Arguments& arguments, Job& job) {
+  TESSERA_ASSIGN_OR_RETURN(const sim::Scenario cell, scenario(arguments, job.tenants));
+  TESSERA_ASSIGN_OR_RETURN(job.bound, cell.fractional_bound(1, job.slo));
+  sim::ClusterOptions options;
+  options.policy = with_options(job.policy, cell);
+  sim::SearchOptions how;
+  how.seeds = arguments.seeds;
+  how.least_requests = arguments.least;
+  TESSERA_ASSIGN_OR_RETURN(job.capacity, cell.capacity(options, how, job.slo, {}));
+  return ok_status();
+}
+
+void run_all(const Arguments& arguments, std::vector<Job>& jobs) {
+  std::atomic<std::size_t> next{0};
+  std::mutex said;
+  const TimePoint begun = now();
+  const auto work = [&] {
+    for (std::size_t i = next++; i < jobs.size(); i = next++) {
+      const TimePoint start = now();
+      if (const Status status = run(arguments, jobs[i]); !status.ok()) {
+        jobs[i].error = status.error().message();
+      }
+      jobs[i].seconds = std::chrono::duration<double>(now() - start).count();
+      const std::lock_guard<std::mutex> lock(said);
+      std::fprintf(stderr, "%3.0f s: %d tenants, %gx, %s: %.0f a second (%.1f s)\n",
+                   std::chrono::duration<double>(now() - begun).count(), jobs[i].tenants, jobs[i].slo,
+                   jobs[i].policy.c_str(), jobs[i].capacity.rate, jobs[i].seconds);
+    }
+  };
+  std::vector<std::thread> threads;
+  for (int i = 1; i < arguments.threads; ++i) {
+    threads.emplace_back(work);
+  }
+  work();
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+}
+
+const Job* find(const std::vector<Job>& jobs, const Job& like, const std::string& policy) {
+  for (const Job& job : jobs) {
+    if (job.tenants == like.tenants && job.slo == like.slo && job.policy == policy) {
+      return &job;
+    }
+  }
+  return nullptr;
+}
+
+void print(const Arguments& arguments, const std::vector<Job>& jobs) {
+  std::printf(
+      "requests a second at 99 %% attainment of every tenant, and the ratio to temporal\n\ntenants  SLO  fractional");
+  for (const std::string& policy : arguments.policies) {
+    std::printf("%18s", policy.c_str());
+  }
+  std::printf("\n");
+  for (std::size_t i = 0; i < jobs.size(); i += arguments.policies.size()) {
+    std::printf("%7d%4gx%12.0f", jobs[i].tenants, jobs[i].slo, jobs[i].bound);
+    const Job* temporal = find(jobs, jobs[i], "temporal");
+    for (std::size_t p = 0; p < arguments.policies.size(); ++p) {
+      const Job& job = jobs[i + p];
+      if (!job.error.empty()) {
+        std::printf("%18s", "-");
+        continue;
+      }
+      const double value = temporal == nullptr ? 0 : sim::ratio(job.capacity, temporal->capacity).value;
+      std::printf("%11.0f (%.2f)", job.capacity.rate, value);
+    }
+    std::printf("\n");
+  }
+}
+
+std::string as_json(const Arguments& arguments, const std::vector<Job>& jobs) {
+  std::string out = "{\"command\": \"scripts/bench sim\", \"profiles\": " + sim::quoted(arguments.profiles) +
+                    ", \"device\": " + sim::quoted(arguments.device) +
+                    ", \"seeds\": " + std::to_string(arguments.seeds) +
+                    ", \"slowest_tenant_requests\": " + std::to_string(arguments.least) + ",\n \"cells\": [";
+  for (const Job& job : jobs) {
+    const Job* temporal = find(jobs, job, "temporal");
+    const sim::Ratio ratio = temporal == nullptr ? sim::Ratio() : sim::ratio(job.capacity, temporal->capacity);
+    out += &job == jobs.data() ? "\n  " : ",\n  ";
+    out += "{\"tenants\": " + std::to_string(job.tenants) + ", \"slo_factor\": " + sim::digits(job.slo) +
+           ", \"policy\": " + sim::quoted(job.policy) + ", \"capacity\": " + sim::digits(job.capacity.rate) +
+           ", \"capacity_95\": [" + sim::digits(job.capacity.low) + ", " + sim::digits(job.capacity.high) +
+           "], \"goodput\": " + sim::digits(job.capacity.goodput) + ", \"to_temporal\": " + sim::digits(ratio.value) +
+           ", \"to_temporal_95\": [" + sim::digits(ratio.low) + ", " + sim::digits(ratio.high) +
+           "], \"fractional_bound\": " + sim::digits(job.bound) + "}";
+  }
+  return out + "\n ]}\n";
+}
+
+int main_of(int argc, char** argv) {
+  Arguments arguments;
+  CLI::App app("How much each policy carries, in the simulator", "bench_sim");
+  app.add_option("--workloads", arguments.workloads, "folder with mixN.json");
+  app.add_option("--profiles", arguments.profiles, "latencies as measured");
+  app.add_option("--device", arguments.device, "one of the profiles'");
+  app.add_option("--policy", arguments.policies, "which to compare; those that this build lacks are left out");
+  app.add_option("--tenants", arguments.tenants, "4, 8, 16");
+  app.add_option("--slo", arguments.slos, "objectives as multiples of one row on the whole device");
+  app.add_option("--seeds", arguments.seeds, "pooled")->check(CLI::Range(2, 100));
+  app.add_option("--requests", arguments.least, "that the slowest tenant sees over all seeds");
+  app.add_option("--threads", arguments.threads, "of this machine")->check(CLI::Range(1, 256));
+  app.add_option("--json", arguments.json, "file for the results");
+  CLI11_PARSE(app, argc, argv);
+
+  std::vector<std::string> known;
+  for (const std::string& policy : arguments.policies) {
+    if (sched::make_policy(policy).ok() || policy == "fixed") {
+      known.push_back(policy);
+    }
+  }
+  arguments.policies = known;
+  std::vector<Job> jobs;
+  for (const int tenants : arguments.tenants) {
+    for (const double slo : arguments.slos) {
+      for (const std::string& policy : arguments.policies) {
+        jobs.push_back({tenants, slo, policy, {}, 0, 0, {}});
+      }
+    }
+  }
+  run_all(arguments, jobs);
+  print(arguments, jobs);
+  int status = EXIT_SUCCESS;
+  for (const Job& job : jobs) {
+    if (!job.error.empty()) {
+      std::fprintf(stderr, "bench_sim: %s: %s\n", job.policy.c_str(), job.error.c_str());
+      status = EXIT_FAILURE;
+    }
+  }
+  if (!arguments.json.empty()) {
+    std::ofstream(arguments.json) << as_json(arguments, jobs);
+  }
+  return status;
+}
+
+}  // namespace
+}  // namespace tessera
+
+int main(int argc, char** argv) { return tessera::main_of(argc, argv); }
