@@ -16,6 +16,7 @@ struct Id {
 
 using RequestId = Id<struct RequestTag>;  // unique in a process; 0 means none
 using LaunchId = Id<struct LaunchTag>;    // unique per device; 0 means none
+using CopyId = Id<struct CopyTag>;        // rising on a device; 0 means none
 using InstanceId =
     Id<struct InstanceTag, std::uint32_t>;            // a model version loaded on one device; never reused in a process
 using LaneIndex = Id<struct LaneTag, std::uint16_t>;  // counts from 0 within an instance

@@ -46,6 +46,11 @@ Instance* Scheduler::State::find(InstanceId id) const {
   return found == instances_.end() ? nullptr : found->second;
 }
 
+TimePoint Scheduler::State::deadline(RequestId id) const {
+  const auto found = requests_.find(id);
+  return found == requests_.end() ? kNever : found->second.deadline;
+}
+
 const Profile* Scheduler::State::profile(InstanceId id) const {
   const Instance* instance = find(id);
   return instance == nullptr ? nullptr : &instance->profile;
@@ -177,6 +182,7 @@ std::size_t Scheduler::waiting() const { return state_->waiting(); }
 std::size_t Scheduler::in_flight() const { return state_->in_flight(); }
 DeviceLoad Scheduler::load(TimePoint now) const { return state_->load(now); }
 ModelLoad Scheduler::load(InstanceId instance) const { return state_->load(instance); }
+TimePoint Scheduler::deadline(RequestId request) const { return state_->deadline(request); }
 const Profile* Scheduler::profile(InstanceId instance) const { return state_->profile(instance); }
 
 }  // namespace tessera::sched

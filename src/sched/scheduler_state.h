@@ -24,6 +24,7 @@ class Scheduler::State {
 
   std::size_t waiting() const { return requests_.size(); }
   std::size_t in_flight() const { return launches_.size(); }
+  TimePoint deadline(RequestId id) const;
   const Profile* profile(InstanceId id) const;
   DeviceLoad load(TimePoint now) const;
   ModelLoad load(InstanceId id) const;
