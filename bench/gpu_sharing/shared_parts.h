@@ -29,7 +29,9 @@ class BorrowedDevice final : public device::Device {
   const DeviceShape& shape() const override { return shape_; }
   device::StagingPool& staging() override { return device_.staging(); }
   std::optional<std::uint16_t> atom_here() const override { return device_.atom_here(); }
+  bool can_copy(std::span<const std::byte> bytes) const override { return device_.can_copy(bytes); }
   void set_sink(device::CompletionSink& sink) override { device_.set_sink(sink); }
+  Status copy(const device::Copy& copy) override { return device_.copy(copy); }
   Result<device::Started> launch(const device::Launch& launch) override { return device_.launch(launch); }
   void run_here(LaunchId id) override { device_.run_here(id); }
   void cancel(LaunchId id) override { device_.cancel(id); }

@@ -16,6 +16,8 @@ struct BatchInput {
   DType dtype = DType::kFp32;
   Shape row_shape;  // without the batch dimension (the whole shape where there is none)
   std::vector<std::span<const std::byte>> parts;
+  // By part: whether the device was told to copy it into memory of its own, for this launch to read there. Empty: none.
+  std::vector<bool> copied{};
 };
 
 // Owned by whoever launches it; between launch and completion only the device touches it.

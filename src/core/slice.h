@@ -27,6 +27,8 @@ struct DeviceShape {
   Slice loader;                           // the slice that loads and measurements borrow
   // Launches that an atom takes behind the running one: worth it where a launch takes a round trip to begin.
   std::uint16_t committed_per_atom = 0;
+  // Copies of requests' inputs into memory of its own that may be outstanding. 0: launches read them where they lie.
+  std::uint16_t copies = 0;
 
   std::uint16_t atoms() const { return static_cast<std::uint16_t>(processors.size()); }
   Slice whole() const { return {0, atoms()}; }

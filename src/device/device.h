@@ -6,12 +6,15 @@
 //    last one of its lane (After::kLane); on one slice launches therefore end in the order given;
 //  * exactly one Completion follows each accepted launch, none a refused one;
 //  * a plan's failure is that launch's error and nobody else's; a fault of the processor itself ends everything in
-//    flight with one error each, then device_down is raised, and every later launch is refused.
+//    flight with one error each, then device_down is raised, and every later launch is refused;
+//  * copies end in the order given, exactly one CopyEnd each; a launch starts after the copy that it names and those
+//    before it have ended, and its completion is reported after their ends.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "base/ids.h"
@@ -40,6 +43,7 @@ struct Launch {
   After after = After::kOverlap;
   const Plan* plan = nullptr;  // alive until the completion
   Batch* batch = nullptr;      // likewise
+  CopyId after_copy{};         // the last one of its inputs; 0: none
   // Where it would save a thread hop, the caller offers to run the launch itself: see Started::kRunHere.
   bool may_run_here = false;
 };
@@ -57,6 +61,18 @@ struct Completion {
   TimePoint ended{};
 };
 
+// Bytes that are to lie in the device's own memory before a launch reads them there (BatchInput::copied).
+struct Copy {
+  CopyId id{};                       // rising
+  std::span<const std::byte> bytes;  // can_copy() agreed to them; they stay as they are until the end is reported
+};
+
+struct CopyEnd {
+  CopyId id{};
+  Status status{};  // error: the device is lost
+  TimePoint ended{};
+};
+
 // Where a device reports. Thread-safe: called from the device's own threads, and inside run_here, cancel, retire and
 // the destructor, by whoever calls those. It never calls the device back; a thread that takes the dispatcher role
 // inside completed() may, as the holder, unless it is the holder already.
@@ -64,7 +80,8 @@ class CompletionSink {
  public:
   virtual ~CompletionSink() = default;
   virtual void completed(const Completion& completion) = 0;
-  virtual void device_down(const Error& reason) = 0;  // once, after the completions of all that was in flight
+  virtual void copied(const CopyEnd& end) { static_cast<void>(end); }  // by devices that are asked for copies
+  virtual void device_down(const Error& reason) = 0;                   // once, after the ends of all that was in flight
 };
 
 // Unless a method says otherwise it is called by the holder of the device's dispatcher role alone (a single thread at a
@@ -85,8 +102,21 @@ class Device {
   // and cheap enough to be asked for every request.
   virtual std::optional<std::uint16_t> atom_here() const { return std::nullopt; }
 
+  // Whether it can copy these bytes into memory of its own, which its pool leased. Thread-safe.
+  virtual bool can_copy(std::span<const std::byte> bytes) const {
+    static_cast<void>(bytes);
+    return false;
+  }
+
   // Called once, before the first launch.
   virtual void set_sink(CompletionSink& sink) = 0;
+
+  // Begins a copy; at most shape().copies are outstanding. Error: refused; nothing else follows. kDeviceLost once the
+  // device is down.
+  virtual Status copy(const Copy& copy) {
+    static_cast<void>(copy);
+    return Error(ErrorCode::kUnsupported, "device " + shape().name + " copies nothing ahead of launches");
+  }
 
   // Error: refused; nothing else follows. kDeviceLost once the device is down.
   virtual Result<Started> launch(const Launch& launch) = 0;

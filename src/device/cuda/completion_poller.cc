@@ -11,7 +11,7 @@ namespace tessera::device {
 
 CompletionPoller::CompletionPoller(std::string name, Watcher watcher, Duration pause)
     : watcher_(std::move(watcher)), pause_(pause) {
-  watched_.reserve(LaunchOrder::kMaxInFlight);
+  watched_.reserve(LaunchOrder::kPlaces);
   sem_init(&signal_, 0, 0);
   thread_ = std::thread([this, name = std::move(name)] { loop(name); });
 }

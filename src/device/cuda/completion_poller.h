@@ -1,4 +1,5 @@
-// The thread that sees launches end: it looks at their events, since being told by the driver takes 30 us longer.
+// The thread that sees launches and copies end: it looks at their events, since being told by the driver takes 30 us
+// longer.
 #pragma once
 
 #include <array>
@@ -17,8 +18,9 @@
 
 namespace tessera::device {
 
-// Looks only at launches that may be running: those whose predecessors have ended. Sleeps while nothing is in flight.
-// watch() is called by one thread at a time, stop() after the last watch() from outside the thread itself.
+// Looks only at launches (and copies, which are as launches here) that may be running: those whose predecessors have
+// ended. Sleeps while nothing is in flight. watch() is called by one thread at a time, stop() after the last watch()
+// from outside the thread itself.
 class CompletionPoller {
  public:
   using Places = LaunchOrder::Places;
@@ -43,7 +45,7 @@ class CompletionPoller {
   CompletionPoller(const CompletionPoller&) = delete;
   CompletionPoller& operator=(const CompletionPoller&) = delete;
 
-  // Follows a launch from now on, queued at `queued` behind `waits_for`. At most kMaxInFlight are followed at once.
+  // Follows a launch from now on, queued at `queued` behind `waits_for`. At most kPlaces are followed at once.
   void watch(std::size_t place, const Places& waits_for, TimePoint queued);
 
   // Returns when all that is watched has ended and was reported.
@@ -65,7 +67,7 @@ class CompletionPoller {
   const Watcher watcher_;
   const Duration pause_;
 
-  std::array<Flight, LaunchOrder::kMaxInFlight> ring_;
+  std::array<Flight, LaunchOrder::kPlaces> ring_;
   std::atomic<std::size_t> written_{0};
   std::atomic<bool> asleep_{false};
   std::atomic<bool> stopping_{false};
@@ -75,7 +77,7 @@ class CompletionPoller {
   std::size_t read_ = 0;
   std::vector<Flight> watched_;  // as launched
   Places watched_places_;
-  std::array<TimePoint, LaunchOrder::kMaxInFlight> ended_at_{};
+  std::array<TimePoint, LaunchOrder::kPlaces> ended_at_{};
   bool everything_ended_ = false;
 
   std::thread thread_;

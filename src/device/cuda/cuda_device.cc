@@ -16,6 +16,7 @@
 #include "device/cuda/completion_poller.h"
 #include "device/cuda/cuda_plan.h"
 #include "device/cuda/end_mark.h"
+#include "device/cuda/input_copies.h"
 #include "device/cuda/launch_order.h"
 #include "device/in_flight.h"
 #include "device/launch_check.h"
@@ -25,13 +26,14 @@ namespace {
 
 Slice part_of(const Gpu& gpu, const CudaDeviceSpec& spec) { return spec.atoms.value_or(Slice{0, gpu.atoms()}); }
 
-DeviceShape shape_of(const Gpu& gpu, const CudaDeviceSpec& spec) {
-  const Slice part = part_of(gpu, spec);
-  DeviceShape shape{.name = to_string(spec),
+DeviceShape shape_of(const Gpu& gpu, const CudaOptions& options) {
+  const Slice part = part_of(gpu, options.spec);
+  DeviceShape shape{.name = to_string(options.spec),
                     .processors = {},
                     .ladder = aligned_ladder(part.count),
                     .loader = loader_slice(part.count),
-                    .committed_per_atom = 1};
+                    .committed_per_atom = 1,
+                    .copies = options.copies};
   for (std::uint16_t atom = part.first; atom < part.end(); ++atom) {
     shape.processors.push_back(gpu.processors(atom));
   }
@@ -44,7 +46,7 @@ void discard_results(Batch& batch) {
 }
 
 constexpr std::size_t kInboundStreams = 2;
-static_assert(kInboundStreams + 3 == kOtherStreams);
+static_assert(kInboundStreams + 4 == kOtherStreams);
 
 bool is_fault(const Status& status) { return !status.ok() && status.error().code() == ErrorCode::kDeviceLost; }
 
@@ -70,7 +72,7 @@ class Cuda final : public CudaDevice {
       : gpu_(std::move(gpu)),
         driver_(gpu_->driver()),
         part_(part_of(*gpu_, options.spec)),
-        shape_(shape_of(*gpu_, options.spec)),
+        shape_(shape_of(*gpu_, options)),
         order_(options.streams) {}
   ~Cuda() override {
     gpu_->unwatch_faults(this);
@@ -86,6 +88,8 @@ class Cuda final : public CudaDevice {
   StagingPool& staging() override { return *staging_; }
   void set_sink(CompletionSink& sink) override { sink_.store(&sink); }
 
+  bool can_copy(std::span<const std::byte> bytes) const override { return slot_of(bytes).has_value(); }
+  Status copy(const Copy& copy) override;
   Result<Started> launch(const Launch& launch) override;
   void run_here(LaunchId id) override;
   void cancel(LaunchId id) override;
@@ -99,7 +103,12 @@ class Cuda final : public CudaDevice {
   CUstream loader_stream() override { return loader_stream_.get(); }
   CUstream homing_stream() override { return homing_stream_.get(); }
   CUstream build_stream() override { return build_stream_.get(); }
-  bool reads_in_place(std::span<const std::byte> bytes) const override { return staging_->holds(bytes); }
+  bool reads_in_place(std::span<const std::byte> bytes) const override {
+    return staging_->offset_of(bytes).has_value();
+  }
+  std::optional<CUdeviceptr> slot_of(std::span<const std::byte> bytes) const override {
+    return copies_ ? copies_->slot_of(bytes) : std::nullopt;
+  }
 
  private:
   Status check_within(const Slice& slice) const;
@@ -111,8 +120,11 @@ class Cuda final : public CudaDevice {
   Status follow(CUstream stream, const LaunchOrder::Places& ends) const;
   Status queue(Flight& flight, const LaunchOrder::Placed& placed);
   CompletionPoller::Look look(std::size_t place);
-  CompletionPoller::Look ask(const Flight& flight);
+  CompletionPoller::Look ask(const EndMark& end);
   void report(const CompletionPoller::Ended& ended);
+  void report_copy(const CompletionPoller::Ended& ended);
+  Status admit();
+  void close_one();
   Status wait_for(const EndMark& end) const;
   void lose(const Error& reason);
   void tell_down();
@@ -131,11 +143,12 @@ class Cuda final : public CudaDevice {
   std::size_t next_inbound_ = 0;
   std::array<Flight, LaunchOrder::kMaxInFlight> flights_;
 
-  std::vector<EndMark> ends_;  // the flights' and, last, the loader's
-  std::uint32_t looks_ = 0;    // the polling thread's
-  TimePoint ask_at_{};         // likewise
+  std::vector<EndMark> ends_;            // by place: the launches', the copies' and, last, the loader's
+  std::unique_ptr<InputCopies> copies_;  // none where the device makes none
+  std::uint32_t looks_ = 0;              // the polling thread's
+  TimePoint ask_at_{};                   // likewise
 
-  std::vector<OwnedEvent> arrived_;  // as ends_
+  std::vector<OwnedEvent> arrived_;  // the launches' and, last, the loader's
 
   OwnedStream loader_stream_;
   OwnedStream homing_stream_;
@@ -158,9 +171,9 @@ Status Cuda::start(const CudaOptions& options) {
   }
   TESSERA_RETURN_IF_ERROR(context_of(shape_.loader, Gpu::Use::kLoader));
   TESSERA_ASSIGN_OR_RETURN(staging_, make_pinned_staging(gpu_, options.staging));
+  TESSERA_ASSIGN_OR_RETURN(ends_, EndMark::make(gpu_, LaunchOrder::kPlaces + 1));
   TESSERA_RETURN_IF_ERROR(make_streams(options.streams));
-  TESSERA_ASSIGN_OR_RETURN(ends_, EndMark::make(gpu_, flights_.size() + 1));
-  while (arrived_.size() < ends_.size()) {
+  while (arrived_.size() < flights_.size() + 1) {
     CUevent event = nullptr;
     TESSERA_RETURN_IF_ERROR(driver_.check(driver_.event_create(&event, CU_EVENT_DISABLE_TIMING), "make an event"));
     arrived_.emplace_back(driver_, event);
@@ -179,12 +192,17 @@ Status Cuda::start(const CudaOptions& options) {
 }
 
 Status Cuda::make_streams(std::size_t to_run) {
-  TESSERA_ASSIGN_OR_RETURN(streams_, gpu_->make_streams(to_run + kInboundStreams + 2));
-  for (OwnedStream* other : {&inbound_[0], &inbound_[1], &loader_stream_, &homing_stream_}) {
+  TESSERA_ASSIGN_OR_RETURN(streams_, gpu_->make_streams(to_run + kInboundStreams + 3));
+  OwnedStream ahead;
+  for (OwnedStream* other : {&inbound_[0], &inbound_[1], &loader_stream_, &homing_stream_, &ahead}) {
     *other = std::move(streams_.back());
     streams_.pop_back();
   }
   TESSERA_ASSIGN_OR_RETURN(build_stream_, gpu_->make_stream_in(on_gpu(shape_.loader), Gpu::Use::kLoader));
+  if (shape_.copies > 0) {
+    const auto ends = std::span(ends_).subspan(LaunchOrder::kMaxInFlight, LaunchOrder::kMaxCopies);
+    TESSERA_ASSIGN_OR_RETURN(copies_, InputCopies::make(gpu_, *staging_, std::move(ahead), ends));
+  }
   return ok_status();
 }
 
@@ -200,22 +218,56 @@ Result<CUcontext> Cuda::context_of(const Slice& slice, Gpu::Use use) {
   return gpu_->context_of(on_gpu(slice), use);
 }
 
-Result<Started> Cuda::launch(const Launch& launch) {
+// To be answered by one close_one().
+Status Cuda::admit() {
   TESSERA_CHECK(sink_.load() != nullptr);
-  TESSERA_RETURN_IF_ERROR(check_launch(shape_, launch));
   if (closing_.load()) {
     return Error(ErrorCode::kCancelled, "device " + shape_.name + " is closing");
   }
-  if (!in_flight_.open()) {
-    return lost_error();
+  return in_flight_.open() ? ok_status() : Status(lost_error());
+}
+
+void Cuda::close_one() {
+  if (in_flight_.close()) {
+    tell_down();
   }
-  const auto placed = order_.add(launch);
+}
+
+Status Cuda::copy(const Copy& copy) {
+  if (copies_ == nullptr) {
+    return CudaDevice::copy(copy);
+  }
+  TESSERA_RETURN_IF_ERROR(admit());
+  const CurrentContext current(*gpu_);
+  const TimePoint at = now();
+  const auto queued =
+      current.status().ok() ? copies_->queue(copy) : Result<InputCopies::Queued>(current.status().error());
+  if (queued.ok()) {
+    poller_->watch(queued->place, queued->waits_for, at);
+    return ok_status();
+  }
+  const ErrorCode code = queued.error().code();
+  const bool refused = code == ErrorCode::kResourceExhausted || code == ErrorCode::kInvalidArgument;
+  if (!refused) {
+    lose(queued.error());  // what is half queued may not be waited for
+  }
+  close_one();
+  return refused ? queued.error() : lost_error();
+}
+
+Result<Started> Cuda::launch(const Launch& launch) {
+  TESSERA_RETURN_IF_ERROR(check_launch(shape_, launch));
+  TESSERA_RETURN_IF_ERROR(admit());
+  auto placed = order_.add(launch);
   if (!placed) {
-    if (in_flight_.close()) {
-      tell_down();
-    }
+    close_one();
     return Error(ErrorCode::kResourceExhausted,
                  "device " + shape_.name + " has " + std::to_string(LaunchOrder::kMaxInFlight) + " launches in flight");
+  }
+  if (copies_ != nullptr) {
+    const LaunchOrder::Places copies = copies_->before(launch.after_copy);
+    placed->waits_for |= copies;
+    placed->events |= copies;
   }
   Flight& flight = flights_[placed->place];
   flight.launch = launch;
@@ -259,30 +311,30 @@ Status Cuda::queue(Flight& flight, const LaunchOrder::Placed& placed) {
 }
 
 Status Cuda::follow(CUstream stream, const LaunchOrder::Places& ends) const {
-  for (std::size_t place = 0; place < flights_.size() && ends.any(); ++place) {
+  for (std::size_t place = 0; place < ends.size() && ends.any(); ++place) {
     if (ends.test(place)) {
       TESSERA_RETURN_IF_ERROR(
-          driver_.check(driver_.stream_wait_event(stream, flights_[place].end->event(), 0), "order a launch"));
+          driver_.check(driver_.stream_wait_event(stream, ends_[place].event(), 0), "order a launch"));
     }
   }
   return ok_status();
 }
 
 CompletionPoller::Look Cuda::look(std::size_t place) {
-  const Flight& flight = flights_[place];
-  if (flight.end->written()) {
+  const EndMark& end = ends_[place];
+  if (end.written()) {
     return CompletionPoller::Look::kEnded;
   }
   const bool time_to_ask = ++looks_ % kLooksPerGlance == 0 && now() >= ask_at_;
-  return time_to_ask || in_flight_.lost() ? ask(flight) : CompletionPoller::Look::kRunning;
+  return time_to_ask || in_flight_.lost() ? ask(end) : CompletionPoller::Look::kRunning;
 }
 
-CompletionPoller::Look Cuda::ask(const Flight& flight) {
+CompletionPoller::Look Cuda::ask(const EndMark& end) {
   if (in_flight_.lost()) {
     return CompletionPoller::Look::kEverythingEnded;
   }
   ask_at_ = now() + kAskEvery;
-  const CUresult result = flight.end->ask();
+  const CUresult result = end.ask();
   if (result == CUDA_SUCCESS || result == CUDA_ERROR_NOT_READY) {
     return result == CUDA_SUCCESS ? CompletionPoller::Look::kEnded : CompletionPoller::Look::kRunning;
   }
@@ -292,6 +344,10 @@ CompletionPoller::Look Cuda::ask(const Flight& flight) {
 
 // From the moment the sink has it, the launch may be retired and its place be used again.
 void Cuda::report(const CompletionPoller::Ended& ended) {
+  if (ended.place >= LaunchOrder::kMaxInFlight) {
+    report_copy(ended);
+    return;
+  }
   Flight& flight = flights_[ended.place];
   const Launch& launch = flight.launch;
   Completion completion{.id = launch.id, .status = flight.queued, .ran = ended.ran};
@@ -315,9 +371,17 @@ void Cuda::report(const CompletionPoller::Ended& ended) {
   }
   order_.note_ended(ended.place);
   sink_.load()->completed(completion);
-  if (in_flight_.close()) {
-    tell_down();
+  close_one();
+}
+
+void Cuda::report_copy(const CompletionPoller::Ended& ended) {
+  CopyEnd end{.id = copies_->id_at(ended.place), .ended = ended.ended};
+  if (in_flight_.lost()) {
+    end.status = lost_error();
   }
+  copies_->note_ended(ended.place);
+  sink_.load()->copied(end);
+  close_one();
 }
 
 void Cuda::lose(const Error& reason) {
@@ -423,6 +487,9 @@ Result<std::unique_ptr<CudaDevice>> make_cuda_device(std::shared_ptr<Gpu> gpu, c
   }
   if (options.streams == 0) {
     return invalid_argument(to_string(options.spec) + " needs a stream");
+  }
+  if (options.copies > LaunchOrder::kMaxCopies) {
+    return invalid_argument("at most " + std::to_string(LaunchOrder::kMaxCopies) + " copies can be outstanding");
   }
   auto device = std::make_unique<Cuda>(std::move(gpu), options);
   if (const Status started = device->start(options); !started.ok()) {

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -15,14 +17,18 @@
 
 namespace tessera::device {
 
-// Streams of a device beside those that launches run on: two for copies of inputs, two of the loader's, one for homing.
-inline constexpr std::size_t kOtherStreams = 5;
+// Streams of a device beside those that launches run on: three for copies of inputs, two of the loader's, one for
+// homing.
+inline constexpr std::size_t kOtherStreams = 6;
 
 struct CudaOptions {
   CudaDeviceSpec spec{};  // names the device, and says which atoms of the gpu it has
   // Launches that can run at once. With kOtherStreams more, all devices of a gpu together get Gpu::kMaxStreams at most.
   std::size_t streams = 24;
   PinnedLimits staging{};
+  // Copies of inputs ahead of their launches that may be outstanding, at most LaunchOrder::kMaxCopies. They take as
+  // much of the card's memory as `staging` has. 0: none are made, every launch copies for itself.
+  std::uint16_t copies = 2;
   // How long the polling thread sleeps between two looks while something is in flight. 0: it spins, on a core of its
   // own, and sees an end within microseconds.
   Duration poll_pause{0};
@@ -48,12 +54,15 @@ class CudaDevice : public Device {
 
   // Whether the card may read these bytes where they lie: they are in the device's request memory. Thread-safe.
   virtual bool reads_in_place(std::span<const std::byte> bytes) const = 0;
+
+  // Where on the card a copy of these bytes lies once it has been made; nothing where none can be. Thread-safe.
+  virtual std::optional<CUdeviceptr> slot_of(std::span<const std::byte> bytes) const = 0;
 };
 
 // A launch is queued to the card at once and orders itself there, so it can be dropped no more (cancel() only discards
 // its result), and retire() only gives its place back. A launch's `started` is when the last launch that it waited for
 // was seen to have ended, or when it was queued: what the slice had to spend, as a scheduler counts it.
-// Errors: those of the driver; kInvalidArgument for atoms that the gpu does not have.
+// Errors: those of the driver; kInvalidArgument for atoms that the gpu does not have, and options out of their bounds.
 Result<std::unique_ptr<CudaDevice>> make_cuda_device(std::shared_ptr<Gpu> gpu, const CudaOptions& options);
 
 }  // namespace tessera::device

@@ -23,7 +23,10 @@ class LaunchOrder {
  public:
   // A stream's queue in the driver holds about a thousand commands; a full one would block who launches.
   static constexpr std::size_t kMaxInFlight = 128;
-  using Places = std::bitset<kMaxInFlight>;
+  // Copies have places of their own behind those of launches, so that whoever waits can wait for either.
+  static constexpr std::size_t kMaxCopies = 4;
+  static constexpr std::size_t kPlaces = kMaxInFlight + kMaxCopies;
+  using Places = std::bitset<kPlaces>;
 
   struct Placed {
     std::size_t place = 0;  // the launch's own, below kMaxInFlight, until remove()

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -22,10 +23,12 @@ class Arena {
         size_(size),
         buddy_(size, kSmallest, largest) {}
 
-  bool holds(std::span<const std::byte> bytes) const {
+  std::size_t size() const { return size_; }
+  std::optional<std::size_t> offset_of(std::span<const std::byte> bytes) const {
     const auto begin = reinterpret_cast<std::uintptr_t>(data_);
     const auto at = reinterpret_cast<std::uintptr_t>(bytes.data());
-    return at >= begin && at - begin <= size_ && bytes.size() <= size_ - (at - begin);
+    const bool within = at >= begin && at - begin <= size_ && bytes.size() <= size_ - (at - begin);
+    return within ? std::optional(at - begin) : std::nullopt;
   }
 
   std::byte* take(std::size_t size) {
@@ -79,7 +82,10 @@ class Pool final : public PinnedPool {
     }
     return std::unique_ptr<StagingBlock>(std::make_unique<Block>(arena_, data, size.value));
   }
-  bool holds(std::span<const std::byte> bytes) const override { return arena_->holds(bytes); }
+  Bytes size() const override { return {arena_->size()}; }
+  std::optional<std::size_t> offset_of(std::span<const std::byte> bytes) const override {
+    return arena_->offset_of(bytes);
+  }
 
  private:
   const std::shared_ptr<Arena> arena_;

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 
 #include "base/ids.h"
@@ -20,8 +21,10 @@ struct PinnedLimits {
 // A pool that knows its own memory. Thread-safe.
 class PinnedPool : public StagingPool {
  public:
-  // Whether all of the bytes lie in it, so that the card's engines and kernels may read them where they are.
-  virtual bool holds(std::span<const std::byte> bytes) const = 0;
+  virtual Bytes size() const = 0;
+  // From the beginning of its range; nothing unless all of the bytes lie in it, so that the card's engines and kernels
+  // may read them where they are.
+  virtual std::optional<std::size_t> offset_of(std::span<const std::byte> bytes) const = 0;
 };
 
 // Memory of the host that the card uses at the same address; stalls every launch on it while it is made.

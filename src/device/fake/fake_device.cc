@@ -50,7 +50,8 @@ FakeDevice::FakeDevice(const FakeOptions& options)
       shape_{.name = options.name,
              .processors = std::vector<std::uint16_t>(options.atoms, 1),
              .ladder = aligned_ladder(options.atoms),
-             .loader = loader_slice(options.atoms)},
+             .loader = loader_slice(options.atoms),
+             .copies = options.copies},
       staging_(std::make_unique<HeapPool>()) {
   if (options_.clock == FakeOptions::Clock::kReal) {
     time_ = now();
@@ -69,6 +70,28 @@ FakeDevice::~FakeDevice() {
   if (clock_.joinable()) {
     clock_.join();
   }
+}
+
+Status FakeDevice::copy(const Copy& copy) {
+  TESSERA_CHECK(sink_ != nullptr);
+  const Lock lock(mutex_);
+  if (closing_) {
+    return Error(ErrorCode::kCancelled, "device " + shape_.name + " is closing");
+  }
+  if (lost_) {
+    return *lost_;
+  }
+  if (refusal_) {
+    return *std::exchange(refusal_, std::nullopt);
+  }
+  TESSERA_CHECK(copies_.size() < options_.copies);
+  if (options_.clock == FakeOptions::Clock::kReal) {
+    time_ = std::max(time_, now());
+  }
+  const TimePoint begins = copies_.empty() ? time_ : copies_.back().ends;
+  copies_.push_back({copy.id, begins + options_.copy_time({copy.bytes.size()})});
+  changed_.notify_all();
+  return ok_status();
 }
 
 Result<Started> FakeDevice::launch(const Launch& launch) {
@@ -171,7 +194,7 @@ void FakeDevice::advance(Duration by) {
 
 std::optional<TimePoint> FakeDevice::next_end() const {
   const Lock lock(mutex_);
-  std::optional<TimePoint> first;
+  std::optional<TimePoint> first = copies_.empty() ? std::nullopt : std::optional(copies_.front().ends);
   for (const Flight& flight : flights_) {
     if (flight.ends && (!first || *flight.ends < *first)) {
       first = flight.ends;
@@ -206,6 +229,9 @@ void FakeDevice::break_down(const Error& reason) {
 
 bool FakeDevice::must_wait(const Flight& flight) const {
   const Launch& later = flight.launch;
+  if (!copies_.empty() && copies_.front().id <= later.after_copy) {
+    return true;
+  }
   for (const Flight& earlier : flights_) {
     if (&earlier == &flight) {
       return false;
@@ -244,11 +270,31 @@ std::list<FakeDevice::Flight>::iterator FakeDevice::first_to_end() {
   return first;
 }
 
-// Ends runs and starts what waited for them, one after the other as time goes by.
-void FakeDevice::settle(TimePoint until) {
-  for (auto flight = first_to_end(); flight != flights_.end() && *flight->ends <= until; flight = first_to_end()) {
-    time_ = std::max(time_, *flight->ends);
+std::optional<TimePoint> FakeDevice::first_end() {
+  const auto flight = first_to_end();
+  std::optional<TimePoint> first = flight == flights_.end() ? std::nullopt : flight->ends;
+  if (!copies_.empty() && (!first || copies_.front().ends <= *first)) {
+    first = copies_.front().ends;
+  }
+  return first;
+}
+
+// A copy goes before a run that ends at the same time.
+void FakeDevice::end_first() {
+  const auto flight = first_to_end();
+  if (copies_.empty() || (flight != flights_.end() && *flight->ends < copies_.front().ends)) {
     end(flight);
+    return;
+  }
+  outbox_.emplace_back(CopyEnd{.id = copies_.front().id, .ended = time_});
+  copies_.pop_front();
+}
+
+// Ends copies and runs and starts what waited for them, one after the other as time goes by.
+void FakeDevice::settle(TimePoint until) {
+  for (auto at = first_end(); at && *at <= until; at = first_end()) {
+    time_ = std::max(time_, *at);
+    end_first();
     start_ready();
   }
   time_ = std::max(time_, until);
@@ -277,6 +323,10 @@ void FakeDevice::end(std::list<Flight>::iterator flight) {
 }
 
 void FakeDevice::end_all(const Error& reason) {
+  for (const Moving& copy : copies_) {
+    outbox_.emplace_back(CopyEnd{.id = copy.id, .status = reason, .ended = time_});
+  }
+  copies_.clear();
   for (const Flight& flight : flights_) {
     outbox_.emplace_back(Completion{.id = flight.launch.id,
                                     .status = reason,
@@ -307,6 +357,8 @@ void FakeDevice::deliver(Lock& lock) {
     lock.unlock();
     if (const auto* completion = std::get_if<Completion>(&report)) {
       sink_->completed(*completion);
+    } else if (const auto* copy = std::get_if<CopyEnd>(&report)) {
+      sink_->copied(*copy);
     } else {
       sink_->device_down(std::get<Error>(report));
     }
@@ -319,10 +371,10 @@ void FakeDevice::deliver(Lock& lock) {
 void FakeDevice::run_clock() {
   Lock lock(mutex_);
   while (!closing_) {
-    const auto flight = first_to_end();
-    if (flight == flights_.end()) {
+    const auto next = first_end();
+    if (!next) {
       changed_.wait(lock);
-    } else if (const Duration left = *flight->ends - now(); left > Duration::zero()) {
+    } else if (const Duration left = *next - now(); left > Duration::zero()) {
       changed_.wait_for(lock, left);
     }
     settle(std::max(time_, now()));

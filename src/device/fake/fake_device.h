@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -28,6 +29,12 @@ struct FakeOptions {
   // themselves.
   bool commits_at_launch = false;
   std::size_t max_in_flight = 1024;
+  // Copies that may be outstanding, and how long one takes; they go one after the other. It copies nothing, so any
+  // bytes will do.
+  std::uint16_t copies = 0;
+  std::function<Duration(Bytes)> copy_time = [](Bytes bytes) {
+    return std::chrono::microseconds(10) + Duration(static_cast<Duration::rep>(bytes.value / 50));
+  };
 };
 
 // Thread-safe. Orders launches by itself, so retire() does nothing, and never asks its caller to run one. With the
@@ -41,6 +48,8 @@ class FakeDevice final : public Device {
   const DeviceShape& shape() const override { return shape_; }
   StagingPool& staging() override { return *staging_; }
   void set_sink(CompletionSink& sink) override { sink_ = &sink; }
+  bool can_copy(std::span<const std::byte>) const override { return options_.copies > 0; }
+  Status copy(const Copy& copy) override;
   Result<Started> launch(const Launch& launch) override;
   void run_here(LaunchId id) override;
   void cancel(LaunchId id) override;
@@ -53,9 +62,9 @@ class FakeDevice final : public Device {
 
   TimePoint time() const;
   void advance(Duration by);                  // manual clock only; 0 ends what takes no time
-  std::optional<TimePoint> next_end() const;  // of a run whose latency is known
+  std::optional<TimePoint> next_end() const;  // of a copy, or a run whose latency is known
   void wake();                                // asks the plans again whose latency was unknown
-  void refuse_next(Error reason);             // the next launch
+  void refuse_next(Error reason);             // the next launch or copy
   void break_down(const Error& reason);       // the processor's fault, now
   bool is_loader_thread() const;              // whether the calling thread became it
 
@@ -67,11 +76,17 @@ class FakeDevice final : public Device {
     TimePoint started{};
     std::optional<TimePoint> ends{};
   };
-  using Report = std::variant<Completion, Error>;  // Error: device_down
+  struct Moving {
+    CopyId id;
+    TimePoint ends{};
+  };
+  using Report = std::variant<Completion, CopyEnd, Error>;  // Error: device_down
   using Lock = std::unique_lock<std::mutex>;
 
   bool must_wait(const Flight& flight) const;
   void start_ready();
+  std::optional<TimePoint> first_end();
+  void end_first();
   void settle(TimePoint until);
   std::list<Flight>::iterator first_to_end();
   void end(std::list<Flight>::iterator flight);
@@ -89,6 +104,7 @@ class FakeDevice final : public Device {
   std::condition_variable changed_;
   TimePoint time_{};
   std::list<Flight> flights_;  // in launch order
+  std::deque<Moving> copies_;  // as begun, so that the first ends first
   std::optional<Error> refusal_;
   std::optional<Error> lost_;
   std::optional<std::thread::id> loader_;

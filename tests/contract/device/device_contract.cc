@@ -16,12 +16,12 @@ constexpr std::size_t kRowBytes = 48;
 
 }  // namespace
 
-std::deque<std::variant<Completion, Error>> Inbox::take() {
+std::deque<Inbox::Report> Inbox::take() {
   const std::lock_guard lock(mutex_);
   return std::exchange(reports_, {});
 }
 
-void Inbox::put(std::variant<Completion, Error> report) {
+void Inbox::put(Report report) {
   const std::lock_guard lock(mutex_);
   reports_.push_back(std::move(report));
 }
@@ -40,6 +40,7 @@ void DeviceContract::TearDown() {
     gate->open();
   }
   under_test_.reset();
+  blocks_.clear();
 }
 
 Gate& DeviceContract::gate() { return *gates_.emplace_back(under_test_->make_gate()); }
@@ -78,6 +79,7 @@ Result<Started> DeviceContract::try_start(Job& job, const LaunchOptions& options
                       .after = job.after,
                       .plan = &job.probe->plan(),
                       .batch = &job.batch,
+                      .after_copy = options.after_copy,
                       .may_run_here = options.may_run_here};
   auto started = device().launch(launch);
   if (started.ok()) {
@@ -98,10 +100,26 @@ Job& DeviceContract::start(const Probe& probe, const Slice& slice, const LaunchO
   return job;
 }
 
+CopyId DeviceContract::copy(std::size_t bytes) {
+  auto block = device().staging().lease({bytes});
+  EXPECT_TRUE(block.ok());
+  const auto from = blocks_.emplace_back(*std::move(block))->bytes();
+  EXPECT_TRUE(device().can_copy(from));
+  const CopyId id{++last_copy_};
+  const Status begun = device().copy({.id = id, .bytes = from});
+  EXPECT_TRUE(begun.ok()) << (begun.ok() ? "" : begun.error().message());
+  return id;
+}
+
 void DeviceContract::pump() {
   for (auto& report : inbox_.take()) {
     if (const auto* down = std::get_if<Error>(&report)) {
       downs_.push_back(*down);
+      continue;
+    }
+    if (const auto* end = std::get_if<CopyEnd>(&report)) {
+      EXPECT_TRUE(downs_.empty()) << "copy " << end->id.value << " ended after device_down";
+      copy_ends_.push_back(*end);
       continue;
     }
     const auto& completion = std::get<Completion>(report);

@@ -103,14 +103,16 @@ struct Job {
 class Inbox final : public CompletionSink {
  public:
   void completed(const Completion& completion) override { put(completion); }
+  void copied(const CopyEnd& end) override { put(end); }
   void device_down(const Error& reason) override { put(reason); }
-  std::deque<std::variant<Completion, Error>> take();
+  using Report = std::variant<Completion, CopyEnd, Error>;
+  std::deque<Report> take();
 
  private:
-  void put(std::variant<Completion, Error> report);
+  void put(Report report);
 
   std::mutex mutex_;
-  std::deque<std::variant<Completion, Error>> reports_;
+  std::deque<Report> reports_;
 };
 
 // Plays the dispatcher: the test's own thread holds the role.
@@ -121,6 +123,7 @@ class DeviceContract : public testing::TestWithParam<DeviceKind> {
     InstanceId instance{1};
     LaneIndex lane{0};
     bool may_run_here = false;
+    CopyId after_copy{};
   };
 
   void SetUp() override;
@@ -141,6 +144,9 @@ class DeviceContract : public testing::TestWithParam<DeviceKind> {
   Job& start(const Probe& probe, const Slice& slice) { return start(probe, slice, LaunchOptions{}); }
   Result<Started> try_start(Job& job, const LaunchOptions& options);
   Job& make_job(const Probe& probe, const Slice& slice, const LaunchOptions& options);
+
+  // Begins a copy of that many bytes of request memory, which live until the test has ended.
+  CopyId copy(std::size_t bytes);
 
   // Takes what the device reported and retires it.
   void pump();
@@ -164,6 +170,9 @@ class DeviceContract : public testing::TestWithParam<DeviceKind> {
   std::deque<Job> jobs_;
   std::map<LaunchId, Completion> completions_;
   std::vector<LaunchId> completion_order_;
+  std::deque<std::unique_ptr<StagingBlock>> blocks_;
+  std::uint64_t last_copy_ = 0;
+  std::vector<CopyEnd> copy_ends_;
   std::vector<Error> downs_;
   std::uint64_t last_id_ = 0;
 };

@@ -168,7 +168,9 @@ INSTANTIATE_TEST_SUITE_P(
         DeviceKind{
             "manual_clock_commits_at_launch",
             [] { return FakeUnderTest::make({.atoms = 8, .clock = Clock::kManual, .commits_at_launch = true}); }},
-        DeviceKind{"real_clock", [] { return FakeUnderTest::make({.atoms = 4, .clock = Clock::kReal}); }}),
+        DeviceKind{"manual_clock_copies",
+                   [] { return FakeUnderTest::make({.atoms = 4, .clock = Clock::kManual, .copies = 2}); }},
+        DeviceKind{"real_clock", [] { return FakeUnderTest::make({.atoms = 4, .clock = Clock::kReal, .copies = 2}); }}),
     [](const auto& info) { return info.param.name; });
 
 }  // namespace

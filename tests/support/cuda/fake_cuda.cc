@@ -63,6 +63,12 @@ void FakeCuda::break_down(CUresult result) {
   impl_->changed.notify_all();
 }
 
+void FakeCuda::hold_copies(bool held) {
+  const std::lock_guard lock(impl_->mutex);
+  impl_->copies_held = held;
+  impl_->changed.notify_all();
+}
+
 std::vector<std::string> FakeCuda::calls() const {
   const std::lock_guard lock(impl_->mutex);
   return impl_->calls;

@@ -127,6 +127,9 @@ class FakeCuda {
   // From now on every call fails so.
   void break_down(CUresult result);
 
+  // Until told otherwise no copy from the host's memory ends.
+  void hold_copies(bool held);
+
   std::vector<std::string> calls() const;
   std::size_t count(std::string_view entry) const;
   void forget_calls();

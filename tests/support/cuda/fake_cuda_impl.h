@@ -123,6 +123,7 @@ struct FakeCuda::Impl {
   std::vector<std::string> calls;
   std::map<std::string, std::pair<CUresult, int>, std::less<>> failures;
   CUresult broken = CUDA_SUCCESS;
+  bool copies_held = false;
   std::size_t alive = 0;
   unsigned splits = 0;
   FakeContext primary;

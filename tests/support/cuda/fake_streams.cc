@@ -216,6 +216,9 @@ bool FakeCuda::Impl::node_ended(FakeCommand& command, FakeNode& node) {
   if (node.type == CU_GRAPH_NODE_TYPE_MEMSET) {
     std::memset(reinterpret_cast<void*>(node.memset.dst), static_cast<int>(node.memset.value), node.memset.width);
   } else if (node.type == CU_GRAPH_NODE_TYPE_MEMCPY) {
+    if (copies_held && type_of(node.copy.srcDevice) == CU_MEMORYTYPE_HOST) {
+      return false;
+    }
     std::memcpy(reinterpret_cast<void*>(node.copy.dstDevice), reinterpret_cast<const void*>(node.copy.srcDevice),
                 node.copy.WidthInBytes);
   } else if (node.type == CU_GRAPH_NODE_TYPE_KERNEL && node.kernel->start) {

@@ -94,7 +94,7 @@ Result<std::unique_ptr<CapturedPlan>> CapturedPlan::capture(const SessionFacts& 
   TESSERA_RETURN_IF_ERROR(device::check_pointers(*parts.gpu, plan->graph_.get(), foreign));
   Bytes gathered;
   for (const BoundTensor& input : plan->binding_.inputs) {
-    gathered.value += std::min(input.bytes(session.rows()), static_cast<std::size_t>(session.rows()) * kReadInPlace);
+    gathered.value += input.bytes(session.rows());
   }
   const Bytes scattered{room_for(plan->binding_.outputs, session.rows())};
   TESSERA_RETURN_IF_ERROR(
@@ -208,16 +208,21 @@ Status CapturedPlan::move_inputs(Moves& moves, const device::LaunchQueue& queue,
   for (std::size_t i = 0; i < batch.inputs.size(); ++i) {
     const BoundTensor& bound = binding_.inputs[i];
     CUdeviceptr to = bound.at;
-    for (auto part : batch.inputs[i].parts) {
+    const BatchInput& input = batch.inputs[i];
+    for (std::size_t p = 0; p < input.parts.size(); ++p) {
+      auto part = input.parts[p];
       if (to - bound.at + part.size() > bound.bytes(batch.rows)) {
         return internal_error("a batch's input '" + bound.spec->name + "' has too many bytes");
       }
+      const auto slot = p < input.copied.size() && input.copied[p] ? parts.device.slot_of(part) : std::nullopt;
       if (!parts.device.reads_in_place(part)) {
         std::memcpy(pinned, part.data(), part.size());
         part = {pinned, part.size()};
         pinned += aligned(part.size());
       }
-      if (part.size() <= kReadInPlace) {
+      if (slot) {
+        TESSERA_RETURN_IF_ERROR(moves.add(*slot, to, part.size()));
+      } else if (part.size() <= kReadInPlace) {
         TESSERA_RETURN_IF_ERROR(moves.add(address_of(part.data()), to, part.size()));
       } else {
         TESSERA_RETURN_IF_ERROR(driver.check(driver.memcpy_htod_async(to, part.data(), part.size(), queue.inbound),

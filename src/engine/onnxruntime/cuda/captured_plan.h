@@ -21,13 +21,13 @@ namespace tessera::engine {
 //
 // A launch writes nothing into the graph: where the inputs of a batch lie and where its outputs go stands in the lane's
 // control block, which the graph's first and last kernel read. So one launch is one call of the driver, and copies
-// only where inputs are large.
+// only where inputs are large and were not copied ahead of it.
 class CapturedPlan final : public device::CudaPlan {
  public:
   // Runs that warm up in the lane before the capture.
   static constexpr int kWarmUps = 3;
   // Parts of inputs up to this size are read by the graph's first kernel where they lie in the host's memory; larger
-  // ones go by the copy engines.
+  // ones go by the copy engines, unless they are on the card already.
   static constexpr std::size_t kReadInPlace = std::size_t{32} << 10;
 
   // `foreign`: memory of other lanes. Error: kUnsupported where the graph cannot be homed or touches such memory.

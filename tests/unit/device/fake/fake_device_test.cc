@@ -23,7 +23,9 @@ class Notes : public CompletionSink {
  public:
   void completed(const Completion& completion) override { completions.push_back(completion); }
   void device_down(const Error& reason) override { down.push_back(reason.message()); }
+  void copied(const CopyEnd& end) override { copies.push_back(end); }
   std::vector<Completion> completions;
+  std::vector<CopyEnd> copies;
   std::vector<std::string> down;
 };
 
@@ -112,6 +114,48 @@ TEST_F(FakeDeviceTest, TheSinkMayLaunchAgain) {
     device_.advance(milliseconds(1));
   }
   EXPECT_EQ(chain.completions.size(), 5U);
+}
+
+TEST(FakeDeviceCopies, FollowOneAnotherInExactTimeAndLaunchesWaitForThoseTheyName) {
+  Notes notes;
+  FakeDevice device({.copies = 2, .copy_time = [](Bytes bytes) { return milliseconds(bytes.value); }});
+  device.set_sink(notes);
+  EXPECT_EQ(device.shape().copies, 2);
+  Batch batch;
+  const Timed one(milliseconds(1));
+  const std::vector<std::byte> bytes(5);
+  ASSERT_TRUE(device.copy({.id = {1}, .bytes = std::span(bytes).first(2)}).ok());
+  ASSERT_TRUE(device.copy({.id = {2}, .bytes = bytes}).ok());
+  const auto launch = [&](std::uint64_t id, Slice slice, CopyId after) {
+    ASSERT_TRUE(device.launch({.id = {id}, .slice = slice, .plan = &one, .batch = &batch, .after_copy = after}).ok());
+  };
+  launch(1, {0, 1}, {});
+  launch(2, {1, 1}, {1});
+  launch(3, {2, 1}, {2});
+  EXPECT_EQ(device.next_end(), TimePoint(milliseconds(1)));
+  device.advance(milliseconds(100));
+  ASSERT_EQ(notes.copies.size(), 2U);
+  EXPECT_EQ(notes.copies[0].ended, TimePoint(milliseconds(2)));
+  EXPECT_EQ(notes.copies[1].ended, TimePoint(milliseconds(7)));
+  ASSERT_EQ(notes.completions.size(), 3U);
+  EXPECT_EQ(notes.completions[0].ended, TimePoint(milliseconds(1)));
+  EXPECT_EQ(notes.completions[1].started, TimePoint(milliseconds(2)));
+  EXPECT_EQ(notes.completions[2].started, TimePoint(milliseconds(7)));
+}
+
+TEST(FakeDeviceCopies, BreakingDownEndsThemWithAnError) {
+  Notes notes;
+  FakeDevice device({.copies = 2});
+  device.set_sink(notes);
+  const std::vector<std::byte> bytes(5);
+  device.refuse_next(Error(ErrorCode::kInternal, "not this one"));
+  EXPECT_FALSE(device.copy({.id = {1}, .bytes = bytes}).ok());
+  ASSERT_TRUE(device.copy({.id = {2}, .bytes = bytes}).ok());
+  device.break_down(Error(ErrorCode::kDeviceLost, "pulled out"));
+  ASSERT_EQ(notes.copies.size(), 1U);
+  EXPECT_EQ(notes.copies[0].status.error().code(), ErrorCode::kDeviceLost);
+  EXPECT_EQ(notes.down.size(), 1U);
+  EXPECT_EQ(device.copy({.id = {3}, .bytes = bytes}).error().code(), ErrorCode::kDeviceLost);
 }
 
 }  // namespace
