@@ -54,11 +54,13 @@ void assemble(LaunchRecord& record, std::int32_t bucket) {
     input.dtype = tensor.dtype;
     input.row_shape = batches ? tensor.shape.without_first() : tensor.shape;
     input.parts.clear();
+    input.copied.clear();
   }
   for (const Ticket* ticket = record.first; ticket != nullptr; ticket = ticket->next) {
     batch.rows += ticket->rows;
     for (std::size_t i = 0; i < batch.inputs.size(); ++i) {
       batch.inputs[i].parts.push_back(ticket->call->request.inputs[ticket->inputs[i]].tensor.data);
+      batch.inputs[i].copied.push_back(!ticket->copied.empty() && ticket->copied[i]);
     }
   }
 }

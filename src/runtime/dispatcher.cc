@@ -32,6 +32,7 @@ Dispatcher::Dispatcher(device::Device& device, std::unique_ptr<sched::Policy> po
                  sched::SchedulerLimits{.max_waiting = limits.max_waiting,
                                         .committed_per_atom = shape_.committed_per_atom,
                                         .max_homes = limits.max_homes}),
+      copy_desk_(device),
       busy_ns_(device.shape().atoms()),
       timer_([this] {
         if (!timer_posted_.exchange(true)) {
@@ -128,6 +129,12 @@ void Dispatcher::completed(const device::Completion& completion) {
   TESSERA_CHECK(record != nullptr && record->id() == completion.id);
   record->completion = completion;
   post_and_take_part(record->ended);
+}
+
+void Dispatcher::copied(const device::CopyEnd& end) {
+  CopyRecord& record = copy_desk_.of(end.id);
+  record.end = end;
+  post_and_take_part(record.ended);
 }
 
 void Dispatcher::device_down(const Error& reason) {

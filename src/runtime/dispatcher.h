@@ -8,7 +8,8 @@
 // Who owns what:
 //   a request's Ticket     its poster until posted, the holder until the answer is known, then the thread that answers
 //   a batch's LaunchRecord the holder, while it runs the device, then the thread that answers
-//   scheduler, timer, instances by id, counters   the holder
+//   a CopyRecord           the holder; it keeps the memory of requests whose bytes are on their way
+//   scheduler, timer, copy desk, instances by id, counters   the holder
 // No lock is taken on a request's way. Memory for it comes from pools that keep their size.
 #pragma once
 
@@ -24,6 +25,7 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "device/device.h"
+#include "runtime/copy_desk.h"
 #include "runtime/inbox.h"
 #include "runtime/load_cell.h"
 #include "runtime/served_instance.h"
@@ -108,6 +110,7 @@ class Dispatcher final : public device::CompletionSink {
   // ---- The device's reports ----
 
   void completed(const device::Completion& completion) override;
+  void copied(const device::CopyEnd& end) override;
   void device_down(const Error& reason) override;
 
   bool is_down() const { return down_.load(std::memory_order_acquire); }
@@ -142,6 +145,7 @@ class Dispatcher final : public device::CompletionSink {
   void handle_arrival(Ticket& ticket, TimePoint at, Turn& turn);
   void handle_cancel(Ticket& ticket, TimePoint at, Turn& turn);
   void handle_ended(LaunchRecord& record, TimePoint at, Turn& turn);
+  void handle_copy_ended(CopyRecord& record, TimePoint at, Turn& turn);
   void handle_control(ControlMessage& control, TimePoint at, Turn& turn);
   void handle_down(TimePoint at, Turn& turn);
   void feed(const sched::Event& event, TimePoint at, Turn& turn);
@@ -156,6 +160,7 @@ class Dispatcher final : public device::CompletionSink {
   LaunchRecord* make_record(const sched::StartLaunch& action, TimePoint at);
   void launch(LaunchRecord& record, const sched::StartLaunch& action, Turn& turn);
   void fail_launch(LaunchRecord& record, Error error);
+  void issue_copies(TimePoint at, Turn& turn);
   void publish_load();
   void publish_load(ServedInstance& served);
   void refuse(Ticket& ticket, Refusal why, Turn& turn);
@@ -187,6 +192,8 @@ class Dispatcher final : public device::CompletionSink {
   // Owned by the holder of the role.
   sched::Scheduler scheduler_;
   sched::Actions actions_;
+  CopyDesk copy_desk_;
+  std::vector<sched::InputReady> inputs_ready_;
   std::unordered_map<std::uint32_t, std::shared_ptr<ServedInstance>> instances_;
   TimePoint timer_at_ = kNever;
   bool loader_waits_ = false;

@@ -1,4 +1,5 @@
 // What the holder of the role does: messages to events, actions to deeds.
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -68,6 +69,9 @@ void Dispatcher::handle(Message& message, Turn& turn) {
     case Message::Kind::kLaunchEnded:
       handle_ended(*static_cast<LaunchRecord*>(message.about), at, turn);
       break;
+    case Message::Kind::kCopyEnded:
+      handle_copy_ended(*static_cast<CopyRecord*>(message.about), at, turn);
+      break;
     case Message::Kind::kTimer:
       timer_posted_.store(false);  // what was due has been done above
       if (timer_at_ != kNever) {
@@ -107,6 +111,8 @@ void Dispatcher::handle_arrival(Ticket& ticket, TimePoint at, Turn& turn) {
   }
   ticket.state = Ticket::State::kWaiting;
   ticket.served->counters->arrived();
+  ticket.copied.clear();
+  ticket.last_copy = {};
   if (stopped_ || is_down()) {
     refuse(ticket, stopped_ ? Refusal::kStopped : Refusal::kDeviceDown, turn);
     return;
@@ -120,7 +126,27 @@ void Dispatcher::handle_arrival(Ticket& ticket, TimePoint at, Turn& turn) {
   arrival.arrival = ticket.arrived;
   arrival.timeout = ticket.timeout;
   arrival.poster_atom = ticket.poster_atom;
+  arrival.input_ready = !copy_desk_.wants(ticket);
   feed(arrival, at, turn);
+  if (!arrival.input_ready && ticket.state == Ticket::State::kWaiting) {
+    copy_desk_.add(ticket, scheduler_.deadline(arrival.request));
+    issue_copies(at, turn);
+  }
+}
+
+void Dispatcher::issue_copies(TimePoint at, Turn& turn) {
+  inputs_ready_.clear();
+  copy_desk_.issue(at, inputs_ready_);
+  for (const sched::InputReady& ready : inputs_ready_) {
+    feed(ready, at, turn);
+  }
+}
+
+void Dispatcher::handle_copy_ended(CopyRecord& record, TimePoint at, Turn& turn) {
+  copy_desk_.ended(record);
+  if (!stopped_) {
+    issue_copies(at, turn);
+  }
 }
 
 void Dispatcher::handle_cancel(Ticket& ticket, TimePoint at, Turn& turn) {
@@ -277,6 +303,9 @@ void Dispatcher::launch(LaunchRecord& record, const sched::StartLaunch& action, 
   launch.after = action.after_lane_only ? device::After::kLane : device::After::kOverlap;
   launch.plan = plan;
   launch.batch = &record.batch;
+  for (const Ticket* ticket = record.first; ticket != nullptr; ticket = ticket->next) {
+    launch.after_copy = std::max(launch.after_copy, ticket->last_copy);
+  }
   launch.may_run_here = turn.to_run == nullptr && action.slice.count == 1 && turn.atom == action.slice.first &&
                         action.predicted < turn.run_budget;
   record.accepted = true;  // the device may complete it before launch() returns
@@ -358,6 +387,7 @@ void Dispatcher::end_loader_wait(bool granted) {
 void Dispatcher::refuse(Ticket& ticket, Refusal why, Turn& turn) {
   if (ticket.state == Ticket::State::kWaiting) {
     ticket.served->counters->left_queue();
+    copy_desk_.forget(ticket);
   }
   ticket.state = Ticket::State::kRefused;
   ticket.refusal = why;

@@ -9,10 +9,10 @@ namespace tessera::runtime {
 // launch's record), so posting allocates nothing and cannot fail, and the queue is bounded by the number of those
 // objects: Dispatcher::Limits.
 struct Message {
-  enum class Kind { kArrival, kCancel, kLaunchEnded, kTimer, kControl, kDeviceDown, kStop };
+  enum class Kind { kArrival, kCancel, kLaunchEnded, kCopyEnded, kTimer, kControl, kDeviceDown, kStop };
 
   Kind kind;
-  void* about = nullptr;    // a Ticket, a LaunchRecord or a ControlMessage, by kind
+  void* about = nullptr;    // a Ticket, a LaunchRecord, a CopyRecord or a ControlMessage, by kind
   Message* next = nullptr;  // owned by the inbox between push and take_all
 };
 

@@ -59,6 +59,10 @@ struct Ticket : PoolSlot {
   std::optional<std::uint16_t> poster_atom;
   TimePoint arrived{};
 
+  // What the holder of the role had copied ahead.
+  std::vector<bool> copied;  // by the model's order of inputs; empty: none
+  CopyId last_copy{};        // that carries bytes of it; 0: none
+
   // kWaiting only while the holder of the role owns the ticket, which may therefore look at any ticket's state.
   enum class State { kPosted, kWaiting, kLaunched, kRefused };
   std::atomic<State> state{State::kPosted};

@@ -210,7 +210,8 @@ class HeapStaging final : public device::StagingPool {
 // Accepts launches and does nothing until the test says so. Thread-safe for the test's side.
 class ManualDevice final : public device::Device {
  public:
-  explicit ManualDevice(std::uint16_t atoms = 2, std::uint16_t committed_per_atom = 0) {
+  explicit ManualDevice(std::uint16_t atoms = 2, std::uint16_t committed_per_atom = 0, std::uint16_t copies = 0) {
+    shape_.copies = copies;
     shape_.name = "manual";
     shape_.committed_per_atom = committed_per_atom;
     shape_.processors.assign(atoms, 1);
@@ -218,6 +219,8 @@ class ManualDevice final : public device::Device {
     shape_.loader = loader_slice(atoms);
   }
   ~ManualDevice() override {
+    while (end_copy()) {
+    }
     while (finish(Error(ErrorCode::kCancelled, "the device is closing"))) {
     }
   }
@@ -226,6 +229,20 @@ class ManualDevice final : public device::Device {
   device::StagingPool& staging() override { return staging_; }
   std::optional<std::uint16_t> atom_here() const override { return atom; }
   void set_sink(device::CompletionSink& sink) override { sink_ = &sink; }
+
+  bool can_copy(std::span<const std::byte>) const override { return copies_anything; }
+  Status copy(const device::Copy& copy) override {
+    const std::lock_guard lock(mutex_);
+    if (down_) {
+      return Error(ErrorCode::kDeviceLost, *down_);
+    }
+    if (std::exchange(refuse_next_copy, false)) {
+      return Error(ErrorCode::kInternal, "refused by the device");
+    }
+    TESSERA_CHECK(copies_.size() < shape_.copies);
+    copies_.push_back(copy);
+    return ok_status();
+  }
 
   Result<device::Started> launch(const device::Launch& launch) override {
     const std::lock_guard lock(mutex_);
@@ -267,6 +284,28 @@ class ManualDevice final : public device::Device {
   }
   // Runs the plan of the oldest launch and completes it. False: there is none.
   bool run_oldest() { return run(take()); }
+  std::vector<device::Copy> copies() {
+    const std::lock_guard lock(mutex_);
+    return copies_;
+  }
+  // Ends the oldest copy. False: there is none.
+  bool end_copy(Status status = ok_status()) {
+    device::CopyEnd end{.id = {}, .status = std::move(status), .ended = now()};
+    {
+      const std::lock_guard lock(mutex_);
+      if (copies_.empty()) {
+        return false;
+      }
+      end.id = copies_.front().id;
+      copies_.erase(copies_.begin());
+    }
+    sink_->copied(end);
+    return true;
+  }
+  device::Launch oldest() {
+    const std::lock_guard lock(mutex_);
+    return launches_.front();
+  }
   // Completes the oldest launch without running it.
   bool finish(Error error) {
     const auto launch = take();
@@ -281,6 +320,8 @@ class ManualDevice final : public device::Device {
       const std::lock_guard lock(mutex_);
       down_ = reason.message();
     }
+    while (end_copy(reason)) {
+    }
     while (finish(reason)) {
     }
     sink_->device_down(reason);
@@ -288,6 +329,8 @@ class ManualDevice final : public device::Device {
 
   std::optional<std::uint16_t> atom;  // of the calling thread
   bool refuse_next = false;
+  bool refuse_next_copy = false;
+  bool copies_anything = true;
   bool short_runs = false;  // reports that runs took 1 us, however slow the test is
   int offers = 0;
   std::atomic<int> retired{0};
@@ -322,6 +365,7 @@ class ManualDevice final : public device::Device {
   device::CompletionSink* sink_ = nullptr;
   std::mutex mutex_;
   std::vector<device::Launch> launches_;
+  std::vector<device::Copy> copies_;
   std::set<std::uint64_t> accepted_;  // and not retired
   std::optional<LaunchId> here_;
   std::optional<std::string> down_;
@@ -330,8 +374,8 @@ class ManualDevice final : public device::Device {
 // A serving runtime over a device that the test drives.
 struct ManualServing {
   explicit ManualServing(const std::string& policy = "temporal", Dispatcher::Limits limits = {},
-                         std::uint16_t atoms = 2, std::uint16_t committed_per_atom = 0) {
-    auto owned = std::make_unique<ManualDevice>(atoms, committed_per_atom);
+                         std::uint16_t atoms = 2, std::uint16_t committed_per_atom = 0, std::uint16_t copies = 0) {
+    auto owned = std::make_unique<ManualDevice>(atoms, committed_per_atom, copies);
     device = owned.get();
     ServingOptions options;
     options.policy = policy;

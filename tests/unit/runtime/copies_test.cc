@@ -1,0 +1,204 @@
+// Inputs that travel to the device ahead of their launch: what waits for what, and who keeps the memory meanwhile.
+#include <memory>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "support.h"
+
+namespace tessera::runtime::test {
+namespace {
+
+constexpr std::int64_t kLarge = 16 << 10;  // columns: 64 KB an input, and each request has two
+
+struct Copying {
+  explicit Copying(std::uint16_t copies = 2) : s("temporal", {}, 2, 0, copies) {
+    publish(*s.serving, make_instance({1}, "m", add_sub_plan(), add_sub_signature(1, kLarge)));
+  }
+  std::shared_ptr<TestCall> call(std::int32_t seed) { return add_sub_call("m", seed, 1, kLarge); }
+
+  ManualServing s;
+  ManualDevice& device = *s.device;
+};
+
+const std::byte* input_of(const TestCall& call, std::size_t number) {
+  return call.request.inputs[number].tensor.data.data();
+}
+
+TEST(Copies, ALaunchIsQueuedBehindItsCopiesAsSoonAsTheLastWasBegun) {
+  Copying c;
+  const auto call = c.call(3);
+  auto pending = send(*c.s.serving, call);
+  const auto copies = c.device.copies();
+  ASSERT_EQ(copies.size(), 2U);
+  EXPECT_LT(copies[0].id, copies[1].id);
+  for (const auto& copy : copies) {
+    EXPECT_EQ(copy.bytes.size(), static_cast<std::size_t>(kLarge) * 4);
+    EXPECT_TRUE(copy.bytes.data() == input_of(*call, 0) || copy.bytes.data() == input_of(*call, 1));
+  }
+  ASSERT_EQ(c.device.waiting(), 1U);
+  const device::Launch launch = c.device.oldest();
+  EXPECT_EQ(launch.after_copy, copies[1].id);
+  for (const BatchInput& input : launch.batch->inputs) {
+    EXPECT_EQ(input.copied, std::vector<bool>{true});
+  }
+  EXPECT_TRUE(c.device.end_copy());
+  EXPECT_TRUE(c.device.end_copy());
+  EXPECT_TRUE(c.device.run_oldest());
+  EXPECT_TRUE(add_sub_is_right(*call, pending.get()));
+  EXPECT_FALSE(c.device.end_copy());
+}
+
+TEST(Copies, NothingIsLaunchedBeforeAllItsCopiesWereBegun) {
+  Copying c(1);
+  const auto call = c.call(3);
+  auto pending = send(*c.s.serving, call);
+  EXPECT_EQ(c.device.copies().size(), 1U);
+  EXPECT_EQ(c.device.waiting(), 0U);
+  EXPECT_TRUE(c.device.end_copy());
+  EXPECT_EQ(c.device.copies().size(), 1U);
+  EXPECT_EQ(c.device.waiting(), 1U);
+  c.device.end_copy();
+  c.device.run_oldest();
+  EXPECT_TRUE(add_sub_is_right(*call, pending.get()));
+}
+
+TEST(Copies, SmallInputsAndForeignMemoryAreLeftToTheLaunch) {
+  Copying c;
+  publish(*c.s.serving, make_instance({2}, "small", add_sub_plan(), add_sub_signature(1, 8 << 10)));
+  auto small = send(*c.s.serving, add_sub_call("small", 1, 1, 8 << 10));
+  EXPECT_TRUE(c.device.copies().empty());
+  EXPECT_EQ(c.device.oldest().after_copy, CopyId{});
+  EXPECT_EQ(c.device.oldest().batch->inputs[0].copied, std::vector<bool>{false});
+  c.device.run_oldest();
+  EXPECT_TRUE(small.get().ok());
+
+  c.device.copies_anything = false;
+  auto foreign = send(*c.s.serving, c.call(2));
+  EXPECT_TRUE(c.device.copies().empty());
+  c.device.run_oldest();
+  EXPECT_TRUE(foreign.get().ok());
+
+  c.device.copies_anything = true;
+  const auto call = c.call(3);
+  const auto kept = std::exchange(call->request.memory, nullptr);  // nothing that a copy could hold on to
+  auto unheld = send(*c.s.serving, call);
+  EXPECT_TRUE(c.device.copies().empty());
+  c.device.run_oldest();
+  EXPECT_TRUE(unheld.get().ok());
+}
+
+TEST(Copies, TheEarliestDeadlineIsCopiedFirst) {
+  Copying c;
+  std::vector<std::shared_ptr<TestCall>> calls;
+  std::vector<std::future<Result<InferResponse>>> pending;
+  for (const int seconds : {0, 60, 20, 40}) {
+    calls.push_back(c.call(static_cast<std::int32_t>(calls.size()) + 1));
+    if (seconds > 0) {
+      calls.back()->request.timeout = std::chrono::seconds(seconds);
+    }
+    pending.push_back(send(*c.s.serving, calls.back()));
+  }
+  c.device.end_copy();
+  c.device.end_copy();
+  for (const std::size_t next : {2U, 3U, 1U}) {
+    for (const auto& copy : c.device.copies()) {
+      EXPECT_TRUE(copy.bytes.data() == input_of(*calls[next], 0) || copy.bytes.data() == input_of(*calls[next], 1));
+    }
+    EXPECT_TRUE(c.device.end_copy());
+    EXPECT_TRUE(c.device.end_copy());
+  }
+  while (c.device.run_oldest()) {
+  }
+  for (std::size_t i = 0; i < calls.size(); ++i) {
+    EXPECT_TRUE(add_sub_is_right(*calls[i], pending[i].get())) << i;
+  }
+}
+
+TEST(Copies, ACancelledRequestsMemoryOutlivesItsCopies) {
+  Copying c(1);
+  auto call = c.call(1);
+  auto pending = send(*c.s.serving, call);
+  c.s.serving->cancel(*call);
+  EXPECT_EQ(pending.get().error().code(), ErrorCode::kCancelled);
+  const std::weak_ptr<const void> memory = call->request.memory;
+  call.reset();
+  EXPECT_FALSE(memory.expired()) << "a copy still reads it";
+  EXPECT_TRUE(c.device.end_copy());
+  EXPECT_TRUE(memory.expired());
+  EXPECT_TRUE(c.device.copies().empty()) << "the rest of a cancelled request was copied";
+  EXPECT_EQ(c.device.waiting(), 0U);
+}
+
+TEST(Copies, ARequestThatRunsOutOfTimeEndsAtOnceAndItsMemoryWithTheCopy) {
+  Copying c(1);
+  auto call = c.call(1);
+  call->request.timeout = milliseconds(1);
+  EXPECT_EQ(send(*c.s.serving, call).get().error().code(), ErrorCode::kDeadlineExceeded);
+  const std::weak_ptr<const void> memory = call->request.memory;
+  call.reset();
+  EXPECT_FALSE(memory.expired());
+  c.device.end_copy();
+  // The timer's thread may hold the role, and let go of the ticket's call, a little later.
+  for (int i = 0; i < 10'000 && !memory.expired(); ++i) {
+    std::this_thread::sleep_for(microseconds(100));
+  }
+  EXPECT_TRUE(memory.expired());
+  EXPECT_TRUE(c.device.copies().empty());
+}
+
+TEST(Copies, ALostDeviceGivesBackAllMemoryAndAnswersEverybody) {
+  Copying c(1);
+  std::vector<std::weak_ptr<const void>> memory;
+  std::vector<std::future<Result<InferResponse>>> pending;
+  for (int i = 1; i <= 3; ++i) {
+    auto call = c.call(i);
+    memory.push_back(call->request.memory);
+    pending.push_back(send(*c.s.serving, call));
+  }
+  c.device.go_down(Error(ErrorCode::kDeviceLost, "pulled out"));
+  for (std::size_t i = 0; i < pending.size(); ++i) {
+    EXPECT_EQ(pending[i].get().error().code(), ErrorCode::kDeviceLost);
+    EXPECT_TRUE(memory[i].expired()) << i;
+  }
+}
+
+TEST(Copies, WhatTheDeviceDoesNotCopyTheLaunchDoes) {
+  Copying c(1);
+  c.device.refuse_next_copy = true;
+  const auto call = c.call(1);
+  auto pending = send(*c.s.serving, call);
+  EXPECT_TRUE(c.device.copies().empty());
+  ASSERT_EQ(c.device.waiting(), 1U);
+  EXPECT_EQ(c.device.oldest().batch->inputs[0].copied, std::vector<bool>{false});
+  c.device.run_oldest();
+  EXPECT_TRUE(add_sub_is_right(*call, pending.get()));
+  const auto next = c.call(2);
+  auto next_pending = send(*c.s.serving, next);
+  EXPECT_EQ(c.device.copies().size(), 1U);
+  c.device.end_copy();
+  c.device.end_copy();
+  c.device.run_oldest();
+  EXPECT_TRUE(add_sub_is_right(*next, next_pending.get()));
+}
+
+TEST(Copies, TheServerStopsWhileCopiesAreOutstanding) {
+  std::vector<std::future<Result<InferResponse>>> pending;
+  std::vector<std::weak_ptr<const void>> memory;
+  {
+    Copying c(1);
+    for (int i = 1; i <= 3; ++i) {
+      auto call = c.call(i);
+      memory.push_back(call->request.memory);
+      pending.push_back(send(*c.s.serving, call));
+    }
+    EXPECT_EQ(c.device.copies().size(), 1U);
+  }
+  for (std::size_t i = 0; i < pending.size(); ++i) {
+    EXPECT_FALSE(pending[i].get().ok());
+    EXPECT_TRUE(memory[i].expired()) << i;
+  }
+}
+
+}  // namespace
+}  // namespace tessera::runtime::test
