@@ -1,5 +1,7 @@
 // Inputs that travel to the device ahead of their launch: what waits for what, and who keeps the memory meanwhile.
+#include <algorithm>
 #include <memory>
+#include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -9,13 +11,34 @@
 namespace tessera::runtime::test {
 namespace {
 
-constexpr std::int64_t kLarge = 16 << 10;  // columns: 64 KB an input, and each request has two
+constexpr std::int64_t kLarge = 16 << 10;                                                // columns
+constexpr std::size_t kInput = static_cast<std::size_t>(kLarge) * sizeof(std::int32_t);  // 64 KB
 
 struct Copying {
   explicit Copying(std::uint16_t copies = 2) : s("temporal", {}, 2, 0, copies) {
     publish(*s.serving, make_instance({1}, "m", add_sub_plan(), add_sub_signature(1, kLarge)));
   }
-  std::shared_ptr<TestCall> call(std::int32_t seed) { return add_sub_call("m", seed, 1, kLarge); }
+
+  // Its two inputs lie so far apart that they are two copies.
+  static std::shared_ptr<TestCall> call(std::int32_t seed) {
+    struct Held {
+      Numbers numbers;
+      std::vector<std::byte> bytes;
+    };
+    auto call = add_sub_call("m", seed, 1, kLarge);
+    auto held = std::make_shared<Held>();
+    held->numbers = *static_cast<const Numbers*>(call->request.memory.get());
+    held->bytes.resize(4 * kInput);
+    std::size_t at = kInput / 2;
+    for (InputTensor& input : call->request.inputs) {
+      const auto to = std::span(held->bytes).subspan(at, kInput);
+      std::copy(input.tensor.data.begin(), input.tensor.data.end(), to.begin());
+      input.tensor.data = to;
+      at += 2 * kInput;
+    }
+    call->request.memory = std::shared_ptr<const Numbers>(held, &held->numbers);
+    return call;
+  }
 
   ManualServing s;
   ManualDevice& device = *s.device;
@@ -33,7 +56,7 @@ TEST(Copies, ALaunchIsQueuedBehindItsCopiesAsSoonAsTheLastWasBegun) {
   ASSERT_EQ(copies.size(), 2U);
   EXPECT_LT(copies[0].id, copies[1].id);
   for (const auto& copy : copies) {
-    EXPECT_EQ(copy.bytes.size(), static_cast<std::size_t>(kLarge) * 4);
+    EXPECT_EQ(copy.bytes.size(), kInput);
     EXPECT_TRUE(copy.bytes.data() == input_of(*call, 0) || copy.bytes.data() == input_of(*call, 1));
   }
   ASSERT_EQ(c.device.waiting(), 1U);
