@@ -23,8 +23,8 @@ namespace tessera {
 namespace {
 
 struct Arguments {
-  std::string workloads = "bench/workloads";
-  std::string profiles = "bench/profiles/h100.json";
+  std::string workloads = TESSERA_BENCH_DIR "/workloads";
+  std::string profiles = TESSERA_BENCH_DIR "/profiles/h100.json";
   std::string device = "h100";
   std::vector<std::string> policies = {"temporal", "streams", "fixed", "gslice", "dstack", "tessera"};
   std::vector<int> tenants = {4, 8, 16};
@@ -148,7 +148,8 @@ void print(const Arguments& arguments, const std::vector<Job>& jobs) {
 }
 
 std::string as_json(const Arguments& arguments, const std::vector<Job>& jobs) {
-  std::string out = "{\"command\": \"scripts/bench sim\", \"profiles\": " + sim::quoted(arguments.profiles) +
+  std::string out = "{\"command\": \"scripts/bench sim\", \"profiles\": " +
+                    sim::quoted(arguments.profiles.substr(arguments.profiles.rfind('/') + 1)) +
                     ", \"device\": " + sim::quoted(arguments.device) +
                     ", \"seeds\": " + std::to_string(arguments.seeds) +
                     ", \"slowest_tenant_requests\": " + std::to_string(arguments.least) + ",\n \"cells\": [";
