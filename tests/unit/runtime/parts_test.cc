@@ -33,11 +33,15 @@ TEST(SlotPool, GivesEachObjectToOneAtATime) {
       for (int i = 0; i < 20000; ++i) {
         Item* a = pool.take();
         Item* b = pool.take();
-        for (Item* item : {a, b}) {
-          clash = clash || item == nullptr || item->owner.exchange(thread) != 0;
+        if (a == nullptr || b == nullptr) {
+          clash = true;
+          return;
         }
         for (Item* item : {a, b}) {
-          clash = clash || item == nullptr || item->owner.exchange(0) != thread;
+          clash = clash || item->owner.exchange(thread) != 0;
+        }
+        for (Item* item : {a, b}) {
+          clash = clash || item->owner.exchange(0) != thread;
           pool.give(*item);
         }
       }
