@@ -18,6 +18,8 @@ constexpr std::size_t kMaxPoints = 4096;
 Duration us(double value) { return Duration(std::llround(value * 1e3)); }
 Bytes mb(double value) { return Bytes{static_cast<std::uint64_t>(value * 1e6)}; }
 
+bool whole(double value) { return value >= 1 && value <= 65536 && value == std::floor(value); }
+
 // "points": [[rows, processors, microseconds], ...]
 Status points(const Json& list, std::string_view file, std::vector<sched::ProfilePoint>& out) {
   for (const Json& entry : list.items) {
@@ -26,8 +28,8 @@ Status points(const Json& list, std::string_view file, std::vector<sched::Profil
     for (const Json& cell : cells) {
       good = good && cell.kind == Json::Kind::kNumber && cell.number > 0 && cell.number <= kMaxUs;
     }
-    if (!good || cells[0].number > 65536 || cells[1].number > 65536) {
-      return error_at(entry, file, "a point is [ROWS, PROCESSORS, MICROSECONDS], all above 0");
+    if (!good || !whole(cells[0].number) || !whole(cells[1].number)) {
+      return error_at(entry, file, "a point is [ROWS, PROCESSORS, MICROSECONDS]: two whole numbers, a time above 0");
     }
     out.push_back(
         {static_cast<std::int32_t>(cells[0].number), static_cast<std::int32_t>(cells[1].number), us(cells[2].number)});
@@ -50,8 +52,7 @@ Status model(const Json& object, std::string_view file, ModelProfile& out) {
 // "processors": how many each atom has.
 Status shape(const Json& list, std::string_view file, DeviceShape& out) {
   for (const Json& entry : list.items) {
-    if (entry.kind != Json::Kind::kNumber || entry.number < 1 || entry.number > 1024 ||
-        entry.number != std::floor(entry.number)) {
+    if (entry.kind != Json::Kind::kNumber || !whole(entry.number) || entry.number > 1024) {
       return error_at(entry, file, "an atom has from 1 to 1024 processors");
     }
     out.processors.push_back(static_cast<std::uint16_t>(entry.number));

@@ -222,6 +222,7 @@ TEST(Profiles, ErrorsSayWhere) {
   EXPECT_EQ(error(head + "[[1, 8, 5]]}}}"), "");
   EXPECT_EQ(error(head + "[[1, 8]]}}}").substr(0, 12), "p.json:2:80:");
   EXPECT_EQ(error(head + "[[1, 8, -5]]}}}").substr(0, 12), "p.json:2:80:");
+  EXPECT_EQ(error(head + "[[0.5, 8, 5]]}}}").substr(0, 12), "p.json:2:80:");
   EXPECT_EQ(error(head + "[]}}}").substr(0, 12), "p.json:2:79:");
   EXPECT_EQ(error(R"({"source": "s"})").substr(0, 11), "p.json:2:1:");
   EXPECT_EQ(error(R"({"source": "s", "date": "d", "processors": [0], "models": {}})").substr(0, 12), "p.json:2:45:");
