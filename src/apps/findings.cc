@@ -27,12 +27,14 @@ std::string Findings::table() const {
   return text;
 }
 
-std::string Findings::json() const {
+std::string Findings::json(const std::string& rows) const {
   boost::json::array list;
   for (const Finding& each : list_) {
     list.push_back({{"name", each.name}, {"value", each.value}, {"verdict", verdict(each.kind)}});
   }
-  return boost::json::serialize(boost::json::object{{"passed", all_hold()}, {"findings", std::move(list)}}) + "\n";
+  boost::json::object all{{"passed", all_hold()}, {"findings", std::move(list)}};
+  if (!rows.empty()) all["rows"] = boost::json::parse(rows);
+  return boost::json::serialize(all) + "\n";
 }
 
 }  // namespace tessera::apps

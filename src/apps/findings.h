@@ -18,7 +18,8 @@ class Findings {
 
   bool all_hold() const;  // and there is something to hold
   std::string table() const;
-  std::string json() const;  // {"passed": ..., "findings": [{"name", "value", "verdict"}...]}
+  // {"passed": ..., "findings": [{"name", "value", "verdict"}...], "rows": ...}; `rows`: a JSON list, or empty.
+  std::string json(const std::string& rows = {}) const;
 
  private:
   enum class Kind { kFact, kHolds, kFails };

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <functional>
 #include <memory>
 #include <span>
 #include <utility>
@@ -147,7 +148,8 @@ Status compare_slices(Subject& subject, const DeviceShape& shape, bool full, Fin
   return ok_status();
 }
 
-Status examine(const SelftestOptions& options, Findings& findings) {
+Status examine(const SelftestOptions& options, Findings& findings, measure::Scores& scores, bool& measured,
+               const std::function<void()>& write) {
   TESSERA_ASSIGN_OR_RETURN(const auto topology, device::HostTopology::of());
   TESSERA_ASSIGN_OR_RETURN(Computing computing, open_device(options.device, topology, kMaxBody));
   const DeviceShape& shape = computing.device->shape();
@@ -155,8 +157,18 @@ Status examine(const SelftestOptions& options, Findings& findings) {
   findings.fact("atoms", std::to_string(shape.atoms()) + ", slices " + std::to_string(shape.ladder.size()) +
                              ", loader " + text_of(shape.loader));
   findings.fact("engine", computing.engine->name() + " " + computing.engine->version());
-  TESSERA_ASSIGN_OR_RETURN(const auto subject, Subject::make(computing));
-  return compare_slices(*subject, shape, options.full, findings);
+  {
+    TESSERA_ASSIGN_OR_RETURN(const auto subject, Subject::make(computing));
+    TESSERA_RETURN_IF_ERROR(compare_slices(*subject, shape, options.full, findings));
+  }
+  measured = computing.kind == "cuda" || !options.rows.models.empty();
+  if (measured) {
+    RowOptions rows = options.rows;
+    rows.full = options.full;
+    write();
+    measure_rows(computing, rows, scores, write);
+  }
+  return ok_status();
 }
 
 }  // namespace
@@ -171,19 +183,34 @@ void add_selftest_flags(CLI::App& command, SelftestOptions& options) {
   auto* quick = command.add_flag_callback(
       "--quick", [&options] { options.full = false; }, "the ends alone (so by default)");
   command.add_flag("--full", options.full, "every slice, lane and batch size")->excludes(quick);
+  command.add_option("--models", options.rows.models, "a model repository (bench/models.py): measures the rows, too")
+      ->type_name("FOLDER")
+      ->check(CLI::ExistingDirectory);
+  command
+      .add_option("--rows", options.rows.parts,
+                  "what to measure on the models: homed, homing, loading, critical, sharing (all)")
+      ->type_name("LIST")
+      ->delimiter(',')
+      ->check(CLI::IsMember(RowOptions::known()));
   command.add_option("--json", options.json, "a file for the findings")->type_name("FILE");
 }
 
 int selftest(const SelftestOptions& options) {
   set_up_log(LogFormat::kText, LogLevel::kInfo);
   Findings findings;
-  const Status done = examine(options, findings);
+  measure::Scores scores;
+  bool measured = false;
+  const auto write = [&] {
+    if (!options.json.empty()) std::ofstream(options.json) << findings.json(measured ? scores.json() : "");
+  };
+  const Status done = examine(options, findings, scores, measured, write);
   if (!done.ok()) {
     std::fprintf(stderr, "tessera selftest: %s\n", done.error().message().c_str());
     findings.check("completed", false, done.error().message());
   }
   std::fputs(findings.table().c_str(), stdout);
-  if (!options.json.empty()) std::ofstream(options.json) << findings.json();
+  if (measured) std::printf("\n%s", scores.table().c_str());
+  write();
   return findings.all_hold() ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 

@@ -153,3 +153,53 @@ def test_the_benchmark_of_sharing_runs_every_policy_and_model_named(tmp_path):
         assert cell["images_per_s"]["median"] == pytest.approx(
             sum(tenant["images_per_s"]["median"] for tenant in cell["tenants"]), rel=0.01)
     assert not list((tmp_path / "tmp").glob("tessera-*"))
+
+
+@pytest.fixture
+def stay(tmp_path):
+    """Runs gpu-stay beside programs that note their names; `broken` ones fail, `slow` ones sleep."""
+    folder = tmp_path / "stay"
+    (folder / "bin").mkdir(parents=True)
+    (folder / "bin/gpu-stay").write_bytes((SCRIPTS / "gpu-stay").read_bytes())
+
+    def run(*flags, broken=(), slow=()):
+        (folder / "ran").write_text("")
+        for name in ("python", "nvidia-smi", "gpu-tests", "tessera", "bench_gpu_sharing", "bench_cuda_device",
+                     "gpu-sanitize", "bench_cuda_engine"):
+            script = folder / "bin" / name
+            script.write_text(f'#!/bin/sh\necho "{name} $@" >>{folder}/ran\necho said by {name}\n' +
+                              ("sleep 60\n" if name in slow else "") + f"exit {int(name in broken)}\n")
+            script.chmod(0o755)
+        environment = {**os.environ, "PATH": f"{folder}/bin:{os.environ['PATH']}", "PYTHON": f"{folder}/bin/python"}
+        done = subprocess.run([sys.executable, folder / "bin/gpu-stay", "--results", folder / "results", *flags],
+                              capture_output=True, text=True, timeout=60, env=environment, cwd=folder)
+        file = folder / "results/summary.json"
+        return done, json.loads(file.read_text()) if file.exists() else {}, (folder / "ran").read_text().splitlines()
+
+    return run
+
+
+def test_a_stay_runs_all_parts_in_order_and_says_how_they_went(stay):
+    done, summary, ran = stay("--budget", "1700", broken=["bench_cuda_device"])
+    assert done.returncode == 1 and len(ran) == len(summary) >= 12
+    assert ran[0].startswith("nvidia-smi") and "models.py" in ran[1]
+    assert {name for name, each in summary.items() if each["verdict"] != "passed"} == {"cuda_device"}
+    assert summary["quick"]["said"] == "said by tessera"
+
+
+def test_a_stay_goes_on_where_the_last_one_ended(stay):
+    done, summary, ran = stay("--budget", "90")
+    assert "engine" not in summary and "left for the next call" in done.stdout
+    first = len(ran)
+    _, summary, ran = stay("--budget", "1700")
+    assert 0 < first < len(summary) == first + len(ran)
+    _, _, ran = stay("--budget", "1700")
+    assert ran == []
+    assert len(stay("--budget", "1700", "--only", "quick")[2]) == 1
+    assert len(stay("--budget", "1700", "--again")[2]) == len(summary)
+
+
+def test_a_part_that_the_budget_cuts_off_comes_again(stay):
+    _, summary, _ = stay("--budget", "6", "--only", "host", slow=["nvidia-smi"])
+    assert summary["host"]["verdict"] == "cut off"
+    assert stay("--budget", "20", "--only", "host")[1]["host"]["verdict"] == "passed"

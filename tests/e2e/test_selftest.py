@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from serving import BINARY
+from small_models import put, simple
 
 
 def selftest(*flags):
@@ -35,3 +36,22 @@ def test_a_device_that_is_not_there_fails():
     assert done.returncode == 1
     assert [line for line in done.stderr.splitlines() if line.startswith("tessera selftest: --device: no NVIDIA driver")]
     assert "FAILED" in done.stdout
+
+
+def test_rows_are_measured_on_models(tmp_path):
+    """On the host: that figures come, and that what cannot be measured there says why."""
+    for name in ("resnet50", "mobilenet_v2", "vgg19"):
+        put(tmp_path / "models", name, simple())
+    done = selftest("--device", "host", "--models", tmp_path / "models", "--json", tmp_path / "findings.json",
+                    "--rows", "homed,sharing")
+    assert done.returncode == 0, done
+    rows = {row["id"]: row for row in json.loads((tmp_path / "findings.json").read_text())["rows"]}
+    assert rows["share_b1_temporal"]["figure"] > 0 and rows["share_b1_temporal"]["verdict"] in ("met", "missed")
+    assert rows["homed_ratio"]["verdict"] == "not measured" and "GPU" in rows["homed_ratio"]["note"]
+    assert rows["loading_p99"]["verdict"] == "not measured"
+    assert re.search(r"^not measured +a homed plan's time", done.stdout, re.MULTILINE)
+
+
+def test_unknown_rows_are_refused():
+    done = selftest("--rows", "everything")
+    assert done.returncode == 2 and "--rows" in done.stderr

@@ -4,7 +4,7 @@
 usage: include_order.py SOURCE_DIR
        include_order.py --self-test
 
-base <- core <- {device, sched} <- engine <- model <- runtime <- {server, video, repro} <- apps: a directory includes
+base <- core <- {device, sched} <- engine <- model <- runtime <- {server, video, repro, measure} <- apps: a directory includes
 itself and what stands to its left. sched and sim see no thread, lock, clock, device or engine; loadgen sees core only.
 """
 
@@ -24,7 +24,7 @@ LAYERS = {
 LAYERS["engine"] = {"base", "core", "device", "sched"}
 LAYERS["model"] = LAYERS["engine"] | {"engine"}
 LAYERS["runtime"] = LAYERS["model"] | {"model"}
-for _name in ("server", "video", "repro"):
+for _name in ("server", "video", "repro", "measure"):
     LAYERS[_name] = LAYERS["runtime"] | {"runtime"}
 LAYERS["apps"] = set(LAYERS)
 
@@ -115,6 +115,7 @@ SELF_TEST = [
     ("engine/a.cc", '#include "engine/fake/b.h"\n', 1),
     ("runtime/a.cc", '#include "server/b.h"\n', 1),
     ("server/http/a.cc", '#include "video/b.h"\n', 1),
+    ("measure/a.cc", '#include "runtime/service.h"\n#include "apps/devices.h"\n', 1),
     ("apps/a.cc", '#include "server/http/b.h"\n#include "video/c.h"\n', 0),
     ("misplaced/a.cc", "\n", 1),
 ]

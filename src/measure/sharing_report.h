@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace tessera::bench {
+namespace tessera::measure {
 
 // Of one tenant in one round.
 struct Measured {
@@ -34,4 +34,4 @@ struct Run {
 void print(const Run& run);
 std::string json(const Run& run);
 
-}  // namespace tessera::bench
+}  // namespace tessera::measure

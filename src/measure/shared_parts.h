@@ -15,7 +15,7 @@
 #include "device/device.h"
 #include "engine/engine.h"
 
-namespace tessera::bench {
+namespace tessera::measure {
 
 // What a service owns in place of `device`, which outlives it; says of it, where given, that an atom takes `committed`
 // launches behind the running one. Thread-safe as its device is.
@@ -84,4 +84,4 @@ class BorrowedEngine final : public engine::Engine {
   ModelStore& store_;
 };
 
-}  // namespace tessera::bench
+}  // namespace tessera::measure

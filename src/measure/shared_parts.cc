@@ -1,4 +1,4 @@
-#include "shared_parts.h"
+#include "measure/shared_parts.h"
 
 #include <algorithm>
 #include <thread>
@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 
-namespace tessera::bench {
+namespace tessera::measure {
 namespace {
 
 // A service's hold on a model of the store. Thread-safe as its model is.
@@ -25,6 +25,7 @@ class BorrowedModel final : public engine::LoadedModel {
     return plan;
   }
   bool one_plan_per_slice() const override { return model_->one_plan_per_slice(); }
+  bool warm_when_homed() const override { return model_->warm_when_homed(); }
 
  private:
   ModelStore& store_;
@@ -86,4 +87,4 @@ Result<std::unique_ptr<engine::LoadedModel>> BorrowedEngine::load(const engine::
   return std::unique_ptr<engine::LoadedModel>(std::make_unique<BorrowedModel>(store_, std::move(model)));
 }
 
-}  // namespace tessera::bench
+}  // namespace tessera::measure

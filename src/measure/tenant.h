@@ -12,7 +12,7 @@
 #include "base/time.h"
 #include "runtime/service.h"
 
-namespace tessera::bench {
+namespace tessera::measure {
 
 struct Answer {
   TimePoint at{};
@@ -44,4 +44,4 @@ class Tenant {
   std::atomic<int> on_their_way_{0};
 };
 
-}  // namespace tessera::bench
+}  // namespace tessera::measure

@@ -1,4 +1,4 @@
-#include "report.h"
+#include "measure/sharing_report.h"
 
 #include <algorithm>
 #include <array>
@@ -6,7 +6,7 @@
 #include <ctime>
 #include <functional>
 
-namespace tessera::bench {
+namespace tessera::measure {
 namespace {
 
 struct Spread {
@@ -146,4 +146,4 @@ std::string json(const Run& run) {
   return text + "\n]}\n";
 }
 
-}  // namespace tessera::bench
+}  // namespace tessera::measure

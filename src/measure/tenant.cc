@@ -1,4 +1,4 @@
-#include "tenant.h"
+#include "measure/tenant.h"
 
 #include <chrono>
 #include <cstdio>
@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "core/tensor.h"
 
-namespace tessera::bench {
+namespace tessera::measure {
 namespace {
 
 constexpr std::size_t kAlignment = 64;
@@ -133,4 +133,4 @@ std::vector<Answer> Tenant::answers(TimePoint from, TimePoint until) const {
   return found;
 }
 
-}  // namespace tessera::bench
+}  // namespace tessera::measure

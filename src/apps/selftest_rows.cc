@@ -1,0 +1,145 @@
+#include "apps/selftest_rows.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <utility>
+
+#include "measure/beside.h"
+#include "measure/homed.h"
+#include "measure/sharing.h"
+
+namespace tessera::apps {
+namespace {
+
+constexpr std::int32_t kGreedyRows = 8;
+
+Status measure_homed(Computing& computing, const RowOptions& options, measure::Scores& scores) {
+  auto* device = dynamic_cast<device::CudaDevice*>(computing.device.get());
+  auto* engine = dynamic_cast<engine::CudaEngine*>(computing.engine.get());
+  if (device == nullptr || engine == nullptr) {
+    return unsupported("only plans of a GPU are homed");
+  }
+  measure::HomedOptions homed;
+  homed.models = options.models;
+  homed.names = options.full ? std::vector<std::string>{"resnet50", "mobilenet_v2", "vgg19"}
+                             : std::vector<std::string>{"resnet50"};
+  homed.batches = options.full ? std::vector<std::int32_t>{1, 8} : std::vector<std::int32_t>{1};
+  std::vector<measure::HomedCell> cells;
+  const auto compared = measure::compare_homed(*device, *engine, homed, [&](const measure::HomedCell& cell) {
+    std::fprintf(stderr, "%s\n", measure::to_json(cell).c_str());
+    cells.push_back(cell);
+  });
+  measure::score(cells, scores);  // also where it was cut short
+  return compared.ok() ? ok_status() : Status(compared.error());
+}
+
+measure::BesideOptions beside_options(const RowOptions& options) {
+  measure::BesideOptions beside;
+  beside.models = options.models;
+  beside.seconds = options.full ? 5 : 2;
+  return beside;
+}
+
+Status measure_homing(measure::Neighbourhood& around, measure::Scores& scores) {
+  TESSERA_ASSIGN_OR_RETURN(const measure::Beside result, around.homing());
+  std::fprintf(stderr, "homing: %s\n", measure::to_json(result).c_str());
+  measure::score_homing(result, scores);
+  return ok_status();
+}
+
+Status measure_loading(measure::Neighbourhood& around, bool full, measure::Scores& scores) {
+  const std::vector<std::string> models =
+      full ? std::vector<std::string>{"resnet50", "vgg19", "mobilenet_v2"} : std::vector<std::string>{"resnet50"};
+  for (const std::string& model : models) {
+    TESSERA_ASSIGN_OR_RETURN(const measure::Beside result, around.loading(model));
+    std::fprintf(stderr, "loading %s: %s\n", model.c_str(), measure::to_json(result).c_str());
+    measure::score_loading(model, result, scores);
+  }
+  return ok_status();
+}
+
+Status measure_critical(measure::Neighbourhood& around, measure::Scores& scores) {
+  using Sharing = measure::Neighbourhood::Sharing;
+  TESSERA_ASSIGN_OR_RETURN(const measure::Beside slices, around.critical(Sharing::kSlices, kGreedyRows));
+  TESSERA_ASSIGN_OR_RETURN(const measure::Beside streams, around.critical(Sharing::kStreams, kGreedyRows));
+  std::fprintf(stderr, "critical in slices: %s\ncritical as streams: %s\n", measure::to_json(slices).c_str(),
+               measure::to_json(streams).c_str());
+  measure::score_critical(slices, streams, scores);
+  return ok_status();
+}
+
+Status measure_sharing(Computing& computing, const RowOptions& options, measure::Scores& scores) {
+  measure::SharingOptions sharing;
+  sharing.models = options.models;
+  if (!options.full) {
+    sharing.batches = {1, 8};
+    sharing.rounds = 1;
+    sharing.seconds = 1;
+    sharing.warm_seconds = 0.5;
+  }
+  TESSERA_ASSIGN_OR_RETURN(const measure::Run run,
+                           measure::share({computing.kind, computing.description, *computing.device, *computing.engine},
+                                          sharing, "tessera selftest"));
+  measure::print(run);
+  measure::score(run, scores);
+  return ok_status();
+}
+
+// The rows of a part begin with its name, but for one.
+void leave_out(std::string_view part, const std::string& cause, measure::Scores& scores) {
+  for (const measure::Row& row : measure::rows()) {
+    if (row.elsewhere.empty() && (row.id.starts_with(part) || (part == "sharing" && row.id.starts_with("share_")))) {
+      scores.not_measured(row.id, cause);
+    }
+  }
+}
+
+}  // namespace
+
+const std::vector<std::string>& RowOptions::known() {
+  static const std::vector<std::string> kParts{"homed", "homing", "loading", "critical", "sharing"};
+  return kParts;
+}
+
+void measure_rows(Computing& computing, const RowOptions& options, measure::Scores& scores,
+                  const std::function<void()>& after_each) {
+  std::unique_ptr<measure::Neighbourhood> around;
+  const auto with_neighbours = [&](const auto& part) -> Status {
+    if (around == nullptr) {
+      TESSERA_ASSIGN_OR_RETURN(
+          around, measure::Neighbourhood::make(*computing.device, *computing.engine, beside_options(options)));
+    }
+    return part(*around);
+  };
+  for (const std::string& part : RowOptions::known()) {
+    if (std::find(options.parts.begin(), options.parts.end(), part) == options.parts.end()) {
+      continue;
+    }
+    if (options.models.empty()) {
+      leave_out(part, "no --models", scores);
+      continue;
+    }
+    std::fprintf(stderr, "%s ...\n", part.c_str());
+    Status done;
+    if (part == "homed") {
+      done = measure_homed(computing, options, scores);
+    } else if (part == "sharing") {
+      around.reset();
+      done = measure_sharing(computing, options, scores);
+    } else {
+      done = with_neighbours([&](measure::Neighbourhood& those) {
+        return part == "homing"    ? measure_homing(those, scores)
+               : part == "loading" ? measure_loading(those, options.full, scores)
+                                   : measure_critical(those, scores);
+      });
+    }
+    if (!done.ok()) {
+      std::fprintf(stderr, "%s: %s\n", part.c_str(), done.error().message().c_str());
+      leave_out(part, done.error().message(), scores);
+    }
+    after_each();
+  }
+}
+
+}  // namespace tessera::apps

@@ -1,0 +1,66 @@
+// What running models notice of others: of a model that is loaded or homed beside them, and of greedy neighbours.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "measure/loops.h"
+#include "measure/models.h"
+
+namespace tessera::measure {
+
+struct BesideOptions {
+  std::filesystem::path models;
+  std::vector<std::string> neighbours{"resnet50", "mobilenet_v2", "vgg19"};
+  std::int32_t rows = 4;  // of a neighbour's batch
+  double seconds = 2;     // of each measurement
+};
+
+struct Beside {
+  std::vector<std::string> names;
+  std::vector<LoopTimes> alone;
+  std::vector<LoopTimes> beside;
+  double took_ms = 0;  // what was done beside them; the median where it was done often
+  double worst_p99_ratio() const;
+  double most_worst_ms_more() const;  // how much later the latest launch of one ended than alone
+};
+std::string to_json(const Beside& result);
+
+// The neighbours, loaded, each in a slice of its own, and one more slice, the last. Owned by the loader thread.
+class Neighbourhood {
+ public:
+  // Error: that of loading, or kUnsupported where the device has too few slices.
+  static Result<std::unique_ptr<Neighbourhood>> make(device::Device& device, engine::Engine& engine,
+                                                     const BesideOptions& options);
+
+  // Loading another copy of that model, up to its first plan.
+  Result<Beside> loading(const std::string& model);
+  // Making plans that are captured already ready in slice after slice, one every few milliseconds.
+  Result<Beside> homing();
+  // The first neighbour's batches of one, alone, then beside all others' of `greedy_rows`: each in its slice, or all on
+  // the whole device at once, as plain streams share it. Only the critical one's times are told.
+  enum class Sharing { kSlices, kStreams };
+  Result<Beside> critical(Sharing sharing, std::int32_t greedy_rows);
+
+ private:
+  Neighbourhood(device::Device& device, engine::Engine& engine, BesideOptions options, std::vector<Slice> slices)
+      : device_(device), engine_(engine), options_(std::move(options)), slices_(std::move(slices)), runner_(device) {}
+
+  Duration span() const;
+  Result<Beside> around(const std::function<Status()>& work, Duration at_least);
+
+  device::Device& device_;
+  engine::Engine& engine_;
+  const BesideOptions options_;
+  const std::vector<Slice> slices_;
+  Loops runner_;
+  std::vector<std::unique_ptr<Model>> models_;
+  std::vector<Loop> loops_;
+};
+
+}  // namespace tessera::measure

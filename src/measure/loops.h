@@ -1,0 +1,60 @@
+// Plans in closed loop, each in a slice of its own, without a service around them: how long their launches take, also
+// while something else is done on the same device.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "device/device.h"
+
+namespace tessera::measure {
+
+// One plan with its batch; one launch at a time is on its way. Its parts outlive the run.
+struct Loop {
+  const device::Plan* plan = nullptr;
+  Batch* batch = nullptr;
+  InstanceId instance{};
+  LaneIndex lane{};
+  Slice slice{};
+  device::After after = device::After::kOverlap;
+};
+
+// From launching until the end is seen.
+struct LoopTimes {
+  std::size_t launches = 0;
+  double per_second = 0;
+  double p50_ms = 0;
+  double p99_ms = 0;
+  double worst_ms = 0;
+};
+
+// Holds the dispatcher role of the device while it runs. Owned by the loader thread.
+class Loops {
+ public:
+  explicit Loops(device::Device& device);
+  ~Loops();
+  Loops(const Loops&) = delete;
+  Loops& operator=(const Loops&) = delete;
+
+  // All loops on a thread of their own while `meanwhile` does its work on this one, and for `at_least`. Error: that of
+  // `meanwhile`, or the first launch that failed.
+  Result<std::vector<LoopTimes>> run(const std::vector<Loop>& loops, Duration at_least,
+                                     const std::function<Status()>& meanwhile = {});
+
+ private:
+  class Sink;
+  Status dispatch(const std::vector<Loop>& loops, std::vector<std::vector<Duration>>& took);
+
+  device::Device& device_;
+  const std::unique_ptr<Sink> sink_;
+  std::uint64_t last_id_ = 0;
+};
+
+// Slices of equal size, side by side, that are on the ladder; fewer where there are not so many.
+std::vector<Slice> side_by_side(const DeviceShape& shape, std::size_t count);
+
+}  // namespace tessera::measure

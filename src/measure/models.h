@@ -1,0 +1,45 @@
+// Models of a repository, loaded on a device without a service: for measurements that launch plans themselves.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/onnxruntime/cuda/trial_batch.h"
+#include "measure/loops.h"
+
+namespace tessera::measure {
+
+// A loaded model. Owned by the loader thread.
+class Model {
+ public:
+  static constexpr std::uint16_t kLanes = 2;
+
+  // `instance`: of all models that run at once, each has another.
+  static Result<std::unique_ptr<Model>> load(device::Device& device, engine::Engine& engine,
+                                             const std::filesystem::path& repository, const std::string& name,
+                                             std::int32_t max_batch_size, InstanceId instance);
+
+  engine::LoadedModel& loaded() { return *loaded_; }
+  // A full batch of made-up rows; lives as long as the model.
+  Result<Batch*> batch(std::int32_t rows);
+  // In closed loop on that slice, homed there.
+  Result<Loop> loop(std::int32_t rows, LaneIndex lane, const Slice& slice);
+
+ private:
+  Model(device::Device& device, std::unique_ptr<engine::LoadedModel> loaded, InstanceId instance)
+      : device_(device), loaded_(std::move(loaded)), instance_(instance) {}
+
+  device::Device& device_;
+  const std::unique_ptr<engine::LoadedModel> loaded_;
+  const InstanceId instance_;
+  std::vector<std::unique_ptr<engine::TrialBatch>> batches_;
+};
+
+// The bytes of all outputs.
+std::vector<std::byte> answer_of(const Batch& batch);
+
+}  // namespace tessera::measure

@@ -1,0 +1,60 @@
+// What a GPU has to show, row by row: the one place that knows the bars.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "measure/beside.h"
+#include "measure/homed.h"
+#include "measure/sharing_report.h"
+
+namespace tessera::measure {
+
+struct Row {
+  enum class Sense { kAtMost, kAtLeast };
+  std::string id;    // "homed_ratio"
+  std::string what;  // in words
+  std::string unit;  // "x", "ms"; empty: none
+  Sense sense = Sense::kAtMost;
+  double bar = 0;
+  // What measures it, where `tessera selftest` does not.
+  std::string elsewhere = {};
+};
+
+const std::vector<Row>& rows();
+
+// Figures that came, by row; several of one row: the worst counts. Owned by one thread.
+class Scores {
+ public:
+  void add(std::string_view id, double figure, std::string note = {});
+  void not_measured(std::string_view id, std::string cause);
+
+  struct Score {
+    const Row* row = nullptr;
+    std::optional<double> figure;  // nothing: not measured
+    std::string note;              // of the figure that counts, or why there is none
+    bool met() const;
+  };
+  std::vector<Score> all() const;  // every row, in their order
+  std::string table() const;
+  std::string json() const;  // a list
+
+ private:
+  struct Found {
+    std::string id;
+    std::optional<double> figure;
+    std::string note;
+  };
+  std::vector<Found> found_;
+};
+
+// The rows that each measurement speaks of.
+void score(const std::vector<HomedCell>& cells, Scores& scores);
+void score(const Run& run, Scores& scores);
+void score_homing(const Beside& result, Scores& scores);
+void score_loading(const std::string& model, const Beside& result, Scores& scores);
+void score_critical(const Beside& slices, const Beside& streams, Scores& scores);
+
+}  // namespace tessera::measure

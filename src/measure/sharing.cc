@@ -1,0 +1,194 @@
+#include "measure/sharing.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <fstream>
+#include <map>
+#include <memory>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "base/clock.h"
+#include "measure/shared_parts.h"
+#include "measure/tenant.h"
+#include "runtime/service.h"
+
+namespace tessera::measure {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::chrono::seconds kHomingPatience{60};
+constexpr std::chrono::seconds kDrain{30};
+
+// A repository with a folder for each tenant, gone at the end. Owned by the main thread.
+class Repository {
+ public:
+  explicit Repository(fs::path folder) : folder_(std::move(folder)) {}
+  ~Repository() {
+    std::error_code ignored;
+    fs::remove_all(folder_, ignored);
+  }
+  Repository(const Repository&) = delete;
+  Repository& operator=(const Repository&) = delete;
+
+  const fs::path& folder() const { return folder_; }
+
+  // No request is joined to another, so that a batch is what a request brings.
+  void add(const std::string& name, const fs::path& model, const SharingOptions& options) const {
+    fs::create_directories(folder_ / name / "1");
+    for (const auto& file : fs::directory_iterator(model / "1")) {
+      std::error_code failed;
+      const fs::path to = folder_ / name / "1" / file.path().filename();
+      fs::create_hard_link(file.path(), to, failed);
+      if (failed) {
+        fs::copy_file(file.path(), to);
+      }
+    }
+    std::ofstream(folder_ / name / "config.pbtxt")
+        << "max_batch_size: " << *std::max_element(options.batches.begin(), options.batches.end())
+        << "\ninstance_group [ { count: " << options.lanes << " } ]\n";
+  }
+
+ private:
+  const fs::path folder_;
+};
+
+// The tenants' names, in the order of the mix.
+Result<std::vector<std::string>> fill(const Repository& repository, const SharingOptions& options) {
+  std::map<std::string, int> seen;
+  std::vector<std::string> names;
+  for (const std::string& model : options.mix) {
+    if (!fs::is_directory(options.models / model / "1")) {
+      return not_found("there is no version 1 of a model '" + model + "' in " + options.models.string());
+    }
+    const int count = ++seen[model];
+    names.push_back(count == 1 ? model : model + "_" + std::to_string(count));
+    repository.add(names.back(), options.models / model, options);
+  }
+  return names;
+}
+
+double ms(Duration span) { return static_cast<double>(span.count()) * 1e-6; }
+
+Measured summary(std::vector<Answer> answers, std::int64_t rows, Duration length) {
+  if (answers.empty()) {
+    return {};
+  }
+  std::sort(answers.begin(), answers.end(), [](const Answer& a, const Answer& b) { return a.took < b.took; });
+  const double seconds = std::chrono::duration<double>(length).count();
+  return {static_cast<double>(answers.size()) * static_cast<double>(rows) / seconds,
+          ms(answers[answers.size() / 2].took), ms(answers[answers.size() * 99 / 100].took)};
+}
+
+Duration seconds_of(double seconds) {
+  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
+}
+
+Result<std::vector<Measured>> closed_loop(runtime::Service& service, const std::vector<std::string>& names,
+                                          std::int64_t rows, const SharingOptions& options) {
+  std::vector<std::unique_ptr<Tenant>> tenants;
+  for (const std::string& name : names) {
+    TESSERA_ASSIGN_OR_RETURN(const auto instance, service.find(name, std::nullopt));
+    TESSERA_ASSIGN_OR_RETURN(auto tenant, Tenant::make(service, *instance, rows, options.outstanding));
+    tenants.push_back(std::move(tenant));
+  }
+  for (const auto& tenant : tenants) {
+    tenant->start();
+  }
+  const TimePoint from = now() + seconds_of(options.warm_seconds);
+  const TimePoint until = from + seconds_of(options.seconds);
+  std::this_thread::sleep_for(until - now());
+  for (const auto& tenant : tenants) {
+    tenant->stop();
+  }
+  std::vector<Measured> measured;
+  for (const auto& tenant : tenants) {
+    measured.push_back(summary(tenant->answers(from, until), rows, until - from));
+  }
+  return measured;
+}
+
+// "temporal/0" is the policy temporal with nothing committed behind the running launch.
+struct Arm {
+  std::string policy;
+  std::optional<std::uint16_t> committed;
+};
+
+Result<Arm> parse_arm(const std::string& text) {
+  const std::size_t slash = text.rfind('/');
+  if (slash == std::string::npos) {
+    return Arm{text, std::nullopt};
+  }
+  const std::string committed = text.substr(slash + 1);
+  if (committed != "0" && committed != "1") {
+    return invalid_argument("--policy '" + text + "': after the slash stands 0 or 1");
+  }
+  return Arm{text.substr(0, slash), static_cast<std::uint16_t>(committed == "1" ? 1 : 0)};
+}
+
+// One policy, all batch sizes: a service of its own over the shared device and models.
+Status run_policy(const std::string& policy, const SharingOptions& options, const Repository& repository,
+                  const Subject& subject, ModelStore& store, const std::vector<std::string>& names, Run& run) {
+  runtime::ServiceOptions serving;
+  TESSERA_ASSIGN_OR_RETURN(const Arm arm, parse_arm(policy));
+  serving.policy = arm.policy;
+  serving.models.repositories = {repository.folder()};
+  serving.models.defaults.device_kind = subject.kind;
+  store.forget_homes();
+  TESSERA_ASSIGN_OR_RETURN(
+      const auto service,
+      runtime::Service::create(serving, std::make_unique<BorrowedDevice>(subject.device, arm.committed),
+                               std::make_unique<BorrowedEngine>(store)));
+  TESSERA_RETURN_IF_ERROR(service->start());
+  if (!store.wait_until_homed(names.size(), kHomingPatience)) {
+    std::fprintf(stderr, "%s: some models did not get all slices\n", policy.c_str());
+  }
+  for (const std::int64_t rows : options.batches) {
+    std::fprintf(stderr, "%s, batch %lld\n", policy.c_str(), static_cast<long long>(rows));
+    if (options.before_each) {
+      TESSERA_RETURN_IF_ERROR(options.before_each());
+    }
+    TESSERA_ASSIGN_OR_RETURN(auto measured, closed_loop(*service, names, rows, options));
+    const auto cell = std::find_if(run.cells.begin(), run.cells.end(),
+                                   [&](const Cell& each) { return each.policy == policy && each.rows == rows; });
+    cell->rounds.push_back(std::move(measured));
+  }
+  return service->drain(kDrain) ? ok_status() : unavailable("requests were still running after the last batch size");
+}
+
+}  // namespace
+
+Result<Run> share(const Subject& subject, const SharingOptions& options, const std::string& command) {
+  const Repository repository(fs::temp_directory_path() / ("tessera-sharing-" + std::to_string(::getpid())));
+  Run run;
+  run.command = command;
+  run.device = subject.description;
+  run.engine = subject.engine.name() + " " + subject.engine.version();
+  TESSERA_ASSIGN_OR_RETURN(run.tenants, fill(repository, options));
+  run.seconds = options.seconds;
+  run.outstanding = options.outstanding;
+  run.lanes = options.lanes;
+  for (const std::int64_t rows : options.batches) {
+    for (const std::string& policy : options.policies) {
+      run.cells.push_back({policy, rows, {}});
+    }
+  }
+  ModelStore store(subject.engine, subject.device.shape().ladder.size());
+  for (int round = 0; round < options.rounds; ++round) {
+    std::fprintf(stderr, "round %d of %d\n", round + 1, options.rounds);
+    for (const std::string& policy : options.policies) {
+      TESSERA_RETURN_IF_ERROR(run_policy(policy, options, repository, subject, store, run.tenants, run));
+      if (options.after_policy) {
+        options.after_policy(run);
+      }
+    }
+  }
+  return run;
+}
+
+}  // namespace tessera::measure

@@ -1,0 +1,44 @@
+// Several models in closed loop on one device, in process, under one policy after the other: what each way of sharing
+// answers, and how evenly. Every round runs every policy; all of them use the same loaded models.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "device/device.h"
+#include "engine/engine.h"
+#include "measure/sharing_report.h"
+
+namespace tessera::measure {
+
+// What is measured on. The parts outlive the measurement.
+struct Subject {
+  std::string kind;         // "host" or "cuda", as model::ConfigDefaults knows it
+  std::string description;  // for reports
+  device::Device& device;
+  engine::Engine& engine;
+};
+
+struct SharingOptions {
+  std::filesystem::path models;  // a repository; a model that is named twice is loaded twice
+  std::vector<std::string> mix{"resnet50", "mobilenet_v2", "resnet50", "vgg19"};
+  std::vector<std::int64_t> batches{1, 4, 8, 16};
+  // NAME or NAME/COMMITTED: how many launches, 0 or 1, an atom takes behind the running one.
+  std::vector<std::string> policies{"temporal", "streams", "fixed", "tessera"};
+  double seconds = 2;
+  double warm_seconds = 1;
+  int rounds = 3;
+  int outstanding = 2;
+  int lanes = 2;
+  std::function<Status()> before_each = {};           // called before every measurement, which an error ends
+  std::function<void(const Run&)> after_policy = {};  // what there is so far, after each policy of each round
+};
+
+// Error: the first that came; also that of `before_each`.
+Result<Run> share(const Subject& subject, const SharingOptions& options, const std::string& command);
+
+}  // namespace tessera::measure
