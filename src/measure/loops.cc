@@ -120,10 +120,12 @@ Result<std::vector<LoopTimes>> Loops::run(const std::vector<Loop>& loops, Durati
   }
   sink_->stop.store(true);
   dispatcher.join();
-  TESSERA_RETURN_IF_ERROR(done);
-  TESSERA_RETURN_IF_ERROR(dispatched);
+  if (!done.ok() || !dispatched.ok()) {
+    return done.ok() ? dispatched.error() : done.error();
+  }
   const Duration length = now() - begin;
   std::vector<LoopTimes> times;
+  times.reserve(took.size());
   for (auto& each : took) {
     times.push_back(times_of(std::move(each), length));
   }

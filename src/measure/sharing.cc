@@ -107,6 +107,7 @@ Result<std::vector<Measured>> closed_loop(runtime::Service& service, const std::
     tenant->stop();
   }
   std::vector<Measured> measured;
+  measured.reserve(tenants.size());
   for (const auto& tenant : tenants) {
     measured.push_back(summary(tenant->answers(from, until), rows, until - from));
   }
