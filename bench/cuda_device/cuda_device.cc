@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "bench/cuda_device/frames.h"
+#include "bench/cuda_device/gaps.h"
 #include "bench/cuda_device/kit.h"
 #include "device/cuda/device_memory.h"
 #include "device/cuda/graph_audit.h"
@@ -20,7 +21,7 @@
 namespace tessera::device::bench {
 namespace {
 
-constexpr std::size_t kSlots = 65536;
+constexpr std::size_t kSlots = 98304;
 constexpr std::int32_t kChain = 200;
 constexpr std::uint64_t kRegion = 8ULL << 30;
 constexpr std::uint64_t kGrowth = 16 << 20;
@@ -318,6 +319,7 @@ int run(const char* name) {
     closed_loop("one_slice_50_us", *device, BenchPlan(kit, microseconds(50)), clock, 1, 2000);
     closed_loop("four_slices_500_us", *device, BenchPlan(kit, microseconds(500)), clock, 4, 500);
     closed_loop("all_atoms_500_us", *device, BenchPlan(kit, microseconds(500)), clock, device->shape().atoms(), 300);
+    gaps_between("gaps_of_500_us_probes", *device, kit, microseconds(500));
     framed_ends(*device, kit, clock);
     inputs(*device, kit);
     module_kernel(*device, kit);

@@ -141,6 +141,7 @@ class BenchPlan final : public TimedPlan {
   std::uint64_t ended_ns(const Batch& batch) const override {
     return notes_[static_cast<std::size_t>(batch.bucket)]->ended_ns;
   }
+  std::uint64_t began_ns(const Batch& batch) const { return notes_[static_cast<std::size_t>(batch.bucket)]->began_ns; }
 
  private:
   ProbeKit& kit_;

@@ -43,6 +43,7 @@ class BuildsInSlice final : public device::CudaDevice {
                                   : device_.context_of(slice);
   }
   CUstream loader_stream() override { return device_.loader_stream(); }
+  CUstream homing_stream() override { return device_.homing_stream(); }
   CUstream build_stream() override { return stream_.get(); }
   bool reads_in_place(std::span<const std::byte> bytes) const override { return device_.reads_in_place(bytes); }
 

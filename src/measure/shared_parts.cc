@@ -9,7 +9,8 @@
 namespace tessera::measure {
 namespace {
 
-// A service's hold on a model of the store. Thread-safe as its model is.
+// A service's hold on a model of the store. Says nothing of cheap homes, so that all are made before anything is
+// measured. Thread-safe as its model is.
 class BorrowedModel final : public engine::LoadedModel {
  public:
   BorrowedModel(ModelStore& store, std::shared_ptr<engine::LoadedModel> model)

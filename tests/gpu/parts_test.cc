@@ -10,10 +10,13 @@
 namespace tessera::device::contract {
 namespace {
 
+// Of each half, so that both fit beside what each has for itself.
+constexpr std::size_t kStreams = Gpu::kMaxStreams / 2 - kOtherStreams;
+
 // One part under test, with who dispatches to it.
 class Part {
  public:
-  Part(const std::shared_ptr<Gpu>& gpu, const char* spec) : under_test_(make_cuda_under_test(gpu, spec, 12)) {
+  Part(const std::shared_ptr<Gpu>& gpu, const char* spec) : under_test_(make_cuda_under_test(gpu, spec, kStreams)) {
     under_test_->device().set_sink(inbox_);
   }
 

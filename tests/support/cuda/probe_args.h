@@ -17,13 +17,15 @@ struct ProbeBlocks {
   std::uint32_t opened;
   std::uint32_t sms[kSmWords];
   std::uint64_t began;
+  std::uint64_t began_ns;  // by the card's clock
 };
 
 // In the host's memory: what the last block of a run writes. `ended` is written last.
 struct ProbeNote {
   std::uint64_t began;
   std::uint64_t ended;
-  std::uint64_t ended_ns;  // by the card's clock
+  std::uint64_t began_ns;  // by the card's clock
+  std::uint64_t ended_ns;  // likewise
   std::uint32_t sms[kSmWords];
   std::uint32_t scratch;  // what the graph's memset and copy left: 0
 };

@@ -56,6 +56,7 @@ extern "C" __global__ void probe_begin(ProbeArgs args) {
   }
   const bool first = atomicAdd(&args.blocks->begun, 1U) == 0;
   if (first) {
+    args.blocks->began_ns = time_ns();
     args.blocks->began = atomicAdd(args.order, 1ULL) + 1;
   }
   note_sm(args.blocks->sms);
@@ -88,6 +89,7 @@ extern "C" __global__ void probe_answer(ProbeArgs args) {
     args.note->sms[i] = *const_cast<volatile std::uint32_t*>(&args.blocks->sms[i]);
   }
   args.note->began = *const_cast<volatile std::uint64_t*>(&args.blocks->began);
+  args.note->began_ns = *const_cast<volatile std::uint64_t*>(&args.blocks->began_ns);
   args.note->scratch = *args.scratch;
   args.note->ended_ns = time_ns();
   __threadfence_system();

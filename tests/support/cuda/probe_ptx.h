@@ -1,5 +1,5 @@
 // Made by scripts/kernels-ptx: do not edit.
-// Of probe_kernels.cu probe_args.h with digest 99d203921c72374c92bdacb37885778d4e63c934e9cd104f5cb5073bc449ed77.
+// Of probe_kernels.cu probe_args.h with digest 81eff156411fbc7b25d373b96c41a3ca9fd268089a563198dba517645ca6bb59.
 #pragma once
 
 namespace tessera::device::contract {
@@ -18,50 +18,54 @@ inline constexpr const char* kProbePtx = R"ptx(
 {
 	.reg .pred 	%p<11>;
 	.reg .b32 	%r<22>;
-	.reg .b64 	%rd<26>;
+	.reg .b64 	%rd<28>;
 
 	ld.param.v2.u32 	{%r5, %r6}, [probe_begin_param_0+64];
-	ld.param.u64 	%rd14, [probe_begin_param_0+56];
-	ld.param.u64 	%rd10, [probe_begin_param_0+24];
-	ld.param.u64 	%rd8, [probe_begin_param_0+8];
-	ld.param.u64 	%rd7, [probe_begin_param_0];
-	cvta.to.global.u64 	%rd1, %rd8;
+	ld.param.u64 	%rd15, [probe_begin_param_0+56];
+	ld.param.u64 	%rd11, [probe_begin_param_0+24];
+	ld.param.u64 	%rd9, [probe_begin_param_0+8];
+	ld.param.u64 	%rd8, [probe_begin_param_0];
+	cvta.to.global.u64 	%rd1, %rd9;
 	mov.u32 	%r7, %tid.x;
 	setp.ne.s32 	%p1, %r7, 0;
 	@%p1 bra 	$L__BB0_14;
 
 	atom.global.add.u32 	%r1, [%rd1], 1;
 	setp.ne.s32 	%p2, %r1, 0;
-	add.s64 	%rd2, %rd1, 8;
+	add.s64 	%rd3, %rd1, 8;
 	@%p2 bra 	$L__BB0_3;
 
-	cvta.to.global.u64 	%rd15, %rd7;
-	atom.global.add.u64 	%rd16, [%rd15], 1;
-	add.s64 	%rd17, %rd16, 1;
-	st.global.u64 	[%rd2+40], %rd17;
+	// begin inline asm
+	mov.u64 %rd16, %globaltimer;
+	// end inline asm
+	st.global.u64 	[%rd1+56], %rd16;
+	cvta.to.global.u64 	%rd17, %rd8;
+	atom.global.add.u64 	%rd18, [%rd17], 1;
+	add.s64 	%rd19, %rd18, 1;
+	st.global.u64 	[%rd1+48], %rd19;
 
 $L__BB0_3:
 	// begin inline asm
 	mov.u32 %r8, %smid;
 	// end inline asm
 	shr.u32 	%r9, %r8, 3;
-	cvt.u64.u32 	%rd18, %r9;
-	and.b64  	%rd19, %rd18, 28;
-	add.s64 	%rd20, %rd1, %rd19;
-	add.s64 	%rd21, %rd20, 12;
+	cvt.u64.u32 	%rd20, %r9;
+	and.b64  	%rd21, %rd20, 28;
+	add.s64 	%rd22, %rd1, %rd21;
+	add.s64 	%rd23, %rd22, 12;
 	and.b32  	%r10, %r8, 31;
 	mov.u32 	%r11, 1;
 	shl.b32 	%r12, %r11, %r10;
-	atom.global.or.b32 	%r13, [%rd21], %r12;
-	setp.eq.s64 	%p3, %rd10, 0;
+	atom.global.or.b32 	%r13, [%rd23], %r12;
+	setp.eq.s64 	%p3, %rd11, 0;
 	@%p3 bra 	$L__BB0_10;
 
 	@%p2 bra 	$L__BB0_8;
 
-	cvta.to.global.u64 	%rd4, %rd10;
-	add.s64 	%rd22, %rd4, 4;
-	atom.global.sys.add.u32 	%r14, [%rd22], 1;
-	ld.volatile.global.u32 	%r15, [%rd4];
+	cvta.to.global.u64 	%rd5, %rd11;
+	add.s64 	%rd24, %rd5, 4;
+	atom.global.sys.add.u32 	%r14, [%rd24], 1;
+	ld.volatile.global.u32 	%r15, [%rd5];
 	setp.ne.s32 	%p5, %r15, 0;
 	@%p5 bra 	$L__BB0_7;
 
@@ -70,16 +74,16 @@ $L__BB0_6:
 	// begin inline asm
 	nanosleep.u32 %r16;
 	// end inline asm
-	ld.volatile.global.u32 	%r17, [%rd4];
+	ld.volatile.global.u32 	%r17, [%rd5];
 	setp.eq.s32 	%p6, %r17, 0;
 	@%p6 bra 	$L__BB0_6;
 
 $L__BB0_7:
 	mov.u32 	%r18, 1;
-	st.volatile.global.u32 	[%rd2], %r18;
+	st.volatile.global.u32 	[%rd3], %r18;
 
 $L__BB0_8:
-	ld.volatile.global.u32 	%r19, [%rd2];
+	ld.volatile.global.u32 	%r19, [%rd3];
 	setp.ne.s32 	%p7, %r19, 0;
 	@%p7 bra 	$L__BB0_10;
 
@@ -88,21 +92,21 @@ $L__BB0_9:
 	// begin inline asm
 	nanosleep.u32 %r20;
 	// end inline asm
-	ld.volatile.global.u32 	%r21, [%rd2];
+	ld.volatile.global.u32 	%r21, [%rd3];
 	setp.eq.s32 	%p8, %r21, 0;
 	@%p8 bra 	$L__BB0_9;
 
 $L__BB0_10:
 	// begin inline asm
-	mov.u64 %rd23, %globaltimer;
+	mov.u64 %rd25, %globaltimer;
 	// end inline asm
 
 $L__BB0_11:
 	// begin inline asm
-	mov.u64 %rd24, %globaltimer;
+	mov.u64 %rd26, %globaltimer;
 	// end inline asm
-	sub.s64 	%rd25, %rd24, %rd23;
-	setp.lt.u64 	%p9, %rd25, %rd14;
+	sub.s64 	%rd27, %rd26, %rd25;
+	setp.lt.u64 	%p9, %rd27, %rd15;
 	@%p9 bra 	$L__BB0_11;
 
 	setp.ne.s32 	%p10, %r6, 1;
@@ -123,7 +127,7 @@ $L__BB0_14:
 {
 	.reg .pred 	%p<7>;
 	.reg .b32 	%r<35>;
-	.reg .b64 	%rd<28>;
+	.reg .b64 	%rd<29>;
 
 	ld.param.v2.u32 	{%r10, %r11}, [probe_answer_param_0+64];
 	ld.param.u64 	%rd10, [probe_answer_param_0+48];
@@ -199,35 +203,37 @@ $L__BB1_8:
 
 	ld.volatile.global.u32 	%r24, [%rd1+12];
 	cvta.to.global.u64 	%rd22, %rd6;
-	st.global.u32 	[%rd22+24], %r24;
+	st.global.u32 	[%rd22+32], %r24;
 	ld.volatile.global.u32 	%r25, [%rd1+16];
-	st.global.u32 	[%rd22+28], %r25;
+	st.global.u32 	[%rd22+36], %r25;
 	ld.volatile.global.u32 	%r26, [%rd1+20];
-	st.global.u32 	[%rd22+32], %r26;
+	st.global.u32 	[%rd22+40], %r26;
 	ld.volatile.global.u32 	%r27, [%rd1+24];
-	st.global.u32 	[%rd22+36], %r27;
+	st.global.u32 	[%rd22+44], %r27;
 	ld.volatile.global.u32 	%r28, [%rd1+28];
-	st.global.u32 	[%rd22+40], %r28;
+	st.global.u32 	[%rd22+48], %r28;
 	ld.volatile.global.u32 	%r29, [%rd1+32];
-	st.global.u32 	[%rd22+44], %r29;
+	st.global.u32 	[%rd22+52], %r29;
 	ld.volatile.global.u32 	%r30, [%rd1+36];
-	st.global.u32 	[%rd22+48], %r30;
+	st.global.u32 	[%rd22+56], %r30;
 	ld.volatile.global.u32 	%r31, [%rd1+40];
-	st.global.u32 	[%rd22+52], %r31;
+	st.global.u32 	[%rd22+60], %r31;
 	ld.volatile.global.u64 	%rd23, [%rd1+48];
 	st.global.u64 	[%rd22], %rd23;
-	cvta.to.global.u64 	%rd24, %rd10;
-	ld.global.u32 	%r32, [%rd24];
-	st.global.u32 	[%rd22+56], %r32;
+	ld.volatile.global.u64 	%rd24, [%rd1+56];
+	st.global.u64 	[%rd22+16], %rd24;
+	cvta.to.global.u64 	%rd25, %rd10;
+	ld.global.u32 	%r32, [%rd25];
+	st.global.u32 	[%rd22+64], %r32;
 	// begin inline asm
 	mov.u64 %rd21, %globaltimer;
 	// end inline asm
-	st.global.u64 	[%rd22+16], %rd21;
+	st.global.u64 	[%rd22+24], %rd21;
 	membar.sys;
-	cvta.to.global.u64 	%rd25, %rd4;
-	atom.global.add.u64 	%rd26, [%rd25], 1;
-	add.s64 	%rd27, %rd26, 1;
-	st.global.u64 	[%rd22+8], %rd27;
+	cvta.to.global.u64 	%rd26, %rd4;
+	atom.global.add.u64 	%rd27, [%rd26], 1;
+	add.s64 	%rd28, %rd27, 1;
+	st.global.u64 	[%rd22+8], %rd28;
 
 $L__BB1_11:
 	ret;
