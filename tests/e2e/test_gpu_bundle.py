@@ -203,3 +203,15 @@ def test_a_part_that_the_budget_cuts_off_comes_again(stay):
     _, summary, _ = stay("--budget", "6", "--only", "host", slow=["nvidia-smi"])
     assert summary["host"]["verdict"] == "cut off"
     assert stay("--budget", "20", "--only", "host")[1]["host"]["verdict"] == "passed"
+
+
+def test_gpu_tests_keeps_what_cases_measured(tmp_path):
+    program = tmp_path / "program"
+    program.write_text('#!/bin/sh\ncase "$1" in\n--gtest_list_tests) printf "A.\\n  One\\n  Two\\n" ;;\n'
+                       '*One) echo \'FIGURE {"name":"ratio","value":1.5}\' ;;\n*) exit 1 ;;\nesac\n')
+    program.chmod(0o755)
+    done = subprocess.run([SCRIPTS / "gpu-tests", "-o", tmp_path / "out", program], capture_output=True, text=True,
+                          timeout=30)
+    results = json.loads((tmp_path / "out/results.json").read_text())
+    assert done.returncode == 1 and (results["passed"], results["failed"]) == (1, 1)
+    assert [case["figures"] for case in results["cases"]] == [[{"name": "ratio", "value": 1.5}], []]

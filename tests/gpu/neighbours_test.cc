@@ -33,7 +33,7 @@ class NeighboursTest : public testing::Test {
     test_support::figure(
         "pings_beside_hogs",
         "{\"pairs\":" + std::to_string(pairs.size()) + ",\"awaited\":" + std::to_string(options.awaited) +
-            ",\"median_ratio\":" + std::to_string(pairs[pairs.size() / 2].ratio()) +
+            ",\"median_ratio\":" + std::to_string(std::min(pairs[pairs.size() / 2].ratio(), 1e9)) +
             ",\"worst_ratio\":" + std::to_string(std::min(pairs.back().ratio(), 1e9)) +
             ",\"over_the_bar\":" + std::to_string(over) + ",\"worst\":\"" + to_string(pairs.back()) + "\"}");
   }
