@@ -2,7 +2,11 @@
 // answers have to be the same bits. Prints one line for each step on standard error and one JSON object on standard
 // output.
 //
-// usage: bench_cuda_engine REPOSITORY [MODEL...]    (folders with 1/model.onnx, as bench/models.py makes them)
+// usage: bench_cuda_engine [--homed] REPOSITORY [MODEL...]    (folders with 1/model.onnx, as bench/models.py makes
+// them)
+//
+// --homed: instead, whether plans homed in a slice are as fast as plans that were tuned and captured in that slice, in
+// slices of 1, 2, 4, 8 and all atoms; one JSON object a line.
 #include <algorithm>
 #include <array>
 #include <cstdio>
@@ -10,6 +14,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/check.h"
@@ -17,6 +22,8 @@
 #include "device/cuda/cuda_device.h"
 #include "engine/onnxruntime/cuda/cuda_engine.h"
 #include "engine/onnxruntime/cuda/trial_batch.h"
+#include "measure/homed.h"
+#include "measure/rows.h"
 
 namespace tessera {
 namespace {
@@ -151,14 +158,43 @@ class ModelBench {
   const fs::path file_;
 };
 
+// Streams are left for a native arm in each slice.
+constexpr std::size_t kStreamsToRun = 8;
+
+int compare_homed(device::CudaDevice& device, engine::CudaEngine& engine, const fs::path& models,
+                  std::vector<std::string> names) {
+  measure::HomedOptions options;
+  options.models = models;
+  options.names = std::move(names);
+  options.batches = {kBuckets.begin(), kBuckets.end()};
+  options.sizes = {1, 2, 4, 8, 0};
+  measure::Scores scores;
+  const auto cells = must(measure::compare_homed(device, engine, options,
+                                                 [](const measure::HomedCell& cell) {
+                                                   std::printf("%s\n", measure::to_json(cell).c_str());
+                                                   std::fflush(stdout);
+                                                 }),
+                          "compare");
+  measure::score(cells, scores);
+  std::fputs(scores.table().c_str(), stderr);
+  return EXIT_SUCCESS;
+}
+
 int run(int argc, char** argv) {
+  const bool homed = argc > 1 && std::string_view(argv[1]) == "--homed";
+  if (homed) {
+    --argc;
+    ++argv;
+  }
   if (argc < 2) {
-    std::fprintf(stderr, "usage: bench_cuda_engine REPOSITORY [MODEL...]\n");
+    std::fprintf(stderr, "usage: bench_cuda_engine [--homed] REPOSITORY [MODEL...]\n");
     return EXIT_FAILURE;
   }
   const device::Driver driver = must(device::Driver::open(), "driver");
   const std::shared_ptr<device::Gpu> gpu = must(device::Gpu::open(driver, 0), "gpu");
-  const auto device = must(device::make_cuda_device(gpu, {}), "device");
+  device::CudaOptions cuda;
+  cuda.streams = kStreamsToRun;
+  const auto device = must(device::make_cuda_device(gpu, cuda), "device");
   Ignore ignore;
   device->set_sink(ignore);
   TESSERA_CHECK(device->become_loader_thread().ok());
@@ -169,6 +205,9 @@ int run(int argc, char** argv) {
       names.push_back(entry.path().filename());
     }
     std::sort(names.begin(), names.end());
+  }
+  if (homed) {
+    return compare_homed(*device, *engine, argv[1], std::move(names));
   }
   std::string models;
   for (const std::string& name : names) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <optional>
+#include <span>
 #include <utility>
 
 #include "measure/models.h"
@@ -46,6 +48,9 @@ class BuildsInSlice final : public device::CudaDevice {
   CUstream homing_stream() override { return device_.homing_stream(); }
   CUstream build_stream() override { return stream_.get(); }
   bool reads_in_place(std::span<const std::byte> bytes) const override { return device_.reads_in_place(bytes); }
+  std::optional<CUdeviceptr> slot_of(std::span<const std::byte> bytes) const override { return device_.slot_of(bytes); }
+  bool can_copy(std::span<const std::byte> bytes) const override { return device_.can_copy(bytes); }
+  Status copy(const device::Copy& copy) override { return device_.copy(copy); }
 
  private:
   BuildsInSlice(device::CudaDevice& device, const Slice& slice, device::OwnedStream stream)

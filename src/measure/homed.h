@@ -19,8 +19,9 @@ struct HomedOptions {
   std::filesystem::path models;
   std::vector<std::string> names{"resnet50", "mobilenet_v2"};
   std::vector<std::int32_t> batches{1, 8};
-  // Atoms; 0: the whole device. Each takes one of the streams that the card has left.
-  std::vector<std::uint16_t> sizes{1, 4, 0};
+  // Atoms; 0: the whole device. Each takes one of the streams that the card has left: two where a device has as many
+  // as it takes by itself.
+  std::vector<std::uint16_t> sizes{1, 0};
   int runs = 30;
 };
 
