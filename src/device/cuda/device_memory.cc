@@ -1,7 +1,6 @@
 #include "device/cuda/device_memory.h"
 
 #include <algorithm>
-#include <iterator>
 #include <limits>
 #include <string>
 
@@ -156,30 +155,21 @@ Result<CUdeviceptr> RegionHeap::allocate(std::size_t size) {
     return Error(ErrorCode::kResourceExhausted, "no card has " + std::to_string(size) + " bytes");
   }
   take_in();
-  auto found = by_size_.lower_bound({*wanted, 0});
-  if (found == by_size_.end()) {
-    // A free block at the end is made use of.
-    std::size_t from = known_;
-    if (!free_.empty() && free_.rbegin()->first + free_.rbegin()->second == known_) {
-      from = free_.rbegin()->first;
-    }
+  auto offset = free_.take(*wanted);
+  if (!offset) {
+    const std::size_t from = free_.begin_of_last(known_);  // a free block at the end is made use of
     if (*wanted > std::numeric_limits<std::size_t>::max() - from) {
       return Error(ErrorCode::kResourceExhausted, "no card has " + std::to_string(size) + " bytes");
     }
     TESSERA_RETURN_IF_ERROR(region_.grow({from + *wanted}));
     take_in();
-    found = by_size_.lower_bound({*wanted, 0});
-    TESSERA_CHECK(found != by_size_.end());
+    offset = free_.take(*wanted);
+    TESSERA_CHECK(offset.has_value());
   }
-  const auto [block, offset] = *found;
-  remove_free(free_.find(offset));
-  if (block > *wanted) {
-    add_free(offset + *wanted, block - *wanted);
-  }
-  used_.emplace(offset, *wanted);
+  used_.emplace(*offset, *wanted);
   in_use_ += *wanted;
   peak_ = std::max(peak_, in_use_);
-  return region_.base() + offset;
+  return region_.base() + *offset;
 }
 
 void RegionHeap::release(CUdeviceptr at) {
@@ -188,38 +178,15 @@ void RegionHeap::release(CUdeviceptr at) {
   const auto [offset, size] = *found;
   used_.erase(found);
   in_use_ -= size;
-  add_free(offset, size);
+  free_.add(offset, size);
 }
 
 void RegionHeap::take_in() {
   const std::size_t mapped = region_.mapped().value;
   if (mapped > known_) {
-    add_free(known_, mapped - known_);
+    free_.add(known_, mapped - known_);
     known_ = mapped;
   }
-}
-
-void RegionHeap::add_free(std::size_t offset, std::size_t size) {
-  const auto after = free_.lower_bound(offset);
-  if (after != free_.begin()) {
-    const auto before = std::prev(after);
-    if (before->first + before->second == offset) {
-      offset = before->first;
-      size += before->second;
-      remove_free(before);
-    }
-  }
-  if (after != free_.end() && offset + size == after->first) {
-    size += after->second;
-    remove_free(after);
-  }
-  free_.emplace(offset, size);
-  by_size_.emplace(size, offset);
-}
-
-void RegionHeap::remove_free(std::map<std::size_t, std::size_t>::iterator block) {
-  by_size_.erase({block->second, block->first});
-  free_.erase(block);
 }
 
 }  // namespace tessera::device

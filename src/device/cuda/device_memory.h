@@ -6,17 +6,16 @@
 #include <cuda.h>
 
 #include <cstddef>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <set>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "base/ids.h"
 #include "base/result.h"
+#include "device/cuda/free_ranges.h"
 #include "device/cuda/gpu.h"
 
 namespace tessera::device {
@@ -91,14 +90,11 @@ class RegionHeap {
 
  private:
   void take_in();  // what of the region is new
-  void add_free(std::size_t offset, std::size_t size);
-  void remove_free(std::map<std::size_t, std::size_t>::iterator block);
 
   DeviceRegion& region_;
-  std::size_t known_ = 0;                                  // of the region
-  std::map<std::size_t, std::size_t> free_;                // sizes by offset
-  std::set<std::pair<std::size_t, std::size_t>> by_size_;  // the same: size, offset
-  std::unordered_map<std::size_t, std::size_t> used_;      // sizes by offset
+  std::size_t known_ = 0;  // of the region
+  FreeRanges free_;
+  std::unordered_map<std::size_t, std::size_t> used_;  // sizes by offset
   std::size_t in_use_ = 0;
   std::size_t peak_ = 0;
 };

@@ -1,5 +1,6 @@
 #include "device/cuda/pinned_staging.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
@@ -7,21 +8,22 @@
 #include <string>
 #include <utility>
 
-#include "device/cuda/buddy.h"
+#include "device/cuda/free_ranges.h"
 
 namespace tessera::device {
 namespace {
 
-constexpr std::size_t kSmallest = 1024;
+constexpr std::size_t kStep = 1024;  // blocks are multiples of it
+
+std::size_t whole_steps(std::size_t size) { return (std::max<std::size_t>(size, 1) + kStep - 1) / kStep * kStep; }
 
 // The range and who has which part of it. Thread-safe.
 class Arena {
  public:
-  Arena(std::shared_ptr<void> memory, std::size_t size, std::size_t largest)
-      : memory_(std::move(memory)),
-        data_(static_cast<std::byte*>(memory_.get())),
-        size_(size),
-        buddy_(size, kSmallest, largest) {}
+  Arena(std::shared_ptr<void> memory, std::size_t size)
+      : memory_(std::move(memory)), data_(static_cast<std::byte*>(memory_.get())), size_(size) {
+    free_.add(0, size);
+  }
 
   std::size_t size() const { return size_; }
   std::optional<std::size_t> offset_of(std::span<const std::byte> bytes) const {
@@ -33,20 +35,20 @@ class Arena {
 
   std::byte* take(std::size_t size) {
     const std::lock_guard lock(mutex_);
-    const auto offset = buddy_.take(size);
+    const auto offset = free_.take(whole_steps(size));
     return offset ? data_ + *offset : nullptr;
   }
   void give_back(std::byte* block, std::size_t size) {
     const std::lock_guard lock(mutex_);
-    buddy_.give_back(static_cast<std::size_t>(block - data_), size);
+    free_.add(static_cast<std::size_t>(block - data_), whole_steps(size));
   }
 
  private:
   const std::shared_ptr<void> memory_;
   std::byte* const data_;
   const std::size_t size_;
-  std::mutex mutex_;  // guards buddy_
-  Buddy buddy_;
+  std::mutex mutex_;  // guards free_
+  FreeRanges free_;
 };
 
 class Block final : public StagingBlock {
@@ -113,7 +115,7 @@ Result<std::unique_ptr<PinnedPool>> make_pinned_staging(std::shared_ptr<Gpu> gpu
     return invalid_argument("request memory: all pinned memory is less than one block");
   }
   TESSERA_ASSIGN_OR_RETURN(std::shared_ptr<void> memory, pin(std::move(gpu), size));
-  auto arena = std::make_shared<Arena>(std::move(memory), size, largest);
+  auto arena = std::make_shared<Arena>(std::move(memory), size);
   return std::unique_ptr<PinnedPool>(std::make_unique<Pool>(std::move(arena), largest));
 }
 

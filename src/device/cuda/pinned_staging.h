@@ -15,7 +15,7 @@ namespace tessera::device {
 
 struct PinnedLimits {
   Bytes total{256ULL << 20};   // of all blocks; taken at once, since pinning memory stalls every launch on the card
-  Bytes largest{64ULL << 20};  // one block; a power of two
+  Bytes largest{64ULL << 20};  // one block; a multiple of 1 KB
 };
 
 // A pool that knows its own memory. Thread-safe.
@@ -30,9 +30,10 @@ class PinnedPool : public StagingPool {
 // Memory of the host that the card uses at the same address; stalls every launch on it while it is made.
 Result<std::shared_ptr<void>> pin(std::shared_ptr<Gpu> gpu, std::size_t size);
 
-// Thread-safe: one lock, held for tens of nanoseconds. Blocks are pieces of one range, from 1 KB on, sized to powers of
-// two; every GPU of the process can copy from them. Leased blocks may outlive the pool, not the driver.
-// Error: kResourceExhausted where the host has no such memory to pin.
+// Thread-safe: one lock, held for tens of nanoseconds. Blocks are pieces of one range, multiples of 1 KB, side by side
+// where they are leased one after the other, so that copies can take several at once; every GPU of the process can copy
+// from them. Leased blocks may outlive the pool, not the driver. Error: kResourceExhausted where the host has no such
+// memory to pin.
 Result<std::unique_ptr<PinnedPool>> make_pinned_staging(std::shared_ptr<Gpu> gpu, const PinnedLimits& limits);
 
 }  // namespace tessera::device
