@@ -130,22 +130,23 @@ Result<Capacity> Search::run() {
 
 // Where the attainment falls below what is asked for, between the rates that were tried.
 double Search::crossing(const std::vector<Probe>& probes, int without) const {
-  double below = 0;
-  double below_worst = 1;
+  const Probe* before = nullptr;
+  double before_worst = 1;
   for (const Probe& probe : probes) {
-    const double reached = probe.complete ? worst(probe.outcomes, without) : probe.worst;
-    if (probe.complete && reached >= options_.attainment) {
-      below = probe.rate;
-      below_worst = reached;
-      continue;
+    if (!probe.complete) {
+      break;
     }
-    if (below == 0 || !probe.complete) {
-      return below;
+    const double reached = worst(probe.outcomes, without);
+    const bool passes = reached >= options_.attainment;
+    if (before != nullptr && (!passes || before_worst < options_.attainment) && reached < before_worst) {
+      // Without one of the seeds even the lowest rate may fail: then the line is followed a little below it.
+      const double part = (before_worst - options_.attainment) / (before_worst - reached);
+      return std::max(before->rate / kBracketStep, before->rate + part * (probe.rate - before->rate));
     }
-    const double part = (below_worst - options_.attainment) / (below_worst - reached);
-    return below + part * (probe.rate - below);
+    before = &probe;
+    before_worst = reached;
   }
-  return below;
+  return before == nullptr ? 0 : before->rate;
 }
 
 void Search::interval(Capacity& out) const {

@@ -187,6 +187,19 @@ TEST(Capacity, OfAQueueThatIsKnown) {
   }
 }
 
+TEST(Capacity, HasAnIntervalOfItsOrderWhereverTheSearchBegins) {
+  const char* workload =
+      R"({"name": "w", "source": "s", "tenants": [{"model": "m", "rate": 1, "slo_ms": 10, "max_batch": 1, "best_effort": true}]})";
+  SearchOptions options;
+  options.least_requests = 10'000;
+  for (options.start = 700; options.start < 1000; options.start += 15) {
+    const auto capacity = capacity_of(plain_device(), workload, "temporal:triton=1", options);
+    ASSERT_TRUE(capacity.ok());
+    EXPECT_GT(capacity->low, 0.7 * capacity->rate) << "from " << options.start;
+    EXPECT_LT(capacity->high, 1.3 * capacity->rate) << "from " << options.start;
+  }
+}
+
 TEST(Capacity, NeedsAnObjective) {
   EXPECT_FALSE(capacity_of(plain_device(),
                            R"({"name": "w", "source": "s", "tenants": [{"model": "m", "rate": 1, "max_batch": 1}]})",
