@@ -143,6 +143,22 @@ Taken largest_in_time(const View& view, const ShapeQueue& queue, Taken batch, st
   return batch;
 }
 
+bool turned_away_in(const View& view, const ShapeQueue& queue, std::size_t slice, TimePoint now, Decisions& out) {
+  const Request& head = queue.head();
+  if (head.deadline == kNever || !may_reject_early(queue, now)) {
+    return false;
+  }
+  const std::size_t bucket = queue.instance().bucket_for(head.arrival.rows);
+  const Duration latency = view.predicted(queue, bucket, view.device.slice(slice).group);
+  if (add_saturating(view.device.start_on(slice, now), latency) > head.deadline) {
+    out.hopeless.push_back(head.arrival.request);
+    return true;
+  }
+  const TimePoint too_late = head.deadline - latency + Duration{1};
+  out.wake_up = std::min(out.wake_up, too_late > now ? too_late : kNever);
+  return false;
+}
+
 std::optional<std::size_t> usable_slice(const View& view, const Instance& instance, std::size_t wanted) {
   const Occupancy& device = view.device;
   const Slice within = device.slice(wanted).slice;

@@ -37,6 +37,10 @@ Ripe size_or_delay(const ShapeQueue& queue, TimePoint now);
 // deadline; all of it where not even the head can.
 Taken largest_in_time(const View& view, const ShapeQueue& queue, Taken batch, std::size_t group, TimePoint start);
 
+// For policies that tie a model to a slice: whether its head is turned away, because it cannot be in time there any
+// more. Otherwise the wake-up is at the latest when it will be.
+bool turned_away_in(const View& view, const ShapeQueue& queue, std::size_t slice, TimePoint now, Decisions& out);
+
 // The slice that a policy of whole devices uses for an instance: the wanted one where it is homed and not lent, else
 // the largest within it that is; nothing while there is none.
 std::optional<std::size_t> usable_slice(const View& view, const Instance& instance, std::size_t wanted);

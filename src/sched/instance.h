@@ -74,6 +74,9 @@ struct Instance {
   std::map<std::uint32_t, std::size_t> waiting_by_level;
   std::size_t waiting = 0;  // with and without their input
 
+  std::uint64_t rows_arrived = 0;   // admitted, ever
+  std::uint64_t rows_given_up = 0;  // of these, rejected before they ran
+
   RateEstimator rate;     // rows arriving
   RateEstimator service;  // processor-seconds spent
   TimePoint last_arrival = TimePoint::min();

@@ -59,6 +59,7 @@ void Scheduler::State::admit(const Arrival& event, Instance& instance, const Que
   waiting_work(request) += request.processor_ns;
   ++instance.waiting;
   ++instance.waiting_by_level[level];
+  instance.rows_arrived += static_cast<std::uint64_t>(event.rows);
   instance.rate.add(event.rows, now_);
   const bool paused = instance.last_arrival == TimePoint::min() || now_ - instance.last_arrival > kPause;
   view_.use_version += paused ? 1 : 0;
@@ -154,6 +155,7 @@ double& Scheduler::State::waiting_work(const Request& request) {
 
 void Scheduler::State::reject(Request& request, RejectReason reason) {
   const bool again = reason == RejectReason::kDeadline;
+  request.instance->rows_given_up += static_cast<std::uint64_t>(request.arrival.rows);
   out_->push_back(Reject{request.arrival.request, reason, again ? retry_after(request) : Duration{0}});
   forget(request);
 }

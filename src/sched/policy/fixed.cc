@@ -49,18 +49,10 @@ void Fixed::decide(const View& view, TimePoint now, Decisions& out) {
     return order(*a) < order(*b);
   });
   for (const ShapeQueue* queue : order_) {
-    const Request& head = queue->head();
     const Instance& instance = queue->instance();
     const std::size_t slice = usable_slice(view, instance, slices_.at(instance.id)).value_or(slices_.at(instance.id));
-    if (head.deadline != kNever && may_reject_early(*queue, now)) {
-      const std::size_t bucket = instance.bucket_for(head.arrival.rows);
-      const Duration latency = view.predicted(*queue, bucket, view.device.slice(slice).group);
-      if (add_saturating(view.device.start_on(slice, now), latency) > head.deadline) {
-        out.hopeless.push_back(head.arrival.request);
-        continue;
-      }
-      const TimePoint too_late = head.deadline - latency + Duration{1};
-      out.wake_up = std::min(out.wake_up, too_late > now ? too_late : kNever);
+    if (turned_away_in(view, *queue, slice, now, out)) {
+      continue;
     }
     if (!leads_its_instance(*queue) || !view.launchable(slice, now)) {
       out.wake_up = std::min(out.wake_up, view.run_ahead_at(slice, now));
