@@ -136,9 +136,10 @@ void add_scheduling(CLI::App& command, ServeOptions& options) {
   };
   command
       .add_option_function<std::string>("--policy", take_policy,
-                                        "tessera | temporal | streams | fixed\n"
-                                        "(tessera); temporal:triton=1 batches as\n"
-                                        "Triton does;\n"
+                                        "tessera | temporal | streams | fixed |\n"
+                                        "gslice | dstack (tessera);\n"
+                                        "temporal:triton=1 batches as Triton does;\n"
+                                        "gslice:window_ms=500,stand_by_ms=100;\n"
                                         "fixed:share.NAME=0.5,share.OTHER=0.25")
       ->type_name("NAME");
   const auto take_slo = [&options](double ms) { options.default_slo = std::chrono::duration<double, std::milli>(ms); };

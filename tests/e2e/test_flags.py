@@ -80,7 +80,7 @@ def test_default_slo_is_for_models_without_one(flags, tmp_path):
     assert flags().metric("tessera_slo_seconds") == 0
 
 
-@pytest.mark.parametrize("policy", ["temporal", "temporal:triton=1", "streams", "fixed", "tessera"])
+@pytest.mark.parametrize("policy", ["temporal", "temporal:triton=1", "streams", "fixed", "gslice", "dstack", "tessera"])
 def test_policy(flags, policy, tmp_path):
     put(tmp_path, "simple", simple())
     put(tmp_path, "weighty", simple(), config=WEIGHT)

@@ -16,6 +16,8 @@ using PolicyOptions = std::map<std::string, std::string>;
 Result<std::unique_ptr<Policy>> make_temporal(const PolicyOptions& options);
 Result<std::unique_ptr<Policy>> make_streams(const PolicyOptions& options);
 Result<std::unique_ptr<Policy>> make_fixed(const PolicyOptions& options);
+Result<std::unique_ptr<Policy>> make_gslice(const PolicyOptions& options);
+Result<std::unique_ptr<Policy>> make_dstack(const PolicyOptions& options);
 Result<std::unique_ptr<Policy>> make_tessera(const PolicyOptions& options);
 
 }  // namespace tessera::sched

@@ -13,10 +13,8 @@ struct Entry {
   Result<std::unique_ptr<Policy>> (*make)(const PolicyOptions&);
 };
 constexpr std::array kPolicies = {
-    Entry{"tessera", make_tessera},
-    Entry{"temporal", make_temporal},
-    Entry{"streams", make_streams},
-    Entry{"fixed", make_fixed},
+    Entry{"tessera", make_tessera}, Entry{"temporal", make_temporal}, Entry{"streams", make_streams},
+    Entry{"fixed", make_fixed},     Entry{"gslice", make_gslice},     Entry{"dstack", make_dstack},
 };
 
 Result<PolicyOptions> parse_options(std::string_view text) {

@@ -9,14 +9,17 @@ namespace {
 TEST(MakePolicy, NamesWhatItDoesNotKnow) {
   const auto unknown = sched::make_policy("fancy");
   ASSERT_FALSE(unknown.ok());
-  EXPECT_EQ(unknown.error().message(), "unknown policy 'fancy'; known are: tessera, temporal, streams, fixed");
+  EXPECT_EQ(unknown.error().message(),
+            "unknown policy 'fancy'; known are: tessera, temporal, streams, fixed, gslice, dstack");
   for (const char* bad : {"temporal:x=1", "temporal:triton=2", "fixed:share.m=0", "fixed:share.m=1.5",
                           "fixed:share.=0.5", "fixed:share.m=nan", "fixed:share.a=0.6,share.b=0.6", "fixed:share.m",
-                          "tessera:x=1", "streams:x=1", "temporal:triton=1,triton=0"}) {
+                          "tessera:x=1", "streams:x=1", "gslice:window_ms=0", "gslice:window_ms=x",
+                          "gslice:stand_by_ms=-1", "gslice:x=1", "dstack:x=1", "temporal:triton=1,triton=0"}) {
     EXPECT_FALSE(sched::make_policy(bad).ok()) << bad;
   }
   for (const char* good :
-       {"tessera", "temporal", "temporal:triton=1", "streams", "fixed", "fixed:share.m=0.5,share.n=0.25"}) {
+       {"tessera", "temporal", "temporal:triton=1", "streams", "fixed", "fixed:share.m=0.5,share.n=0.25", "gslice",
+        "gslice:window_ms=500,stand_by_ms=0", "dstack"}) {
     EXPECT_TRUE(sched::make_policy(good).ok()) << good;
   }
 }

@@ -136,7 +136,8 @@ class RandomLife {
 
 class Property : public ::testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Sched, Property,
-                         ::testing::Values("tessera", "temporal", "temporal:triton=1", "streams", "fixed"),
+                         ::testing::Values("tessera", "temporal", "temporal:triton=1", "streams", "fixed", "gslice",
+                                           "gslice:window_ms=20,stand_by_ms=3", "dstack"),
                          [](const auto& info) {
                            std::string name = info.param;
                            std::replace_if(
