@@ -136,6 +136,8 @@ void measure_event(benchmark::State& state, const std::string& policy) {
 BENCHMARK_CAPTURE(measure_event, tessera, "tessera")->Arg(50)->Arg(80)->Arg(150);
 BENCHMARK_CAPTURE(measure_event, temporal, "temporal")->Arg(20)->Arg(80);
 BENCHMARK_CAPTURE(measure_event, fixed, "fixed")->Arg(50)->Arg(80);
+BENCHMARK_CAPTURE(measure_event, gslice, "gslice")->Arg(50)->Arg(80);
+BENCHMARK_CAPTURE(measure_event, dstack, "dstack")->Arg(50)->Arg(80);
 
 }  // namespace
 }  // namespace tessera
