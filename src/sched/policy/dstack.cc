@@ -66,7 +66,7 @@ class Dstack final : public Policy {
   bool run_spare(const View& view, const ShapeQueue& queue, TimePoint now, Decisions& out);
   void stand_for_planned(const BatchDecision& decision, const ShapeQueue& queue, TimePoint now);
   std::optional<std::size_t> free_slice(const View& view, const ShapeQueue& queue, std::size_t bucket,
-                                        std::uint16_t size, TimePoint deadline, TimePoint now) const;
+                                        std::uint16_t size, TimePoint deadline, TimePoint now, Decisions& out) const;
   bool launch(const View& view, const ShapeQueue& queue, std::int32_t rows, std::size_t slice, Decisions& out);
 
   std::optional<LadderSizes> sizes_;
@@ -120,7 +120,7 @@ void Dstack::follow_instances(const View& view, Decisions& out) {
     Tenant& tenant = tenants_.emplace_back(known == before.end() ? Tenant{} : *known);
     tenant.id = instance->id;
     tenant.instance = instance.get();
-    out.wanted_homes.emplace_back(instance->id, view.device.shape().whole());
+    out.wanted_homes.push_back({instance->id, view.device.shape().whole()});
   }
   std::sort(tenants_.begin(), tenants_.end(), [](const Tenant& a, const Tenant& b) { return a.id < b.id; });
   by_index_.resize(tenants_.size());
@@ -196,7 +196,7 @@ void Dstack::want_homes(const View& view, const Tenant& tenant, Decisions& out) 
   for (const std::uint16_t size : sizes_->all()) {
     for (const std::size_t index : sizes_->slices(size)) {
       if (size <= tenant.size) {
-        out.wanted_homes.emplace_back(tenant.id, view.device.slice(index).slice);
+        out.wanted_homes.push_back({tenant.id, view.device.slice(index).slice});
       }
     }
   }
@@ -286,6 +286,9 @@ bool Dstack::run_planned(const View& view, TimePoint now, Decisions& out) {
       runs.erase(runs.begin() + static_cast<std::ptrdiff_t>(i));
       continue;
     }
+    if (queue != nullptr && tenant.instance->homes.lazy()) {
+      out.wanted_homes.push_back({tenant.id, view.device.slice(run.slice).slice, tenant.bucket});
+    }
     const auto slice = queue == nullptr ? std::nullopt : usable_slice(view, *tenant.instance, run.slice);
     if (slice && view.launchable(*slice, now) &&
         launch(view, *queue, tenant.instance->params->buckets[tenant.bucket], *slice, out)) {
@@ -359,7 +362,7 @@ bool Dstack::run_spare(const View& view, const ShapeQueue& queue, TimePoint now,
   const auto& buckets = instance.params->buckets;
   if (!instance.table.known()) {
     for (auto size = sizes_->all().rbegin(); size != sizes_->all().rend(); ++size) {
-      const auto slice = free_slice(view, queue, 0, *size, kNever, now);
+      const auto slice = free_slice(view, queue, 0, *size, kNever, now, out);
       if (slice && launch(view, queue, instance.max_rows(), *slice, out)) {
         return true;
       }
@@ -372,7 +375,8 @@ bool Dstack::run_spare(const View& view, const ShapeQueue& queue, TimePoint now,
       add_saturating(now, next_run(view, queue)) > queue.head().deadline ? kNever : queue.head().deadline;
   for (std::size_t bucket = most + 1; bucket-- > least;) {
     for (auto size = sizes_->all().rbegin(); size != sizes_->all().rend(); ++size) {
-      const auto slice = *size > tenant.size ? std::nullopt : free_slice(view, queue, bucket, *size, deadline, now);
+      const auto slice =
+          *size > tenant.size ? std::nullopt : free_slice(view, queue, bucket, *size, deadline, now, out);
       if (slice && launch(view, queue, buckets[bucket], *slice, out)) {
         return true;
       }
@@ -383,7 +387,8 @@ bool Dstack::run_spare(const View& view, const ShapeQueue& queue, TimePoint now,
 
 // Among equals the one with fewest idle atoms around it: large pieces stay whole.
 std::optional<std::size_t> Dstack::free_slice(const View& view, const ShapeQueue& queue, std::size_t bucket,
-                                              std::uint16_t size, TimePoint deadline, TimePoint now) const {
+                                              std::uint16_t size, TimePoint deadline, TimePoint now,
+                                              Decisions& out) const {
   const Instance& instance = queue.instance();
   std::optional<std::size_t> best;
   std::uint16_t least_room = 0;
@@ -400,6 +405,9 @@ std::optional<std::size_t> Dstack::free_slice(const View& view, const ShapeQueue
       continue;
     }
     if (!instance.free_lane(index, bucket)) {
+      if (instance.homes.lazy() && !instance.homed_in_any_lane(index, bucket)) {
+        out.wanted_homes.push_back({instance.id, state.slice, bucket});
+      }
       continue;
     }
     const std::uint16_t room = view.device.idle_run_around(state.slice);

@@ -211,7 +211,7 @@ void Gslice::plan(const View& view, Decisions& out) {
   for (std::size_t i = 0; i < tenants_.size(); ++i) {
     tenants_[i].stand_by = slices[seat_of_[i]];
     if (tenants_[i].stand_by != tenants_[i].slice) {
-      out.wanted_homes.emplace_back(tenants_[i].id, view.device.slice(tenants_[i].stand_by).slice);
+      out.wanted_homes.push_back({tenants_[i].id, view.device.slice(tenants_[i].stand_by).slice});
     }
   }
 }
@@ -268,6 +268,9 @@ void Gslice::launch(const View& view, TimePoint now, Decisions& out) {
     const std::size_t slice = usable_slice(view, queue->instance(), tenant.slice).value_or(tenant.slice);
     if (turned_away_in(view, *queue, slice, now, out)) {
       continue;
+    }
+    if (tenant.instance->homes.lazy()) {  // what was asked for may have been refused, or dropped while it was unused
+      out.wanted_homes.push_back({tenant.id, view.device.slice(tenant.slice).slice});
     }
     if (tenant.opens > now || !view.launchable(slice, now)) {
       out.wake_up = std::min(out.wake_up, tenant.opens > now ? tenant.opens : view.run_ahead_at(slice, now));

@@ -67,7 +67,7 @@ class Learner {
       }
     }
     instance_ = std::make_unique<sched::Instance>(InstanceId{1}, std::make_shared<sched::ModelParams>(params),
-                                                  sched::Profile(points), device_);
+                                                  sched::Profile(points), device_, false);
     learner_.start(*instance_, sizes_, atoms);
   }
 

@@ -13,7 +13,8 @@ class EveryPolicy : public ::testing::TestWithParam<const char*> {
   World world(std::uint16_t atoms = 2) { return World(device_of(atoms), GetParam()); }
 };
 INSTANTIATE_TEST_SUITE_P(Sched, EveryPolicy,
-                         ::testing::Values("tessera", "temporal", "temporal:triton=1", "streams", "fixed"),
+                         ::testing::Values("tessera", "temporal", "temporal:triton=1", "streams", "fixed", "gslice",
+                                           "dstack"),
                          [](const auto& info) {
                            std::string name = info.param;
                            std::replace_if(
