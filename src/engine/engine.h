@@ -64,6 +64,12 @@ class LoadedModel {
   // prepare_home is all there is.
   virtual bool homes_cheaply() const { return false; }
 
+  // The longest part of a capture, which touches no lane: the loader thread's, as capture is, which does it if need be.
+  virtual Status build(std::int32_t bucket) {
+    static_cast<void>(bucket);
+    return ok_status();
+  }
+
   // The heavy part for `bucket` rows with the memory of `lane`, in which nothing may run meanwhile; done once.
   virtual Status capture(std::int32_t bucket, LaneIndex lane) {
     static_cast<void>(bucket);

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 
 #include "base/result.h"
 #include "base/time.h"
@@ -29,6 +30,16 @@ class Host {
 
   // `slice` got its plans (for all buckets and lanes).
   virtual void slice_ready(const Instance& instance, const Slice& slice) = 0;
+
+  // ---- Of instances that grow ----
+
+  // Runs `step` on the calling thread while nothing of the published instance runs in `lane`; waits until that is so.
+  virtual Status with_lane(const Instance& instance, LaneIndex lane, const std::function<Status()>& step) = 0;
+  // `slice` got the plan of one bucket and lane.
+  virtual void plan_ready(const Instance& instance, const Slice& slice, std::int32_t bucket, LaneIndex lane) = 0;
+  virtual void measured(const Instance& instance, const Slice& slice, std::int32_t bucket, Duration took) = 0;
+  // No further bucket comes. Requests with more rows are refused, with these words.
+  virtual void buckets_end(const Instance& instance, const std::string& cause) = 0;
 
   // No new requests reach the instance; returns when what it had accepted is answered. Then the caller lets go of it.
   // The instance's learned profile comes back, to be kept.

@@ -24,6 +24,8 @@ struct Instance {
   ModelSignature signature;
   std::map<std::string, std::vector<std::string>> labels;  // by output name; what the classification extension prints
   std::unique_ptr<engine::LoadedModel> engine_model;
+  // Published before all its batch sizes and lanes are there: Host::plan_ready names them as they come.
+  bool grows = false;
 };
 
 }  // namespace tessera::model

@@ -58,7 +58,7 @@ std::optional<Lifecycle::State::Command> Lifecycle::State::next() {
     }
     if (has_background_work()) {
       return Command{[this] {
-                       home_one();
+                       grow_one();
                        return ok_status();
                      },
                      [](const Status& /*always good*/) {}};
@@ -73,9 +73,29 @@ std::optional<Lifecycle::State::Command> Lifecycle::State::next() {
 
 bool Lifecycle::State::has_background_work() const {
   return std::any_of(models_.begin(), models_.end(), [](const auto& model) {
-    return std::any_of(model.second.serving.begin(), model.second.serving.end(),
-                       [](const auto& version) { return !version.second.to_home.empty(); });
+    return std::any_of(model.second.serving.begin(), model.second.serving.end(), [](const auto& version) {
+      return !version.second.to_home.empty() || !version.second.to_capture.empty();
+    });
   });
+}
+
+void Lifecycle::State::grow_one() {
+  if (!capture_one()) home_one();
+}
+
+// One plan of the version that has the smallest to come, so that none waits for another to have all of its own.
+bool Lifecycle::State::capture_one() {
+  LoadedVersion* poorest = nullptr;
+  for (auto& [name, model] : models_) {
+    for (auto& [number, version] : model.serving) {
+      if (!version.to_capture.empty() &&
+          (poorest == nullptr || version.to_capture.front().bucket < poorest->to_capture.front().bucket)) {
+        poorest = &version;
+      }
+    }
+  }
+  if (poorest != nullptr) loader_.capture_next(*poorest);
+  return poorest != nullptr;
 }
 
 // One slice of the version that has the fewest, so that none waits for another to have all of its own.
@@ -100,6 +120,11 @@ void Lifecycle::State::rest(std::unique_lock<std::mutex>& lock) {
   left.swap(commands_);
   lock.unlock();
   for (Command& command : left) command.done(stopping());
+  for (auto& [name, model] : models_) {
+    for (auto& [number, version] : model.serving) {
+      if (!version.to_capture.empty()) loader_.end_growth(version, stopping().error().message());
+    }
+  }
   lock.lock();
   resting_ = true;
   changed_.notify_all();

@@ -151,13 +151,22 @@ Status Lifecycle::State::load_version(const ModelSource& source, std::int64_t ve
     if (!serves) index_.set(name, version, VersionState::kUnavailable, published.error().message());
     return published;
   }
-  for (const Slice& slice : loaded->homed) host_.slice_ready(*loaded->instance, slice);
+  for (const Slice& slice : loaded->homed) {
+    if (!loaded->instance->grows) {
+      host_.slice_ready(*loaded->instance, slice);
+      continue;
+    }
+    for (const PlanKey& plan : loaded->captured) {
+      host_.plan_ready(*loaded->instance, slice, plan.bucket, plan.lane);
+    }
+  }
   index_.set(name, version, VersionState::kReady);
   log(LogLevel::kInfo, "model ready",
       {{"model", name},
        {"version", version},
        {"device", device()},
        {"max_batch_size", std::int64_t{loaded->instance->signature.max_batch_size}},
+       {"largest_batch_so_far", std::int64_t{loaded->captured.back().bucket}},
        {"digest", loaded->instance->digest.substr(0, 16)},
        {"seconds", std::chrono::duration<double>(now() - begin).count()}});
   if (serves) {

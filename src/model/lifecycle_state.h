@@ -79,6 +79,8 @@ class Lifecycle::State {
   std::optional<Command> next();
   void rest(std::unique_lock<std::mutex>& lock);
   bool has_background_work() const;
+  void grow_one();
+  bool capture_one();
   void home_one();
   void poll();
   void stop_all();

@@ -13,6 +13,7 @@ namespace {
 
 constexpr Duration kUnknownStep = std::chrono::milliseconds(500);  // announced where nothing is known yet
 constexpr Duration kHashStep = std::chrono::milliseconds(50);
+constexpr Duration kCaptureStep = std::chrono::milliseconds(50);  // of what is built already, with runs to measure it
 
 // One of these, besides the whole device, is what a model is published with: the smallest within the loader slice, from
 // the device's end.
@@ -60,6 +61,18 @@ Result<std::map<std::string, std::vector<std::string>>> read_all_labels(const Mo
     TESSERA_ASSIGN_OR_RETURN(labels[output], read_labels(folder, file));
   }
   return labels;
+}
+
+// The smallest, the largest and one between.
+std::vector<std::int32_t> sizes_of(const std::vector<PlanKey>& plans) {
+  std::vector<std::int32_t> all;
+  for (const PlanKey& plan : plans) {
+    if (all.empty() || all.back() != plan.bucket) all.push_back(plan.bucket);
+  }
+  std::vector<std::int32_t> sizes{all.front()};
+  if (all.size() > 1) sizes.push_back(all.back());
+  if (all.size() > 2) sizes.push_back(all[all.size() / 2]);
+  return sizes;
 }
 
 bool same(const Instance& a, const Instance& b) {
@@ -132,12 +145,11 @@ Status Loader::load_engine(const Files& files, Instance& instance, Duration& too
   return ok_status();
 }
 
-Status Loader::home(engine::LoadedModel& model, const ModelConfig& config, const Slice& slice, Duration& took) {
-  for (const std::int32_t bucket : config.params.buckets) {
-    for (std::uint16_t lane = 0; lane < config.params.lanes; ++lane) {
-      TESSERA_RETURN_IF_ERROR(prepare(model, bucket, {lane}, slice, took));
-      if (model.one_plan_per_slice()) return ok_status();
-    }
+Status Loader::home(const LoadedVersion& loaded, const Instance& instance, const Slice& slice, Duration& took) {
+  engine::LoadedModel& model = *instance.engine_model;
+  for (const PlanKey& plan : loaded.captured) {
+    TESSERA_RETURN_IF_ERROR(prepare(model, plan.bucket, plan.lane, slice, took));
+    if (model.one_plan_per_slice()) return ok_status();
   }
   return ok_status();
 }
@@ -212,6 +224,10 @@ Result<LoadedVersion> Loader::load_once(const ModelSource& source, const Written
   loaded.brought = source.brought;
   TESSERA_RETURN_IF_ERROR(load_engine(files, *instance, loaded.last_home));
   const DeviceShape& shape = host_.device().shape();
+  const bool guessed =
+      !written.says_batch_size && written.proto->max_batch_size() == 0 && instance->signature.max_batch_size > 1;
+  plan_growth(*instance, guessed, loaded);
+  instance->grows = !loaded.to_capture.empty();
   TESSERA_RETURN_IF_ERROR(home_first(*instance, loaded));
   if (!instance->engine_model->homes_cheaply()) loaded.to_home = other_slices(shape, loaded.homed);
   loaded.measurer = std::make_unique<Measurer>(host_, *instance->engine_model, instance->config, stopped_);
@@ -220,17 +236,30 @@ Result<LoadedVersion> Loader::load_once(const ModelSource& source, const Written
   const Status fit = warm_and_measure(source, alone, loaded);
   if (fit.ok()) return loaded;
   // A batch dimension that nobody asked for may be none after all.
-  files.single = !written.says_batch_size && written.proto->max_batch_size() == 0 &&
-                 instance->signature.max_batch_size > 1 && fit.error().code() != ErrorCode::kUnavailable &&
-                 fit.error().code() != ErrorCode::kDeviceLost;
+  files.single =
+      guessed && fit.error().code() != ErrorCode::kUnavailable && fit.error().code() != ErrorCode::kDeviceLost;
   return fit.error();
+}
+
+// All plans; or, where homes are cheap and answers need not keep the order of arrival, the smallest bucket in one lane
+// first. Where only the file looks as if the model batches, a second one shows whether it does.
+void Loader::plan_growth(const Instance& instance, bool guessed, LoadedVersion& loaded) {
+  const sched::ModelParams& params = instance.config.params;
+  const bool grows = instance.engine_model->homes_cheaply() && !params.preserve_ordering;
+  const std::size_t first = guessed ? 2 : 1;
+  for (std::size_t bucket = 0; bucket < params.buckets.size(); ++bucket) {
+    for (std::uint16_t lane = 0; lane < params.lanes; ++lane) {
+      const bool at_once = !grows || (lane == 0 && bucket < first);
+      (at_once ? loaded.captured : loaded.to_capture).push_back({params.buckets[bucket], {lane}});
+    }
+  }
 }
 
 Status Loader::home_first(const Instance& instance, LoadedVersion& loaded) {
   const DeviceShape& shape = host_.device().shape();
   const auto home_in = [&](const Slice& slice) -> Status {
     if (std::find(loaded.homed.begin(), loaded.homed.end(), slice) != loaded.homed.end()) return ok_status();
-    TESSERA_RETURN_IF_ERROR(home(*instance.engine_model, instance.config, slice, loaded.last_home));
+    TESSERA_RETURN_IF_ERROR(home(loaded, instance, slice, loaded.last_home));
     loaded.homed.push_back(slice);
     return check_memory(*instance.engine_model, instance.config, loaded.homed.size());
   };
@@ -247,20 +276,94 @@ Status Loader::warm_and_measure(const ModelSource& source, bool alone, LoadedVer
   // The smallest of the slices holds up the fewest.
   const Slice& slice = loaded.homed.back();
   TESSERA_RETURN_IF_ERROR(loaded.measurer->first_run(slice));
-  if (const Status fits = loaded.measurer->try_largest(slice); !fits.ok()) {
-    return fits.error().in("max_batch_size: one row runs, " +
-                           std::to_string(loaded.instance->signature.max_batch_size) + " do not");
+  const std::int32_t most = loaded.captured.back().bucket;
+  if (const Status fits = loaded.measurer->try_rows(slice, most); !fits.ok()) {
+    return fits.error().in("max_batch_size: one row runs, " + std::to_string(most) + " do not");
   }
   TESSERA_RETURN_IF_ERROR(loaded.measurer->run_warmup(source.folder, slice));
   if (auto kept = profiles_.load(loaded.profile_key)) {
     loaded.profile = sched::Profile(*kept);
+    loaded.profile_kept = true;
     return ok_status();
   }
-  std::vector<Slice> slices(loaded.homed.rbegin(), loaded.homed.rend());
-  auto points = loaded.measurer->measure(slices, alone);
+  const std::vector<Slice> slices(loaded.homed.rbegin(), loaded.homed.rend());
+  loaded.points = loaded.measurer->measure(slices, sizes_of(loaded.captured), alone);
   if (stopped_.load()) return unavailable("the server is stopping");  // too few to be kept
-  profiles_.save(loaded.profile_key, points);
-  loaded.profile = sched::Profile(points);
+  if (loaded.to_capture.empty()) profiles_.save(loaded.profile_key, loaded.points);
+  loaded.profile = sched::Profile(loaded.points);
+  return ok_status();
+}
+
+void Loader::capture_next(LoadedVersion& version) {
+  TESSERA_CHECK(!version.to_capture.empty());
+  const PlanKey plan = version.to_capture.front();
+  version.to_capture.erase(version.to_capture.begin());
+  const Status made = capture_beside(version, plan);
+  if (made.ok()) {
+    if (version.to_capture.empty()) {
+      if (!version.profile_kept) profiles_.save(version.profile_key, version.points);
+      log(LogLevel::kInfo, "all batch sizes are ready",
+          {{"model", version.instance->name}, {"version", version.instance->version}});
+    }
+    return;
+  }
+  if (stopped_.load() || made.error().code() == ErrorCode::kDeviceLost) {
+    end_growth(version, made.error().message());
+    return;
+  }
+  log(LogLevel::kWarning, "a batch size is not made ready",
+      {{"model", version.instance->name},
+       {"version", version.instance->version},
+       {"batch_size", std::int64_t{plan.bucket}},
+       {"lane", std::int64_t{plan.lane.value}},
+       {"reason", made.error().message()}});
+  if (plan.lane.value == 0) {
+    end_growth(version, made.error().message());
+    return;
+  }
+  std::erase_if(version.to_capture, [&](const PlanKey& other) { return other.lane == plan.lane; });
+}
+
+void Loader::end_growth(LoadedVersion& version, const std::string& cause) {
+  version.to_capture.clear();
+  host_.buckets_end(*version.instance, cause);
+}
+
+// What takes longest needs no lane. The lane is borrowed last and given back first: then requests wait for it no longer
+// than they have to.
+Status Loader::capture_beside(LoadedVersion& version, const PlanKey& plan) {
+  const Instance& instance = *version.instance;
+  engine::LoadedModel& model = *instance.engine_model;
+  TESSERA_RETURN_IF_ERROR(step(version.last_home, [&] { return model.build(plan.bucket); }));
+  const Slice& slice = version.homed.back();
+  const Slice& loader = host_.device().shape().loader;
+  const bool measures =
+      !version.profile_kept && plan.lane.value == 0 && slice.first >= loader.first && slice.end() <= loader.end();
+  std::optional<Duration> took;
+  TESSERA_RETURN_IF_ERROR(step(kCaptureStep, [&] {
+    return host_.with_lane(instance, plan.lane, [&]() -> Status {
+      TESSERA_RETURN_IF_ERROR(model.capture(plan.bucket, plan.lane));
+      if (measures) took = version.measurer->measure_borrowed(slice, plan.bucket);
+      return ok_status();
+    });
+  }));
+  TESSERA_RETURN_IF_ERROR(home_captured(version, plan));
+  if (took) {
+    version.points.push_back({plan.bucket, host_.device().shape().processors_in(slice), *took});
+    host_.measured(instance, slice, plan.bucket, *took);
+  }
+  return ok_status();
+}
+
+Status Loader::home_captured(const LoadedVersion& version, const PlanKey& plan) {
+  for (const Slice& slice : version.homed) {
+    const auto homed = version.instance->engine_model->prepare_home(plan.bucket, plan.lane, slice);
+    if (homed.ok()) {
+      host_.plan_ready(*version.instance, slice, plan.bucket, plan.lane);
+    } else if (homed.error().code() != ErrorCode::kUnsupported || slice == host_.device().shape().whole()) {
+      return homed.error();
+    }
+  }
   return ok_status();
 }
 
@@ -271,7 +374,7 @@ std::optional<Slice> Loader::home_next(LoadedVersion& version) {
   engine::LoadedModel& model = *version.instance->engine_model;
   const ModelConfig& config = version.instance->config;
   Status done = check_memory(model, config, version.homed.size() + 1);
-  if (done.ok()) done = home(model, config, slice, version.last_home);
+  if (done.ok()) done = home(version, *version.instance, slice, version.last_home);
   if (!done.ok() && done.error().code() == ErrorCode::kUnsupported) return std::nullopt;  // not in this slice
   if (!done.ok()) {
     if (!stopped_.load()) {

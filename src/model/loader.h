@@ -29,12 +29,22 @@ struct ModelSource {
   bool overridden = false;                    // the configuration is not the repository's
 };
 
+// A plan that is captured: for one batch size, in the memory of one lane.
+struct PlanKey {
+  std::int32_t bucket = 0;
+  LaneIndex lane;
+};
+
 // A loaded version with what is left to do for it. Owned by the loader thread; moves.
 struct LoadedVersion {
   std::shared_ptr<const Instance> instance;
   sched::Profile profile;
   std::vector<Slice> homed;
-  std::vector<Slice> to_home;  // in the background, in this order; none where homes are made one by one
+  std::vector<Slice> to_home;               // in the background, in this order; none where homes are made one by one
+  std::vector<PlanKey> captured;            // of an instance that grows: what it is published with
+  std::vector<PlanKey> to_capture;          // and what follows, in this order
+  std::vector<sched::ProfilePoint> points;  // measured so far
+  bool profile_kept = false;                // it came from the cache
   std::shared_ptr<const TempFolder> brought;
   std::unique_ptr<Measurer> measurer;  // of `instance`
   ProfileKey profile_key;
@@ -60,6 +70,12 @@ class Loader {
   // Homes the next of version.to_home. Returns it, or nothing where it could not be had (never asked for again).
   std::optional<Slice> home_next(LoadedVersion& version);
 
+  // Captures the next of version.to_capture, which serves, homes it where the version was homed first, and says so to
+  // the host. What cannot be is logged, and nothing that depends on it is tried.
+  void capture_next(LoadedVersion& version);
+  // Nothing follows any more: what waits for it is told the cause.
+  void end_growth(LoadedVersion& version, const std::string& cause);
+
   void keep_profile(const LoadedVersion& version, const sched::Profile& profile) const;
 
   // Any thread: load() ends at its next step with kUnavailable.
@@ -75,8 +91,11 @@ class Loader {
   Status inspect(const ModelSource& source, std::int64_t version, Files& files);
   Result<std::string> hash(const Files& files);
   Status load_engine(const Files& files, Instance& instance, Duration& took);
+  static void plan_growth(const Instance& instance, bool guessed, LoadedVersion& loaded);
+  Status capture_beside(LoadedVersion& version, const PlanKey& plan);
+  Status home_captured(const LoadedVersion& version, const PlanKey& plan);
   Status home_first(const Instance& instance, LoadedVersion& loaded);
-  Status home(engine::LoadedModel& model, const ModelConfig& config, const Slice& slice, Duration& took);
+  Status home(const LoadedVersion& loaded, const Instance& instance, const Slice& slice, Duration& took);
   Status prepare(engine::LoadedModel& model, std::int32_t bucket, LaneIndex lane, const Slice& slice, Duration& took);
   Status warm_and_measure(const ModelSource& source, bool alone, LoadedVersion& loaded);
   Status step(Duration expected, const std::function<Status()>& work);

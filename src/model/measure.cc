@@ -33,8 +33,17 @@ TrialRun Measurer::run(const Slice& slice, Batch& batch, Duration expected, int 
     trial.status = unavailable("the server is stopping");
     return trial;
   }
-  std::vector<Duration> took;
   trial.status = host_.with_borrowed(slice, expected, [&]() -> Status {
+    trial = run_borrowed(slice, batch, times);
+    return trial.status;
+  });
+  return trial;
+}
+
+TrialRun Measurer::run_borrowed(const Slice& slice, Batch& batch, int times) {
+  TrialRun trial;
+  std::vector<Duration> took;
+  const auto all = [&]() -> Status {
     TESSERA_ASSIGN_OR_RETURN(const device::Plan* plan, model_.prepare_home(batch.bucket, {0}, slice));
     const TimePoint begin = now();
     for (int i = 0; i < times && (i == 0 || now() - begin < kLongestStep); ++i) {
@@ -44,11 +53,20 @@ TrialRun Measurer::run(const Slice& slice, Batch& batch, Duration expected, int 
       took.push_back(one);
     }
     return check_outputs(batch);
-  });
+  };
+  trial.status = all();
   if (!took.empty()) trial.took = median(took);
   batch.outputs.clear();
   batch.output_memory.reset();
   return trial;
+}
+
+std::optional<Duration> Measurer::measure_borrowed(const Slice& slice, std::int32_t rows) {
+  if (!runs() || stopped_.load() || one_row_ * rows > kLongestProbeBeside) return std::nullopt;
+  auto made = synthetic_batch(config_.signature, rows, rows, side_);
+  if (!made.ok()) return std::nullopt;
+  const TrialRun trial = run_borrowed(slice, made->batch(), kRunsPerPoint);
+  return trial.status.ok() ? std::optional(trial.took) : std::nullopt;
 }
 
 TrialRun Measurer::run_rows(const Slice& slice, std::int32_t rows, Duration expected, int times) {
@@ -89,10 +107,9 @@ Status Measurer::first_run(const Slice& slice) {
   return ok_status();
 }
 
-Status Measurer::try_largest(const Slice& slice) {
-  const std::int32_t most = config_.params.buckets.back();
-  if (!runs() || most == 1 || one_row_ * most > kMeasureBudget) return ok_status();
-  const TrialRun trial = run_rows(slice, most, one_row_ * most, 1);
+Status Measurer::try_rows(const Slice& slice, std::int32_t rows) {
+  if (!runs() || rows == 1 || one_row_ * rows > kMeasureBudget) return ok_status();
+  const TrialRun trial = run_rows(slice, rows, one_row_ * rows, 1);
   if (trial.status.ok() || trial.status.error().code() == ErrorCode::kTooLarge) return ok_status();
   return trial.status;
 }
@@ -103,13 +120,10 @@ Duration Measurer::longest_probe(const Slice& slice, bool alone) const {
   return alone ? kLongestProbeAlone : inside ? kLongestProbeInside : kLongestProbeBeside;
 }
 
-std::vector<sched::ProfilePoint> Measurer::measure(const std::vector<Slice>& slices, bool alone) {
+std::vector<sched::ProfilePoint> Measurer::measure(const std::vector<Slice>& slices,
+                                                   const std::vector<std::int32_t>& sizes, bool alone) {
   std::vector<sched::ProfilePoint> points;
   if (!runs()) return points;
-  const auto& buckets = config_.params.buckets;
-  std::vector<std::int32_t> sizes{buckets.front()};
-  if (buckets.size() > 1) sizes.push_back(buckets.back());
-  if (buckets.size() > 2) sizes.push_back(buckets[buckets.size() / 2]);
   const DeviceShape& shape = host_.device().shape();
   Duration spent{0};
   for (const std::int32_t rows : sizes) {

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -42,11 +43,16 @@ class Measurer {
   Status first_run(const Slice& slice);
   bool runs() const { return side_ > 0; }
 
-  // Runs max_batch_size rows once, if one row took little enough. Error: what is wrong with them.
-  Status try_largest(const Slice& slice);
+  // Runs so many rows once, if one row took little enough. Error: what is wrong with them.
+  Status try_rows(const Slice& slice, std::int32_t rows);
 
-  // Latencies of the buckets 1, max and one between on each slice, as far as the budget allows.
-  std::vector<sched::ProfilePoint> measure(const std::vector<Slice>& slices, bool alone);
+  // Latencies of `sizes` on each slice, as far as the budget allows.
+  std::vector<sched::ProfilePoint> measure(const std::vector<Slice>& slices, const std::vector<std::int32_t>& sizes,
+                                           bool alone);
+
+  // That of `rows` where the caller has borrowed the slice, and nothing else runs in lane 0; nothing where it would
+  // take long.
+  std::optional<Duration> measure_borrowed(const Slice& slice, std::int32_t rows);
 
   // One run of one row, so that the first request in `slice` does not pay for what a first run sets up.
   void touch(const Slice& slice);
@@ -56,6 +62,7 @@ class Measurer {
  private:
   Duration longest_probe(const Slice& slice, bool alone) const;
   TrialRun run(const Slice& slice, Batch& batch, Duration expected, int times);
+  TrialRun run_borrowed(const Slice& slice, Batch& batch, int times);
   TrialRun run_rows(const Slice& slice, std::int32_t rows, Duration expected, int times);
   Status check_outputs(const Batch& batch) const;
 

@@ -101,6 +101,7 @@ void Dispatcher::model_up(const std::shared_ptr<ServedInstance>& served, sched::
   up.params = std::shared_ptr<const sched::ModelParams>(instance, &instance->config.params);
   up.profile = std::move(profile);
   up.lazy_homes = instance->engine_model->homes_cheaply();
+  up.all_buckets = !instance->grows;
   send(std::move(up), served);
 }
 
@@ -121,6 +122,21 @@ Status Dispatcher::borrow(const Slice& slice, Duration expected) {
   }
   return ok_status();
 }
+
+Status Dispatcher::borrow_lane(InstanceId instance, LaneIndex lane) {
+  send(sched::LaneWanted{instance, lane}, nullptr);
+  lane_signal_.acquire();
+  if (!lane_granted_) {
+    return Error(ErrorCode::kDeviceLost, "device '" + shape_.name + "' is down or stopping");
+  }
+  return ok_status();
+}
+
+void Dispatcher::give_back_lane(InstanceId instance, LaneIndex lane) { send(sched::LaneDone{instance, lane}, nullptr); }
+
+void Dispatcher::measured(const sched::Measured& measured) { send(measured, nullptr); }
+
+void Dispatcher::buckets_end(InstanceId instance) { send(sched::BucketsEnd{instance}, nullptr); }
 
 void Dispatcher::give_back_slice() { send(sched::LoaderDone{}, nullptr); }
 

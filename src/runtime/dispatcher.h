@@ -56,6 +56,9 @@ struct Neighbours {
   // The device is lost, and the call was not running: false, untouched, where nobody else can have it. Called outside
   // of the role. Empty: there is nobody else.
   std::function<bool(std::shared_ptr<InferCall>& call, TimePoint arrived)> take_over{};
+  // An instance went before the request could run, and the call was not running: false, untouched, where no other one
+  // serves its model here. Called outside of the role. Empty: there is none.
+  std::function<bool(std::shared_ptr<InferCall>& call, TimePoint arrived)> replaced{};
   // The device is lost: called once, by who reports it, before its waiting requests are seen to; must be short.
   std::function<void()> on_down{};
 };
@@ -106,6 +109,12 @@ class Dispatcher final : public device::CompletionSink {
   // Waits until `slice` is granted. Error: the device went down, nothing is borrowed.
   Status borrow(const Slice& slice, Duration expected);
   void give_back_slice();
+  // Waits until nothing runs in the lane. Error: the device went down, nothing is borrowed.
+  Status borrow_lane(InstanceId instance, LaneIndex lane);
+  void give_back_lane(InstanceId instance, LaneIndex lane);
+  void measured(const sched::Measured& measured);
+  // `served` has been told the cause.
+  void buckets_end(InstanceId instance);
 
   // ---- The device's reports ----
 
@@ -166,6 +175,7 @@ class Dispatcher final : public device::CompletionSink {
   void refuse(Ticket& ticket, Refusal why, Turn& turn);
   void refuse_all_waiting(Refusal why, Turn& turn);
   void end_loader_wait(bool granted);
+  void end_lane_wait(bool granted);
   void count(LaunchRecord& record);
   Ticket* waiting_ticket(RequestId request);
 
@@ -175,7 +185,8 @@ class Dispatcher final : public device::CompletionSink {
   void answer(Ticket& ticket);
   void finish(Ticket& ticket, Result<InferResponse> result);
   bool may_be_taken_over(const LaunchRecord& record) const;
-  void hand_over(Ticket& ticket);
+  using TakeOver = std::function<bool(std::shared_ptr<InferCall>& call, TimePoint arrived)>;
+  void hand_over(Ticket& ticket, const TakeOver& to, Failure failure, const Error& otherwise);
   Error lost_error() const;
   void recycle(Ticket& ticket);
 
@@ -197,6 +208,7 @@ class Dispatcher final : public device::CompletionSink {
   std::unordered_map<std::uint32_t, std::shared_ptr<ServedInstance>> instances_;
   TimePoint timer_at_ = kNever;
   bool loader_waits_ = false;
+  bool lane_waits_ = false;
   bool stopped_ = false;
   std::vector<Cell> busy_ns_;
   Cell launch_count_;
@@ -206,6 +218,8 @@ class Dispatcher final : public device::CompletionSink {
   std::atomic<std::uint64_t> copied_{0};
   bool loader_granted_ = false;  // ordered by loader_signal_
   std::binary_semaphore loader_signal_{0};
+  bool lane_granted_ = false;  // ordered by lane_signal_
+  std::binary_semaphore lane_signal_{0};
   Message timer_message_{Message::Kind::kTimer};
   std::atomic<bool> timer_posted_{false};
   Message down_message_{Message::Kind::kDeviceDown};

@@ -23,6 +23,8 @@ Refusal refusal_of(sched::RejectReason reason) {
       return Refusal::kModelGone;
     case sched::RejectReason::kDeviceDown:
       return Refusal::kDeviceDown;
+    case sched::RejectReason::kTooManyRows:
+      return Refusal::kTooManyRows;
   }
   return Refusal::kTimeout;
 }
@@ -45,6 +47,8 @@ Counted counted_as(Refusal why) {
       return {Failure::kModelGone, false};
     case Refusal::kDeviceDown:
       return {Failure::kDevice, true};
+    case Refusal::kTooManyRows:
+      return {Failure::kInvalid, false};
     case Refusal::kCancelled:
       return {Failure::kCancelled, false};
   }
@@ -88,6 +92,7 @@ void Dispatcher::handle(Message& message, Turn& turn) {
       stopped_ = true;
       refuse_all_waiting(Refusal::kStopped, turn);
       end_loader_wait(false);
+      end_lane_wait(false);
       stop_signal_.release();
       break;
   }
@@ -222,6 +227,12 @@ void Dispatcher::handle_control(ControlMessage& control, TimePoint at, Turn& tur
       end_loader_wait(false);
       return;
     }
+  } else if (std::holds_alternative<sched::LaneWanted>(control.event)) {
+    lane_waits_ = true;
+    if (stopped_ || is_down()) {
+      end_lane_wait(false);
+      return;
+    }
   } else if (const auto* down = std::get_if<sched::ModelDown>(&control.event)) {
     if (const sched::Profile* profile = scheduler_.profile(down->instance)) {
       control.served->last_profile = *profile;
@@ -236,6 +247,7 @@ void Dispatcher::handle_control(ControlMessage& control, TimePoint at, Turn& tur
 
 void Dispatcher::handle_down(TimePoint at, Turn& turn) {
   end_loader_wait(false);
+  end_lane_wait(false);
   feed(sched::DeviceDown{}, at, turn);
   refuse_all_waiting(Refusal::kDeviceDown, turn);
 }
@@ -361,8 +373,13 @@ void Dispatcher::perform(const sched::DropHome& action, TimePoint, Turn&) {
 
 void Dispatcher::perform(const sched::GrantLoader&, TimePoint, Turn&) { end_loader_wait(true); }
 
-// Nobody in a server asks for a lane yet (no LaneWanted is ever sent), so none is granted.
-void Dispatcher::perform(const sched::GrantLane&, TimePoint, Turn&) { TESSERA_CHECK(false); }
+void Dispatcher::perform(const sched::GrantLane& action, TimePoint, Turn&) {
+  if (lane_waits_) {
+    end_lane_wait(true);
+  } else {  // who waited for it has given up, as the device is down
+    give_back_lane(action.instance, action.lane);
+  }
+}
 
 void Dispatcher::perform(const sched::InstanceDrained& action, TimePoint, Turn&) {
   const auto found = instances_.find(action.instance.value);
@@ -384,6 +401,14 @@ void Dispatcher::end_loader_wait(bool granted) {
   }
 }
 
+void Dispatcher::end_lane_wait(bool granted) {
+  if (lane_waits_) {
+    lane_waits_ = false;
+    lane_granted_ = granted;
+    lane_signal_.release();
+  }
+}
+
 void Dispatcher::refuse(Ticket& ticket, Refusal why, Turn& turn) {
   if (ticket.state == Ticket::State::kWaiting) {
     ticket.served->counters->left_queue();
@@ -392,8 +417,10 @@ void Dispatcher::refuse(Ticket& ticket, Refusal why, Turn& turn) {
   ticket.state = Ticket::State::kRefused;
   ticket.refusal = why;
   turn.refused.push(ticket);
-  if (why == Refusal::kDeviceDown && neighbours_.take_over) {
-    return;  // likely to end elsewhere: see hand_over()
+  const bool elsewhere =
+      (why == Refusal::kDeviceDown && neighbours_.take_over) || (why == Refusal::kModelGone && neighbours_.replaced);
+  if (elsewhere) {
+    return;  // likely to end there: see hand_over()
   }
   const Counted counted = counted_as(why);
   ticket.served->counters->fail(counted.failure, now() - ticket.arrived, counted.missed_slo);

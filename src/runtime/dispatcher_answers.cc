@@ -23,6 +23,17 @@ Error objective_error(const Ticket& ticket) {
   return std::move(error).with_retry_after(std::max(wait, std::chrono::milliseconds(1)));
 }
 
+Error gone_error(const Ticket& ticket) {
+  return unavailable("model '" + ticket.served->instance->name + "' was unloaded");
+}
+
+Error rows_error(const Ticket& ticket) {
+  const RowLimit* limit = ticket.served->row_limit.load();
+  std::string text = "Request for model '" + ticket.served->instance->name + "' has " + std::to_string(ticket.rows) +
+                     " rows, more than any batch size that could be made ready";
+  return unavailable(limit == nullptr ? text : text + ": " + limit->cause);
+}
+
 }  // namespace
 
 void Dispatcher::deliver(Turn& turn) {
@@ -47,7 +58,7 @@ void Dispatcher::answer(LaunchRecord& record) {
   for (Ticket* ticket = record.first; ticket != nullptr;) {
     Ticket* next = ticket->next;
     if (elsewhere) {
-      hand_over(*ticket);
+      hand_over(*ticket, neighbours_.take_over, Failure::kDevice, lost_error());
       ticket = next;
       continue;
     }
@@ -70,9 +81,13 @@ void Dispatcher::answer(Ticket& ticket) {
     case Refusal::kQueueFull:
       return finish(ticket, Error(ErrorCode::kResourceExhausted, "Exceeds maximum queue size"));
     case Refusal::kModelGone:
-      return finish(ticket, unavailable("model '" + ticket.served->instance->name + "' was unloaded"));
+      return neighbours_.replaced ? hand_over(ticket, neighbours_.replaced, Failure::kModelGone, gone_error(ticket))
+                                  : finish(ticket, gone_error(ticket));
+    case Refusal::kTooManyRows:
+      return finish(ticket, rows_error(ticket));
     case Refusal::kDeviceDown:
-      return neighbours_.take_over ? hand_over(ticket) : finish(ticket, lost_error());
+      return neighbours_.take_over ? hand_over(ticket, neighbours_.take_over, Failure::kDevice, lost_error())
+                                   : finish(ticket, lost_error());
     case Refusal::kCancelled:
       return finish(ticket, Error(ErrorCode::kCancelled, "the request was cancelled"));
     case Refusal::kStopped:
@@ -86,9 +101,9 @@ bool Dispatcher::may_be_taken_over(const LaunchRecord& record) const {
          record.completion.status.error().code() == ErrorCode::kDeviceLost;
 }
 
-// As finish(), but that the call is answered by another device, if any can have it. A cancellation that is on its way
-// finds nothing here any more and is heeded at once.
-void Dispatcher::hand_over(Ticket& ticket) {
+// As finish(), but that the call is answered by another device or instance, if any can have it. A cancellation that is
+// on its way finds nothing here any more and is heeded at once.
+void Dispatcher::hand_over(Ticket& ticket, const TakeOver& to, Failure failure, const Error& otherwise) {
   std::shared_ptr<InferCall> call = std::move(ticket.call);
   const std::shared_ptr<ServedInstance> served = std::move(ticket.served);
   const TimePoint arrived = ticket.arrived;
@@ -99,9 +114,9 @@ void Dispatcher::hand_over(Ticket& ticket) {
   if (cancelled) {
     served->counters->fail(Failure::kCancelled, now() - arrived, false);
     call->done(Error(ErrorCode::kCancelled, "the request was cancelled"));
-  } else if (!neighbours_.take_over(call, arrived)) {
-    served->counters->fail(Failure::kDevice, now() - arrived, true);
-    call->done(lost_error());
+  } else if (!to(call, arrived)) {
+    served->counters->fail(failure, now() - arrived, failure == Failure::kDevice);
+    call->done(otherwise);
   }
   served->unanswered.fetch_sub(1, std::memory_order_release);
 }

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <semaphore>
+#include <string>
 
 #include "core/slice.h"
 #include "model/instance.h"
@@ -17,6 +18,10 @@
 
 namespace tessera::runtime {
 
+struct RowLimit {
+  std::string cause;
+};
+
 // Thread-safe; each member says who writes it. Everything a request touches lies here, one object an instance, so that
 // tenants share no lock and no counter.
 struct ServedInstance {
@@ -27,6 +32,10 @@ struct ServedInstance {
   const bool dynamic_shapes;                      // whether rows of different shapes can arrive
   ShapeTable shapes;
   PlanTable plans;
+
+  // Why no larger batch size came, once that is so. Set once, by the loader thread.
+  std::atomic<const RowLimit*> row_limit{nullptr};
+  std::unique_ptr<const RowLimit> row_limit_owner;
 
   ModelLoadCell load;  // written by the holder of the role, where there is a router
 

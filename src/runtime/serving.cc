@@ -35,11 +35,20 @@ Serving::Serving(ServingOptions options, std::unique_ptr<sched::Policy> policy, 
       dispatcher_(*device_, std::move(policy), options.limits,
                   {.prepare = [this](const sched::PrepareHome& home) { return homing_.prepare(home); },
                    .drop = [this](const sched::DropHome& home) { homing_.drop(home); }},
-                  std::move(options.neighbours)),
+                  with_replacement(std::move(options.neighbours))),
       homing_(device_->shape().name,
               {.ready = [this](const sched::SliceReady& ready) { dispatcher_.slice_ready(ready); },
                .failed = [this](const sched::HomeFailed& failed) { dispatcher_.home_failed(failed); },
                .device_is_down = [this] { return dispatcher_.is_down(); }}) {}
+
+// A request that an instance leaves behind when it is swapped for another one is that one's.
+Neighbours Serving::with_replacement(Neighbours neighbours) {
+  neighbours.replaced = [this](std::shared_ptr<InferCall>& call, TimePoint arrived) {
+    call->ticket_.store(0);
+    return infer_if_known(call, arrived);
+  };
+  return neighbours;
+}
 
 Serving::~Serving() {
   draining_.store(true);
@@ -207,6 +216,41 @@ Status Serving::enter_plans(ServedInstance& served, const Slice& slice) {
     }
   }
   return ok_status();
+}
+
+Status Serving::with_lane(const model::Instance& instance, LaneIndex lane, const std::function<Status()>& step) {
+  TESSERA_RETURN_IF_ERROR(dispatcher_.borrow_lane(instance.id, lane));
+  Status status = step();
+  dispatcher_.give_back_lane(instance.id, lane);
+  return status;
+}
+
+void Serving::plan_ready(const model::Instance& instance, const Slice& slice, std::int32_t bucket, LaneIndex lane) {
+  const auto found = published_.find(instance.id);
+  TESSERA_CHECK(found != published_.end());
+  const auto plan = instance.engine_model->prepare_home(bucket, lane, slice);
+  if (!plan.ok()) {
+    log(LogLevel::kError, "a plan that was said to be ready is not there",
+        {{"model", instance.name}, {"reason", plan.error().message()}});
+    return;
+  }
+  found->second->plans.set(slice, bucket, lane, *plan);
+  dispatcher_.slice_ready({instance.id, slice, bucket, lane});
+}
+
+void Serving::measured(const model::Instance& instance, const Slice& slice, std::int32_t bucket, Duration took) {
+  dispatcher_.measured({instance.id, bucket, slice, took});
+}
+
+void Serving::buckets_end(const model::Instance& instance, const std::string& cause) {
+  const auto found = published_.find(instance.id);
+  TESSERA_CHECK(found != published_.end());
+  ServedInstance& served = *found->second;
+  if (served.row_limit_owner == nullptr) {
+    served.row_limit_owner = std::make_unique<const RowLimit>(RowLimit{cause});
+    served.row_limit.store(served.row_limit_owner.get());
+  }
+  dispatcher_.buckets_end(instance.id);
 }
 
 sched::Profile Serving::withdraw(const model::Instance& instance) {

@@ -66,6 +66,10 @@ class Serving final : public model::Host {
   Status with_borrowed(const Slice& slice, Duration expected, const std::function<Status()>& step) override;
   Status publish(std::shared_ptr<const model::Instance> instance, sched::Profile profile) override;
   void slice_ready(const model::Instance& instance, const Slice& slice) override;
+  Status with_lane(const model::Instance& instance, LaneIndex lane, const std::function<Status()>& step) override;
+  void plan_ready(const model::Instance& instance, const Slice& slice, std::int32_t bucket, LaneIndex lane) override;
+  void measured(const model::Instance& instance, const Slice& slice, std::int32_t bucket, Duration took) override;
+  void buckets_end(const model::Instance& instance, const std::string& cause) override;
   sched::Profile withdraw(const model::Instance& instance) override;
 
  private:
@@ -74,6 +78,7 @@ class Serving final : public model::Host {
   // An accepted request's way to the queue. Error: what it is answered with.
   Status queue(std::shared_ptr<InferCall>& call, const std::shared_ptr<ServedInstance>& served,
                std::optional<TimePoint> accepted);
+  Neighbours with_replacement(Neighbours neighbours);
   Status enter_plans(ServedInstance& served, const Slice& slice);
 
   std::unique_ptr<device::Device> device_;

@@ -31,7 +31,7 @@ constexpr std::uint32_t slot_index(std::uint64_t id) { return static_cast<std::u
 constexpr std::uint64_t slot_generation(std::uint64_t id) { return id >> kSlotBits; }
 
 // Why a request got no result, when the scheduler did not say it in a RejectReason.
-enum class Refusal { kTimeout, kDeadline, kQueueFull, kModelGone, kDeviceDown, kCancelled, kStopped };
+enum class Refusal { kTimeout, kDeadline, kQueueFull, kModelGone, kDeviceDown, kTooManyRows, kCancelled, kStopped };
 
 // A request as admission found it. Owned by the thread that admits it, then (posted) by the holder of the role, then by
 // the thread that delivers its answer; only `word` is touched by others.

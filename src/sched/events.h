@@ -60,6 +60,22 @@ struct ModelUp {
   Profile profile;  // measured or cached points; may be empty
   // Whether its plans are homed where PrepareHome asks for it, and let go of by DropHome. Else neither is asked.
   bool lazy_homes = false;
+  // Whether there are plans for all its buckets. Else they come one after the other, smallest first, each with its
+  // first SliceReady: requests with more rows than those there are hold wait.
+  bool all_buckets = true;
+};
+
+// No further bucket comes: requests with more rows are rejected.
+struct BucketsEnd {
+  InstanceId instance;
+};
+
+// A run beside the scheduler's launches, in a slice that the loader had borrowed.
+struct Measured {
+  InstanceId instance;
+  std::int32_t bucket = 0;
+  Slice slice;
+  Duration took{0};
 };
 
 // No new arrivals follow. Waiting requests are still served; the instance is gone once InstanceDrained was answered.
@@ -105,15 +121,16 @@ struct LaneDone {
 struct DeviceDown {};
 
 using Event = std::variant<Arrival, InputReady, LaunchEnded, TimerFired, Cancelled, ModelUp, ModelDown, SliceReady,
-                           HomeFailed, LoaderWants, LoaderDone, LaneWanted, LaneDone, DeviceDown>;
+                           HomeFailed, BucketsEnd, Measured, LoaderWants, LoaderDone, LaneWanted, LaneDone, DeviceDown>;
 
 // ---- Actions ----
 
 enum class RejectReason {
-  kTimeout,    // the request's or the queue policy's time ran out: "Request timeout expired"
-  kDeadline,   // its objective cannot be met (slo_policy reject)
-  kQueueFull,  // "Exceeds maximum queue size"
-  kModelGone,  // the instance is not up
+  kTimeout,      // the request's or the queue policy's time ran out: "Request timeout expired"
+  kDeadline,     // its objective cannot be met (slo_policy reject)
+  kQueueFull,    // "Exceeds maximum queue size"
+  kModelGone,    // the instance is not up, or goes before the bucket came that the request waits for
+  kTooManyRows,  // there is no bucket that holds it, and none comes
   kDeviceDown,
 };
 

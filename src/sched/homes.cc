@@ -7,10 +7,11 @@
 
 namespace tessera::sched {
 
-Homes::Homes(std::size_t lanes, std::size_t slices, std::size_t buckets, bool lazy)
+Homes::Homes(std::size_t lanes, std::size_t slices, std::size_t buckets, bool lazy, bool complete)
     : slices_(slices), buckets_(buckets), lazy_(lazy) {
   TESSERA_CHECK(buckets > 0 && buckets <= kMaxBuckets);
   there_.assign(lanes * slices, 0);
+  captured_.assign(lanes, complete ? ~std::uint32_t{0} : 0);
   if (lazy) {
     asked_.assign(lanes * slices, 0);
     impossible_.assign(lanes * slices, 0);
@@ -31,13 +32,17 @@ std::size_t Homes::add(std::optional<std::size_t> lane, std::size_t slice, std::
         use(place) = now;
       }
       set(there_, place, true);
+      captured_[place.lane] |= std::uint32_t{1} << place.bucket;
     }
   }
   return added;
 }
 
+bool Homes::captured(std::size_t lane, std::size_t bucket) const { return (captured_[lane] >> bucket & 1U) != 0; }
+
 bool Homes::may_ask(const HomePlace& place) const {
-  return lazy_ && !there(place) && !has(asked_, place) && !has(impossible_, place);
+  return lazy_ && captured(place.lane, place.bucket) && !there(place) && !has(asked_, place) &&
+         !has(impossible_, place);
 }
 
 bool Homes::fail(const HomePlace& place, bool for_good) {

@@ -23,15 +23,20 @@ class Homes {
  public:
   static constexpr std::size_t kMaxBuckets = 32;
 
-  Homes(std::size_t lanes, std::size_t slices, std::size_t buckets, bool lazy);
+  // `complete`: all plans exist. Else each shows with its first home.
+  Homes(std::size_t lanes, std::size_t slices, std::size_t buckets, bool lazy, bool complete);
 
   bool lazy() const { return lazy_; }
   bool there(const HomePlace& place) const { return has(there_, place); }
 
+  // Whether the plan exists.
+  bool captured(std::size_t lane, std::size_t bucket) const;
+
   // Both of all lanes, or of all buckets, where none is given. Returns how many came to be there.
   std::size_t add(std::optional<std::size_t> lane, std::size_t slice, std::optional<std::size_t> bucket, TimePoint now);
 
-  // Whether it may be asked for: it is not there, was not asked for yet, and never turned out to be impossible.
+  // Whether it may be asked for: the plan exists, is not there, was not asked for yet, and never turned out to be
+  // impossible.
   bool may_ask(const HomePlace& place) const;
   bool impossible(const HomePlace& place) const { return lazy_ && has(impossible_, place); }
   void ask(const HomePlace& place) { set(asked_, place, true); }
@@ -69,7 +74,8 @@ class Homes {
   Bits there_;
   Bits asked_;
   Bits impossible_;
-  std::vector<TimePoint> last_use_;  // of lazy ones: by (lane, slice, bucket); kNever while a launch uses it
+  std::vector<std::uint32_t> captured_;  // by lane: a bit for each bucket
+  std::vector<TimePoint> last_use_;      // of lazy ones: by (lane, slice, bucket); kNever while a launch uses it
 };
 
 }  // namespace tessera::sched

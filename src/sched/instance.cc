@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "sched/events.h"
 
 namespace tessera::sched {
 
@@ -41,15 +42,15 @@ void LatencyTable::read(const Profile& profile, const ModelParams& params, const
   fastest_row_ = fastest_row;
 }
 
-Instance::Instance(InstanceId instance_id, std::shared_ptr<const ModelParams> model_params, Profile known,
-                   const Occupancy& device, bool lazy_homes)
-    : id(instance_id),
-      params(std::move(model_params)),
-      profile(std::move(known)),
+Instance::Instance(const ModelUp& up, const Occupancy& device)
+    : id(up.instance),
+      params(up.params),
+      profile(up.profile),
       lanes(params->lanes),
-      homes(params->lanes, device.slices().size(), params->buckets.size(), lazy_homes) {
+      buckets_there(up.all_buckets ? params->buckets.size() : 0),
+      homes(params->lanes, device.slices().size(), params->buckets.size(), up.lazy_homes, up.all_buckets) {
   TESSERA_CHECK(std::is_sorted(params->buckets.begin(), params->buckets.end()) && params->buckets.front() > 0);
-  TESSERA_CHECK(params->buckets.back() >= max_rows());
+  TESSERA_CHECK(params->buckets.back() >= request_rows());
   TESSERA_CHECK(params->lanes > 0);
   table.read(profile, *params, device);
 }
@@ -77,7 +78,7 @@ bool Instance::homed_in_any_lane(std::size_t slice, std::size_t bucket) const {
 
 bool Instance::may_get_home(std::size_t slice, std::size_t bucket) const {
   for (std::size_t lane = 0; homes.lazy() && lane < lanes.size(); ++lane) {
-    if (!homed(lane, slice, bucket) && !homes.impossible({lane, slice, bucket})) {
+    if (homes.captured(lane, bucket) && !homed(lane, slice, bucket) && !homes.impossible({lane, slice, bucket})) {
       return true;
     }
   }

@@ -1,6 +1,7 @@
 // A model loaded on the scheduler's device: what it may do, what it holds, what it is predicted to take.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -55,10 +56,11 @@ struct Lane {
   bool usable() const { return !busy && !lent && !wanted; }
 };
 
+struct ModelUp;
+
 // Owned by the scheduler; policies see it const.
 struct Instance {
-  Instance(InstanceId id, std::shared_ptr<const ModelParams> params, Profile profile, const Occupancy& device,
-           bool lazy_homes);
+  Instance(const ModelUp& up, const Occupancy& device);
 
   InstanceId id;
   std::shared_ptr<const ModelParams> params;
@@ -88,7 +90,16 @@ struct Instance {
   std::size_t place_of(std::int32_t bucket) const;
   // The smallest bucket that holds `rows`, or the largest there is.
   std::size_t bucket_for(std::int64_t rows) const;
-  std::int32_t max_rows() const { return params->max_batch_size > 0 ? params->max_batch_size : 1; }
+  // Of a request, by the model's configuration.
+  std::int32_t request_rows() const { return params->max_batch_size > 0 ? params->max_batch_size : 1; }
+  // Of a batch: what the buckets hold that there are.
+  std::int32_t max_rows() const {
+    return std::min(request_rows(), params->buckets[buckets_there > 0 ? buckets_there - 1 : 0]);
+  }
+
+  std::size_t buckets_there = 0;  // so many of the smallest ones
+  bool buckets_end = false;       // and no more come
+  std::vector<Request*> parked;   // wait for a bucket that holds them, in no queue; in the order of arrival
 
   // Homed plans: without one a slice is not an option.
   Homes homes;

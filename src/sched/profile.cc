@@ -139,6 +139,20 @@ double Profile::bucket_slope(std::int32_t low, std::int32_t high) const {
   return std::clamp((row_log_latency(high, at) - row_log_latency(low, at)) / run, 0.0, 1.0);
 }
 
+void Profile::add(const ProfilePoint& point) {
+  TESSERA_CHECK(point.bucket > 0 && point.processors > 0);
+  Cell& cell = cells_[{point.bucket, point.processors}];
+  if (cell.observations > 0) {
+    return;
+  }
+  cell.latency_ns = cell.published_ns = std::max(1.0, nanoseconds(point.latency));
+  const auto at = std::lower_bound(buckets_.begin(), buckets_.end(), point.bucket);
+  if (at == buckets_.end() || *at != point.bucket) {
+    buckets_.insert(at, point.bucket);
+  }
+  ++version_;
+}
+
 void Profile::observe(std::int32_t bucket, std::int32_t processors, Duration took, Duration overhead) {
   TESSERA_CHECK(bucket > 0 && processors > 0);
   const double took_ns = nanoseconds(took);

@@ -30,6 +30,9 @@ class Profile {
   // with more rows or fewer processors.
   std::optional<Duration> latency(std::int32_t bucket, std::int32_t processors) const;
 
+  // One more measured point; ignored where runs of that size were seen already.
+  void add(const ProfilePoint& point);
+
   // A run was seen to take this long, and `overhead` more until the scheduler heard of its end. What was measured but
   // never seen running is scaled along.
   void observe(std::int32_t bucket, std::int32_t processors, Duration took, Duration overhead = Duration{0});

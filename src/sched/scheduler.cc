@@ -83,8 +83,7 @@ void Scheduler::State::handle(const TimerFired&) { timer_ = kNever; }
 
 void Scheduler::State::handle(const ModelUp& event) {
   TESSERA_CHECK(event.params != nullptr && find(event.instance) == nullptr);
-  auto instance =
-      std::make_unique<Instance>(event.instance, event.params, event.profile, view_.device, event.lazy_homes);
+  auto instance = std::make_unique<Instance>(event, view_.device);
   instance->index = view_.instances.size();
   instances_.emplace(event.instance, instance.get());
   view_.instances.push_back(std::move(instance));
@@ -96,6 +95,9 @@ void Scheduler::State::handle(const ModelDown& event) {
   TESSERA_CHECK(instance != nullptr && !instance->draining);
   instance->draining = true;
   ++draining_;
+  while (!instance->parked.empty()) {
+    reject(*instance->parked.front(), RejectReason::kModelGone);
+  }
 }
 
 void Scheduler::State::handle(const DeviceDown&) {

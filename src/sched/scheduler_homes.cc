@@ -24,9 +24,60 @@ void Scheduler::State::handle(const SliceReady& event) {
   }
   const std::size_t asked = instance->homes.lazy() ? instance->homes.asked() : 0;
   const std::size_t added = instance->homes.add(lane, *slice, bucket, now_);
+  note_bucket(*instance);
   if (instance->homes.lazy()) {
     homes_held_ += added;
     homes_asked_ -= asked - instance->homes.asked();
+  }
+}
+
+// Buckets that have come hold requests that waited for them.
+void Scheduler::State::note_bucket(Instance& instance) {
+  const std::size_t before = instance.buckets_there;
+  const auto captured = [&](std::size_t bucket) {
+    for (std::size_t lane = 0; lane < instance.lanes.size(); ++lane) {
+      if (instance.homes.captured(lane, bucket)) {
+        return true;
+      }
+    }
+    return false;
+  };
+  while (instance.buckets_there < instance.params->buckets.size() && captured(instance.buckets_there)) {
+    ++instance.buckets_there;
+  }
+  if (instance.buckets_there == before) {
+    return;
+  }
+  ++view_.instances_version;
+  const auto still = std::stable_partition(instance.parked.begin(), instance.parked.end(), [&](const Request* request) {
+    return request->arrival.rows > instance.max_rows();
+  });
+  const std::vector<Request*> held(still, instance.parked.end());
+  instance.parked.erase(still, instance.parked.end());
+  for (Request* request : held) {
+    request->parked = false;
+    if (request->arrival.input_ready) {
+      enqueue(*request);
+    }
+  }
+}
+
+void Scheduler::State::handle(const BucketsEnd& event) {
+  Instance* instance = find(event.instance);
+  if (instance == nullptr) {
+    return;
+  }
+  instance->buckets_end = true;
+  while (!instance->parked.empty()) {
+    reject(*instance->parked.front(), RejectReason::kTooManyRows);
+  }
+}
+
+void Scheduler::State::handle(const Measured& event) {
+  Instance* instance = find(event.instance);
+  if (instance != nullptr) {
+    instance->profile.add({event.bucket, view_.device.shape().processors_in(event.slice), event.took});
+    read_profile(*instance);
   }
 }
 

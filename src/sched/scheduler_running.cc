@@ -74,6 +74,12 @@ void Scheduler::State::handle(const LaunchEnded& event) {
   }
 }
 
+void Scheduler::State::read_profile(Instance& instance) {
+  const std::uint32_t before = instance.table.version();
+  instance.table.read(instance.profile, *instance.params, view_.device);
+  view_.instances_version += instance.table.version() != before ? 1 : 0;
+}
+
 void Scheduler::State::learn(const Launched& launched, const LaunchEnded& event) {
   Instance& instance = *launched.instance;
   const Duration took = event.ended - event.started;
@@ -85,9 +91,7 @@ void Scheduler::State::learn(const Launched& launched, const LaunchEnded& event)
   if (launched.shape == *instance.base_shape) {
     const Duration overhead = launched.at_once ? std::max(Duration{0}, (now_ - launched.at) - took) : Duration{0};
     instance.profile.observe(bucket, view_.device.group_processors(group), took, overhead);
-    const std::uint32_t before = instance.table.version();
-    instance.table.read(instance.profile, *instance.params, view_.device);
-    view_.instances_version += instance.table.version() != before ? 1 : 0;
+    read_profile(instance);
     return;
   }
   const auto queue = instance.queues.find(launched.shape);

@@ -75,6 +75,10 @@ class Scheduler::State {
   // scheduler_homes.cc
   void handle(const SliceReady& event);
   void handle(const HomeFailed& event);
+  void handle(const BucketsEnd& event);
+  void handle(const Measured& event);
+  void note_bucket(Instance& instance);
+  void read_profile(Instance& instance);
   void want_home(const WantedHome& wanted);
   void ask_home(Instance& instance, const HomePlace& place);
   bool drop_one_home();

@@ -34,7 +34,11 @@ void Scheduler::State::handle(const Arrival& event) {
     refuse(RejectReason::kModelGone);
     return;
   }
-  TESSERA_CHECK(event.rows > 0 && event.rows <= instance->max_rows());
+  TESSERA_CHECK(event.rows > 0 && event.rows <= instance->request_rows());
+  if (instance->buckets_end && event.rows > instance->max_rows()) {
+    refuse(RejectReason::kTooManyRows);
+    return;
+  }
   const std::uint32_t level = level_of(event, *instance->params);
   const QueuePolicy& policy = policy_of(*instance->params, level);
   const bool level_full = policy.max_queue_size > 0 && instance->waiting_by_level[level] >= policy.max_queue_size;
@@ -64,7 +68,10 @@ void Scheduler::State::admit(const Arrival& event, Instance& instance, const Que
   const bool paused = instance.last_arrival == TimePoint::min() || now_ - instance.last_arrival > kPause;
   view_.use_version += paused ? 1 : 0;
   instance.last_arrival = now_;
-  if (event.input_ready) {
+  if (event.rows > instance.max_rows()) {
+    request.parked = true;
+    instance.parked.push_back(&request);
+  } else if (event.input_ready) {
     enqueue(request);
   }
 }
@@ -90,7 +97,11 @@ void Scheduler::State::set_times(Request& request, const QueuePolicy& policy) co
 
 void Scheduler::State::handle(const InputReady& event) {
   const auto found = requests_.find(event.request);
-  if (found != requests_.end() && found->second.queue == nullptr) {
+  if (found == requests_.end() || found->second.queue != nullptr) {
+    return;
+  }
+  found->second.arrival.input_ready = true;
+  if (!found->second.parked) {
     enqueue(found->second);
   }
 }
@@ -137,6 +148,9 @@ void Scheduler::State::dequeue(Request& request) {
 void Scheduler::State::forget(Request& request) {
   if (request.queue != nullptr) {
     dequeue(request);
+  }
+  if (request.parked) {
+    std::erase(request.instance->parked, &request);
   }
   moments_.remove(request);
   waiting_work(request) -= request.processor_ns;

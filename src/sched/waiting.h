@@ -24,6 +24,7 @@ struct Request {
   Instance* instance = nullptr;
   ShapeQueue* queue = nullptr;  // nullptr until its input is there
   std::uint32_t level = 1;      // its priority, 1 the highest
+  bool parked = false;          // in no queue: there is no bucket yet that holds it
   bool delayed = false;         // has outstayed a queue policy that delays: behind all that have not
   std::uint64_t sequence = 0;   // order of arrival
   TimePoint deadline = kNever;  // what the batch must end by to count

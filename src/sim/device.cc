@@ -30,10 +30,11 @@ Device::Device(Loop& loop, DeviceShape shape, std::unique_ptr<sched::Policy> pol
       crowd_(traits.contention) {}
 
 void Device::add_model(InstanceId id, std::shared_ptr<const sched::ModelParams> params, RunTime run_time,
-                       sched::Profile profile) {
+                       sched::Profile profile, bool buckets_follow) {
   models_[id] = std::move(run_time);
-  send(sched::ModelUp{id, std::move(params), std::move(profile), !traits_.home_everything});
-  if (traits_.home_everything) {
+  const bool lazy = buckets_follow || !traits_.home_everything;
+  send(sched::ModelUp{id, std::move(params), std::move(profile), lazy, !buckets_follow});
+  if (!lazy) {
     for (const Slice& slice : shape_.ladder) {
       send(sched::SliceReady{id, slice, std::nullopt, std::nullopt});
     }

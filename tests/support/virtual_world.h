@@ -132,6 +132,24 @@ class World : private sim::Observer, private sim::Loop::Target {
         std::move(profile));
   }
 
+  // Up without any plan: its buckets come one by one.
+  InstanceId add_model_without_buckets(sched::ModelParams params, Truth truth) {
+    const InstanceId id{next_instance_++};
+    auto shared = std::make_shared<const sched::ModelParams>(std::move(params));
+    models_[id] = {shared, truth};
+    device_.add_model(
+        id, shared,
+        [this, id](std::int32_t bucket, std::int32_t processors) { return models_.at(id).truth(bucket, processors); },
+        profile_of(*shared, truth), true);
+    return id;
+  }
+  // In the whole device, in one lane.
+  void bucket_comes(InstanceId id, std::int32_t bucket, LaneIndex lane = {}) {
+    const Slice whole = device_.shape().whole();
+    homed_.insert({id, whole, bucket, lane});
+    send(sched::SliceReady{id, whole, bucket, lane});
+  }
+
   void home(InstanceId id, const Slice& slice) {
     note_home(id, slice);
     send(sched::SliceReady{id, slice, std::nullopt, std::nullopt});

@@ -213,6 +213,11 @@ class FakeCapturing final : public LoadedModel {
     return home(bucket, lane, slice);
   }
 
+  Status build(std::int32_t /*bucket*/) override {
+    std::this_thread::sleep_for(facts_.model.build_time);
+    return ok_status();
+  }
+
   Status capture(std::int32_t bucket, LaneIndex lane) override {
     if (find(bucket, lane) != nullptr) {
       return ok_status();

@@ -88,12 +88,12 @@ class Parser {
       model_.spins = rest == "spin";
       return model_.spins || rest == "sleep" ? Status() : Status(invalid_argument("busy is spin or sleep"));
     }
-    if (key == "load_time" || key == "home_time" || key == "capture_time") {
-      const auto time = duration(rest);
-      if (!time) {
+    if (Duration* time = time_called(key)) {
+      const auto read = duration(rest);
+      if (!read) {
         return invalid_argument("a time looks like 20us or 5ms");
       }
-      (key == "load_time" ? model_.load_time : key == "home_time" ? model_.home_time : model_.capture_time) = *time;
+      *time = *read;
       return {};
     }
     if (key == "captures") {
@@ -112,6 +112,14 @@ class Parser {
   }
 
  private:
+  Duration* time_called(std::string_view key) {
+    return key == "load_time"      ? &model_.load_time
+           : key == "home_time"    ? &model_.home_time
+           : key == "build_time"   ? &model_.build_time
+           : key == "capture_time" ? &model_.capture_time
+                                   : nullptr;
+  }
+
   Status tensor(bool is_input, std::string_view rest) {
     TensorSpec spec;
     spec.name = take_word(rest);

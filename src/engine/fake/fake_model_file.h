@@ -7,7 +7,7 @@
 //   busy spin                 # or: sleep (default)
 //   load_time 50ms            # what loading takes; home_time: what preparing a slice takes
 //   captures                  # as engines on gpus: a plan for each bucket and lane, homed cheaply, one run a lane
-//   capture_time 20ms         # what capturing takes
+//   build_time 20ms           # what a capture takes before it needs its lane; capture_time: with the lane
 //   fault capture 8 too large # captures of that bucket and larger ones: every time, with these words
 //   fault load disk on fire   # load and home: every time, with these words
 //   fault run 13 bad luck     # a run whose first input begins with byte 13
@@ -44,6 +44,7 @@ struct FakeModelFile {
   Duration load_time{0};
   Duration home_time{0};
   bool captures = false;
+  Duration build_time{0};
   Duration capture_time{0};
   std::int32_t first_capture_fault = std::numeric_limits<std::int32_t>::max();  // the bucket
   std::optional<Error> capture_fault;

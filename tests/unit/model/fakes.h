@@ -159,6 +159,22 @@ class FakeHost : public Host {
   void slice_ready(const Instance& instance, const Slice& slice) override {
     journal.note("ready " + instance.name + " " + text_of(slice));
   }
+  Status with_lane(const Instance& instance, LaneIndex lane, const std::function<Status()>& step) override {
+    EXPECT_TRUE(borrowed.load());
+    journal.note("lane " + instance.name + " " + std::to_string(lane.value));
+    if (on_lane) on_lane();
+    return step();
+  }
+  void plan_ready(const Instance& instance, const Slice& slice, std::int32_t bucket, LaneIndex lane) override {
+    journal.note("plan " + instance.name + " " + std::to_string(bucket) + "." + std::to_string(lane.value) + "@" +
+                 text_of(slice));
+  }
+  void measured(const Instance& instance, const Slice& slice, std::int32_t bucket, Duration /*took*/) override {
+    journal.note("measured " + instance.name + " " + std::to_string(bucket) + "@" + text_of(slice));
+  }
+  void buckets_end(const Instance& instance, const std::string& cause) override {
+    journal.note("end " + instance.name + " " + cause);
+  }
   sched::Profile withdraw(const Instance& instance) override {
     const std::lock_guard lock(mutex_);
     journal.note("withdraw " + instance.name + "/" + std::to_string(instance.version));
@@ -179,6 +195,7 @@ class FakeHost : public Host {
   Journal journal;
   std::atomic<bool> borrowed{false};
   std::function<void(const Slice&)> on_borrow;
+  std::function<void()> on_lane;
   std::atomic<bool> refuse_publish{false};
   std::map<std::string, sched::Profile> profiles;
 
@@ -192,9 +209,10 @@ class FakeHost : public Host {
 // How a model takes its slices.
 struct HomeHabits {
   bool one_plan = true;
-  bool warm = false;          // needs no first run
-  bool cheap = false;         // captures while the slice is borrowed, homes without
-  std::set<Slice> refused{};  // kUnsupported
+  bool warm = false;                   // needs no first run
+  bool cheap = false;                  // captures while the slice is borrowed, homes without
+  std::set<Slice> refused{};           // kUnsupported
+  std::set<std::string> no_capture{};  // "bucket.lane"
 };
 
 class FakeModel : public engine::LoadedModel {
@@ -218,9 +236,15 @@ class FakeModel : public engine::LoadedModel {
   bool one_plan_per_slice() const override { return habits_.one_plan; }
   bool warm_when_homed() const override { return habits_.warm; }
   bool homes_cheaply() const override { return habits_.cheap; }
+  Status build(std::int32_t bucket) override {
+    EXPECT_TRUE(borrowed_.load());
+    journal_.note("build " + std::to_string(bucket));
+    return ok_status();
+  }
   Status capture(std::int32_t bucket, LaneIndex lane) override {
     EXPECT_TRUE(borrowed_.load());
     const std::string key = std::to_string(bucket) + "." + std::to_string(lane.value);
+    if (habits_.no_capture.contains(key)) return Error(ErrorCode::kResourceExhausted, "no memory for " + key);
     if (captured_.insert(key).second) journal_.note("capture " + key);
     return ok_status();
   }

@@ -1,6 +1,10 @@
 // Slices that a model cannot run in, and slices that it need not be run in first.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
+#include <future>
+
 #include "tests/unit/model/fakes.h"
 
 namespace tessera::model {
@@ -79,18 +83,125 @@ TEST_F(LifecycleTest, SlicesHomedBehindAreRunOnceUnlessTheyAreWarm) {
   }
 }
 
-// Eight rows: buckets 1, 2, 4, 8, two lanes.
-TEST_F(RefusedSlicesTest, WhereHomesAreCheapNothingIsHomedBehindThePublication) {
-  engine.habits = {.one_plan = false, .warm = true, .cheap = true, .refused = {}};
+// Models that capture: eight rows, so buckets 1, 2, 4 and 8, in two lanes.
+class GrowingTest : public RefusedSlicesTest {
+ protected:
+  GrowingTest() {
+    engine.habits.one_plan = false;
+    engine.habits.warm = true;
+    engine.habits.cheap = true;
+    configure("");
+  }
+  void configure(const std::string& more) { repository.write("m/config.pbtxt", "max_batch_size: 8\n" + more); }
+  // Everything that was captured, once the last of it was.
+  Lines captures(const std::string& last) {
+    EXPECT_TRUE(host.journal.wait(last, 1));
+    return host.journal.events("capture ");
+  }
+};
+
+TEST_F(GrowingTest, TheSmallestBucketIsPublishedAndTheOthersFollowLaneByLane) {
   begin();
   ASSERT_TRUE(load("m").ok());
+  EXPECT_EQ(before_publish("capture "), (Lines{"capture 1.0"}));
+  EXPECT_EQ(captures("plan m 8.1@7+1"), (Lines{"capture 1.0", "capture 1.1", "capture 2.0", "capture 2.1",
+                                               "capture 4.0", "capture 4.1", "capture 8.0", "capture 8.1"}));
+  EXPECT_EQ(host.journal.count("lane m "), 7U) << "all but the first one beside what serves";
+  EXPECT_EQ(host.journal.events("measured "), (Lines{"measured m 2@7+1", "measured m 4@7+1", "measured m 8@7+1"}));
+  EXPECT_EQ(host.journal.count("plan m "), 16U) << "in the whole device and a small slice";
+  EXPECT_EQ(host.journal.count("ready "), 0U);
+  EXPECT_EQ(host.journal.count("end "), 0U);
+}
+
+TEST_F(GrowingTest, WhereTheFileAloneSaysThatItBatchesTwoRowsShowIt) {
+  std::filesystem::remove(repository / "m/config.pbtxt");
+  begin();
+  ASSERT_TRUE(load("m").ok());
+  EXPECT_EQ(before_publish("capture "), (Lines{"capture 1.0", "capture 2.0"}));
+  EXPECT_GT(host.journal.count("run 2 on "), 0U);
+  EXPECT_EQ(captures("plan m 8.1@7+1").size(), 8U);
+}
+
+TEST_F(GrowingTest, WhereAnswersKeepTheOrderOfArrivalAllComeFirst) {
+  configure("dynamic_batching { preserve_ordering: true }\n");
+  begin();
+  ASSERT_TRUE(load("m").ok());
+  EXPECT_EQ(before_publish("capture ").size(), 8U);
+  EXPECT_EQ(host.journal.count("lane "), 0U);
   EXPECT_EQ(host.journal.events("ready "), (Lines{"ready m 0+8", "ready m 7+1"}));
-  EXPECT_EQ(host.journal.count("capture "), 8U);
-  const std::size_t homes = host.journal.count("home ");
-  EXPECT_EQ(homes, 16U);
+}
+
+TEST_F(GrowingTest, ABucketThatCannotBeEndsTheGrowthAndIsSaid) {
+  engine.habits.no_capture = {"4.0"};
+  begin();
+  ASSERT_TRUE(load("m").ok());
+  EXPECT_EQ(captures("end m no memory for 4.0"), (Lines{"capture 1.0", "capture 1.1", "capture 2.0", "capture 2.1"}));
+  EXPECT_EQ(index(), (Lines{"m 1 READY "}));
+}
+
+TEST_F(GrowingTest, ALaneThatCannotBeCostsThatLaneOnly) {
+  engine.habits.no_capture = {"2.1"};
+  begin();
+  ASSERT_TRUE(load("m").ok());
+  EXPECT_EQ(captures("plan m 8.0@7+1"),
+            (Lines{"capture 1.0", "capture 1.1", "capture 2.0", "capture 4.0", "capture 8.0"}));
+  EXPECT_EQ(host.journal.count("end "), 0U);
+}
+
+TEST_F(GrowingTest, AServerThatStopsSaysThatNoMoreComes) {
+  begin();
+  std::promise<void> stop;
+  std::promise<void> stopped;
+  std::atomic<int> borrows{0};
+  host.on_lane = [&] {
+    if (borrows++ == 0) {
+      stop.set_value();
+      stopped.get_future().wait();
+    }
+  };
+  ASSERT_TRUE(load("m").ok());
+  stop.get_future().wait();
+  lifecycle->stop_loading();
+  stopped.set_value();
+  EXPECT_TRUE(host.journal.wait("end m the server is stopping", 1));
+  EXPECT_EQ(host.journal.events("capture ").size(), 2U);
+}
+
+TEST_F(GrowingTest, ALoadComesBeforeWhatIsStillToGrow) {
   repository.write("other/1/model.onnx", "batched");
-  ASSERT_TRUE(load("other").ok());  // the loader had nothing else to do before
-  EXPECT_EQ(host.journal.count("home "), 2 * homes);
+  repository.write("other/config.pbtxt", "max_batch_size: 1\n");
+  begin();
+  std::promise<void> growing;
+  std::promise<void> asked;
+  std::atomic<int> lanes{0};
+  host.on_lane = [&] {
+    if (lanes++ == 0) {
+      growing.set_value();
+      asked.get_future().wait();
+    }
+  };
+  ASSERT_TRUE(load("m").ok());
+  growing.get_future().wait();
+  std::promise<Status> loaded;
+  lifecycle->load({"other", std::nullopt, {}}, [&](Status status) { loaded.set_value(std::move(status)); });
+  asked.set_value();
+  ASSERT_TRUE(loaded.get_future().get().ok());
+  const auto events = host.journal.events();
+  const auto published = std::find(events.begin(), events.end(), "publish other/1");
+  EXPECT_EQ(
+      std::count_if(events.begin(), published, [](const std::string& event) { return event.rfind("lane m ", 0) == 0; }),
+      1);
+  EXPECT_TRUE(host.journal.wait("plan m 8.1@7+1", 1));
+}
+
+TEST_F(GrowingTest, WhatIsUnloadedGrowsNoMore) {
+  begin();
+  ASSERT_TRUE(load("m").ok());
+  ASSERT_TRUE(unload("m").ok());
+  const std::size_t captured = host.journal.count("capture ");
+  repository.write("n/1/model.onnx", "broken");
+  EXPECT_FALSE(load("n").ok());
+  EXPECT_EQ(host.journal.count("capture "), captured);
 }
 
 }  // namespace

@@ -63,7 +63,9 @@ class LoadingTest : public testing::Test {
     device::FakeOptions fake;
     fake.atoms = kAtoms;
     fake.clock = device::FakeOptions::Clock::kReal;
-    auto made = Service::create(std::move(options), std::make_unique<device::FakeDevice>(fake),
+    auto device = std::make_unique<device::FakeDevice>(fake);
+    device_ = device.get();
+    auto made = Service::create(std::move(options), std::move(device),
                                 std::make_unique<engine::FakeEngine>(engine::FakeEngine::Plans::kFakeDevice));
     TESSERA_CHECK(made.ok());
     return std::move(made).value();
@@ -79,6 +81,7 @@ class LoadingTest : public testing::Test {
   }
 
   fs::path root_;
+  device::FakeDevice* device_ = nullptr;
 };
 
 // Posts requests of one model, one after the other, from a few threads, and compares every answer with its request.
@@ -204,6 +207,95 @@ TEST_F(LoadingTest, ModelsComeAndGoWhileTheirHomesAreMade) {
     ASSERT_TRUE(load(*s, "goes").ok());
   }
   stays.expect_all_right();
+}
+
+constexpr const char* kSlowToMake = "build_time 20ms\ncapture_time 5ms\n";
+
+TEST_F(LoadingTest, BucketsComeWhileTheModelServesAndEveryAnswerIsRight) {
+  model("grows", kSlowToMake);
+  model("beside", kSlowToMake);
+  const auto s = service([](ServiceOptions& options) { options.models.load_at_start = {"grows"}; });
+  ASSERT_TRUE(s->start().ok());
+  Load small(*s, "grows");
+  Load large(*s, "grows", 8);  // some wait for their bucket
+  while (small.right() < 20) {
+    std::this_thread::sleep_for(milliseconds(1));
+  }
+  ASSERT_TRUE(load(*s, "beside").ok());
+  Load beside(*s, "beside", 8);
+  while (large.right() < 100 || beside.right() < 100) {
+    std::this_thread::sleep_for(milliseconds(5));
+  }
+  small.expect_all_right();
+  large.expect_all_right();
+  beside.expect_all_right();
+}
+
+TEST_F(LoadingTest, AVersionIsSwappedWhileItsBucketsAreComing) {
+  model("m", kSlowToMake);
+  const auto s = service();
+  ASSERT_TRUE(s->start().ok());
+  Load load_of_it(*s, "m", 8);
+  for (int round = 0; round < 4; ++round) {
+    const int before = load_of_it.right();
+    while (load_of_it.right() < before + 5) {
+      std::this_thread::sleep_for(milliseconds(1));
+    }
+    model("m", std::string(kSlowToMake) + "# edition " + std::to_string(round) + "\n");
+    ASSERT_TRUE(load(*s, "m").ok());
+  }
+  load_of_it.expect_all_right();
+}
+
+TEST_F(LoadingTest, WhatNoBucketHoldsIsRefusedWithTheCause) {
+  model("m", "fault capture 4 the card is full\n");
+  const auto s = service();
+  ASSERT_TRUE(s->start().ok());
+  const auto infer = [&](std::int64_t rows) {
+    const std::vector<std::int32_t> numbers(static_cast<std::size_t>(rows) * 4, 7);
+    auto call = std::make_shared<TestCall>();
+    call->request.model = "m";
+    call->request.inputs = {{"INPUT0", {DType::kInt32, {rows, 4}, std::as_bytes(std::span(numbers))}}};
+    s->infer(call);
+    return call->wait();
+  };
+  for (int i = 0; i < 2; ++i) {  // once it may have waited, then it is known
+    const auto refused = infer(5);
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.error().code(), ErrorCode::kUnavailable);
+    EXPECT_EQ(refused.error().message(),
+              "Request for model 'm' has 5 rows, more than any batch size that could be made ready: the card is full");
+  }
+  EXPECT_TRUE(infer(2).ok());
+  EXPECT_FALSE(infer(3).ok());
+}
+
+TEST_F(LoadingTest, AModelThatIsUnloadedWhileItGrowsAnswersWhoWaits) {
+  model("m", "build_time 100ms\n");
+  const auto s = service();
+  ASSERT_TRUE(s->start().ok());
+  const std::vector<std::int32_t> numbers(32, 7);
+  auto call = std::make_shared<TestCall>();
+  call->request.model = "m";
+  call->request.inputs = {{"INPUT0", {DType::kInt32, {8, 4}, std::as_bytes(std::span(numbers))}}};
+  s->infer(call);
+  ASSERT_TRUE(wait_for([&](auto done) { s->models().unload("m", std::move(done)); }).ok());
+  const auto answer = call->wait();
+  ASSERT_FALSE(answer.ok());
+  EXPECT_EQ(answer.error().message(), "model 'm' was unloaded");
+}
+
+TEST_F(LoadingTest, ADeviceThatIsLostWhileAModelGrowsHoldsUpNobody) {
+  for (const int after : {0, 10, 25, 60}) {
+    SCOPED_TRACE(after);
+    model("m", kSlowToMake);
+    const auto s = service();
+    ASSERT_TRUE(s->start().ok());
+    Load load_of_it(*s, "m", 8);
+    std::this_thread::sleep_for(milliseconds(after));
+    device_->break_down(Error(ErrorCode::kDeviceLost, "bus error"));
+    load_of_it.end();
+  }
 }
 
 }  // namespace

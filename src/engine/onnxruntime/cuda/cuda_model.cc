@@ -147,6 +147,11 @@ Result<Lane*> CudaModel::lane_for(LaneIndex lane) {
   return found.get();
 }
 
+Status CudaModel::build(std::int32_t bucket) {
+  TESSERA_RETURN_IF_ERROR(session_for(bucket));
+  return ok_status();
+}
+
 Status CudaModel::capture(std::int32_t bucket, LaneIndex lane) {
   if (captured(bucket, lane) != nullptr) {
     return ok_status();

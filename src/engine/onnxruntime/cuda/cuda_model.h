@@ -33,6 +33,7 @@ class CudaModel final : public LoadedModel {
   bool one_plan_per_slice() const override { return false; }
   bool warm_when_homed() const override { return true; }
   bool homes_cheaply() const override { return true; }
+  Status build(std::int32_t bucket) override;
   Status capture(std::int32_t bucket, LaneIndex lane) override;
   Result<const device::Plan*> home(std::int32_t bucket, LaneIndex lane, const Slice& slice) override;
   void drop_home(std::int32_t bucket, LaneIndex lane, const Slice& slice) override;
