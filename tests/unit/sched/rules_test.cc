@@ -409,5 +409,62 @@ TEST_P(EveryPolicy, ALateTimerAndAStaleOneDoNoHarm) {
   w.expect_all_ended();
 }
 
+TEST_P(EveryPolicy, TheAtomsOfALaunchThatNeverEndsAreGoneAndItsInstanceIsDoneFor) {
+  World w = world(4);
+  const InstanceId stuck = w.add_model(model("stuck", 1), Truth{.per_row = 1h});
+  const InstanceId other = w.add_model(model("other", 1), Truth{});
+  std::vector<RequestId> requests;
+  for (int i = 0; i < 6; ++i) {
+    requests.push_back(w.request(stuck));
+  }
+  w.run_until(at(1s));
+  const sched::StartLaunch first = w.launches().at(0);
+  w.send(sched::LaunchStuck{first.launch});
+  EXPECT_EQ(w.scheduler().atoms_lost(), first.slice.count);
+  requests.push_back(w.request(stuck));
+  for (const RequestId id : requests) {
+    EXPECT_TRUE(w.fate(id).launched || w.fate(id).reason == RejectReason::kStuck);
+  }
+  EXPECT_EQ(w.fate(requests.back()).reason, RejectReason::kStuck);
+  const std::size_t before = w.launches().size();
+  for (int i = 0; i < 10; ++i) {
+    w.request(other);
+  }
+  w.run_to_rest(at(7200s));  // the stuck one ends after all, which changes nothing
+  w.request(other);
+  EXPECT_EQ(w.fate(w.request(stuck)).reason, RejectReason::kStuck);
+  for (std::size_t i = before; i < w.launches().size(); ++i) {
+    EXPECT_FALSE(w.launches()[i].slice.overlaps(first.slice));
+    EXPECT_EQ(w.launches()[i].instance, other);
+  }
+}
+
+TEST_P(EveryPolicy, WithoutHomesRequestsWaitAndNoneIsAskedFor) {
+  World w = world();
+  const InstanceId m = w.add_model(model("m", 1), Truth{});
+  EXPECT_FALSE(w.scheduler().busy(m));
+  const RequestId before = w.request(m);
+  EXPECT_TRUE(w.scheduler().busy(m));
+  w.run_to_rest();
+  EXPECT_TRUE(w.fate(before).ended);
+  w.send(sched::HomesGone{m});
+  const std::size_t homings = w.homings().size();
+  const RequestId waits = w.request(m);
+  auto impatient = w.arrival(m);
+  impatient.timeout = 5ms;
+  const RequestId timed_out = w.request(impatient);
+  w.run_until(w.now() + 1s);
+  EXPECT_FALSE(w.fate(waits).launched || w.fate(waits).rejected);
+  EXPECT_EQ(w.fate(timed_out).reason, RejectReason::kTimeout);
+  EXPECT_TRUE(w.fate(timed_out).rejected);
+  EXPECT_EQ(w.homings().size(), homings);
+  for (const Slice& slice : device_of(2).ladder) {
+    w.home(m, slice);
+  }
+  w.run_to_rest();
+  EXPECT_TRUE(w.fate(waits).ended);
+  w.expect_all_ended();
+}
+
 }  // namespace
 }  // namespace tessera::testing
