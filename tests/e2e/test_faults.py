@@ -16,6 +16,7 @@ MODEL = """tessera-fake 1
 input INPUT0 INT32 [4]
 output OUTPUT0 INT32 [4] copy INPUT0
 latency 1 1 1ms
+latency 1 4 1ms
 fault hang 66
 fault lost 99 bus error
 """

@@ -149,6 +149,24 @@ TEST_F(EvictionTest, AModelThatCannotComeBackAnswersThoseThatWaitAndTriesAgain) 
   EXPECT_EQ(index(*s), (Lines{"a 1 READY ", "b 1 UNAVAILABLE unloaded"}));
 }
 
+TEST_F(EvictionTest, ModelsWhoseHomesAreMadeOneByOneComeAndGoToo) {
+  large("a", true, "\ncaptures");
+  large("b", true, "\ncaptures");
+  const auto s = start();
+  ASSERT_TRUE(load(*s, "a").ok());
+  ASSERT_TRUE(load(*s, "b").ok());
+  for (int i = 0; i < 5; ++i) {
+    for (const char* name : {"a", "b"}) {
+      for (int call = 0; call < 3; ++call) {
+        const auto answer = infer(*s, name);
+        EXPECT_TRUE(answer.ok()) << answer.error().message();
+      }
+    }
+  }
+  EXPECT_EQ(of(*s, "a").returns.count, 5U);
+  EXPECT_EQ(of(*s, "b").returns.count, 5U);
+}
+
 TEST_F(EvictionTest, OtherFilesDoNotComeBackTheSameDo) {
   large("a", true);
   large("b", true);

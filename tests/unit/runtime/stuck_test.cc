@@ -153,8 +153,9 @@ class StuckService : public FleetTest {
 };
 
 TEST_F(StuckService, TheModelIsUnavailableAndTheServerLiveButNotReady) {
-  model("stuck", "1ms\nfault hang 66");
-  model("other", "1ms");
+  // Two atoms are no faster than one, so one is what a batch gets.
+  model("stuck", "1ms\nlatency 1 2 1ms\nfault hang 66");
+  model("other", "1ms\nlatency 1 2 1ms");
   const auto s = explicit_service(*this, 1);
   const Status started = s->start();
   ASSERT_TRUE(started.ok()) << started.error().message();
