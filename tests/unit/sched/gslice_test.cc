@@ -66,8 +66,8 @@ class Learner {
         points.push_back({bucket, atom_count, truth(bucket, atom_count)});
       }
     }
-    instance_ = std::make_unique<sched::Instance>(InstanceId{1}, std::make_shared<sched::ModelParams>(params),
-                                                  sched::Profile(points), device_, false);
+    instance_ = std::make_unique<sched::Instance>(
+        sched::ModelUp{InstanceId{1}, std::make_shared<sched::ModelParams>(params), sched::Profile(points)}, device_);
     learner_.start(*instance_, sizes_, atoms);
   }
 
