@@ -17,7 +17,7 @@ bool Lifecycle::State::make_room(const std::string& name) {
   for (auto& [other, model] : models_) {
     for (auto& [number, version] : model.serving) {
       const bool may_leave =
-          version.instance->config.evictable && version.instance->engine_model != nullptr && version.has_all_plans();
+          version.instance->config.evictable && version.instance->engine_model != nullptr && version.complete();
       if (const auto since = may_leave && other != name ? host_.idle_since(*version.instance) : std::nullopt) {
         idle.emplace(*since, &version);
       }

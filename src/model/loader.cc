@@ -400,6 +400,9 @@ void Loader::evict(LoadedVersion& version) {
   version.instance->engine_model.reset();
   version.homed.clear();
   version.to_home.clear();
+  // What was to follow comes back with the rest.
+  version.captured.insert(version.captured.end(), version.to_capture.begin(), version.to_capture.end());
+  version.to_capture.clear();
 }
 
 Status Loader::bring_back(LoadedVersion& version) {

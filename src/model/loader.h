@@ -51,10 +51,10 @@ struct LoadedVersion {
   ProfileKey profile_key;
   Duration last_home{0};  // how long the last slice took
 
-  // Whether it can come back as it was: all at once.
-  bool has_all_plans() const {
+  // Whether all its plans are there or still to come, so that it can come back with all of them.
+  bool complete() const {
     const sched::ModelParams& params = instance->config.params;
-    return captured.size() == params.buckets.size() * params.lanes;
+    return captured.size() + to_capture.size() == params.buckets.size() * params.lanes;
   }
 };
 

@@ -138,7 +138,8 @@ void Dstack::begin_session(const View& view, TimePoint now, Decisions& out) {
   double models = 0;
   const auto planned = [&](const Tenant& tenant) {
     const Instance& instance = *tenant.instance;
-    return instance.params->slo && instance.table.known() && now - instance.last_arrival < kUnused;
+    return instance.params->slo && instance.table.known() && instance.last_arrival != TimePoint::min() &&
+           now - instance.last_arrival < kUnused;
   };
   for (Tenant& tenant : tenants_) {
     double& oldest = tenant.served[session_ % kSessionsServed];
