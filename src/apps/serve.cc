@@ -8,7 +8,6 @@
 #include <cstdlib>
 #include <memory>
 #include <string>
-#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -55,19 +54,19 @@ runtime::ServiceOptions service_options(const ServeOptions& options, const std::
   return out;
 }
 
-Result<std::unique_ptr<runtime::Service>> make_service(const ServeOptions& options, const OpenDevices& open,
+Result<std::unique_ptr<runtime::Service>> make_service(const ServeOptions& options,
                                                        const device::HostTopology& topology, StopSignals& signals) {
-  TESSERA_ASSIGN_OR_RETURN(auto opened, open(options.device, topology, options.max_body));
+  TESSERA_ASSIGN_OR_RETURN(auto opened, open_devices(options.device, topology, options.max_body));
   runtime::ServiceOptions service = service_options(options, opened.front().kind);
-  service.on_fault = [&signals] { signals.stop(); };
+  service.on_all_lost = [&signals] { signals.stop(); };
   std::vector<runtime::DeviceUnit> units;
   units.reserve(opened.size());
   for (Computing& one : opened) units.push_back({std::move(one.device), std::move(one.engine)});
   return runtime::Service::create(std::move(service), std::move(units));
 }
 
-// From a fault that only a new process repairs to the end of this one: long enough for a probe to see it.
-constexpr std::chrono::seconds kEndAfterFault{5};
+// From the loss of the last device to the end of the process: long enough for a probe to see it.
+constexpr std::chrono::seconds kEndAfterLoss{5};
 
 // Everything that listens. Members end in the reverse order; what they serve from outlives them.
 struct FrontEnds {
@@ -152,33 +151,17 @@ void say_ready(const ServeOptions& options, const FrontEnds& front) {
   std::fflush(stdout);
 }
 
-// The last device is lost, or a batch never ends. Probes see it meanwhile, and peers get their answers.
-void wait_after_fault(const runtime::Service& service) {
-  const std::string_view why = service.live() ? "a batch does not end" : "no device is left";
-  log(LogLevel::kError, "only a new process helps: ending soon",
-      {{"reason", std::string(why)}, {"seconds", std::int64_t{kEndAfterFault.count()}}});
-  std::this_thread::sleep_for(kEndAfterFault);
-}
-
 enum class Drained {
   kAll,
   kLoading,  // a step of a load goes on, which nobody waits for any more
   kRunning,  // requests that were accepted
 };
 
-// What waits for processors that a batch holds for ever is not waited for as long as --exit-timeout-secs may say.
-constexpr milliseconds kDrainBesideStuck{5000};
-
 // Refuses new requests, finishes the accepted ones and closes connections; loads end at their next step.
 Drained drain(runtime::Service& service, FrontEnds& front, milliseconds limit) {
-  const bool stuck = service.stuck();
-  if (stuck) limit = std::min(limit, kDrainBesideStuck);
   const TimePoint end = add_saturating(now(), limit);
   service.models().stop_loading();
-  if (!service.drain(limit)) {
-    if (!stuck) return Drained::kRunning;
-    service.abandon();
-  }
+  if (!service.drain(limit)) return Drained::kRunning;
   const Duration left = std::max(Duration{0}, end - now());
   const bool loaded = service.models().loading_ended(std::chrono::duration_cast<milliseconds>(left));
   // All is answered; the answers that are on their way get as long as a slow network may take.
@@ -197,14 +180,14 @@ int fail(const Error& error) {
 
 }  // namespace
 
-int serve(const ServeOptions& options, const OpenDevices& open) {
+int serve(const ServeOptions& options) {
   prepare_process();
   set_up_log(options.log_format, options.log_level);
   StopSignals signals;  // before the threads of a GPU's driver
 
   const auto topology = device::HostTopology::of(options.host_cores);
   if (!topology.ok()) return fail(topology.error());
-  auto made = make_service(options, open, *topology, signals);
+  auto made = make_service(options, *topology, signals);
   if (!made.ok()) return fail(made.error());
   const std::unique_ptr<runtime::Service> service = std::move(*made);
   server::SharedMemory shared_memory;
@@ -221,16 +204,15 @@ int serve(const ServeOptions& options, const OpenDevices& open) {
   if (!signals.stopped()) say_ready(options, *front);
   signals.wait();
 
+  // Only a new process helps. Probes see it meanwhile, and peers get their answers.
   const bool lost = !service->live();
-  if (lost || service->stuck()) wait_after_fault(*service);
+  if (lost) {
+    log(LogLevel::kError, "no device is left: ending soon", {{"seconds", std::int64_t{kEndAfterLoss.count()}}});
+    std::this_thread::sleep_for(kEndAfterLoss);
+  }
   log(LogLevel::kInfo, "stopping: finishing what runs");
   // What still goes on at the end cannot be interrupted, and waiting for it is what the limit is against.
-  const Drained drained = drain(*service, *front, options.exit_timeout);
-  if (service->stuck()) {
-    log(LogLevel::kError, "ending beside a batch that does not end");
-    std::_Exit(EXIT_FAILURE);
-  }
-  switch (drained) {
+  switch (drain(*service, *front, options.exit_timeout)) {
     case Drained::kAll:
       break;
     case Drained::kLoading:

@@ -100,8 +100,6 @@ class Engine {
 
   // Reads the signature only. Error: kInvalidArgument with the parser's words for a broken file.
   virtual Result<FileSignature> inspect(const std::filesystem::path& file) = 0;
-  // Error: kResourceExhausted where the device has too little memory left, which other models may free (also of
-  // prepare_home() and of runs); what the model's own limit forbids is kInvalidArgument.
   virtual Result<std::unique_ptr<LoadedModel>> load(const LoadOptions& options) = 0;
 
   // Tensor bytes that its plans copied from one user-space place to another since the start: inputs of batches beyond

@@ -53,7 +53,6 @@ struct ModelConfig {
   sched::ModelParams params;
   std::vector<WarmupSample> warmup;
   std::vector<std::pair<std::string, std::string>> label_files;  // (output, file under the model's folder)
-  bool evictable = false;             // its memory may go to another model while nothing of it waits or runs
   std::optional<Bytes> memory_limit;  // of what the engine holds for the model: weights and homes
   std::string determinism = "off";
 };

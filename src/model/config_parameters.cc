@@ -8,9 +8,9 @@
 namespace tessera::model {
 namespace {
 
-constexpr std::array<std::string_view, 11> kKeys{"slo_ms",          "weight",        "reserved_share", "max_share",
-                                                 "memory_limit_mb", "engine",        "determinism",    "shape_buckets",
-                                                 "slo_policy",      "reserved_lend", "evictable"};
+constexpr std::array<std::string_view, 10> kKeys{"slo_ms",          "weight",       "reserved_share", "max_share",
+                                                 "memory_limit_mb", "engine",       "determinism",    "shape_buckets",
+                                                 "slo_policy",      "reserved_lend"};
 
 constexpr double kMaxSloMs = 3'600'000;
 constexpr double kMinSloMs = 0.001;
@@ -96,8 +96,6 @@ Status read_own(const std::string& key, const std::string& value, const ConfigDe
   } else if (key == "memory_limit_mb") {
     TESSERA_ASSIGN_OR_RETURN(const double mb, number(key, value, 1, kMaxMemoryMb));
     config.memory_limit = Bytes{static_cast<std::uint64_t>(mb * (1 << 20))};
-  } else if (key == "evictable") {
-    TESSERA_ASSIGN_OR_RETURN(config.evictable, truth(key, value));
   } else if (key == "engine") {
     if (value != defaults.engine) {
       return unsupported("parameters.engine: '" + value.substr(0, 80) + "' is not in this build, only '" +
@@ -203,9 +201,6 @@ Status read_parameters(const inference::ModelConfig& proto, const ConfigDefaults
   }
   if (params.reserved_share > params.max_share) {
     return invalid_argument("parameters.reserved_share: is larger than max_share");
-  }
-  if (config.evictable && params.reserved_share > 0.0) {
-    return invalid_argument("parameters.evictable: a model with a reserved_share stays");
   }
   return defaults.policy_without_shares.empty() ? ok_status() : refuse_shares(params, defaults.policy_without_shares);
 }

@@ -3,10 +3,8 @@
 
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 
-#include "base/ids.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "core/slice.h"
@@ -16,7 +14,7 @@
 
 namespace tessera::model {
 
-// Implemented by runtime/, called by the loader thread alone (on_wanted also by who ends it).
+// Implemented by runtime/, called by the loader thread alone.
 class Host {
  public:
   virtual ~Host() = default;
@@ -46,17 +44,6 @@ class Host {
   // No new requests reach the instance; returns when what it had accepted is answered. Then the caller lets go of it.
   // The instance's learned profile comes back, to be kept.
   virtual sched::Profile withdraw(const Instance& instance) = 0;
-
-  // When it was last asked for, or published; nothing where something of it waits or runs, or it was evicted.
-  virtual std::optional<TimePoint> idle_since(const Instance& instance) = 0;
-  // The instance serves on, but without plans: its requests wait until slice_ready(). Then the caller lets go of the
-  // engine's model. False, and nothing happened, where something of it waits or runs.
-  virtual bool evict(const Instance& instance) = 0;
-  // What waits for an evicted instance is answered like this, since it cannot come back now.
-  virtual void refuse_waiting(const Instance& instance, const Error& error) = 0;
-  // `told` is called where a request comes for an evicted instance, on any thread: once an eviction, or again after
-  // refuse_waiting(). Its error is what the request is answered with. Empty: the server is stopping.
-  virtual void on_wanted(std::function<Status(InstanceId)> told) = 0;
 };
 
 }  // namespace tessera::model

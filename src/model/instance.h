@@ -14,8 +14,7 @@
 
 namespace tessera::model {
 
-// Immutable once published, but for the engine's model, which belongs to the loader thread; kept alive by whoever still
-// serves or answers a request of it.
+// Immutable once published; kept alive by whoever still serves or answers a request of it.
 struct Instance {
   InstanceId id;
   std::string name;
@@ -24,7 +23,7 @@ struct Instance {
   ModelConfig config;  // completed
   ModelSignature signature;
   std::map<std::string, std::vector<std::string>> labels;  // by output name; what the classification extension prints
-  mutable std::unique_ptr<engine::LoadedModel> engine_model;  // nullptr while it is evicted
+  std::unique_ptr<engine::LoadedModel> engine_model;
   // Published before all its batch sizes and lanes are there: Host::plan_ready names them as they come.
   bool grows = false;
 };

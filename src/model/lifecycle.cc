@@ -14,7 +14,6 @@ namespace {
 constexpr std::string_view kNotExplicit = "explicit model load / unload is not allowed if polling is enabled";
 
 Status stopping() { return unavailable("the server is stopping"); }
-Status too_many() { return Error(ErrorCode::kResourceExhausted, "too many loads and unloads are waiting"); }
 
 }  // namespace
 
@@ -26,7 +25,6 @@ void Lifecycle::State::run() {
     // Not before the first command: until then the host may still be under construction.
     if (!confined) {
       confined = true;
-      host_.on_wanted([this](InstanceId instance) { return want_back(instance); });
       if (const Status status = host_.device().become_loader_thread(); !status.ok()) {
         log(LogLevel::kWarning, "the loader thread is not confined to its slice",
             {{"reason", status.error().message()}});
@@ -134,7 +132,6 @@ void Lifecycle::State::rest(std::unique_lock<std::mutex>& lock) {
 }
 
 void Lifecycle::State::stop_all() {
-  host_.on_wanted({});
   for (auto& [name, model] : models_) withdraw_all(name, model, "unloaded");
 }
 
@@ -147,7 +144,7 @@ void Lifecycle::State::post(Command command) {
     if (stopping_) {
       refused = stopping();
     } else if (commands_.size() >= kMaxWaitingLoads) {
-      refused = too_many();
+      refused = Error(ErrorCode::kResourceExhausted, "too many loads and unloads are waiting");
     }
     if (refused.ok()) {
       commands_.push_back(std::move(command));
@@ -177,24 +174,6 @@ void Lifecycle::State::stop_loading() {
   const std::lock_guard lock(mutex_);
   stopping_ = true;
   changed_.notify_all();
-}
-
-Status Lifecycle::State::want_back(InstanceId instance) {
-  const std::lock_guard lock(mutex_);
-  if (stopping_) return stopping();
-  if (commands_.size() >= kMaxWaitingLoads) return too_many();
-  commands_.push_back({[this, instance] { return bring_back(instance); },
-                       [this, instance](const Status& back) {
-                         if (!back.ok()) stay_evicted(instance, back.error());
-                       }});
-  changed_.notify_all();
-  return ok_status();
-}
-
-void Lifecycle::State::stuck(const std::string& name, std::int64_t version, const std::string& why) {
-  index_.set(name, version, VersionState::kUnavailable, why);
-  const std::lock_guard lock(mutex_);
-  held_up_ = why;
 }
 
 bool Lifecycle::State::loading_ended(std::chrono::milliseconds limit) {
@@ -294,10 +273,6 @@ void Lifecycle::device_lost(std::size_t place) {
                    }});
     }
   }
-}
-
-void Lifecycle::stuck(std::size_t place, const std::string& name, std::int64_t version, const std::string& why) {
-  states_[place]->stuck(name, version, why);
 }
 
 void Lifecycle::moved(const std::string& name) {

@@ -74,10 +74,6 @@ class Lifecycle {
   // Whether everything that lost devices served is served by others, or was unloaded since.
   bool all_moved() const;
 
-  // A batch of that version never ends on the device. There the version is unavailable, and nothing is loaded or
-  // unloaded any more. Returns at once.
-  void stuck(std::size_t place, const std::string& name, std::int64_t version, const std::string& why);
-
   // The load in progress fails at its next step, all that wait or come fail at once; what serves goes on.
   void stop_loading();
   // After stop_loading(): whether the loader threads' last steps ended within `limit`. While it has not, the destructor

@@ -47,7 +47,8 @@ void Lifecycle::State::poll() {
     if (present.count(name) == 0) gone.push_back(name);
   }
   for (const std::string& name : gone) {
-    if (unload(name).ok()) models_.erase(name);
+    static_cast<void>(unload(name).ok());  // always is
+    models_.erase(name);
   }
 }
 
@@ -73,7 +74,6 @@ Status Lifecycle::State::load_at_start() {
 }
 
 Status Lifecycle::State::load(const LoadRequest& request) {
-  TESSERA_RETURN_IF_ERROR(held_up());
   Model& model = models_[request.name];
   Status loaded = load_source(request, model);
   if (!loaded.ok() && !loader_.stopped()) {
@@ -144,8 +144,7 @@ Status Lifecycle::State::load_version(const ModelSource& source, std::int64_t ve
   const TimePoint begin = now();
   const bool alone =
       std::all_of(models_.begin(), models_.end(), [](const auto& m) { return m.second.serving.empty(); });
-  auto loaded = with_room(
-      name, [&] { return loader_.load(source, version, serves ? old->second.instance.get() : nullptr, alone); });
+  auto loaded = loader_.load(source, version, serves ? old->second.instance.get() : nullptr, alone);
   if (loaded.ok() && loaded->instance == nullptr) return ok_status();
   Status published = loaded.ok() ? host_.publish(loaded->instance, loaded->profile) : Status(loaded.error());
   if (!published.ok()) {
@@ -191,15 +190,7 @@ void Lifecycle::State::withdraw_all(const std::string& name, Model& model, const
   model.serving.clear();
 }
 
-// Unloading would wait for what never ends.
-Status Lifecycle::State::held_up() {
-  const std::lock_guard lock(mutex_);
-  return held_up_ ? Status(unavailable("nothing is loaded or unloaded until the server starts anew: " + *held_up_))
-                  : ok_status();
-}
-
 Status Lifecycle::State::unload(const std::string& name) {
-  TESSERA_RETURN_IF_ERROR(held_up());
   const auto known = models_.find(name);
   if (known == models_.end()) return ok_status();
   withdraw_all(name, known->second, "unloaded");

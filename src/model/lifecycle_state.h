@@ -49,7 +49,6 @@ class Lifecycle::State {
   Status start();
   void stop_loading();
   bool loading_ended(std::chrono::milliseconds limit);
-  void stuck(const std::string& name, std::int64_t version, const std::string& why);
 
   // Error, through `done`, on the calling thread: the queue is full, or the server is stopping.
   void post(Command command);
@@ -88,15 +87,6 @@ class Lifecycle::State {
 
   Status load_source(const LoadRequest& request, Model& model);
   Status load_version(const ModelSource& source, std::int64_t version, Model& model);
-  Status held_up();
-  // lifecycle_evictions.cc
-  template <typename Load>
-  auto with_room(const std::string& name, const Load& load) -> decltype(load());
-  bool make_room(const std::string& name);
-  Status want_back(InstanceId instance);  // any thread
-  LoadedVersion* find_evicted(InstanceId instance);
-  Status bring_back(InstanceId instance);
-  void stay_evicted(InstanceId instance, const Error& error);
   void withdraw_all(const std::string& name, Model& model, const std::string& reason);
   void withdraw(const std::string& name, LoadedVersion& version, const std::string& reason);
 
@@ -107,10 +97,9 @@ class Lifecycle::State {
   Loader loader_;
   VersionIndex index_;
 
-  std::mutex mutex_;  // guards commands_ and the four below
+  std::mutex mutex_;  // guards commands_ and the three below
   std::condition_variable changed_;
   std::deque<Command> commands_;
-  std::optional<std::string> held_up_;
   bool stopping_ = false;  // nothing is loaded any more
   bool resting_ = false;   // the loader thread has seen stopping_
   bool ending_ = false;
@@ -119,17 +108,5 @@ class Lifecycle::State {
   std::optional<TimePoint> next_poll_;
   std::thread thread_;  // last: it uses everything above
 };
-
-// Tries `load` again as long as the device has too little memory for it and somebody there can leave.
-template <typename Load>
-auto Lifecycle::State::with_room(const std::string& name, const Load& load) -> decltype(load()) {
-  for (;;) {
-    auto loaded = load();
-    if (loaded.ok() || loaded.error().code() != ErrorCode::kResourceExhausted) return loaded;
-    if (!make_room(name)) {
-      return Error(loaded.error().code(), loaded.error().message() + "; no idle model there is evictable");
-    }
-  }
-}
 
 }  // namespace tessera::model

@@ -128,9 +128,9 @@ Result<std::string> Loader::hash(const Files& files) {
   return sum.finish();
 }
 
-Status Loader::load_engine(const VersionFiles& files, const Instance& instance, Duration& took) {
+Status Loader::load_engine(const Files& files, Instance& instance, Duration& took) {
   engine::LoadOptions options;
-  options.file = files.model;
+  options.file = files.found.model;
   options.digest = instance.digest;
   options.max_batch_size = instance.signature.max_batch_size;
   options.lanes = instance.config.params.lanes;
@@ -211,14 +211,18 @@ Result<LoadedVersion> Loader::load_once(const ModelSource& source, const Written
   TESSERA_ASSIGN_OR_RETURN(instance->config, complete_config(source.folder.name, written, files.signature, defaults_));
   instance->signature = instance->config.signature;
   TESSERA_ASSIGN_OR_RETURN(instance->labels, read_all_labels(source.folder, instance->config));
-  instance->digest = digest_of(files, *instance);
+  Sha256 sum;
+  for (const std::string& part : {files.digest, engine_.name(), engine_.version(),
+                                  std::to_string(instance->signature.max_batch_size), instance->config.determinism}) {
+    sum.add_text(part);
+  }
+  instance->digest = sum.finish();
   if (serving != nullptr && same(*instance, *serving)) return LoadedVersion{};
 
   instance->id = host_.next_instance_id();
   LoadedVersion loaded;
-  loaded.source = source;
-  loaded.files = files.found;
-  TESSERA_RETURN_IF_ERROR(load_engine(files.found, *instance, loaded.last_home));
+  loaded.brought = source.brought;
+  TESSERA_RETURN_IF_ERROR(load_engine(files, *instance, loaded.last_home));
   const DeviceShape& shape = host_.device().shape();
   const bool guessed =
       !written.says_batch_size && written.proto->max_batch_size() == 0 && instance->signature.max_batch_size > 1;
@@ -232,8 +236,8 @@ Result<LoadedVersion> Loader::load_once(const ModelSource& source, const Written
   const Status fit = warm_and_measure(source, alone, loaded);
   if (fit.ok()) return loaded;
   // A batch dimension that nobody asked for may be none after all.
-  files.single = guessed && fit.error().code() != ErrorCode::kUnavailable &&
-                 fit.error().code() != ErrorCode::kResourceExhausted && fit.error().code() != ErrorCode::kDeviceLost;
+  files.single =
+      guessed && fit.error().code() != ErrorCode::kUnavailable && fit.error().code() != ErrorCode::kDeviceLost;
   return fit.error();
 }
 
@@ -296,7 +300,6 @@ void Loader::capture_next(LoadedVersion& version) {
   version.to_capture.erase(version.to_capture.begin());
   const Status made = capture_beside(version, plan);
   if (made.ok()) {
-    version.captured.push_back(plan);
     if (version.to_capture.empty()) {
       if (!version.profile_kept) profiles_.save(version.profile_key, version.points);
       log(LogLevel::kInfo, "all batch sizes are ready",
@@ -384,58 +387,6 @@ std::optional<Slice> Loader::home_next(LoadedVersion& version) {
   version.homed.push_back(slice);
   version.measurer->touch(slice);
   return slice;
-}
-
-std::string Loader::digest_of(const Files& files, const Instance& instance) const {
-  Sha256 sum;
-  for (const std::string& part : {files.digest, engine_.name(), engine_.version(),
-                                  std::to_string(instance.signature.max_batch_size), instance.config.determinism}) {
-    sum.add_text(part);
-  }
-  return sum.finish();
-}
-
-void Loader::evict(LoadedVersion& version) {
-  version.measurer.reset();
-  version.instance->engine_model.reset();
-  version.homed.clear();
-  version.to_home.clear();
-  // What was to follow comes back with the rest.
-  version.captured.insert(version.captured.end(), version.to_capture.begin(), version.to_capture.end());
-  version.to_capture.clear();
-}
-
-Status Loader::bring_back(LoadedVersion& version) {
-  const Instance& instance = *version.instance;
-  const auto back = [&]() -> Status {
-    TESSERA_RETURN_IF_ERROR(find_again(version));
-    TESSERA_RETURN_IF_ERROR(load_engine(version.files, instance, version.last_home));
-    TESSERA_RETURN_IF_ERROR(home_first(instance, version));
-    version.measurer = std::make_unique<Measurer>(host_, *instance.engine_model, instance.config, stopped_);
-    return version.measurer->first_run(version.homed.back());
-  };
-  Status status = back();
-  if (!status.ok()) {
-    evict(version);
-    return status;
-  }
-  if (!instance.engine_model->homes_cheaply()) {
-    version.to_home = other_slices(host_.device().shape(), version.homed);
-  }
-  return status;
-}
-
-// Of what is not as it was read the content decides.
-Status Loader::find_again(LoadedVersion& version) {
-  if (unchanged(version.files.stamps)) return ok_status();
-  const Instance& instance = *version.instance;
-  Files files;
-  TESSERA_RETURN_IF_ERROR(inspect(version.source, instance.version, files));
-  if (digest_of(files, instance) != instance.digest || !unchanged(files.found.stamps)) {
-    return unavailable("its files are others than those that were loaded");
-  }
-  version.files = std::move(files.found);
-  return ok_status();
 }
 
 void Loader::keep_profile(const LoadedVersion& version, const sched::Profile& profile) const {

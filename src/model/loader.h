@@ -41,21 +41,14 @@ struct LoadedVersion {
   sched::Profile profile;
   std::vector<Slice> homed;
   std::vector<Slice> to_home;               // in the background, in this order; none where homes are made one by one
-  std::vector<PlanKey> captured;            // what it was published with, and what followed
-  std::vector<PlanKey> to_capture;          // what still follows, in this order
+  std::vector<PlanKey> captured;            // of an instance that grows: what it is published with
+  std::vector<PlanKey> to_capture;          // and what follows, in this order
   std::vector<sched::ProfilePoint> points;  // measured so far
   bool profile_kept = false;                // it came from the cache
-  ModelSource source;
-  VersionFiles files;                  // as they were read last
+  std::shared_ptr<const TempFolder> brought;
   std::unique_ptr<Measurer> measurer;  // of `instance`
   ProfileKey profile_key;
   Duration last_home{0};  // how long the last slice took
-
-  // Whether all its plans are there or still to come, so that it can come back with all of them.
-  bool complete() const {
-    const sched::ModelParams& params = instance->config.params;
-    return captured.size() + to_capture.size() == params.buckets.size() * params.lanes;
-  }
 };
 
 // How often files that change meanwhile are read anew.
@@ -82,11 +75,6 @@ class Loader {
   void capture_next(LoadedVersion& version);
   // Nothing follows any more: what waits for it is told the cause.
   void end_growth(LoadedVersion& version, const std::string& cause);
-  // Lets go of what takes the device's memory. The instance was evicted by the host.
-  static void evict(LoadedVersion& version);
-  // The inverse: afterwards version.homed has its first slices. Error: as load(), and where the files have become
-  // others; then the version is evicted as before.
-  Status bring_back(LoadedVersion& version);
 
   void keep_profile(const LoadedVersion& version, const sched::Profile& profile) const;
 
@@ -102,12 +90,10 @@ class Loader {
                                   Files& files);
   Status inspect(const ModelSource& source, std::int64_t version, Files& files);
   Result<std::string> hash(const Files& files);
+  Status load_engine(const Files& files, Instance& instance, Duration& took);
   static void plan_growth(const Instance& instance, bool guessed, LoadedVersion& loaded);
   Status capture_beside(LoadedVersion& version, const PlanKey& plan);
   Status home_captured(const LoadedVersion& version, const PlanKey& plan);
-  Status load_engine(const VersionFiles& files, const Instance& instance, Duration& took);
-  Status find_again(LoadedVersion& version);
-  std::string digest_of(const Files& files, const Instance& instance) const;
   Status home_first(const Instance& instance, LoadedVersion& loaded);
   Status home(const LoadedVersion& loaded, const Instance& instance, const Slice& slice, Duration& took);
   Status prepare(engine::LoadedModel& model, std::int32_t bucket, LaneIndex lane, const Slice& slice, Duration& took);

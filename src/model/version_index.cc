@@ -13,7 +13,6 @@ std::string name_of(VersionState state) {
     case VersionState::kLoading:
       return "LOADING";
     case VersionState::kReady:
-    case VersionState::kEvicted:
       return "READY";
     case VersionState::kUnloading:
       return "UNLOADING";
@@ -83,15 +82,17 @@ void VersionIndex::forget_failures(const std::string& model) {
 bool VersionIndex::serves(const std::string& model) const {
   const std::lock_guard lock(mutex_);
   const auto found = models_.find(model);
-  return found != models_.end() && std::any_of(found->second.begin(), found->second.end(),
-                                               [](const auto& entry) { return entry.second.ready(); });
+  return found != models_.end() && std::any_of(found->second.begin(), found->second.end(), [](const auto& entry) {
+           return entry.second.state == VersionState::kReady;
+         });
 }
 
 std::vector<std::string> VersionIndex::serving() const {
   std::vector<std::string> names;
   const std::lock_guard lock(mutex_);
   for (const auto& [name, versions] : models_) {
-    if (std::any_of(versions.begin(), versions.end(), [](const auto& entry) { return entry.second.ready(); })) {
+    if (std::any_of(versions.begin(), versions.end(),
+                    [](const auto& entry) { return entry.second.state == VersionState::kReady; })) {
       names.push_back(name);
     }
   }

@@ -11,8 +11,7 @@
 
 namespace tessera::model {
 
-// kEvicted: ready, but the next request has to wait until it is back.
-enum class VersionState { kLoading, kReady, kEvicted, kUnloading, kUnavailable };
+enum class VersionState { kLoading, kReady, kUnloading, kUnavailable };
 
 // Beyond that many names failures are not noted any more: load requests can make names up.
 inline constexpr std::size_t kMaxIndexedModels = 20000;
@@ -37,7 +36,7 @@ class VersionIndex {
 
   // One entry a version; for `known` models without any, one with nothing but the name. Sorted.
   std::vector<IndexEntry> entries(const std::vector<std::string>& known) const;
-  // Whether a version of the model is ready, evicted or not.
+  // Whether a version of the model is ready.
   bool serves(const std::string& model) const;
   std::vector<std::string> serving() const;  // the models of which a version is ready
 
@@ -45,7 +44,6 @@ class VersionIndex {
   struct Entry {
     VersionState state = VersionState::kUnavailable;
     std::string reason;
-    bool ready() const { return state == VersionState::kReady || state == VersionState::kEvicted; }
   };
   mutable std::mutex mutex_;
   std::map<std::string, std::map<std::int64_t, Entry>> models_;

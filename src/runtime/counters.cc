@@ -114,8 +114,6 @@ ModelStatistics ModelCounters::snapshot() const {
   }
   out.fail.total = Duration(static_cast<std::int64_t>(fail_ns_.load(std::memory_order_relaxed)));
   out.pending = waiting_.get();
-  out.evictions = evictions_.get();
-  out.returns = returns_.get();
   out.met_slo = met_.get();
   out.with_slo = out.met_slo + late_.get() + missed_.load(std::memory_order_relaxed);
   out.slo = slo_;

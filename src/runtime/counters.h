@@ -76,10 +76,7 @@ class ModelCounters {
   ModelCounters(std::string model, std::int64_t version, std::int32_t max_batch_size, Duration slo,
                 const DeviceShape& device);
 
-  void arrived(TimePoint at) {
-    waiting_.add(1);
-    last_arrival_ns_.set(static_cast<std::uint64_t>(at.time_since_epoch().count()));
-  }
+  void arrived() { waiting_.add(1); }
   void left_queue() { waiting_.add(~std::uint64_t{0}); }
   void batch_ended(std::int32_t rows, const Slice& slice, const BatchTimes& times, bool ok);
   void request_ended(TimePoint arrival, std::int32_t rows, const BatchTimes& times);
@@ -87,13 +84,7 @@ class ModelCounters {
   // set.
   void fail(Failure reason, Duration waited, bool counts_for_slo);
 
-  void evicted() { evictions_.add(1); }
-  // The first answer since an eviction was ready so long after its request came.
-  void returned(Duration after) { returns_.add(after); }
-
   std::uint64_t waiting() const { return waiting_.get(); }
-  // When the last request came; the beginning of time where none has.
-  TimePoint last_arrival() const { return TimePoint(Duration(static_cast<Duration::rep>(last_arrival_ns_.get()))); }
   ModelStatistics snapshot() const;
 
  private:
@@ -105,8 +96,8 @@ class ModelCounters {
   const std::int64_t version_;
   const std::string device_;
   const Duration slo_;
-  Cell rows_, executions_, last_ended_ns_, last_arrival_ns_, waiting_, evictions_;
-  TimeCell returns_, success_, queue_, input_, infer_, output_;
+  Cell rows_, executions_, last_ended_ns_, waiting_;
+  TimeCell success_, queue_, input_, infer_, output_;
   std::vector<BatchCells> batches_;  // by rows
   std::array<std::atomic<std::uint64_t>, static_cast<std::size_t>(Failure::kCount)> failures_{};
   std::atomic<std::uint64_t> missed_{0}, fail_ns_{0};

@@ -26,7 +26,6 @@ Dispatcher::Dispatcher(device::Device& device, std::unique_ptr<sched::Policy> po
       shape_(device.shape()),
       homes_(std::move(homes)),
       neighbours_(std::move(neighbours)),
-      overdue_rule_(limits.overdue),
       tickets_(std::min(limits.max_waiting + limits.max_running, kMaxSlots)),
       launches_(std::min(limits.max_running, kMaxSlots)),
       scheduler_(device.shape(), std::move(policy),
@@ -119,7 +118,7 @@ Status Dispatcher::borrow(const Slice& slice, Duration expected) {
   send(sched::LoaderWants{slice, expected}, nullptr);
   loader_signal_.acquire();
   if (!loader_granted_) {
-    return Error(ErrorCode::kDeviceLost, "device '" + shape_.name + "' is down, held up or stopping");
+    return Error(ErrorCode::kDeviceLost, "device '" + shape_.name + "' is down or stopping");
   }
   return ok_status();
 }
@@ -138,22 +137,6 @@ void Dispatcher::give_back_lane(InstanceId instance, LaneIndex lane) { send(sche
 void Dispatcher::measured(const sched::Measured& measured) { send(measured, nullptr); }
 
 void Dispatcher::buckets_end(InstanceId instance) { send(sched::BucketsEnd{instance}, nullptr); }
-bool Dispatcher::evict(const std::shared_ptr<ServedInstance>& served) {
-  std::promise<bool> done;
-  auto control = std::make_unique<ControlMessage>();
-  control->event = sched::HomesGone{served->instance->id};
-  control->served = served;
-  control->done = &done;
-  post_and_take_part(control.release()->message);
-  return done.get_future().get();
-}
-
-void Dispatcher::refuse_waiting(std::shared_ptr<ServedInstance> served, Error error) {
-  auto control = std::make_unique<ControlMessage>();
-  control->served = std::move(served);
-  control->refuse_all = std::make_shared<const Error>(std::move(error));
-  post_and_take_part(control.release()->message);
-}
 
 void Dispatcher::give_back_slice() { send(sched::LoaderDone{}, nullptr); }
 
@@ -261,7 +244,6 @@ DeviceStatistics Dispatcher::statistics() const {
   DeviceStatistics out;
   out.device = shape_.name;
   out.up = !is_down();
-  out.stuck = stuck_count_.get();
   for (const Cell& busy : busy_ns_) {
     out.busy_seconds.push_back(static_cast<double>(busy.get()) * 1e-9);
   }

@@ -13,11 +13,9 @@
 // No lock is taken on a request's way. Memory for it comes from pools that keep their size.
 #pragma once
 
-#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <functional>
-#include <future>
 #include <memory>
 #include <optional>
 #include <semaphore>
@@ -30,7 +28,6 @@
 #include "runtime/copy_desk.h"
 #include "runtime/inbox.h"
 #include "runtime/load_cell.h"
-#include "runtime/overdue.h"
 #include "runtime/served_instance.h"
 #include "runtime/slot_pool.h"
 #include "runtime/statistics.h"
@@ -44,9 +41,7 @@ namespace tessera::runtime {
 struct ControlMessage {
   Message message{Message::Kind::kControl, this};
   sched::Event event;
-  std::shared_ptr<ServedInstance> served;   // of ModelUp, ModelDown and HomesGone, and where there is no event
-  std::promise<bool>* done = nullptr;       // of HomesGone: whether it was idle and is without plans now
-  std::shared_ptr<const Error> refuse_all;  // instead of an event: what all that wait for `served` are answered
+  std::shared_ptr<ServedInstance> served;  // of ModelUp and ModelDown
 };
 
 // Who homes plans, for instances whose homes are made one by one. Called by the holder of the role; must be short.
@@ -66,11 +61,6 @@ struct Neighbours {
   std::function<bool(std::shared_ptr<InferCall>& call, TimePoint arrived)> replaced{};
   // The device is lost: called once, by who reports it, before its waiting requests are seen to; must be short.
   std::function<void()> on_down{};
-  // A batch of the instance never ends. Called once an instance, outside of the role.
-  std::function<void(const ServedInstance& stuck)> on_stuck{};
-  // A request came for an instance that was evicted. Called once an eviction, or again after refuse_waiting(), outside
-  // of the role; must be short. Its error is what the request is answered with.
-  std::function<Status(InstanceId)> on_wanted{};
 };
 
 // Thread-safe, except where a member says otherwise.
@@ -80,7 +70,6 @@ class Dispatcher final : public device::CompletionSink {
     std::size_t max_waiting = 65536;  // tickets beyond those running: further requests are refused
     std::size_t max_running = 4096;   // launches not yet answered, and requests in them
     std::size_t max_homes = sched::SchedulerLimits{}.max_homes;  // of all instances whose homes are made one by one
-    OverdueRule overdue{};                                       // on devices that are steady
   };
   // A thread that posts a request from a core runs launches for that very core itself, up to this much predicted time:
   // handing them to the worker, which needs the same core, would cost two thread switches and gain nothing. An answer
@@ -117,12 +106,7 @@ class Dispatcher final : public device::CompletionSink {
   void home_failed(const sched::HomeFailed& failed);
   // `served.drained` is released when nothing of it waits or runs any more.
   void model_down(std::shared_ptr<ServedInstance> served);
-  // Takes all plans away; false, nothing changed, where something of the instance waits or runs. What comes from then
-  // on waits until slice_ready().
-  bool evict(const std::shared_ptr<ServedInstance>& served);
-  // What waits for an evicted instance is answered like this.
-  void refuse_waiting(std::shared_ptr<ServedInstance> served, Error error);
-  // Waits until `slice` is granted. Error: the device went down, or a batch on it never ends; nothing is borrowed.
+  // Waits until `slice` is granted. Error: the device went down, nothing is borrowed.
   Status borrow(const Slice& slice, Duration expected);
   void give_back_slice();
   // Waits until nothing runs in the lane. Error: the device went down, nothing is borrowed.
@@ -147,12 +131,6 @@ class Dispatcher final : public device::CompletionSink {
   void stop();
 
  private:
-  struct Counted {
-    Failure failure;
-    bool missed_slo;  // whether it counts as a missed objective
-  };
-  static Counted counted_as(Refusal why);
-
   // What one thread does between posting and returning; lies on its stack.
   struct Turn {
     const Dispatcher* owner;
@@ -162,8 +140,6 @@ class Dispatcher final : public device::CompletionSink {
     LaunchRecord* to_run = nullptr;
     Chain<Ticket> refused{};
     Chain<LaunchRecord> ended{};
-    std::vector<std::shared_ptr<ServedInstance>> stuck{};
-    std::vector<std::shared_ptr<ServedInstance>> wanted{};
   };
 
   void post_and_take_part(Message& message);
@@ -181,7 +157,6 @@ class Dispatcher final : public device::CompletionSink {
   void handle_copy_ended(CopyRecord& record, TimePoint at, Turn& turn);
   void handle_control(ControlMessage& control, TimePoint at, Turn& turn);
   void handle_down(TimePoint at, Turn& turn);
-  void handle_eviction(ControlMessage& control, TimePoint at, Turn& turn);
   void feed(const sched::Event& event, TimePoint at, Turn& turn);
   void perform(const sched::StartLaunch& action, TimePoint at, Turn& turn);
   void perform(const sched::Reject& action, TimePoint at, Turn& turn);
@@ -191,13 +166,6 @@ class Dispatcher final : public device::CompletionSink {
   void perform(const sched::GrantLoader& action, TimePoint at, Turn& turn);
   void perform(const sched::GrantLane& action, TimePoint at, Turn& turn);
   void perform(const sched::InstanceDrained& action, TimePoint at, Turn& turn);
-  void set_timer() { timer_.set(std::min(timer_at_, overdue_at_)); }
-  void watch(const LaunchRecord& record, const sched::StartLaunch& action);
-  void look_for_overdue(TimePoint at, Turn& turn);
-  void condemn(LaunchRecord& record, TimePoint at, Turn& turn);
-  void answer_early(LaunchRecord& record, Refusal why, const std::shared_ptr<const Error>& error, Turn& turn);
-  void refuse_waiting(const ServedInstance& served, const std::shared_ptr<const Error>& error, TimePoint at,
-                      Turn& turn);
   LaunchRecord* make_record(const sched::StartLaunch& action, TimePoint at);
   void launch(LaunchRecord& record, const sched::StartLaunch& action, Turn& turn);
   void fail_launch(LaunchRecord& record, Error error);
@@ -218,10 +186,7 @@ class Dispatcher final : public device::CompletionSink {
   void finish(Ticket& ticket, Result<InferResponse> result);
   bool may_be_taken_over(const LaunchRecord& record) const;
   using TakeOver = std::function<bool(std::shared_ptr<InferCall>& call, TimePoint arrived)>;
-  // Who else may answer a request that was refused so; nullptr: nobody.
-  const TakeOver* taker(Refusal why) const;
-  void hand_over(Ticket& ticket, const TakeOver& to);
-  Error error_of(const Ticket& ticket) const;
+  void hand_over(Ticket& ticket, const TakeOver& to, Failure failure, const Error& otherwise);
   Error lost_error() const;
   void recycle(Ticket& ticket);
 
@@ -229,7 +194,6 @@ class Dispatcher final : public device::CompletionSink {
   const DeviceShape& shape_;
   const HomeMaker homes_;
   const Neighbours neighbours_;
-  const OverdueRule overdue_rule_;
   SlotPool<Ticket> tickets_;
   SlotPool<LaunchRecord> launches_;
 
@@ -243,16 +207,11 @@ class Dispatcher final : public device::CompletionSink {
   std::vector<sched::InputReady> inputs_ready_;
   std::unordered_map<std::uint32_t, std::shared_ptr<ServedInstance>> instances_;
   TimePoint timer_at_ = kNever;
-  TimePoint overdue_at_ = kNever;
-  OverdueWatch overdue_;
-  std::uint16_t atoms_lost_ = 0;
-  std::shared_ptr<const Error> held_up_;  // by a batch that never ends: nothing is loaded any more
   bool loader_waits_ = false;
   bool lane_waits_ = false;
   bool stopped_ = false;
   std::vector<Cell> busy_ns_;
   Cell launch_count_;
-  Cell stuck_count_;
 
   std::atomic<bool> down_{false};
   std::optional<Error> down_reason_;  // written before down_

@@ -23,17 +23,18 @@ Refusal refusal_of(sched::RejectReason reason) {
       return Refusal::kModelGone;
     case sched::RejectReason::kDeviceDown:
       return Refusal::kDeviceDown;
-    case sched::RejectReason::kStuck:
-      return Refusal::kFaultHere;
     case sched::RejectReason::kTooManyRows:
       return Refusal::kTooManyRows;
   }
   return Refusal::kTimeout;
 }
 
-}  // namespace
+struct Counted {
+  Failure failure;
+  bool missed_slo;  // whether it counts as a missed objective
+};
 
-Dispatcher::Counted Dispatcher::counted_as(Refusal why) {
+Counted counted_as(Refusal why) {
   switch (why) {
     case Refusal::kTimeout:
       return {Failure::kTimeout, true};
@@ -45,10 +46,7 @@ Dispatcher::Counted Dispatcher::counted_as(Refusal why) {
     case Refusal::kStopped:
       return {Failure::kModelGone, false};
     case Refusal::kDeviceDown:
-    case Refusal::kFaultHere:
       return {Failure::kDevice, true};
-    case Refusal::kFault:
-      return {Failure::kEngine, true};
     case Refusal::kTooManyRows:
       return {Failure::kInvalid, false};
     case Refusal::kCancelled:
@@ -57,14 +55,13 @@ Dispatcher::Counted Dispatcher::counted_as(Refusal why) {
   return {Failure::kInvalid, false};
 }
 
+}  // namespace
+
 void Dispatcher::handle(Message& message, Turn& turn) {
   const TimePoint at = now();
   if (at >= timer_at_) {
     timer_at_ = kNever;
     feed(sched::TimerFired{}, at, turn);
-  }
-  if (at >= overdue_at_) {
-    look_for_overdue(at, turn);
   }
   switch (message.kind) {
     case Message::Kind::kArrival:
@@ -81,7 +78,9 @@ void Dispatcher::handle(Message& message, Turn& turn) {
       break;
     case Message::Kind::kTimer:
       timer_posted_.store(false);  // what was due has been done above
-      set_timer();
+      if (timer_at_ != kNever) {
+        timer_.set(timer_at_);
+      }
       break;
     case Message::Kind::kControl:
       handle_control(*static_cast<ControlMessage*>(message.about), at, turn);
@@ -116,22 +115,12 @@ void Dispatcher::handle_arrival(Ticket& ticket, TimePoint at, Turn& turn) {
     return;
   }
   ticket.state = Ticket::State::kWaiting;
-  ServedInstance& served = *ticket.served;
-  served.counters->arrived(at);
+  ticket.served->counters->arrived();
   ticket.copied.clear();
   ticket.last_copy = {};
   if (stopped_ || is_down()) {
     refuse(ticket, stopped_ ? Refusal::kStopped : Refusal::kDeviceDown, turn);
     return;
-  }
-  if (atoms_lost_ == shape_.atoms()) {
-    ticket.error = held_up_;
-    refuse(ticket, Refusal::kFaultHere, turn);
-    return;
-  }
-  if (served.evicted.load(std::memory_order_relaxed) && !served.wanted_since) {
-    served.wanted_since = at;
-    turn.wanted.push_back(ticket.served);
   }
   sched::Arrival arrival;
   arrival.request = ticket.id();
@@ -181,9 +170,7 @@ void Dispatcher::handle_cancel(Ticket& ticket, TimePoint at, Turn& turn) {
 void Dispatcher::handle_ended(LaunchRecord& record, TimePoint at, Turn& turn) {
   if (record.accepted && !stopped_) {  // once stopped, the device is being destroyed and drops what waits
     device_.retire(record.id());
-    overdue_.end(record.id(), at);
   }
-  record.kept.clear();
   record.ready = at;
   if (record.completion.status.ok()) {
     if (Status checked = check_outputs(record); !checked.ok()) {
@@ -217,10 +204,6 @@ void Dispatcher::count(LaunchRecord& record) {
   if (may_be_taken_over(record)) {
     return;  // counted where the requests end
   }
-  if (std::optional<TimePoint>& wanted = record.served->wanted_since; ok && wanted && record.first != nullptr) {
-    counters.returned(record.ready - *wanted);
-    wanted.reset();
-  }
   for (const Ticket* ticket = record.first; ticket != nullptr; ticket = ticket->next) {
     if (ok) {
       counters.request_ended(ticket->arrived, ticket->rows, times);
@@ -233,14 +216,6 @@ void Dispatcher::count(LaunchRecord& record) {
 
 void Dispatcher::handle_control(ControlMessage& control, TimePoint at, Turn& turn) {
   const std::unique_ptr<ControlMessage> owned(&control);
-  if (control.refuse_all) {
-    refuse_waiting(*control.served, control.refuse_all, at, turn);
-    return;
-  }
-  if (control.done != nullptr) {
-    handle_eviction(control, at, turn);
-    return;
-  }
   if (const auto* up = std::get_if<sched::ModelUp>(&control.event)) {
     instances_[up->instance.value] = control.served;
     feed(control.event, at, turn);
@@ -248,22 +223,15 @@ void Dispatcher::handle_control(ControlMessage& control, TimePoint at, Turn& tur
     return;
   } else if (std::holds_alternative<sched::LoaderWants>(control.event)) {
     loader_waits_ = true;
-    if (stopped_ || is_down() || held_up_) {
+    if (stopped_ || is_down()) {
       end_loader_wait(false);
       return;
     }
   } else if (std::holds_alternative<sched::LaneWanted>(control.event)) {
     lane_waits_ = true;
-    if (stopped_ || is_down() || held_up_) {
+    if (stopped_ || is_down()) {
       end_lane_wait(false);
       return;
-    }
-  } else if (const auto* ready = std::get_if<sched::SliceReady>(&control.event); ready != nullptr && !ready->lane) {
-    if (const auto found = instances_.find(ready->instance.value); found != instances_.end()) {
-      ServedInstance& served = *found->second;
-      if (served.evicted.exchange(false) && !scheduler_.busy(ready->instance)) {
-        served.wanted_since.reset();  // who wanted it has gone
-      }
     }
   } else if (const auto* down = std::get_if<sched::ModelDown>(&control.event)) {
     if (const sched::Profile* profile = scheduler_.profile(down->instance)) {
@@ -275,6 +243,13 @@ void Dispatcher::handle_control(ControlMessage& control, TimePoint at, Turn& tur
     }
   }
   feed(control.event, at, turn);
+}
+
+void Dispatcher::handle_down(TimePoint at, Turn& turn) {
+  end_loader_wait(false);
+  end_lane_wait(false);
+  feed(sched::DeviceDown{}, at, turn);
+  refuse_all_waiting(Refusal::kDeviceDown, turn);
 }
 
 void Dispatcher::publish_load() { neighbours_.load->set(scheduler_.load(now())); }
@@ -352,9 +327,6 @@ void Dispatcher::launch(LaunchRecord& record, const sched::StartLaunch& action, 
     fail_launch(record, started.error());
     return;
   }
-  if (shape_.steady) {
-    watch(record, action);
-  }
   if (*started == device::Started::kRunHere) {
     TESSERA_CHECK(launch.may_run_here);
     turn.to_run = &record;
@@ -374,14 +346,13 @@ void Dispatcher::fail_launch(LaunchRecord& record, Error error) {
 void Dispatcher::perform(const sched::Reject& action, TimePoint, Turn& turn) {
   if (Ticket* ticket = waiting_ticket(action.request)) {
     ticket->retry_after = action.retry_after;
-    ticket->error = ticket->served->stuck_with;
     refuse(*ticket, refusal_of(action.reason), turn);
   }
 }
 
 void Dispatcher::perform(const sched::SetTimer& action, TimePoint, Turn&) {
   timer_at_ = action.at;
-  set_timer();
+  timer_.set(action.at);
 }
 
 void Dispatcher::perform(const sched::PrepareHome& action, TimePoint, Turn&) {
@@ -400,14 +371,7 @@ void Dispatcher::perform(const sched::DropHome& action, TimePoint, Turn&) {
   }
 }
 
-// Who wished for it may have been sent away meanwhile.
-void Dispatcher::perform(const sched::GrantLoader&, TimePoint, Turn&) {
-  if (loader_waits_) {
-    end_loader_wait(true);
-  } else {
-    send(sched::LoaderDone{}, nullptr);
-  }
-}
+void Dispatcher::perform(const sched::GrantLoader&, TimePoint, Turn&) { end_loader_wait(true); }
 
 void Dispatcher::perform(const sched::GrantLane& action, TimePoint, Turn&) {
   if (lane_waits_) {
@@ -453,11 +417,24 @@ void Dispatcher::refuse(Ticket& ticket, Refusal why, Turn& turn) {
   ticket.state = Ticket::State::kRefused;
   ticket.refusal = why;
   turn.refused.push(ticket);
-  if (taker(why) != nullptr) {
+  const bool elsewhere =
+      (why == Refusal::kDeviceDown && neighbours_.take_over) || (why == Refusal::kModelGone && neighbours_.replaced);
+  if (elsewhere) {
     return;  // likely to end there: see hand_over()
   }
   const Counted counted = counted_as(why);
   ticket.served->counters->fail(counted.failure, now() - ticket.arrived, counted.missed_slo);
+}
+
+void Dispatcher::refuse_all_waiting(Refusal why, Turn& turn) {
+  for (std::size_t index = 0; index < tickets_.end(); ++index) {
+    Ticket* ticket = tickets_.at(index);
+    if (ticket == nullptr) {
+      index += SlotPool<Ticket>::kChunk - 1;
+    } else if (ticket->state == Ticket::State::kWaiting) {
+      refuse(*ticket, why, turn);
+    }
+  }
 }
 
 // The scheduler speaks of requests that wait; what is gone already (its rejection crossed a cancellation) is ignored.

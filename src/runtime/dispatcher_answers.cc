@@ -45,18 +45,6 @@ void Dispatcher::deliver(Turn& turn) {
       answer(*ended);
     } else if (Ticket* refused = turn.refused.pop()) {
       answer(*refused);
-    } else if (!turn.stuck.empty()) {
-      const std::shared_ptr<ServedInstance> stuck = std::move(turn.stuck.back());
-      turn.stuck.pop_back();
-      if (neighbours_.on_stuck) {
-        neighbours_.on_stuck(*stuck);
-      }
-    } else if (!turn.wanted.empty()) {
-      const std::shared_ptr<ServedInstance> wanted = std::move(turn.wanted.back());
-      turn.wanted.pop_back();
-      if (Status asked = neighbours_.on_wanted(wanted->instance->id); !asked.ok()) {
-        refuse_waiting(wanted, asked.error());
-      }
     } else {
       return;
     }
@@ -70,8 +58,7 @@ void Dispatcher::answer(LaunchRecord& record) {
   for (Ticket* ticket = record.first; ticket != nullptr;) {
     Ticket* next = ticket->next;
     if (elsewhere) {
-      ticket->refusal = Refusal::kDeviceDown;
-      hand_over(*ticket, neighbours_.take_over);
+      hand_over(*ticket, neighbours_.take_over, Failure::kDevice, lost_error());
       ticket = next;
       continue;
     }
@@ -86,41 +73,26 @@ void Dispatcher::answer(LaunchRecord& record) {
 }
 
 void Dispatcher::answer(Ticket& ticket) {
-  const TakeOver* to = taker(ticket.refusal);
-  return to != nullptr ? hand_over(ticket, *to) : finish(ticket, error_of(ticket));
-}
-
-Error Dispatcher::error_of(const Ticket& ticket) const {
   switch (ticket.refusal) {
     case Refusal::kTimeout:
-      return {ErrorCode::kDeadlineExceeded, "Request timeout expired"};
+      return finish(ticket, Error(ErrorCode::kDeadlineExceeded, "Request timeout expired"));
     case Refusal::kDeadline:
-      return objective_error(ticket);
+      return finish(ticket, objective_error(ticket));
     case Refusal::kQueueFull:
-      return {ErrorCode::kResourceExhausted, "Exceeds maximum queue size"};
+      return finish(ticket, Error(ErrorCode::kResourceExhausted, "Exceeds maximum queue size"));
     case Refusal::kModelGone:
-      return gone_error(ticket);
+      return neighbours_.replaced ? hand_over(ticket, neighbours_.replaced, Failure::kModelGone, gone_error(ticket))
+                                  : finish(ticket, gone_error(ticket));
     case Refusal::kTooManyRows:
-      return rows_error(ticket);
+      return finish(ticket, rows_error(ticket));
     case Refusal::kDeviceDown:
-      return lost_error();
+      return neighbours_.take_over ? hand_over(ticket, neighbours_.take_over, Failure::kDevice, lost_error())
+                                   : finish(ticket, lost_error());
     case Refusal::kCancelled:
-      return {ErrorCode::kCancelled, "the request was cancelled"};
+      return finish(ticket, Error(ErrorCode::kCancelled, "the request was cancelled"));
     case Refusal::kStopped:
-      return unavailable("the server is stopping");
-    case Refusal::kFault:
-    case Refusal::kFaultHere:
-      break;
+      return finish(ticket, unavailable("the server is stopping"));
   }
-  TESSERA_CHECK(ticket.error != nullptr);
-  return *ticket.error;
-}
-
-const Dispatcher::TakeOver* Dispatcher::taker(Refusal why) const {
-  if (neighbours_.take_over && (why == Refusal::kDeviceDown || why == Refusal::kFaultHere)) {
-    return &neighbours_.take_over;
-  }
-  return neighbours_.replaced && why == Refusal::kModelGone ? &neighbours_.replaced : nullptr;
 }
 
 // The device refused the batch because it is lost: its requests never ran.
@@ -131,9 +103,7 @@ bool Dispatcher::may_be_taken_over(const LaunchRecord& record) const {
 
 // As finish(), but that the call is answered by another device or instance, if any can have it. A cancellation that is
 // on its way finds nothing here any more and is heeded at once.
-void Dispatcher::hand_over(Ticket& ticket, const TakeOver& to) {
-  Error otherwise = error_of(ticket);
-  const Counted counted = counted_as(ticket.refusal);
+void Dispatcher::hand_over(Ticket& ticket, const TakeOver& to, Failure failure, const Error& otherwise) {
   std::shared_ptr<InferCall> call = std::move(ticket.call);
   const std::shared_ptr<ServedInstance> served = std::move(ticket.served);
   const TimePoint arrived = ticket.arrived;
@@ -145,15 +115,15 @@ void Dispatcher::hand_over(Ticket& ticket, const TakeOver& to) {
     served->counters->fail(Failure::kCancelled, now() - arrived, false);
     call->done(Error(ErrorCode::kCancelled, "the request was cancelled"));
   } else if (!to(call, arrived)) {
-    served->counters->fail(counted.failure, now() - arrived, counted.missed_slo);
-    call->done(std::move(otherwise));
+    served->counters->fail(failure, now() - arrived, failure == Failure::kDevice);
+    call->done(otherwise);
   }
   served->unanswered.fetch_sub(1, std::memory_order_release);
 }
 
 Error Dispatcher::lost_error() const {
   return {ErrorCode::kDeviceLost,
-          "device '" + shape_.name + "' is down" + (down_reason_ ? ": " + down_reason_->message() : std::string())};
+          "device '" + shape_.name + "' is down" + (is_down() ? ": " + down_reason_->message() : std::string())};
 }
 
 void Dispatcher::finish(Ticket& ticket, Result<InferResponse> result) {
@@ -170,7 +140,6 @@ void Dispatcher::finish(Ticket& ticket, Result<InferResponse> result) {
 void Dispatcher::recycle(Ticket& ticket) {
   ticket.call.reset();
   ticket.served.reset();
-  ticket.error.reset();
   const std::uint64_t generation = (ticket.word.load(std::memory_order_relaxed) >> Ticket::kFlagBits) + 1;
   ticket.word.store(generation << Ticket::kFlagBits);
   tickets_.give(ticket);

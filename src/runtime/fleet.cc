@@ -53,7 +53,6 @@ Neighbours Fleet::neighbours_of(std::uint16_t number) {
   out.load = &routes_.load(number);
   out.take_over = [this](std::shared_ptr<InferCall>& call, TimePoint accepted) { return take_over(call, accepted); };
   out.on_down = [this, number] { lost(number); };
-  out.on_stuck = [this, number](const ServedInstance& served) { stuck(number, served); };
   return out;
 }
 
@@ -69,8 +68,6 @@ void Fleet::infer(std::shared_ptr<InferCall> call) {
   const InferRequest& request = call->request;
   if (draining_.load()) {
     call->done(unavailable("the server is stopping"));
-  } else if (const auto stuck = routes_.stuck(request.model, request.version)) {
-    call->done(*stuck);
   } else if (routes_.choose(request.model, request.version).known) {
     call->done(Error(ErrorCode::kDeviceLost, "no device that serves model '" + request.model + "' is up"));
   } else {
@@ -139,9 +136,6 @@ Result<std::shared_ptr<BodyMemory>> Fleet::lease_body(std::string_view model, By
     if (!choice.known) {
       return unknown_model(model);
     }
-    if (const auto stuck = choice.device ? nullptr : routes_.stuck(model, std::nullopt)) {
-      return *stuck;
-    }
     if (!choice.device) {
       return Error(ErrorCode::kDeviceLost, "no device that serves model '" + std::string(model) + "' is up");
     }
@@ -168,9 +162,6 @@ Result<std::shared_ptr<const model::Instance>> Fleet::find(std::string_view mode
   auto found = routes_.find(model, version);
   if (!found) {
     return unknown_model(model);
-  }
-  if (const auto stuck = routes_.stuck(model, version)) {
-    return *stuck;
   }
   return found;
 }
@@ -234,29 +225,21 @@ std::vector<DeviceStatistics> Fleet::device_statistics() const {
 
 void Fleet::lost(std::uint16_t number) {
   const std::lock_guard lock(loss_);
-  if (told_.lost) {
-    told_.lost(number);
+  if (told_) {
+    told_(number);
   } else {
     untold_.push_back(number);
   }
 }
 
-// Before anybody wants to know there is no model.
-void Fleet::stuck(std::uint16_t number, const ServedInstance& served) {
-  const std::lock_guard lock(loss_);
-  if (told_.stuck) {
-    told_.stuck(number, *served.instance, *served.stuck_with);
-  }
-}
-
-void Fleet::on_faults(Faults told) {
+void Fleet::on_loss(std::function<void(std::size_t)> told) {
   const std::lock_guard lock(loss_);
   told_ = std::move(told);
-  if (!told_.lost) {
+  if (!told_) {
     return;
   }
   for (const std::size_t number : std::exchange(untold_, {})) {
-    told_.lost(number);
+    told_(number);
   }
 }
 

@@ -37,12 +37,6 @@ void PlanTable::set(const Slice& slice, std::int32_t bucket, LaneIndex lane, con
   plans_[*where].store(plan, std::memory_order_release);
 }
 
-void PlanTable::clear() {
-  for (auto& plan : plans_) {
-    plan.store(nullptr);
-  }
-}
-
 const device::Plan* PlanTable::find(const Slice& slice, std::int32_t bucket, LaneIndex lane) const {
   const auto where = place(slice, bucket, lane);
   return where ? plans_[*where].load(std::memory_order_acquire) : nullptr;

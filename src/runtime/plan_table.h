@@ -23,8 +23,6 @@ class PlanTable {
   // The slice must be on the ladder, the bucket one of the instance's, the lane below its number of lanes.
   void set(const Slice& slice, std::int32_t bucket, LaneIndex lane, const device::Plan* plan);
 
-  void clear();
-
   // nullptr: no such plan.
   const device::Plan* find(const Slice& slice, std::int32_t bucket, LaneIndex lane) const;
 

@@ -34,23 +34,15 @@ RouteTable::Choice RouteTable::choose(std::string_view model, std::optional<std:
 }
 
 std::optional<std::uint16_t> RouteTable::choose(const Name& name, const Version& version, DeviceSet tried) const {
-  // One that was evicted takes its time to come back.
-  const auto here = choose(name, version, tried, false);
-  return here ? here : choose(name, version, tried, true);
-}
-
-std::optional<std::uint16_t> RouteTable::choose(const Name& name, const Version& version, DeviceSet tried,
-                                                bool evicted) const {
   std::array<sched::Candidate, kMaxDevices> candidates;
   std::array<const Replica*, kMaxDevices> replicas;
   std::size_t count = 0;
   for (const Replica& replica : version.replicas) {
     const DeviceLoadCell& load = loads_[replica.device];
-    const ServedInstance& served = *replica.served;
-    if ((tried & only(replica.device)) != 0 || load.down.load(std::memory_order_acquire) ||
-        served.stuck.load(std::memory_order_acquire) || served.evicted.load(std::memory_order_relaxed) != evicted) {
+    if ((tried & only(replica.device)) != 0 || load.down.load(std::memory_order_acquire)) {
       continue;
     }
+    const ServedInstance& served = *replica.served;
     const bool objective = served.instance->config.params.slo.has_value();
     candidates[count].free_at = objective ? load.free_for_objectives.get() : load.free_at.get();
     candidates[count].model = {served.load.each.get(), served.load.run.get(), served.counters->waiting()};
@@ -65,27 +57,6 @@ std::optional<std::uint16_t> RouteTable::choose(const Name& name, const Version&
   return chosen.device;
 }
 
-std::shared_ptr<const Error> RouteTable::stuck(std::string_view model, std::optional<std::int64_t> version) const {
-  const auto table = table_.read();
-  const auto name = table->find(model);
-  if (name == table->end()) {
-    return nullptr;
-  }
-  std::shared_ptr<const Error> why;
-  for (const Version& at : name->second.versions) {
-    for (const Replica& replica : at.replicas) {
-      if (version && at.number != *version) {
-        continue;
-      }
-      if (!replica.served->stuck.load(std::memory_order_acquire)) {
-        return nullptr;
-      }
-      why = replica.served->stuck_with;
-    }
-  }
-  return why;
-}
-
 bool RouteTable::serves(std::uint16_t device, std::string_view model, std::optional<std::int64_t> version) const {
   const auto table = table_.read();
   const auto name = table->find(model);
@@ -95,9 +66,8 @@ bool RouteTable::serves(std::uint16_t device, std::string_view model, std::optio
   const auto& versions = name->second.versions;
   return std::any_of(versions.begin(), versions.end(), [&](const Version& at) {
     return (version ? at.number == *version : at.number == versions.back().number) &&
-           std::any_of(at.replicas.begin(), at.replicas.end(), [&](const Replica& replica) {
-             return replica.device == device && !replica.served->stuck.load(std::memory_order_acquire);
-           });
+           std::any_of(at.replicas.begin(), at.replicas.end(),
+                       [&](const Replica& replica) { return replica.device == device; });
   });
 }
 

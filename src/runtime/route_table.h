@@ -12,7 +12,6 @@
 #include <vector>
 
 #include "base/ids.h"
-#include "base/result.h"
 #include "runtime/load_cell.h"
 #include "runtime/published.h"
 #include "runtime/served_instance.h"
@@ -42,8 +41,6 @@ class RouteTable {
     std::optional<std::uint16_t> device;  // none: on no device that is up and not among `tried`
   };
   Choice choose(std::string_view model, std::optional<std::int64_t> version, DeviceSet tried = 0) const;
-  // Why nobody serves it any more, where a batch of it never ends on each device that has it; nullptr otherwise.
-  std::shared_ptr<const Error> stuck(std::string_view model, std::optional<std::int64_t> version) const;
   // Whether that device may have it: it is up and serves the model and version.
   bool serves(std::uint16_t device, std::string_view model, std::optional<std::int64_t> version) const;
 
@@ -73,7 +70,6 @@ class RouteTable {
   using Table = std::map<std::string, Name, std::less<>>;
 
   std::optional<std::uint16_t> choose(const Name& name, const Version& version, DeviceSet tried) const;
-  std::optional<std::uint16_t> choose(const Name& name, const Version& version, DeviceSet tried, bool evicted) const;
 
   const sched::Router router_{};
   const std::unique_ptr<DeviceLoadCell[]> loads_;

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/clock.h"
-
 namespace tessera::runtime {
 namespace {
 
@@ -21,9 +19,7 @@ ServedInstance::ServedInstance(std::shared_ptr<const model::Instance> loaded, co
     : instance(std::move(loaded)),
       counters(std::make_shared<ModelCounters>(instance->name, instance->version, instance->signature.max_batch_size,
                                                instance->config.params.slo.value_or(Duration::zero()), device)),
-      published(now()),
       dynamic_shapes(instance->signature.max_batch_size > 0 && chooses_shape(instance->signature)),
-      one_shape(!chooses_shape(instance->signature)),
       plans(device, instance->config.params.buckets, instance->config.params.lanes,
             instance->engine_model->one_plan_per_slice()) {}
 

@@ -8,8 +8,6 @@
 #include <semaphore>
 #include <string>
 
-#include "base/result.h"
-#include "base/time.h"
 #include "core/slice.h"
 #include "model/instance.h"
 #include "runtime/counters.h"
@@ -31,9 +29,7 @@ struct ServedInstance {
 
   const std::shared_ptr<const model::Instance> instance;
   const std::shared_ptr<ModelCounters> counters;  // outlives the instance: statistics are kept
-  const TimePoint published;
-  const bool dynamic_shapes;  // whether rows of different shapes can arrive
-  const bool one_shape;       // whether every batch of as many rows is the same to compute
+  const bool dynamic_shapes;                      // whether rows of different shapes can arrive
   ShapeTable shapes;
   PlanTable plans;
 
@@ -45,14 +41,6 @@ struct ServedInstance {
 
   std::atomic<std::uint32_t> admitting{0};   // requests that found it and have not been posted yet
   std::atomic<std::uint32_t> unanswered{0};  // requests that found it and whose done() has not returned
-
-  // A batch of it never ends: written by the holder of the role once, `stuck_with` before `stuck`.
-  std::atomic<bool> stuck{false};
-  std::shared_ptr<const Error> stuck_with;
-
-  // Its plans were taken away until the next request: written by the holder of the role.
-  std::atomic<bool> evicted{false};
-  std::optional<TimePoint> wanted_since;  // the holder's: when that request came, until its answer
 
   // Written by the holder of the role before `drained` is released; read by the loader thread after.
   std::optional<sched::Profile> last_profile;

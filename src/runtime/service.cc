@@ -17,18 +17,13 @@ class Service::State {
       : named_by_policy(policy.named_models()),
         strict_readiness(options.strict_readiness),
         control(options.models.control),
-        on_fault(std::move(options.on_fault)),
+        on_all_lost(std::move(options.on_all_lost)),
         fleet(std::move(fleet)),
         engines(std::move(engines)),
         models(options.models, places(*this->fleet, this->engines)) {
-    this->fleet->on_faults({[this](std::size_t number) { lost(number); },
-                            [this](std::size_t number, const model::Instance& instance, const Error& why) {
-                              models.stuck(number, instance.name, instance.version, why.message());
-                              stuck.store(true);
-                              tell_fault();
-                            }});
+    this->fleet->on_loss([this](std::size_t number) { lost(number); });
   }
-  ~State() { fleet->on_faults({}); }
+  ~State() { fleet->on_loss({}); }
   State(const State&) = delete;
   State& operator=(const State&) = delete;
 
@@ -43,13 +38,8 @@ class Service::State {
   void lost(std::size_t number) {
     if (fleet->any_up()) {
       models.device_lost(number);
-    } else {
-      tell_fault();
-    }
-  }
-  void tell_fault() {
-    if (!fault_told.exchange(true)) {
-      on_fault();
+    } else if (!all_lost.exchange(true)) {
+      on_all_lost();
     }
   }
 
@@ -90,9 +80,8 @@ class Service::State {
   const model::ControlMode control;
   std::atomic<bool> started{false};
   std::atomic<bool> all_ready_at_start{false};
-  const std::function<void()> on_fault;
-  std::atomic<bool> fault_told{false};
-  std::atomic<bool> stuck{false};
+  const std::function<void()> on_all_lost;
+  std::atomic<bool> all_lost{false};
   const std::unique_ptr<Fleet> fleet;  // owns the devices, which engines may be made for
   const Engines engines;               // outlive the models
   model::Lifecycle models;             // destroyed first: unloads through `fleet`
@@ -155,10 +144,9 @@ std::vector<std::int64_t> Service::versions(std::string_view model) const { retu
 std::vector<std::shared_ptr<const model::Instance>> Service::serving() const { return state_->fleet->serving(); }
 
 bool Service::live() const { return state_->fleet->any_up(); }
-bool Service::stuck() const { return state_->stuck.load(); }
 bool Service::accepts() const { return state_->fleet->accepts(); }
 bool Service::ready() const {
-  return state_->started.load() && accepts() && !stuck() && (!state_->strict_readiness || state_->all_ready());
+  return state_->started.load() && accepts() && (!state_->strict_readiness || state_->all_ready());
 }
 
 model::Lifecycle& Service::models() { return state_->models; }
@@ -179,10 +167,5 @@ std::vector<DeviceStatistics> Service::device_statistics() const {
 void Service::count_copied(Bytes bytes) { state_->fleet->count_copied(bytes); }
 
 bool Service::drain(std::chrono::milliseconds limit) { return state_->fleet->drain(limit); }
-void Service::abandon() {
-  for (std::size_t i = 0; i < state_->fleet->size(); ++i) {
-    state_->fleet->unit(i).abandon();
-  }
-}
 
 }  // namespace tessera::runtime

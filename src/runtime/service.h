@@ -60,9 +60,8 @@ struct ServiceOptions {
   std::size_t max_waiting = 65536;  // requests in all queues; further ones get kResourceExhausted
   std::size_t max_homes = sched::SchedulerLimits{}.max_homes;  // on each device: plans that were homed one by one
   bool strict_readiness = true;                                // ready only when every model of the start is
-  // Only a new process helps: the last device is lost, or a batch on one never ends (stuck()). Called once, on any
-  // thread; must be short.
-  std::function<void()> on_fault = [] {};
+  // The last device is lost: nothing can be answered any more. Called once, on any thread; must be short.
+  std::function<void()> on_all_lost = [] {};
 };
 
 // A device with the engine that makes its plans.
@@ -99,9 +98,8 @@ class Service {
   std::vector<std::shared_ptr<const model::Instance>> serving() const;
 
   bool live() const;     // a device is up: else only a new process helps
-  bool stuck() const;    // a batch never ends: a new process is needed, and this one cannot be ended cleanly
   bool accepts() const;  // not draining, a device is up
-  bool ready() const;    // started, accepts and not stuck; with strict readiness every model of the start is ready on
+  bool ready() const;    // started and accepts; with strict readiness every model of the start is ready on
                          // some device, and so is what a lost one served
 
   model::Lifecycle& models();
@@ -116,8 +114,6 @@ class Service {
 
   // Readiness off, new requests refused; returns when all accepted ones are answered or `limit` has passed (false).
   bool drain(std::chrono::milliseconds limit);
-  // Answers all that waits and everything that comes. For who ends the process without destroying this.
-  void abandon();
 
  private:
   class State;

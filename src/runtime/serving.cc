@@ -35,7 +35,7 @@ Serving::Serving(ServingOptions options, std::unique_ptr<sched::Policy> policy, 
       dispatcher_(*device_, std::move(policy), options.limits,
                   {.prepare = [this](const sched::PrepareHome& home) { return homing_.prepare(home); },
                    .drop = [this](const sched::DropHome& home) { homing_.drop(home); }},
-                  with_replacement(with_wanted(std::move(options.neighbours)))),
+                  with_replacement(std::move(options.neighbours))),
       homing_(device_->shape().name,
               {.ready = [this](const sched::SliceReady& ready) { dispatcher_.slice_ready(ready); },
                .failed = [this](const sched::HomeFailed& failed) { dispatcher_.home_failed(failed); },
@@ -47,11 +47,6 @@ Neighbours Serving::with_replacement(Neighbours neighbours) {
     call->ticket_.store(0);
     return infer_if_known(call, arrived);
   };
-  return neighbours;
-}
-
-Neighbours Serving::with_wanted(Neighbours neighbours) {
-  neighbours.on_wanted = [this](InstanceId instance) { return wanted(instance); };
   return neighbours;
 }
 
@@ -138,9 +133,6 @@ Result<std::shared_ptr<const model::Instance>> Serving::find(std::string_view mo
   if (!served) {
     return unknown_model(model);
   }
-  if (served->stuck.load(std::memory_order_acquire)) {
-    return *served->stuck_with;
-  }
   return served->instance;
 }
 
@@ -202,9 +194,6 @@ void Serving::slice_ready(const model::Instance& instance, const Slice& slice) {
   if (found == published_.end()) {
     ready_before_publishing_[instance.id].push_back(slice);
     return;
-  }
-  if (found->second->evicted.load() && instance.engine_model->homes_cheaply()) {
-    homing_.add(found->second);
   }
   if (const Status entered = enter_plans(*found->second, slice); !entered.ok()) {
     log(LogLevel::kError, "a slice that was said to be ready has no plan",
@@ -280,9 +269,6 @@ sched::Profile Serving::withdraw(const model::Instance& instance) {
   while (served->admitting.load() != 0) {
     std::this_thread::sleep_for(kPoll);
   }
-  if (served->evicted.load()) {
-    dispatcher_.refuse_waiting(served, unavailable("model '" + instance.name + "' was unloaded"));
-  }
   dispatcher_.model_down(served);
   served->drained.acquire();
   while (served->unanswered.load(std::memory_order_acquire) != 0) {
@@ -290,40 +276,6 @@ sched::Profile Serving::withdraw(const model::Instance& instance) {
   }
   book_.withdraw(instance.id);
   return served->last_profile.value_or(sched::Profile());
-}
-
-std::optional<TimePoint> Serving::idle_since(const model::Instance& instance) {
-  const auto found = published_.find(instance.id);
-  if (found == published_.end() || found->second->unanswered.load() != 0 || found->second->evicted.load()) {
-    return std::nullopt;
-  }
-  return std::max(found->second->published, found->second->counters->last_arrival());
-}
-
-bool Serving::evict(const model::Instance& instance) {
-  const auto found = published_.find(instance.id);
-  if (found == published_.end() || !dispatcher_.evict(found->second)) {
-    return false;
-  }
-  homing_.remove(instance.id);
-  found->second->plans.clear();  // of what was being homed meanwhile, too
-  return true;
-}
-
-void Serving::refuse_waiting(const model::Instance& instance, const Error& error) {
-  if (const auto found = published_.find(instance.id); found != published_.end()) {
-    dispatcher_.refuse_waiting(found->second, error);
-  }
-}
-
-void Serving::on_wanted(std::function<Status(InstanceId)> told) {
-  const std::lock_guard lock(wanted_mutex_);
-  told_wanted_ = std::move(told);
-}
-
-Status Serving::wanted(InstanceId instance) {
-  const std::lock_guard lock(wanted_mutex_);
-  return told_wanted_ ? told_wanted_(instance) : Status(unavailable("the server is stopping"));
 }
 
 }  // namespace tessera::runtime

@@ -6,7 +6,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -72,13 +71,6 @@ class Serving final : public model::Host {
   void measured(const model::Instance& instance, const Slice& slice, std::int32_t bucket, Duration took) override;
   void buckets_end(const model::Instance& instance, const std::string& cause) override;
   sched::Profile withdraw(const model::Instance& instance) override;
-  std::optional<TimePoint> idle_since(const model::Instance& instance) override;
-  bool evict(const model::Instance& instance) override;
-  void refuse_waiting(const model::Instance& instance, const Error& error) override;
-  void on_wanted(std::function<Status(InstanceId)> told) override;
-
-  // Answers all that waits and everything that comes. For who ends the process without destroying this.
-  void abandon() { dispatcher_.stop(); }
 
  private:
   Serving(ServingOptions options, std::unique_ptr<sched::Policy> policy, std::unique_ptr<device::Device> device);
@@ -87,8 +79,6 @@ class Serving final : public model::Host {
   Status queue(std::shared_ptr<InferCall>& call, const std::shared_ptr<ServedInstance>& served,
                std::optional<TimePoint> accepted);
   Neighbours with_replacement(Neighbours neighbours);
-  Neighbours with_wanted(Neighbours neighbours);
-  Status wanted(InstanceId instance);
   Status enter_plans(ServedInstance& served, const Slice& slice);
 
   std::unique_ptr<device::Device> device_;
@@ -101,8 +91,6 @@ class Serving final : public model::Host {
   // Owned by the loader thread.
   std::map<InstanceId, std::shared_ptr<ServedInstance>> published_;
   std::map<InstanceId, std::vector<Slice>> ready_before_publishing_;
-  std::mutex wanted_mutex_;
-  std::function<Status(InstanceId)> told_wanted_;
   Dispatcher dispatcher_;
   Homing homing_;
 };

@@ -33,8 +33,6 @@ void merge(ModelStatistics& into, const ModelStatistics& other) {
     into.failures[reason] += count;
   }
   into.pending += other.pending;
-  into.evictions += other.evictions;
-  add(into.returns, other.returns);
   into.with_slo += other.with_slo;
   into.met_slo += other.met_slo;
   into.latency.merge(other.latency);

@@ -36,9 +36,7 @@ struct ModelStatistics {
   // "timeout", "deadline", "model_gone", "cancelled", "engine", "device".
   std::map<std::string, std::uint64_t> failures;
   std::uint64_t pending = 0;
-  std::uint64_t evictions = 0;  // times that its memory was given to another model
-  CountAndTime returns;         // since, from the request that wanted it back until its answer was ready
-  std::uint64_t with_slo = 0;   // answered or rejected requests that had an objective
+  std::uint64_t with_slo = 0;  // answered or rejected requests that had an objective
   std::uint64_t met_slo = 0;
   Duration slo{0};    // zero: none
   Histogram latency;  // arrival to answer ready, successful requests
@@ -59,7 +57,6 @@ Result<std::vector<ModelStatistics>> of_model(std::vector<ModelStatistics> all, 
 struct DeviceStatistics {
   std::string device;
   bool up = true;
-  std::uint64_t stuck = 0;           // launches that never end
   std::vector<double> busy_seconds;  // per atom
   std::uint64_t launches = 0;
   std::uint64_t copied_tensor_bytes = 0;  // user-space copies of tensor bytes on the request path

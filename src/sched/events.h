@@ -47,13 +47,6 @@ struct LaunchEnded {
   TimePoint ended{};
 };
 
-// A launch will never end, nor will those behind it. Their atoms do not exist any more, and of the first one's instance
-// nothing is launched again. Should they end after all, LaunchEnded follows and changes none of that.
-struct LaunchStuck {
-  LaunchId launch;
-  std::vector<LaunchId> behind{};
-};
-
 struct TimerFired {};
 
 // The caller went away: a waiting request is forgotten (no action follows), a launched one is finished and counted.
@@ -127,15 +120,8 @@ struct LaneDone {
 
 struct DeviceDown {};
 
-// All plans of an instance are taken away, of which nothing waits or runs (Scheduler::busy). None is asked for, and its
-// requests wait, until SliceReady tells of one of all lanes and buckets.
-struct HomesGone {
-  InstanceId instance;
-};
-
-using Event = std::variant<Arrival, InputReady, LaunchEnded, LaunchStuck, TimerFired, Cancelled, ModelUp, ModelDown,
-                           SliceReady, HomeFailed, HomesGone, BucketsEnd, Measured, LoaderWants, LoaderDone, LaneWanted,
-                           LaneDone, DeviceDown>;
+using Event = std::variant<Arrival, InputReady, LaunchEnded, TimerFired, Cancelled, ModelUp, ModelDown, SliceReady,
+                           HomeFailed, BucketsEnd, Measured, LoaderWants, LoaderDone, LaneWanted, LaneDone, DeviceDown>;
 
 // ---- Actions ----
 
@@ -145,7 +131,6 @@ enum class RejectReason {
   kQueueFull,    // "Exceeds maximum queue size"
   kModelGone,    // the instance is not up, or goes before the bucket came that the request waits for
   kTooManyRows,  // there is no bucket that holds it, and none comes
-  kStuck,        // a launch of the instance never ends
   kDeviceDown,
 };
 

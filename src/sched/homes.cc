@@ -1,6 +1,5 @@
 #include "sched/homes.h"
 
-#include <algorithm>
 #include <bit>
 #include <numeric>
 
@@ -23,7 +22,6 @@ Homes::Homes(std::size_t lanes, std::size_t slices, std::size_t buckets, bool la
 std::size_t Homes::add(std::optional<std::size_t> lane, std::size_t slice, std::optional<std::size_t> bucket,
                        TimePoint now) {
   std::size_t added = 0;
-  all_lost_ = all_lost_ && (lane || bucket);
   const std::size_t lanes = there_.size() / slices_;
   HomePlace place{0, slice, 0};
   for (place.lane = lane.value_or(0); place.lane < (lane ? *lane + 1 : lanes); ++place.lane) {
@@ -43,7 +41,7 @@ std::size_t Homes::add(std::optional<std::size_t> lane, std::size_t slice, std::
 bool Homes::captured(std::size_t lane, std::size_t bucket) const { return (captured_[lane] >> bucket & 1U) != 0; }
 
 bool Homes::may_ask(const HomePlace& place) const {
-  return lazy_ && !all_lost_ && captured(place.lane, place.bucket) && !there(place) && !has(asked_, place) &&
+  return lazy_ && captured(place.lane, place.bucket) && !there(place) && !has(asked_, place) &&
          !has(impossible_, place);
 }
 
@@ -54,12 +52,6 @@ bool Homes::fail(const HomePlace& place, bool for_good) {
   set(asked_, place, false);
   set(impossible_, place, for_good);
   return true;
-}
-
-void Homes::lose_all() {
-  std::fill(there_.begin(), there_.end(), 0);
-  std::fill(asked_.begin(), asked_.end(), 0);
-  all_lost_ = true;
 }
 
 void Homes::begin_use(const HomePlace& place) {

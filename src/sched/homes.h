@@ -45,10 +45,6 @@ class Homes {
 
   void drop(const HomePlace& place) { set(there_, place, false); }
 
-  // None is there or was asked for any more, nor may be, until one of all lanes and buckets is added.
-  void lose_all();
-  bool all_lost() const { return all_lost_; }
-
   // A launch uses it from begin to end; meanwhile it is not among the unused ones.
   void begin_use(const HomePlace& place);
   void end_use(const HomePlace& place, TimePoint now);
@@ -75,7 +71,6 @@ class Homes {
   const std::size_t slices_;
   const std::size_t buckets_;
   const bool lazy_;
-  bool all_lost_ = false;
   Bits there_;
   Bits asked_;
   Bits impossible_;

@@ -67,7 +67,6 @@ struct Instance {
   Profile profile;
   LatencyTable table;
   bool draining = false;
-  bool stuck = false;     // a launch of it never ends
   std::size_t index = 0;  // place in View::instances
 
   std::vector<Lane> lanes;

@@ -56,22 +56,17 @@ TimePoint Occupancy::add(LaunchId launch, std::size_t index, TimePoint now, Dura
   const TimePoint ends = begins + predicted;
   running_.push_back({launch, index, begins, predicted});
   for (std::uint16_t atom = slices_[index].slice.first; atom < slices_[index].slice.end(); ++atom) {
-    TESSERA_CHECK(atoms_[atom].depth < depth_ && !atoms_[atom].closed());
+    TESSERA_CHECK(atoms_[atom].depth < depth_ && !atoms_[atom].blocked);
     ++atoms_[atom].depth;
   }
   predict_ends(now);
   return ends;
 }
 
-std::vector<Occupancy::Running>::iterator Occupancy::running(LaunchId launch) {
+void Occupancy::remove(LaunchId launch, TimePoint now) {
   const auto found =
       std::find_if(running_.begin(), running_.end(), [&](const Running& r) { return r.launch == launch; });
   TESSERA_CHECK(found != running_.end());
-  return found;
-}
-
-void Occupancy::remove(LaunchId launch, TimePoint now) {
-  const auto found = running(launch);
   const Slice slice = slices_[found->slice].slice;
   running_.erase(found);
   for (std::uint16_t atom = slice.first; atom < slice.end(); ++atom) {
@@ -95,19 +90,6 @@ void Occupancy::unblock() {
     atom.blocked = false;
   }
   refresh_slices();
-}
-
-void Occupancy::lose(LaunchId launch, TimePoint now) {
-  const Slice slice = slices_[running(launch)->slice].slice;
-  for (std::uint16_t atom = slice.first; atom < slice.end(); ++atom) {
-    atoms_[atom].lost = true;
-  }
-  remove(launch, now);
-}
-
-std::uint16_t Occupancy::atoms_lost() const {
-  return static_cast<std::uint16_t>(
-      std::count_if(atoms_.begin(), atoms_.end(), [](const Atom& atom) { return atom.lost; }));
 }
 
 bool Occupancy::drained(const Slice& slice) const {
@@ -147,7 +129,7 @@ void Occupancy::refresh_slices() {
     state.free_at = TimePoint::min();
     for (std::uint16_t atom = state.slice.first; atom < state.slice.end(); ++atom) {
       state.depth = std::max(state.depth, atoms_[atom].depth);
-      state.blocked = state.blocked || atoms_[atom].closed();
+      state.blocked = state.blocked || atoms_[atom].blocked;
       state.free_at = std::max(state.free_at, atoms_[atom].free_at);
     }
   }

@@ -56,11 +56,6 @@ const Profile* Scheduler::State::profile(InstanceId id) const {
   return instance == nullptr ? nullptr : &instance->profile;
 }
 
-bool Scheduler::State::busy(InstanceId id) const {
-  const Instance* instance = find(id);
-  return instance != nullptr && (instance->waiting > 0 || instance->launches > 0);
-}
-
 DeviceLoad Scheduler::State::load(TimePoint now) const {
   const DeviceShape& shape = view_.device.shape();
   double running = 0;
@@ -107,7 +102,16 @@ void Scheduler::State::handle(const ModelDown& event) {
 
 void Scheduler::State::handle(const DeviceDown&) {
   down_ = true;
-  reject_all(nullptr, RejectReason::kDeviceDown);
+  std::vector<Request*> waiting;
+  waiting.reserve(requests_.size());
+  for (auto& [id, request] : requests_) {
+    waiting.push_back(&request);
+  }
+  std::sort(waiting.begin(), waiting.end(),
+            [](const Request* a, const Request* b) { return a->sequence < b->sequence; });
+  for (Request* request : waiting) {
+    reject(*request, RejectReason::kDeviceDown);
+  }
 }
 
 void Scheduler::State::decide() {
@@ -178,8 +182,6 @@ Scheduler::~Scheduler() = default;
 void Scheduler::on_event(const Event& event, TimePoint now, Actions& out) { state_->on_event(event, now, out); }
 std::size_t Scheduler::waiting() const { return state_->waiting(); }
 std::size_t Scheduler::in_flight() const { return state_->in_flight(); }
-bool Scheduler::busy(InstanceId instance) const { return state_->busy(instance); }
-std::uint16_t Scheduler::atoms_lost() const { return state_->atoms_lost(); }
 DeviceLoad Scheduler::load(TimePoint now) const { return state_->load(now); }
 ModelLoad Scheduler::load(InstanceId instance) const { return state_->load(instance); }
 TimePoint Scheduler::deadline(RequestId request) const { return state_->deadline(request); }

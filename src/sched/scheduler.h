@@ -1,8 +1,6 @@
 // The scheduler of one device: a pure state machine. Same events at the same times, same actions, byte for byte.
 #pragma once
 
-#include <cstddef>
-#include <cstdint>
 #include <memory>
 
 #include "core/slice.h"
@@ -34,10 +32,6 @@ class Scheduler {
   // Requests waiting and launches not ended: what a router and metrics look at.
   std::size_t waiting() const;
   std::size_t in_flight() const;
-  // Whether anything of that instance waits or runs.
-  bool busy(InstanceId instance) const;
-  // Of the device, by launches that never end.
-  std::uint16_t atoms_lost() const;
   // What a router wants to know: of the device, and of one of its models (zeros for an unknown one).
   DeviceLoad load(TimePoint now) const;
   ModelLoad load(InstanceId instance) const;

@@ -13,9 +13,6 @@ void Scheduler::State::handle(const SliceReady& event) {
   if (instance == nullptr || !slice) {
     return;  // the instance went away while its slice was being homed
   }
-  if (instance->homes.all_lost() && event.lane) {
-    return;  // likewise its plans
-  }
   std::optional<std::size_t> lane;
   std::optional<std::size_t> bucket;
   if (event.lane) {
@@ -96,19 +93,6 @@ void Scheduler::State::handle(const HomeFailed& event) {
   if (!event.for_good) {
     no_home_before_ = now_ + kHomePause;
   }
-}
-
-void Scheduler::State::handle(const HomesGone& event) {
-  TESSERA_CHECK(!busy(event.instance));
-  Instance* instance = find(event.instance);
-  if (instance == nullptr) {
-    return;
-  }
-  if (instance->homes.lazy()) {
-    homes_held_ -= instance->homes.held();
-    homes_asked_ -= instance->homes.asked();
-  }
-  instance->homes.lose_all();
 }
 
 void Scheduler::State::want_home(const WantedHome& wanted) {

@@ -59,9 +59,7 @@ void Scheduler::State::handle(const LaunchEnded& event) {
   const Launched launched = found->second;
   launches_.erase(found);
   Instance& instance = *launched.instance;
-  if (!launched.lost) {
-    view_.device.remove(event.launch, now_);
-  }
+  view_.device.remove(event.launch, now_);
   Lane& lane = instance.lanes[launched.lane];
   TESSERA_CHECK(lane.busy);
   lane.busy = false;
@@ -80,25 +78,6 @@ void Scheduler::State::read_profile(Instance& instance) {
   const std::uint32_t before = instance.table.version();
   instance.table.read(instance.profile, *instance.params, view_.device);
   view_.instances_version += instance.table.version() != before ? 1 : 0;
-}
-
-void Scheduler::State::handle(const LaunchStuck& event) {
-  const auto found = launches_.find(event.launch);
-  TESSERA_CHECK(found != launches_.end());
-  found->second.instance->stuck = true;
-  reject_all(found->second.instance, RejectReason::kStuck);
-  lose(event.launch);
-  for (const LaunchId behind : event.behind) {
-    lose(behind);
-  }
-}
-
-void Scheduler::State::lose(LaunchId id) {
-  const auto found = launches_.find(id);
-  TESSERA_CHECK(found != launches_.end());
-  if (!std::exchange(found->second.lost, true)) {
-    view_.device.lose(id, now_);
-  }
 }
 
 void Scheduler::State::learn(const Launched& launched, const LaunchEnded& event) {

@@ -25,8 +25,6 @@ class Scheduler::State {
   std::size_t waiting() const { return requests_.size(); }
   std::size_t in_flight() const { return launches_.size(); }
   TimePoint deadline(RequestId id) const;
-  bool busy(InstanceId id) const;
-  std::uint16_t atoms_lost() const { return view_.device.atoms_lost(); }
   const Profile* profile(InstanceId id) const;
   DeviceLoad load(TimePoint now) const;
   ModelLoad load(InstanceId id) const;
@@ -40,7 +38,6 @@ class Scheduler::State {
     std::size_t slice = 0;
     TimePoint at{};
     bool at_once = false;  // its slice was idle
-    bool lost = false;     // it never ends, or waits for one that does not
   };
   // A load that has waited so long is granted as soon as what runs in its slice has ended.
   static constexpr Duration kLoaderPatience = std::chrono::seconds(1);
@@ -61,19 +58,16 @@ class Scheduler::State {
   void forget(Request& request);
   double& waiting_work(const Request& request);
   void reject(Request& request, RejectReason reason);
-  void reject_all(const Instance* instance, RejectReason reason);
   void end_waits();
   Duration retry_after(const Request& request) const;
 
   // scheduler_running.cc
   void handle(const LaunchEnded& event);
-  void handle(const LaunchStuck& event);
   void handle(const LoaderWants& event);
   void handle(const LoaderDone&);
   void handle(const LaneWanted& event);
   void handle(const LaneDone& event);
   void launch(const BatchDecision& decision);
-  void lose(LaunchId id);
   void learn(const Launched& launched, const LaunchEnded& event);
   void lend();
   void grant_lane(Instance& instance, std::size_t lane);
@@ -85,7 +79,6 @@ class Scheduler::State {
   void handle(const Measured& event);
   void note_bucket(Instance& instance);
   void read_profile(Instance& instance);
-  void handle(const HomesGone& event);
   void want_home(const WantedHome& wanted);
   void ask_home(Instance& instance, const HomePlace& place);
   bool drop_one_home();

@@ -36,10 +36,10 @@ CUmemAllocationProp properties(const Gpu& gpu) {
 Status MemoryBudget::take(Bytes bytes) {
   const std::lock_guard lock(mutex_);
   if (limit_ && (bytes > *limit_ || taken_.value > limit_->value - bytes.value)) {
-    return Error(ErrorCode::kInvalidArgument, "memory_limit_mb " + std::to_string(limit_->value / kMegabyte) +
-                                                  " is too little: " + std::to_string(megabytes(taken_.value)) +
-                                                  " MB are taken, and " + std::to_string(megabytes(bytes.value)) +
-                                                  " MB more are needed");
+    return Error(ErrorCode::kResourceExhausted, "memory_limit_mb " + std::to_string(limit_->value / kMegabyte) +
+                                                    " is too little: " + std::to_string(megabytes(taken_.value)) +
+                                                    " MB are taken, and " + std::to_string(megabytes(bytes.value)) +
+                                                    " MB more are needed");
   }
   taken_.value += bytes.value;
   return ok_status();
@@ -99,8 +99,9 @@ Status DeviceRegion::grow(Bytes to) {
     return ok_status();
   }
   if (to > reserved_) {
-    return Error(ErrorCode::kTooLarge, std::to_string(megabytes(to.value)) + " MB are needed where addresses for " +
-                                           std::to_string(megabytes(reserved_.value)) + " MB are reserved");
+    return Error(ErrorCode::kResourceExhausted, std::to_string(megabytes(to.value)) +
+                                                    " MB are needed where addresses for " +
+                                                    std::to_string(megabytes(reserved_.value)) + " MB are reserved");
   }
   // reserved_ is a multiple of the step, so this stays within it.
   const std::size_t size = *round_up(to.value - mapped_.value, granularity_);
@@ -151,14 +152,14 @@ Error DeviceRegion::no_memory(std::size_t size) const {
 Result<CUdeviceptr> RegionHeap::allocate(std::size_t size) {
   const auto wanted = round_up(std::max<std::size_t>(size, 1), kAlignment);
   if (!wanted) {
-    return Error(ErrorCode::kTooLarge, "no card has " + std::to_string(size) + " bytes");
+    return Error(ErrorCode::kResourceExhausted, "no card has " + std::to_string(size) + " bytes");
   }
   take_in();
   auto offset = free_.take(*wanted);
   if (!offset) {
     const std::size_t from = free_.begin_of_last(known_);  // a free block at the end is made use of
     if (*wanted > std::numeric_limits<std::size_t>::max() - from) {
-      return Error(ErrorCode::kTooLarge, "no card has " + std::to_string(size) + " bytes");
+      return Error(ErrorCode::kResourceExhausted, "no card has " + std::to_string(size) + " bytes");
     }
     TESSERA_RETURN_IF_ERROR(region_.grow({from + *wanted}));
     take_in();

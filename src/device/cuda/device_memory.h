@@ -26,7 +26,7 @@ class MemoryBudget {
   // Nothing: what the card has.
   explicit MemoryBudget(std::optional<Bytes> limit) : limit_(limit) {}
 
-  // Error: kInvalidArgument, naming the limit, what is taken and what is asked for; then nothing is taken.
+  // Error: kResourceExhausted, naming the limit, what is taken and what is asked for; then nothing is taken.
   Status take(Bytes bytes);
   void give_back(Bytes bytes);
   Bytes taken() const;
@@ -53,8 +53,8 @@ class DeviceRegion {
   Bytes reserved() const { return reserved_; }
 
   // From base() on, at least `to` bytes can be used; what is there stays as it is. What is new holds anything.
-  // Error: kInvalidArgument, in the budget's words; kTooLarge, beyond the addresses; kResourceExhausted, where the card
-  // has too little left, which others may free; else the driver's. Then the region is as before.
+  // Error: kResourceExhausted, in the budget's words, or where the card or the addresses do not suffice; else the
+  // driver's. Then the region is as before.
   Status grow(Bytes to);
 
  private:

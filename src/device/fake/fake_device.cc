@@ -51,8 +51,7 @@ FakeDevice::FakeDevice(const FakeOptions& options)
              .processors = std::vector<std::uint16_t>(options.atoms, 1),
              .ladder = aligned_ladder(options.atoms),
              .loader = loader_slice(options.atoms),
-             .copies = options.copies,
-             .steady = options.steady},
+             .copies = options.copies},
       staging_(std::make_unique<HeapPool>()) {
   if (options_.clock == FakeOptions::Clock::kReal) {
     time_ = now();

@@ -83,12 +83,6 @@ constexpr std::array kPerModel = {
              MetricType::Counter, [](const ModelStatistics& m) { return static_cast<double>(m.with_slo); }},
     PerModel{"tessera_requests_slo_met_total", "Requests answered within their latency objective", MetricType::Counter,
              [](const ModelStatistics& m) { return static_cast<double>(m.met_slo); }},
-    PerModel{"tessera_evictions_total", "Times that the model's memory was given to another one", MetricType::Counter,
-             [](const ModelStatistics& m) { return static_cast<double>(m.evictions); }},
-    PerModel{"tessera_returns_total", "Times that an evicted model came back and answered", MetricType::Counter,
-             [](const ModelStatistics& m) { return static_cast<double>(m.returns.count); }},
-    PerModel{"tessera_return_seconds_total", "From the request that wanted an evicted model back to its answer",
-             MetricType::Counter, [](const ModelStatistics& m) { return seconds(m.returns.total); }},
 };
 
 MetricFamily slo_family(const Models& models) {
@@ -219,7 +213,6 @@ std::vector<MetricFamily> device_families(const std::vector<runtime::DeviceStati
       family("tessera_atom_busy_seconds_total", "Time in which an atom ran batches", MetricType::Counter);
   MetricFamily launches = family("tessera_device_launches_total", "Batches launched on a device", MetricType::Counter);
   MetricFamily up = family("tessera_device_up", "0 once a device is lost", MetricType::Gauge);
-  MetricFamily stuck = family("tessera_device_stuck_launches", "Batches that do not end", MetricType::Gauge);
   std::uint64_t copied = 0;
   for (const runtime::DeviceStatistics& device : devices) {
     const Labels labels = {{"device", device.device}};
@@ -228,10 +221,9 @@ std::vector<MetricFamily> device_families(const std::vector<runtime::DeviceStati
     }
     add(launches, labels, static_cast<double>(device.launches));
     add(up, labels, device.up ? 1 : 0);
-    add(stuck, labels, static_cast<double>(device.stuck));
     copied += device.copied_tensor_bytes;
   }
-  std::vector<MetricFamily> out{std::move(busy), std::move(launches), std::move(up), std::move(stuck)};
+  std::vector<MetricFamily> out{std::move(busy), std::move(launches), std::move(up)};
   add(out.emplace_back(family("tessera_copied_tensor_bytes_total",
                               "Tensor bytes copied from one user-space place to another", MetricType::Counter)),
       {}, static_cast<double>(copied));

@@ -22,8 +22,6 @@ TEST(Parameters, AreRead) {
   EXPECT_EQ(config->memory_limit, Bytes{std::uint64_t{64} << 20});
   EXPECT_EQ(config->params.slo_policy, sched::SloPolicy::kBestEffort);
   EXPECT_FALSE(config->params.reserved_lend);
-  EXPECT_FALSE(config->evictable);
-  EXPECT_TRUE(complete_text(parameter("evictable", "true"))->evictable);
 }
 
 TEST(Parameters, RangesAreChecked) {
@@ -36,7 +34,6 @@ TEST(Parameters, RangesAreChecked) {
       {"determinism", {"on", ""}},
       {"slo_policy", {"drop", ""}},
       {"reserved_lend", {"maybe", ""}},
-      {"evictable", {"yes", "", "2"}},
   };
   for (const auto& [key, values] : bad) {
     for (const std::string& value : values) {
@@ -80,9 +77,6 @@ TEST(Parameters, TheOnesOfUsersAreKeptAndSlipsAreNot) {
 }
 
 TEST(Parameters, DependOnOneAnother) {
-  EXPECT_EQ(error_of(parameter("evictable", "true") + parameter("reserved_share", "0.5")),
-            "invalid argument: parameters.evictable: a model with a reserved_share stays");
-  EXPECT_EQ(error_of(parameter("evictable", "true") + parameter("reserved_share", "0")), "");
   EXPECT_NE(error_of(parameter("slo_policy", "reject")), "");
   EXPECT_EQ(error_of(parameter("slo_policy", "reject") + parameter("slo_ms", "3")), "");
   EXPECT_NE(error_of(parameter("reserved_share", "0.5") + parameter("max_share", "0.25")), "");

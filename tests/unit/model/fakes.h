@@ -182,23 +182,6 @@ class FakeHost : public Host {
     return sched::Profile({{1, 1, std::chrono::microseconds(77)}});
   }
 
-  std::optional<TimePoint> idle_since(const Instance& instance) override {
-    const std::lock_guard lock(mutex_);
-    const auto known = idle.find(instance.name);
-    return known == idle.end() ? std::nullopt : std::optional(known->second);
-  }
-  bool evict(const Instance& instance) override {
-    journal.note("evict " + instance.name);
-    return true;
-  }
-  void refuse_waiting(const Instance& instance, const Error& error) override {
-    journal.note("refuse " + instance.name + " " + error.message());
-  }
-  void on_wanted(std::function<Status(InstanceId)> told) override {
-    const std::lock_guard lock(mutex_);
-    wanted = std::move(told);
-  }
-
   std::vector<std::shared_ptr<const Instance>> serving() const {
     const std::lock_guard lock(mutex_);
     return published_;
@@ -215,8 +198,6 @@ class FakeHost : public Host {
   std::function<void()> on_lane;
   std::atomic<bool> refuse_publish{false};
   std::map<std::string, sched::Profile> profiles;
-  std::map<std::string, TimePoint> idle;  // by name; others are busy
-  std::function<Status(InstanceId)> wanted;
 
  private:
   mutable std::mutex mutex_;

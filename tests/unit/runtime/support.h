@@ -210,10 +210,8 @@ class HeapStaging final : public device::StagingPool {
 // Accepts launches and does nothing until the test says so. Thread-safe for the test's side.
 class ManualDevice final : public device::Device {
  public:
-  explicit ManualDevice(std::uint16_t atoms = 2, std::uint16_t committed_per_atom = 0, std::uint16_t copies = 0,
-                        bool steady = false) {
+  explicit ManualDevice(std::uint16_t atoms = 2, std::uint16_t committed_per_atom = 0, std::uint16_t copies = 0) {
     shape_.copies = copies;
-    shape_.steady = steady;
     shape_.name = "manual";
     shape_.committed_per_atom = committed_per_atom;
     shape_.processors.assign(atoms, 1);
@@ -284,10 +282,6 @@ class ManualDevice final : public device::Device {
     const std::lock_guard lock(mutex_);
     return launches_.front().slice;
   }
-  Slice newest_slice() {
-    const std::lock_guard lock(mutex_);
-    return launches_.back().slice;
-  }
   // Runs the plan of the oldest launch and completes it. False: there is none.
   bool run_oldest() { return run(take()); }
   std::vector<device::Copy> copies() {
@@ -311,14 +305,6 @@ class ManualDevice final : public device::Device {
   device::Launch oldest() {
     const std::lock_guard lock(mutex_);
     return launches_.front();
-  }
-  bool run_newest() {
-    LaunchId newest;
-    {
-      const std::lock_guard lock(mutex_);
-      newest = launches_.back().id;
-    }
-    return run(take(newest));
   }
   // Completes the oldest launch without running it.
   bool finish(Error error) {
@@ -388,9 +374,8 @@ class ManualDevice final : public device::Device {
 // A serving runtime over a device that the test drives.
 struct ManualServing {
   explicit ManualServing(const std::string& policy = "temporal", Dispatcher::Limits limits = {},
-                         std::uint16_t atoms = 2, std::uint16_t committed_per_atom = 0, std::uint16_t copies = 0,
-                         bool steady = false) {
-    auto owned = std::make_unique<ManualDevice>(atoms, committed_per_atom, copies, steady);
+                         std::uint16_t atoms = 2, std::uint16_t committed_per_atom = 0, std::uint16_t copies = 0) {
+    auto owned = std::make_unique<ManualDevice>(atoms, committed_per_atom, copies);
     device = owned.get();
     ServingOptions options;
     options.policy = policy;

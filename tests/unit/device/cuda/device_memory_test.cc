@@ -23,7 +23,7 @@ TEST(MemoryBudgetTest, CountsAndRefusesInWordsThatNameTheLimit) {
   EXPECT_TRUE(budget.take({6 * kMb}).ok());
   const Status refused = budget.take({4 * kMb + 1});
   ASSERT_FALSE(refused.ok());
-  EXPECT_EQ(refused.error().code(), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(refused.error().code(), ErrorCode::kResourceExhausted);
   EXPECT_EQ(refused.error().message(), "memory_limit_mb 10 is too little: 6 MB are taken, and 5 MB more are needed");
   EXPECT_EQ(budget.taken(), Bytes{6 * kMb}) << "what is refused is not taken";
   EXPECT_TRUE(budget.take({4 * kMb}).ok());
@@ -113,9 +113,9 @@ TEST_F(DeviceRegionTest, IsBoundByItsAddresses) {
   const auto region = reserve(4 * kMb);
   const Status refused = region->grow({5 * kMb});
   ASSERT_FALSE(refused.ok());
-  EXPECT_EQ(refused.error().code(), ErrorCode::kTooLarge);
+  EXPECT_EQ(refused.error().code(), ErrorCode::kResourceExhausted);
   EXPECT_EQ(refused.error().message(), "5 MB are needed where addresses for 4 MB are reserved");
-  EXPECT_EQ(region->grow({~std::uint64_t{0}}).error().code(), ErrorCode::kTooLarge);
+  EXPECT_EQ(region->grow({~std::uint64_t{0}}).error().code(), ErrorCode::kResourceExhausted);
   EXPECT_FALSE(DeviceRegion::reserve(gpu_, {0}, budget_).ok());
   EXPECT_FALSE(DeviceRegion::reserve(gpu_, {~std::uint64_t{0}}, budget_).ok());
 }
@@ -209,8 +209,8 @@ TEST_F(RegionHeapTest, WhatTheRegionRefusesIsRefusedAndHarmsNothing) {
   const auto refused = heap_.allocate(4 * kMb);
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().message(), "memory_limit_mb 32 is too little: 30 MB are taken, and 4 MB more are needed");
-  EXPECT_EQ(heap_.allocate(~std::size_t{0}).error().code(), ErrorCode::kTooLarge);
-  EXPECT_EQ(heap_.allocate(~std::size_t{0} - 1024).error().code(), ErrorCode::kTooLarge);
+  EXPECT_EQ(heap_.allocate(~std::size_t{0}).error().code(), ErrorCode::kResourceExhausted);
+  EXPECT_EQ(heap_.allocate(~std::size_t{0} - 1024).error().code(), ErrorCode::kResourceExhausted);
   heap_.release(block);
   EXPECT_EQ(allocate(31 * kMb), block);
 }

@@ -77,10 +77,10 @@ TEST_F(MemorySourceTest, WhatIsAppendedIsNobodysBlock) {
 TEST_F(MemorySourceTest, TheBudgetHoldsForSessionsAndHeaps) {
   SessionSource session(region());
   ASSERT_TRUE(session.allocate(6 * kMb).ok());
-  EXPECT_EQ(session.allocate(6 * kMb).error().code(), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(session.allocate(6 * kMb).error().code(), ErrorCode::kResourceExhausted);
   EXPECT_EQ(session.used(), Bytes{6 * kMb});
   HeapSource heap(region());
-  EXPECT_EQ(heap.allocate(3 * kMb).error().code(), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(heap.allocate(3 * kMb).error().code(), ErrorCode::kResourceExhausted);
   EXPECT_TRUE(heap.allocate(1 * kMb).ok());
 }
 
