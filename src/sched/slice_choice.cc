@@ -40,7 +40,6 @@ void SliceChoice::look(const View& view, TimePoint now) {
       anything_open_ = true;
     }
   }
-  fair_group_ = fair_group(view);
   last_start_ = *std::max_element(group_start_.begin(), group_start_.end());
 }
 
@@ -109,10 +108,10 @@ std::optional<Option> SliceChoice::best(const View& view, const ShapeQueue& queu
   const std::size_t last = std::max(first, instance.bucket_for(target.rows));
   const Headroom headroom(instance, target.margin, target.rate);
   const Duration slack = target.deadline == kNever ? kForever : target.deadline - now_;
+  const std::size_t smallest = demand == Demand::kFillingDevice ? fair_group(view) : 0;
   std::optional<Option> best;
   for (std::size_t bucket = first; bucket <= last; ++bucket) {
     const std::int64_t rows = std::min<std::int64_t>(target.rows, instance.params->buckets[bucket]);
-    const std::size_t smallest = demand == Demand::kFillingDevice ? fair_group_ : 0;
     for (std::size_t group = smallest; group < groups; ++group) {
       const std::size_t bit = (bucket - first) * view.device.groups() + group;
       if (group_open_[group] == 0 || (bit < kOptionBits && (without >> bit & 1U) != 0)) {

@@ -70,7 +70,6 @@ class SliceChoice {
   static std::size_t fair_group(const View& view);
 
   TimePoint now_{};
-  std::size_t fair_group_ = 0;
   std::vector<char> group_open_;  // a slice of that size could be launched on now
   std::vector<TimePoint> group_start_;
   TimePoint last_start_{};
