@@ -72,9 +72,8 @@ FakeDevice::~FakeDevice() {
   }
 }
 
-Status FakeDevice::copy(const Copy& copy) {
+Status FakeDevice::admit() {
   TESSERA_CHECK(sink_ != nullptr);
-  const Lock lock(mutex_);
   if (closing_) {
     return Error(ErrorCode::kCancelled, "device " + shape_.name + " is closing");
   }
@@ -84,6 +83,12 @@ Status FakeDevice::copy(const Copy& copy) {
   if (refusal_) {
     return *std::exchange(refusal_, std::nullopt);
   }
+  return ok_status();
+}
+
+Status FakeDevice::copy(const Copy& copy) {
+  const Lock lock(mutex_);
+  TESSERA_RETURN_IF_ERROR(admit());
   TESSERA_CHECK(copies_.size() < options_.copies);
   if (options_.clock == FakeOptions::Clock::kReal) {
     time_ = std::max(time_, now());
@@ -95,18 +100,9 @@ Status FakeDevice::copy(const Copy& copy) {
 }
 
 Result<Started> FakeDevice::launch(const Launch& launch) {
-  TESSERA_CHECK(sink_ != nullptr);
   TESSERA_RETURN_IF_ERROR(check_launch(shape_, launch));
   const Lock lock(mutex_);
-  if (closing_) {
-    return Error(ErrorCode::kCancelled, "device " + shape_.name + " is closing");
-  }
-  if (lost_) {
-    return *lost_;
-  }
-  if (refusal_) {
-    return *std::exchange(refusal_, std::nullopt);
-  }
+  TESSERA_RETURN_IF_ERROR(admit());
   if (flights_.size() == options_.max_in_flight) {
     return Error(ErrorCode::kResourceExhausted,
                  "device " + shape_.name + " has " + std::to_string(options_.max_in_flight) + " launches in flight");

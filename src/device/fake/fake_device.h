@@ -83,6 +83,7 @@ class FakeDevice final : public Device {
   using Report = std::variant<Completion, CopyEnd, Error>;  // Error: device_down
   using Lock = std::unique_lock<std::mutex>;
 
+  Status admit();  // whether anything may begin
   bool must_wait(const Flight& flight) const;
   void start_ready();
   std::optional<TimePoint> first_end();
