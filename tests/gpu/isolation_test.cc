@@ -11,7 +11,7 @@
 #include "device/cuda/device_memory.h"
 #include "device/cuda/graph_audit.h"
 #include "device/cuda/plan_frame.h"
-#include "tests/support/cuda/card_kit.h"
+#include "tests/gpu/card_fixture.h"
 
 namespace tessera::device::contract {
 namespace {
@@ -21,16 +21,13 @@ using std::chrono::milliseconds;
 constexpr std::size_t kBytes = CardKit::kBytes;
 constexpr unsigned kFullBlock = CardKit::kFullBlock;
 
-class IsolationTest : public testing::Test {
+class IsolationTest : public CardTest {
  protected:
   void SetUp() override {
-    if (!host_driver().ok()) {
-      GTEST_SKIP() << host_driver().error().message();
+    CardTest::SetUp();
+    if (kit_ != nullptr) {
+      gpu_ = kit_->gpu();
     }
-    auto kit = CardKit::make(*host_driver());
-    ASSERT_TRUE(kit.ok()) << kit.error().message();
-    kit_ = *std::move(kit);
-    gpu_ = kit_->gpu();
   }
 
   const Driver& driver() const { return kit_->driver(); }
@@ -62,7 +59,6 @@ class IsolationTest : public testing::Test {
   static constexpr std::size_t kStreams = CardKit::kStreams;
   static constexpr milliseconds kLong = CardKit::kLong;
 
-  std::unique_ptr<CardKit> kit_;
   std::shared_ptr<Gpu> gpu_;
 };
 

@@ -1,23 +1,13 @@
 // That what keeps lanes apart would be seen to be missing: two lanes at once, with memory of their own and without.
 #include <gtest/gtest.h>
 
+#include "tests/gpu/card_fixture.h"
 #include "tests/support/cuda/lane_pair.h"
 
 namespace tessera::device::contract {
 namespace {
 
-class LanesTest : public testing::Test {
- protected:
-  void SetUp() override {
-    if (!host_driver().ok()) {
-      GTEST_SKIP() << host_driver().error().message();
-    }
-    auto kit = CardKit::make(*host_driver());
-    ASSERT_TRUE(kit.ok()) << kit.error().message();
-    kit_ = *std::move(kit);
-  }
-  std::unique_ptr<CardKit> kit_;
-};
+class LanesTest : public CardTest {};
 
 TEST_F(LanesTest, LanesApartAnswerEachTheirOwn) {
   LanePair pair(*kit_, false);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <string>
 
+#include "tests/gpu/card_fixture.h"
 #include "tests/support/cuda/neighbours.h"
 #include "tests/support/figure.h"
 
@@ -13,17 +14,8 @@ namespace {
 // Host noise is in both; what a shared queue costs is a multiple.
 constexpr double kMostRatio = 1.10;
 
-class NeighboursTest : public testing::Test {
+class NeighboursTest : public CardTest {
  protected:
-  void SetUp() override {
-    if (!host_driver().ok()) {
-      GTEST_SKIP() << host_driver().error().message();
-    }
-    auto kit = CardKit::make(*host_driver());
-    ASSERT_TRUE(kit.ok()) << kit.error().message();
-    kit_ = *std::move(kit);
-  }
-
   void sweep(const PingOptions& options) {
     auto pairs = ping_beside_hogs(
         *kit_, options, [](const PairTimes& pair) { EXPECT_LE(pair.ratio(), kMostRatio) << to_string(pair); });
@@ -37,8 +29,6 @@ class NeighboursTest : public testing::Test {
             ",\"worst_ratio\":" + std::to_string(std::min(pairs.back().ratio(), 1e9)) +
             ",\"over_the_bar\":" + std::to_string(over) + ",\"worst\":\"" + to_string(pairs.back()) + "\"}");
   }
-
-  std::unique_ptr<CardKit> kit_;
 };
 
 TEST_F(NeighboursTest, APingTakesNoLongerBesideFullSlices) { sweep({}); }
