@@ -28,10 +28,8 @@ Error gone_error(const Ticket& ticket) {
 }
 
 Error rows_error(const Ticket& ticket) {
-  const RowLimit* limit = ticket.served->row_limit.load();
-  std::string text = "Request for model '" + ticket.served->instance->name + "' has " + std::to_string(ticket.rows) +
-                     " rows, more than any batch size that could be made ready";
-  return unavailable(limit == nullptr ? text : text + ": " + limit->cause);
+  return unavailable("Request for model '" + ticket.served->instance->name + "' has " + std::to_string(ticket.rows) +
+                     " rows, more than any batch size that could be made ready: " + ticket.served->no_more_rows);
 }
 
 }  // namespace

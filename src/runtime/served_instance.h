@@ -18,10 +18,6 @@
 
 namespace tessera::runtime {
 
-struct RowLimit {
-  std::string cause;
-};
-
 // Thread-safe; each member says who writes it. Everything a request touches lies here, one object an instance, so that
 // tenants share no lock and no counter.
 struct ServedInstance {
@@ -33,9 +29,8 @@ struct ServedInstance {
   ShapeTable shapes;
   PlanTable plans;
 
-  // Why no larger batch size came, once that is so. Set once, by the loader thread.
-  std::atomic<const RowLimit*> row_limit{nullptr};
-  std::unique_ptr<const RowLimit> row_limit_owner;
+  // Why no larger batch size comes. Written once, by the loader thread, before the dispatcher hears that none does.
+  std::string no_more_rows;
 
   ModelLoadCell load;  // written by the holder of the role, where there is a router
 

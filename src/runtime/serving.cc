@@ -245,11 +245,7 @@ void Serving::measured(const model::Instance& instance, const Slice& slice, std:
 void Serving::buckets_end(const model::Instance& instance, const std::string& cause) {
   const auto found = published_.find(instance.id);
   TESSERA_CHECK(found != published_.end());
-  ServedInstance& served = *found->second;
-  if (served.row_limit_owner == nullptr) {
-    served.row_limit_owner = std::make_unique<const RowLimit>(RowLimit{cause});
-    served.row_limit.store(served.row_limit_owner.get());
-  }
+  found->second->no_more_rows = cause;
   dispatcher_.buckets_end(instance.id);
 }
 
