@@ -186,7 +186,15 @@ class Dispatcher final : public device::CompletionSink {
   void finish(Ticket& ticket, Result<InferResponse> result);
   bool may_be_taken_over(const LaunchRecord& record) const;
   using TakeOver = std::function<bool(std::shared_ptr<InferCall>& call, TimePoint arrived)>;
-  void hand_over(Ticket& ticket, const TakeOver& to, Failure failure, const Error& otherwise);
+  // Who else may answer a request that was refused so; nullptr: nobody.
+  const TakeOver* taker(Refusal why) const;
+  struct Counted {
+    Failure failure;
+    bool missed_slo;  // whether it counts as a missed objective
+  };
+  static Counted counted_as(Refusal why);
+  void hand_over(Ticket& ticket, const TakeOver& to);
+  Error error_of(const Ticket& ticket) const;
   Error lost_error() const;
   void recycle(Ticket& ticket);
 

@@ -29,12 +29,9 @@ Refusal refusal_of(sched::RejectReason reason) {
   return Refusal::kTimeout;
 }
 
-struct Counted {
-  Failure failure;
-  bool missed_slo;  // whether it counts as a missed objective
-};
+}  // namespace
 
-Counted counted_as(Refusal why) {
+Dispatcher::Counted Dispatcher::counted_as(Refusal why) {
   switch (why) {
     case Refusal::kTimeout:
       return {Failure::kTimeout, true};
@@ -54,8 +51,6 @@ Counted counted_as(Refusal why) {
   }
   return {Failure::kInvalid, false};
 }
-
-}  // namespace
 
 void Dispatcher::handle(Message& message, Turn& turn) {
   const TimePoint at = now();
@@ -417,9 +412,7 @@ void Dispatcher::refuse(Ticket& ticket, Refusal why, Turn& turn) {
   ticket.state = Ticket::State::kRefused;
   ticket.refusal = why;
   turn.refused.push(ticket);
-  const bool elsewhere =
-      (why == Refusal::kDeviceDown && neighbours_.take_over) || (why == Refusal::kModelGone && neighbours_.replaced);
-  if (elsewhere) {
+  if (taker(why) != nullptr) {
     return;  // likely to end there: see hand_over()
   }
   const Counted counted = counted_as(why);

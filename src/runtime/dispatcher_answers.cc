@@ -56,7 +56,8 @@ void Dispatcher::answer(LaunchRecord& record) {
   for (Ticket* ticket = record.first; ticket != nullptr;) {
     Ticket* next = ticket->next;
     if (elsewhere) {
-      hand_over(*ticket, neighbours_.take_over, Failure::kDevice, lost_error());
+      ticket->refusal = Refusal::kDeviceDown;
+      hand_over(*ticket, neighbours_.take_over);
       ticket = next;
       continue;
     }
@@ -71,26 +72,37 @@ void Dispatcher::answer(LaunchRecord& record) {
 }
 
 void Dispatcher::answer(Ticket& ticket) {
+  const TakeOver* to = taker(ticket.refusal);
+  return to != nullptr ? hand_over(ticket, *to) : finish(ticket, error_of(ticket));
+}
+
+Error Dispatcher::error_of(const Ticket& ticket) const {
   switch (ticket.refusal) {
     case Refusal::kTimeout:
-      return finish(ticket, Error(ErrorCode::kDeadlineExceeded, "Request timeout expired"));
+      return {ErrorCode::kDeadlineExceeded, "Request timeout expired"};
     case Refusal::kDeadline:
-      return finish(ticket, objective_error(ticket));
+      return objective_error(ticket);
     case Refusal::kQueueFull:
-      return finish(ticket, Error(ErrorCode::kResourceExhausted, "Exceeds maximum queue size"));
+      return {ErrorCode::kResourceExhausted, "Exceeds maximum queue size"};
     case Refusal::kModelGone:
-      return neighbours_.replaced ? hand_over(ticket, neighbours_.replaced, Failure::kModelGone, gone_error(ticket))
-                                  : finish(ticket, gone_error(ticket));
+      return gone_error(ticket);
     case Refusal::kTooManyRows:
-      return finish(ticket, rows_error(ticket));
+      return rows_error(ticket);
     case Refusal::kDeviceDown:
-      return neighbours_.take_over ? hand_over(ticket, neighbours_.take_over, Failure::kDevice, lost_error())
-                                   : finish(ticket, lost_error());
+      return lost_error();
     case Refusal::kCancelled:
-      return finish(ticket, Error(ErrorCode::kCancelled, "the request was cancelled"));
+      return {ErrorCode::kCancelled, "the request was cancelled"};
     case Refusal::kStopped:
-      return finish(ticket, unavailable("the server is stopping"));
+      break;
   }
+  return unavailable("the server is stopping");
+}
+
+const Dispatcher::TakeOver* Dispatcher::taker(Refusal why) const {
+  if (why == Refusal::kDeviceDown && neighbours_.take_over) {
+    return &neighbours_.take_over;
+  }
+  return why == Refusal::kModelGone && neighbours_.replaced ? &neighbours_.replaced : nullptr;
 }
 
 // The device refused the batch because it is lost: its requests never ran.
@@ -101,7 +113,9 @@ bool Dispatcher::may_be_taken_over(const LaunchRecord& record) const {
 
 // As finish(), but that the call is answered by another device or instance, if any can have it. A cancellation that is
 // on its way finds nothing here any more and is heeded at once.
-void Dispatcher::hand_over(Ticket& ticket, const TakeOver& to, Failure failure, const Error& otherwise) {
+void Dispatcher::hand_over(Ticket& ticket, const TakeOver& to) {
+  Error otherwise = error_of(ticket);
+  const Counted counted = counted_as(ticket.refusal);
   std::shared_ptr<InferCall> call = std::move(ticket.call);
   const std::shared_ptr<ServedInstance> served = std::move(ticket.served);
   const TimePoint arrived = ticket.arrived;
@@ -113,8 +127,8 @@ void Dispatcher::hand_over(Ticket& ticket, const TakeOver& to, Failure failure, 
     served->counters->fail(Failure::kCancelled, now() - arrived, false);
     call->done(Error(ErrorCode::kCancelled, "the request was cancelled"));
   } else if (!to(call, arrived)) {
-    served->counters->fail(failure, now() - arrived, failure == Failure::kDevice);
-    call->done(otherwise);
+    served->counters->fail(counted.failure, now() - arrived, counted.missed_slo);
+    call->done(std::move(otherwise));
   }
   served->unanswered.fetch_sub(1, std::memory_order_release);
 }
