@@ -33,10 +33,27 @@ Duration time_to_end(const Candidate& candidate, const ModelLoad& unknown, Durat
 
 }  // namespace
 
+std::optional<std::size_t> Router::find_neglected(std::span<const Candidate> candidates, TimePoint now) {
+  std::uint64_t most = 0;
+  for (const Candidate& candidate : candidates) {
+    most = std::max(most, candidate.routed);
+  }
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    const bool idle = candidates[i].free_at <= now && candidates[i].model.waiting == 0;
+    if (idle && most / kTryAgainAfter > candidates[i].routed) {
+      return i;
+    }
+  }
+  return std::nullopt;
+}
+
 std::size_t Router::choose(std::span<const Candidate> candidates, TimePoint now, std::size_t begin) const {
   TESSERA_CHECK(!candidates.empty());
   if (candidates.size() == 1) {
     return 0;
+  }
+  if (const auto neglected = find_neglected(candidates, now)) {
+    return *neglected;
   }
   const ModelLoad unknown = assumed(candidates, kUnknownRun);
   Duration fastest = unknown.run;

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "base/time.h"
@@ -37,15 +38,21 @@ class Router {
  public:
   // The place in `candidates` (at least one) of the device where the request ends first. Of those where it ends about
   // as soon, the one that got the fewest requests of the model so far, so that equal devices carry equal loads; of
-  // several such the first from place `begin` on.
+  // several such the first from place `begin` on. But an idle device that was passed over more than kTryAgainAfter
+  // times for each request it got is tried again: a prediction only mends where the model runs, so one that is too
+  // high would keep its device unused for ever.
   std::size_t choose(std::span<const Candidate> candidates, TimePoint now, std::size_t begin) const;
 
  private:
+  static std::optional<std::size_t> find_neglected(std::span<const Candidate> candidates, TimePoint now);
+
   // Waits and runs that differ by so much of the fastest run count as equal: predictions are no better, and each device
   // learns its own.
   static constexpr std::int64_t kPartOfRun = 4;
   // And less than this never counts: about what a thread switch or two take.
   static constexpr Duration kNoDifference = std::chrono::microseconds(100);
+  // One request in so many is what a device costs that is slow indeed.
+  static constexpr std::uint64_t kTryAgainAfter = 256;
   // Of a model that nobody has seen running: long enough for a queue of it to count.
   static constexpr Duration kUnknownRun = std::chrono::milliseconds(1);
 };

@@ -5,12 +5,17 @@ import pathlib
 import re
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = pathlib.Path(os.environ.get("TESSERA_BIN", ROOT / "build" / "bin" / "tessera"))
+
+# What servers learn of models stays within this process: one that starts from what another user's runs found is not the
+# server under test.
+_CACHE = tempfile.TemporaryDirectory(prefix="tessera-cache-")
 
 
 class ServeFailed(Exception):
@@ -37,7 +42,13 @@ class Serve:
         if control == "explicit":
             for name in load:
                 command += ["--load-model", name]
-        self.process = subprocess.Popen(command + list(flags), stdout=subprocess.PIPE, stderr=self._log, text=True)
+        self.process = subprocess.Popen(
+            command + list(flags),
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            env={**os.environ, "XDG_CACHE_HOME": _CACHE.name},
+        )
         self.http = self.grpc = self.metrics = None
         self._ready = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)

@@ -51,6 +51,25 @@ TEST(Router, WhatAThreadSwitchTakesIsNoDifference) {
   EXPECT_EQ(Router().choose(std::vector{candidate(0ms, 5us), candidate(0ms, 190us)}, kNow, 1), 0U);
 }
 
+TEST(Router, ADeviceThatIsThoughtToBeSlowIsTriedNowAndThen) {
+  std::vector candidates{candidate(0ms, 300us), candidate(0ms, 5us)};
+  const auto route = [&] {
+    for (int i = 0; i < 2560; ++i) {
+      ++candidates[Router().choose(candidates, kNow, 0)].routed;
+    }
+    return candidates[0].routed;
+  };
+  const std::uint64_t tried = route();
+  EXPECT_GE(tried, 9U);
+  EXPECT_LE(tried, 11U);
+  // Work that would only wait there finds nothing out sooner.
+  candidates[0].free_at = kNow + 1ms;
+  EXPECT_EQ(route(), tried);
+  candidates[0].free_at = kNow;
+  candidates[0].model.waiting = 1;
+  EXPECT_EQ(route(), tried);
+}
+
 TEST(Router, TheFirstRequestsBeginAnywhere) {
   const std::vector candidates{candidate(0ms, 5ms), candidate(0ms, 5ms), candidate(0ms, 5ms)};
   for (std::size_t begin = 0; begin < 6; ++begin) {
