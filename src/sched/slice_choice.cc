@@ -109,6 +109,8 @@ std::optional<Option> SliceChoice::best(const View& view, const ShapeQueue& queu
   const Headroom headroom(instance, target.margin, target.rate);
   const Duration slack = target.deadline == kNever ? kForever : target.deadline - now_;
   const std::size_t smallest = demand == Demand::kFillingDevice ? fair_group(view) : 0;
+  static const double kF = getenv("KF") ? atof(getenv("KF")) : 1.0;
+  const std::int32_t floor = kF * view.device.group_processors(view.device.groups() - 1) / std::max<int>(1, instance.params->lanes);
   std::optional<Option> best;
   for (std::size_t bucket = first; bucket <= last; ++bucket) {
     const std::int64_t rows = std::min<std::int64_t>(target.rows, instance.params->buckets[bucket]);
@@ -124,8 +126,11 @@ std::optional<Option> SliceChoice::best(const View& view, const ShapeQueue& queu
         continue;
       }
       const double score = score_of(rows, latency, view.device.group_processors(group));
-      if (!best || score > best->score * (bucket == best->bucket ? kSimilarScore : 1.0)) {
-        best = Option{bucket, group, 0, score, latency};
+      const bool lanes_short = demand >= Demand::kInTime && !headroom.leaves_lanes(latency, rows);
+      const double rate = lanes_short ? score_of(rows, latency, std::max(view.device.group_processors(group), floor)) : 0;
+      if (!best || (lanes_short ? best->lane_rate > 0 && rate > best->lane_rate
+                                : best->lane_rate > 0 || score > best->score * (bucket == best->bucket ? kSimilarScore : 1.0))) {
+        best = Option{bucket, group, 0, score, latency, rate};
       }
     }
   }
@@ -148,8 +153,10 @@ std::optional<Option> SliceChoice::soon(const View& view, const ShapeQueue& queu
       }
       const Duration latency = view.predicted(queue, bucket, group);
       const double score = score_of(rows, latency, view.device.group_processors(group));
-      if (add_saturating(group_start_[group], latency + target.margin) <= target.deadline &&
-          (!best || score > best->score)) {
+      if (add_saturating(group_start_[group], latency + target.margin) > target.deadline) {
+        continue;
+      }
+      if (!best || score > best->score) {
         best = Option{bucket, group, 0, score, latency};
       }
     }

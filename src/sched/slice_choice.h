@@ -22,6 +22,7 @@ struct Option {
   std::size_t slice = 0;
   double score = 0;
   Duration latency{0};
+  double lane_rate = 0;  // rows per nanosecond in its lane, where lanes are short; 0: they are not
 };
 
 // Owned by its policy; good for one decision.

@@ -21,9 +21,12 @@ double score_of(std::int64_t rows, Duration latency, std::int32_t processors) {
 Headroom::Headroom(const Instance& instance, Duration margin, double rows_per_second)
     : margin_ns_(kMargins * ns(margin)), lane_ns_per_row_(kLaneUse * instance.params->lanes * 1e9 / rows_per_second) {}
 
-bool Headroom::leaves(Duration latency, std::int64_t rows, Duration slack) const {
-  return ns(latency) + margin_ns_ <= kPartOfSlack * ns(slack) &&
-         ns(latency) <= lane_ns_per_row_ * static_cast<double>(rows);
+bool Headroom::leaves_time(Duration latency, Duration slack) const {
+  return ns(latency) + margin_ns_ <= kPartOfSlack * ns(slack);
+}
+
+bool Headroom::leaves_lanes(Duration latency, std::int64_t rows) const {
+  return ns(latency) <= lane_ns_per_row_ * static_cast<double>(rows);
 }
 
 Target& Targets::of(const View& view, const ShapeQueue& queue, double overload, TimePoint now) {
@@ -69,13 +72,11 @@ void Targets::aim(const View& view, const ShapeQueue& queue, double overload, Ta
     return;
   }
   const std::size_t buckets = params.dynamic_batching ? params.buckets.size() : 1;
-  std::size_t fastest = 0;
   for (std::size_t bucket = 0; bucket < buckets; ++bucket) {
     const std::int32_t rows = std::min(params.buckets[bucket], instance.max_rows());
     const Duration collecting{static_cast<Duration::rep>((rows - 1) / arriving * 1e9)};
     for (std::size_t group = 0; group < view.device.groups(); ++group) {
       const Duration latency = view.predicted(queue, bucket, group);
-      fastest = bucket == 0 && latency <= view.predicted(queue, 0, fastest) ? group : fastest;
       if (params.slo) {
         const Headroom headroom(instance, bounded_margin(instance.table.margin(), *params.slo, latency), target.rate);
         if (!headroom.leaves(latency, rows, *params.slo - collecting)) {
@@ -91,9 +92,31 @@ void Targets::aim(const View& view, const ShapeQueue& queue, double overload, Ta
       }
     }
   }
-  if (target.score == 0) {  // not even a batch of one leaves headroom: the fastest there is comes closest
-    target.group = fastest;
-    target.score = score_of(1, view.predicted(queue, 0, fastest), view.device.group_processors(fastest));
+  if (target.score == 0) {
+    aim_without_headroom(view, queue, arriving, target);
+  }
+}
+
+// What answers most rows a second in one lane, of what may still be in time; else the fastest batch of one.
+void Targets::aim_without_headroom(const View& view, const ShapeQueue& queue, double arriving, Target& target) {
+  const Instance& instance = queue.instance();
+  const ModelParams& params = *instance.params;
+  const std::size_t buckets = params.dynamic_batching ? params.buckets.size() : 1;
+  double most = 0;
+  for (std::size_t bucket = 0; bucket < buckets; ++bucket) {
+    const std::int32_t rows = std::min(params.buckets[bucket], instance.max_rows());
+    const double collecting = (rows - 1) / arriving * 1e9;
+    for (std::size_t group = 0; group < view.device.groups(); ++group) {
+      const double latency = ns(view.predicted(queue, bucket, group));
+      const double throughput = rows / std::max(1.0, latency);
+      const bool in_time = bucket == 0 || collecting + latency <= ns(*params.slo);
+      if (in_time && throughput > most) {
+        most = throughput;
+        target.bucket = bucket;
+        target.group = group;
+        target.score = score_of(rows, view.predicted(queue, bucket, group), view.device.group_processors(group));
+      }
+    }
   }
 }
 

@@ -21,7 +21,11 @@ double score_of(std::int64_t rows, Duration latency, std::int32_t processors);
 class Headroom {
  public:
   Headroom(const Instance& instance, Duration margin, double rows_per_second);
-  bool leaves(Duration latency, std::int64_t rows, Duration slack) const;
+  bool leaves(Duration latency, std::int64_t rows, Duration slack) const {
+    return leaves_time(latency, slack) && leaves_lanes(latency, rows);
+  }
+  bool leaves_time(Duration latency, Duration slack) const;
+  bool leaves_lanes(Duration latency, std::int64_t rows) const;
 
  private:
   static constexpr double kPartOfSlack = 0.7;
@@ -66,6 +70,7 @@ class Targets {
   };
 
   static void aim(const View& view, const ShapeQueue& queue, double overload, Target& target, TimePoint now);
+  static void aim_without_headroom(const View& view, const ShapeQueue& queue, double arriving, Target& target);
   static void set_times(const View& view, const ShapeQueue& queue, Target& target);
 
   std::vector<Kept> kept_;  // by the queue's slot

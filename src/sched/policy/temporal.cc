@@ -5,11 +5,11 @@
 // With "triton=1" batches leave in the order of arrival and nothing is dropped before its time. How long a
 // batch waits to grow is Triton's size-or-delay rule in both.
 #include <algorithm>
-#include <iterator>
 #include <tuple>
 
 #include "sched/batching.h"
 #include "sched/policy/policies.h"
+#include "sched/sacrifice.h"
 
 namespace tessera::sched {
 namespace {
@@ -36,14 +36,15 @@ class Temporal final : public Policy {
   static TimePoint start(const View& view, TimePoint now);
   bool turn_away_hopeless(const View& view, TimePoint now, Decisions& out) const;
   void consider(const View& view, const ShapeQueue& queue, TimePoint now, Decisions& out);
-  static bool drop_heads(const View& view, const Candidate& candidate, const Taken& batch, TimePoint begins,
-                         TimePoint now, Decisions& out);
+  bool drop_heads(const View& view, const Candidate& candidate, const Taken& batch, TimePoint begins, TimePoint now,
+                  Decisions& out);
   bool next_may_go(const View& view, std::size_t slice, TimePoint now) const;
 
   bool triton_;
   std::uint64_t seen_instances_ = 0;
   std::size_t last_slice_ = 0;
   std::vector<Candidate> candidates_;
+  Outlook outlook_;
 };
 
 void Temporal::decide(const View& view, TimePoint now, Decisions& out) {
@@ -142,8 +143,7 @@ void Temporal::consider(const View& view, const ShapeQueue& queue, TimePoint now
   candidates_.push_back({&queue, ripe.batch, *slice, head.deadline, head.arrival.arrival, head.sequence});
 }
 
-// Whether the first requests are turned away because a larger batch, which would end too late for them, answers more
-// requests that would otherwise be lost behind `batch`, whatever runs then.
+// Whether the first requests are turned away because a larger batch, which would end too late for them, saves more.
 bool Temporal::drop_heads(const View& view, const Candidate& candidate, const Taken& batch, TimePoint begins,
                           TimePoint now, Decisions& out) {
   const ShapeQueue& queue = *candidate.queue;
@@ -151,36 +151,23 @@ bool Temporal::drop_heads(const View& view, const Candidate& candidate, const Ta
   if (!instance.params->dynamic_batching || !may_reject_early(queue, now)) {
     return false;
   }
-  const std::size_t group = view.device.slice(candidate.slice).group;
-  const std::size_t small = instance.bucket_for(batch.rows);
-  const TimePoint behind = begins + view.predicted(queue, small, group);
-  for (std::size_t bucket = instance.params->buckets.size(); --bucket > small;) {
-    const TimePoint ends = begins + view.predicted(queue, bucket, group);
-    std::int64_t dropped = 0;
-    auto first = queue.entries().begin();
-    for (; first != queue.entries().end() && first->request->deadline < ends; ++first) {
-      dropped += first->request->arrival.rows;
-    }
-    if (dropped == 0 || first == queue.entries().end() || queue.entries().begin()->outranks(*first)) {
-      continue;
-    }
-    const Taken larger = take(queue, first, std::min(instance.params->buckets[bucket], instance.max_rows()));
-    std::int64_t saved = 0;
-    auto entry = queue.entries().begin();
-    for (std::int64_t at = 0, until = std::distance(entry, first) + larger.requests; at < until; ++at, ++entry) {
-      const Request& request = *entry->request;
-      const Duration alone = view.predicted(queue, instance.bucket_for(request.arrival.rows), group);
-      const bool otherwise_lost = at >= batch.requests && add_saturating(behind, alone) > request.deadline;
-      saved += otherwise_lost && request.deadline >= ends ? request.arrival.rows : 0;
-    }
-    if (saved > dropped) {
-      for (auto lost = queue.entries().begin(); lost != first; ++lost) {
-        out.hopeless.push_back(lost->request->arrival.request);
-      }
-      return true;
+  Pace pace;
+  pace.group = view.device.slice(candidate.slice).group;
+  for (const Candidate& other : candidates_) {
+    if (other.queue != &queue && other.queue->instance().table.known()) {
+      const std::size_t bucket = other.queue->instance().bucket_for(other.batch.rows);
+      pace.between += view.predicted(*other.queue, bucket, view.device.slice(other.slice).group);
     }
   }
-  return false;
+  const auto sacrifice = outlook_.better(view, queue, instance.bucket_for(batch.rows), pace, begins);
+  if (!sacrifice) {
+    return false;
+  }
+  auto lost = queue.entries().begin();
+  for (std::int32_t i = 0; i < sacrifice->lost; ++i, ++lost) {
+    out.hopeless.push_back(lost->request->arrival.request);
+  }
+  return true;
 }
 
 bool Temporal::next_may_go(const View& view, std::size_t slice, TimePoint now) const {

@@ -10,6 +10,7 @@
 #include "sched/batching.h"
 #include "sched/guard.h"
 #include "sched/policy/policies.h"
+#include "sched/sacrifice.h"
 #include "sched/slice_choice.h"
 #include "sched/target.h"
 
@@ -53,8 +54,11 @@ class Tessera final : public Policy {
   Tier tier_of(const View& view, const Instance& instance, const Target& target, TimePoint now) const;
   std::optional<Option> option_now(const View& view, const Candidate& candidate, std::size_t groups,
                                    Decisions& out) const;
+  static bool worth_waiting(const Option& now, const Option& soon);
   bool try_due(const View& view, const Candidate& candidate, TimePoint now, Decisions& out);
   bool try_early(const View& view, const Candidate& candidate, TimePoint now, Decisions& out);
+  bool launch_without_heads(const View& view, const Candidate& candidate, const Option& option, TimePoint now,
+                            Decisions& out);
   bool launch_without_head(const View& view, const Candidate& candidate, double score, TimePoint now,
                            Decisions& out) const;
   static void launch(const View& view, const ShapeQueue& queue, const Option& option,
@@ -63,6 +67,7 @@ class Tessera final : public Policy {
   Guard guard_;
   Targets targets_;
   SliceChoice choice_;
+  Outlook outlook_;
   std::vector<Candidate> due_;
   std::vector<Candidate> early_;
 
@@ -245,12 +250,17 @@ std::optional<Option> Tessera::option_now(const View& view, const Candidate& can
   return choice_.now(view, *candidate.queue, *candidate.target, bound, groups, out);
 }
 
+// Whether a slice that will be free is better than one that is.
+bool Tessera::worth_waiting(const Option& now, const Option& soon) {
+  return now.score < kWorthWaiting * soon.score;
+}
+
 bool Tessera::try_due(const View& view, const Candidate& candidate, TimePoint now, Decisions& out) {
   const Target& target = *candidate.target;
   const std::optional<Option> option = option_now(view, candidate, view.device.groups(), out);
   if (target.known && candidate.tier != Tier::kLate) {
     const std::optional<Option> soon = choice_.soon(view, *candidate.queue, target, out);
-    if (soon && (!option || option->score < kWorthWaiting * soon->score)) {
+    if (soon && (!option || worth_waiting(*option, *soon))) {
       const TimePoint until = target.deadline - target.margin - soon->latency + Duration{1};
       if (until > now) {
         out.wake_up = std::min(out.wake_up, until);
@@ -263,10 +273,37 @@ bool Tessera::try_due(const View& view, const Candidate& candidate, TimePoint no
   if (overloaded() && target.known && launch_without_head(view, candidate, score, now, out)) {
     return true;
   }
+  if (option && target.known && launch_without_heads(view, candidate, *option, now, out)) {
+    return true;
+  }
   if (option) {
     launch(view, *candidate.queue, *option, candidate.queue->entries().begin(), out);
   }
   return option.has_value();
+}
+
+// Where the small batch that the head still permits would lose more behind it.
+bool Tessera::launch_without_heads(const View& view, const Candidate& candidate, const Option& option, TimePoint now,
+                                   Decisions& out) {
+  const ShapeQueue& queue = *candidate.queue;
+  const Instance& instance = queue.instance();
+  if (!instance.params->dynamic_batching || !may_reject_early(queue, now) || is_closed(queue)) {
+    return false;
+  }
+  Pace pace;
+  pace.group = option.group;
+  pace.lanes = instance.params->lanes;
+  const auto sacrifice = outlook_.better(view, queue, option.bucket, pace, now);
+  const auto instead = sacrifice ? choice_.at(view, queue, sacrifice->bucket, option.group, out) : std::nullopt;
+  if (!instead) {
+    return false;
+  }
+  auto first = queue.entries().begin();
+  for (std::int32_t i = 0; i < sacrifice->lost; ++i, ++first) {
+    out.hopeless.push_back(first->request->arrival.request);
+  }
+  launch(view, queue, *instead, first, out);
+  return true;
 }
 
 // Under overload somebody is lost anyway. Where the head's little slack permits only a wasteful batch and those behind

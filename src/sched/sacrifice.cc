@@ -1,0 +1,90 @@
+#include "sched/sacrifice.h"
+
+#include <algorithm>
+
+namespace tessera::sched {
+
+std::optional<Sacrifice> Outlook::better(const View& view, const ShapeQueue& queue, std::size_t bucket, Pace pace,
+                                         TimePoint begin) {
+  const Instance& instance = queue.instance();
+  const std::size_t buckets = instance.buckets_there;
+  const std::size_t largest = instance.bucket_for(std::min<std::int64_t>(queue.rows(), instance.max_rows()));
+  if (bucket >= largest || bucket >= buckets) {
+    return std::nullopt;
+  }
+  instance_ = &instance;
+  pace_ = pace;
+  latency_.clear();
+  for (std::size_t one = 0; one <= largest; ++one) {
+    latency_.push_back(view.predicted(queue, one, pace.group));
+  }
+  waiting_.clear();
+  const ShapeQueue::Entry& head = *queue.entries().begin();
+  for (const ShapeQueue::Entry& entry : queue.entries()) {
+    if (head.outranks(entry) || waiting_.size() == kMostRequests) {
+      break;  // nobody of a better priority is lost for others
+    }
+    waiting_.push_back({entry.deadline, entry.request->arrival.rows});
+  }
+  const Part first = take(0, instance.params->buckets[bucket]);
+  std::int64_t most = first.rows + rows_in_time(first.end, begin + step(bucket));
+  std::optional<Sacrifice> best;
+  for (std::size_t larger = bucket + 1; larger <= largest; ++larger) {
+    const TimePoint ends = add_saturating(begin, latency_[larger]);
+    const std::size_t lost = skip_lost(0, ends);
+    const Part batch = take(lost, std::min(instance.params->buckets[larger], instance.max_rows()));
+    if (lost == 0 || batch.rows == 0) {
+      continue;
+    }
+    const std::int64_t saved = batch.rows + rows_in_time(batch.end, begin + step(larger));
+    if (saved > most) {
+      most = saved;
+      best = Sacrifice{static_cast<std::int32_t>(lost), larger};
+    }
+  }
+  return best;
+}
+
+// From the beginning of a batch to that of the next.
+Duration Outlook::step(std::size_t bucket) const { return latency_[bucket] / pace_.lanes + pace_.between; }
+
+std::size_t Outlook::skip_lost(std::size_t at, TimePoint ends) const {
+  while (at < waiting_.size() && waiting_[at].deadline < ends) {
+    ++at;
+  }
+  return at;
+}
+
+Outlook::Part Outlook::take(std::size_t from, std::int64_t most) const {
+  Part part{from, 0};
+  while (part.end < waiting_.size() && part.rows + waiting_[part.end].rows <= most) {
+    part.rows += waiting_[part.end++].rows;
+  }
+  return part;
+}
+
+std::int64_t Outlook::rows_in_time(std::size_t from, TimePoint begin) const {
+  const ModelParams& params = *instance_->params;
+  std::int64_t saved = 0;
+  std::size_t bucket = latency_.size() - 1;
+  while (true) {
+    from = skip_lost(from, add_saturating(begin, latency_[0]));
+    if (from == waiting_.size()) {
+      return saved;
+    }
+    bucket = latency_.size() - 1;
+    while (bucket > 0 && add_saturating(begin, latency_[bucket]) > waiting_[from].deadline) {
+      --bucket;
+    }
+    const Part batch = take(from, std::min(params.buckets[bucket], instance_->max_rows()));
+    if (batch.rows == 0) {  // its rows do not fit a batch that is in time
+      ++from;
+      continue;
+    }
+    saved += batch.rows;
+    begin += step(instance_->bucket_for(batch.rows));
+    from = batch.end;
+  }
+}
+
+}  // namespace tessera::sched

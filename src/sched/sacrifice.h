@@ -1,0 +1,60 @@
+// Which requests at the head of a queue are given up, where the small batch that they force would lose more behind
+// them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "base/time.h"
+#include "sched/view.h"
+
+namespace tessera::sched {
+
+// How the batches of a queue follow each other, as far as that can be foreseen.
+struct Pace {
+  std::size_t group = 0;  // of the slices they run in
+  int lanes = 1;          // so many at once
+  Duration between{0};    // the others' turn, from one to the next
+};
+
+struct Sacrifice {
+  std::int32_t lost = 0;   // requests, from the head on
+  std::size_t bucket = 0;  // of the batch that follows them
+};
+
+// Plays out what waits, and nothing that may come, for each size of the next batch: every later one is the largest that
+// its first request permits. Owned by its policy; keeps its memory.
+class Outlook {
+ public:
+  // Instead of a batch of `bucket` that begins at `begin` with the head: the larger batch, and the requests to give up
+  // for it, with which more are in time in the end; nothing where there is none. Only in queues whose requests may be
+  // rejected early, of models that batch.
+  std::optional<Sacrifice> better(const View& view, const ShapeQueue& queue, std::size_t bucket, Pace pace,
+                                  TimePoint begin);
+
+ private:
+  static constexpr std::size_t kMostRequests = 256;
+
+  struct Waiting {
+    TimePoint deadline;
+    std::int32_t rows;
+  };
+
+  Duration step(std::size_t bucket) const;
+  std::size_t skip_lost(std::size_t at, TimePoint ends) const;
+  std::int64_t rows_in_time(std::size_t from, TimePoint begin) const;
+  struct Part {
+    std::size_t end;
+    std::int64_t rows;
+  };
+  Part take(std::size_t from, std::int64_t most) const;
+
+  const Instance* instance_ = nullptr;
+  Pace pace_;
+  std::vector<Waiting> waiting_;
+  std::vector<Duration> latency_;  // by bucket
+};
+
+}  // namespace tessera::sched
