@@ -1,6 +1,7 @@
 #include "sched/instance.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <utility>
 
@@ -8,11 +9,19 @@
 #include "sched/events.h"
 
 namespace tessera::sched {
+namespace {
 
-void LatencyTable::read(const Profile& profile, const ModelParams& params, const Occupancy& device) {
-  if (version_ > 0 && profile_version_ == profile.version()) {
+constexpr double kNoticeable = 0.02;  // change of the neighbours' factor that is worth reading the profile again
+
+}  // namespace
+
+void LatencyTable::read(const Profile& profile, const Neighbours& neighbours, const ModelParams& params,
+                        const Occupancy& device) {
+  const double beside = neighbours.factor(neighbours.typical());
+  if (version_ > 0 && profile_version_ == profile.version() && std::abs(beside - beside_) < kNoticeable) {
     return;
   }
+  beside_ = beside;
   profile_version_ = profile.version();
   ++version_;
   groups_ = device.groups();
@@ -31,9 +40,11 @@ void LatencyTable::read(const Profile& profile, const ModelParams& params, const
         known_ = false;
         return;
       }
-      latencies_[bucket * groups_ + group] = *latency;
-      fastest_[bucket] = std::min(fastest_[bucket], *latency);
-      const auto work = static_cast<double>(latency->count()) * device.group_processors(group);
+      const double busy = std::min(neighbours.typical(), device.others_share(group));
+      const Duration usual(static_cast<Duration::rep>(static_cast<double>(latency->count()) * neighbours.factor(busy)));
+      latencies_[bucket * groups_ + group] = usual;
+      fastest_[bucket] = std::min(fastest_[bucket], usual);
+      const auto work = static_cast<double>(usual.count()) * device.group_processors(group);
       least = std::min(least, work / params.buckets[bucket]);
     }
     fastest_row = std::min(fastest_row, fastest_[bucket] / params.buckets[bucket]);
@@ -52,7 +63,7 @@ Instance::Instance(const ModelUp& up, const Occupancy& device)
   TESSERA_CHECK(std::is_sorted(params->buckets.begin(), params->buckets.end()) && params->buckets.front() > 0);
   TESSERA_CHECK(params->buckets.back() >= request_rows());
   TESSERA_CHECK(params->lanes > 0);
-  table.read(profile, *params, device);
+  table.read(profile, neighbours, *params, device);
 }
 
 std::size_t Instance::place_of(std::int32_t bucket) const {

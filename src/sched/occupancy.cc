@@ -135,4 +135,12 @@ void Occupancy::refresh_slices() {
   }
 }
 
+double Occupancy::busy_beside(std::size_t index) const {
+  int busy = 0;
+  for (std::uint16_t atom = 0; atom < shape_.atoms(); ++atom) {
+    busy += atoms_[atom].depth > 0 && !slices_[index].slice.contains(atom) ? 1 : 0;
+  }
+  return static_cast<double>(busy) / shape_.atoms();
+}
+
 }  // namespace tessera::sched

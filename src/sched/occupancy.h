@@ -39,6 +39,13 @@ class Occupancy {
   std::int32_t group_processors(std::size_t group) const { return group_processors_[group]; }
   std::span<const std::size_t> group_slices(std::size_t group) const { return group_slices_[group]; }
 
+  // The share of all atoms that are not in a slice of that group.
+  double others_share(std::size_t group) const {
+    return 1.0 - static_cast<double>(slices_[group_slices_[group].front()].slice.count) / shape_.atoms();
+  }
+  // The share of all atoms that are busy outside that slice.
+  double busy_beside(std::size_t index) const;
+
   std::uint16_t depth() const { return depth_; }
   bool idle(std::size_t index) const { return slices_[index].depth == 0 && !slices_[index].blocked; }
   // A launch may be added now (it runs at once only where the slice is idle).

@@ -27,9 +27,8 @@ void Scheduler::State::launch(const BatchDecision& decision) {
   start.lane = decision.lane;
   start.slice = decision.slice;
   start.after_lane_only = policy_->waits_for_lanes_alone();
-  const std::size_t group = view_.device.slice(*slice).group;
   const bool known = instance->table.known();
-  start.predicted = known ? view_.predicted(queue, bucket, group) : kForever;
+  start.predicted = known ? view_.predicted_beside(queue, bucket, *slice) : kForever;
   start.requests.reserve(static_cast<std::size_t>(decision.requests));
   for (std::int32_t taken = 0; taken < decision.requests; ++taken) {
     Request& request = *queue.entries().begin()->request;
@@ -41,6 +40,7 @@ void Scheduler::State::launch(const BatchDecision& decision) {
 
   const bool at_once = view_.device.idle(*slice);
   const Duration occupies = known ? start.predicted : Duration{0};
+  const double beside = view_.device.busy_beside(*slice);
   view_.device.add(start.launch, *slice, now_, occupies);
   instance->lanes[lane].busy = true;
   instance->homes.begin_use({lane, *slice, bucket});
@@ -49,7 +49,7 @@ void Scheduler::State::launch(const BatchDecision& decision) {
   instance->last_launch = now_;
   const double seconds = std::chrono::duration<double>(occupies).count();
   instance->service.add(seconds * view_.device.slice(*slice).processors, now_);
-  launches_.emplace(start.launch, Launched{instance, decision.shape, bucket, lane, *slice, now_, at_once});
+  launches_.emplace(start.launch, Launched{instance, decision.shape, bucket, lane, *slice, now_, at_once, beside});
   out_->push_back(std::move(start));
 }
 
@@ -76,7 +76,7 @@ void Scheduler::State::handle(const LaunchEnded& event) {
 
 void Scheduler::State::read_profile(Instance& instance) {
   const std::uint32_t before = instance.table.version();
-  instance.table.read(instance.profile, *instance.params, view_.device);
+  instance.table.read(instance.profile, instance.neighbours, *instance.params, view_.device);
   view_.instances_version += instance.table.version() != before ? 1 : 0;
 }
 
@@ -90,7 +90,13 @@ void Scheduler::State::learn(const Launched& launched, const LaunchEnded& event)
   }
   if (launched.shape == *instance.base_shape) {
     const Duration overhead = launched.at_once ? std::max(Duration{0}, (now_ - launched.at) - took) : Duration{0};
-    instance.profile.observe(bucket, view_.device.group_processors(group), took, overhead);
+    const std::int32_t processors = view_.device.group_processors(group);
+    const double beside = instance.neighbours.factor(launched.beside);
+    if (const auto alone = instance.profile.latency(bucket, processors); alone && launched.at_once) {
+      instance.neighbours.observe(launched.bucket * view_.device.groups() + group, launched.beside,
+                                  static_cast<double>(took.count()) / static_cast<double>(alone->count()));
+    }
+    instance.profile.observe(bucket, processors, View::scaled(took, 1 / beside), overhead);
     read_profile(instance);
     return;
   }

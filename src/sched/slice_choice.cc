@@ -14,6 +14,14 @@ constexpr double kMuchFaster = 0.75;
 constexpr std::size_t kClaims = 4;       // of one decision
 constexpr std::size_t kOptionBits = 64;  // options that can be ruled out one by one
 
+// What runs take beside those who are busy now, over beside the usual ones.
+double beside_now(const View& view, const Instance& instance, std::size_t group) {
+  const double others = view.device.others_share(group);
+  const double busy = 1.0 - static_cast<double>(view.device.idle_atoms()) / view.device.shape().atoms();
+  return instance.neighbours.factor(std::min(busy, others)) /
+         instance.neighbours.factor(std::min(instance.neighbours.typical(), others));
+}
+
 double ns(Duration span) { return static_cast<double>(span.count()); }
 
 }  // namespace
@@ -119,7 +127,7 @@ std::optional<Option> SliceChoice::best(const View& view, const ShapeQueue& queu
       if (group_open_[group] == 0 || (bit < kOptionBits && (without >> bit & 1U) != 0)) {
         continue;
       }
-      const Duration latency = view.predicted(queue, bucket, group);
+      const Duration latency = View::scaled(view.predicted(queue, bucket, group), beside_now(view, instance, group));
       if ((demand >= Demand::kInTime && latency > slack) ||
           (demand >= Demand::kWithMargin && latency + target.margin > slack) ||
           (demand >= Demand::kWithHeadroom && !headroom.leaves(latency, rows, slack))) {
@@ -186,7 +194,7 @@ std::optional<Option> SliceChoice::at(const View& view, const ShapeQueue& queue,
   if (group_open_[group] == 0) {
     return std::nullopt;
   }
-  const Duration latency = view.predicted(queue, bucket, group);
+  const Duration latency = View::scaled(view.predicted(queue, bucket, group), beside_now(view, queue.instance(), group));
   const auto slice = pick(view, queue, bucket, group, now_ + latency, &out);
   return slice ? std::optional(Option{bucket, group, *slice, 0, latency}) : std::nullopt;
 }
