@@ -81,6 +81,7 @@ std::optional<Option> SliceChoice::now(const View& view, const ShapeQueue& queue
   }
   for (const Demand demand : {Demand::kWithHeadroom, Demand::kWithMargin, Demand::kInTime}) {
     if (auto option = placed(view, queue, target, demand, groups, out)) {
+      option->with_margin = demand != Demand::kInTime;
       return option;
     }
   }

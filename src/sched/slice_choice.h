@@ -23,6 +23,7 @@ struct Option {
   double score = 0;
   Duration latency{0};
   double lane_rate = 0;  // rows per nanosecond in its lane, where lanes are short; 0: they are not
+  bool with_margin = true;  // what runs may take longer is allowed for
 };
 
 // Owned by its policy; good for one decision.

@@ -252,7 +252,7 @@ std::optional<Option> Tessera::option_now(const View& view, const Candidate& can
 
 // Whether a slice that will be free is better than one that is.
 bool Tessera::worth_waiting(const Option& now, const Option& soon) {
-  return now.score < kWorthWaiting * soon.score;
+  return !now.with_margin || now.score < kWorthWaiting * soon.score;
 }
 
 bool Tessera::try_due(const View& view, const Candidate& candidate, TimePoint now, Decisions& out) {
