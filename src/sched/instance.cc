@@ -11,17 +11,17 @@
 namespace tessera::sched {
 namespace {
 
-constexpr double kNoticeable = 0.02;  // change of the neighbours' factor that is worth reading the profile again
+constexpr double kNoticeable = 0.02;  // change of the co-run factor that is worth reading the profile again
 
 }  // namespace
 
-void LatencyTable::read(const Profile& profile, const Neighbours& neighbours, const ModelParams& params,
+void LatencyTable::read(const Profile& profile, const CoRun& co_run, const ModelParams& params,
                         const Occupancy& device) {
-  const double beside = neighbours.factor(neighbours.typical());
-  if (version_ > 0 && profile_version_ == profile.version() && std::abs(beside - beside_) < kNoticeable) {
+  const double usual_factor = co_run.factor(co_run.typical());
+  if (version_ > 0 && profile_version_ == profile.version() && std::abs(usual_factor - usual_factor_) < kNoticeable) {
     return;
   }
-  beside_ = beside;
+  usual_factor_ = usual_factor;
   profile_version_ = profile.version();
   ++version_;
   groups_ = device.groups();
@@ -40,8 +40,8 @@ void LatencyTable::read(const Profile& profile, const Neighbours& neighbours, co
         known_ = false;
         return;
       }
-      const double busy = std::min(neighbours.typical(), device.others_share(group));
-      const Duration usual(static_cast<Duration::rep>(static_cast<double>(latency->count()) * neighbours.factor(busy)));
+      const double factor = co_run.factor(std::min(co_run.typical(), device.others_share(group)));
+      const Duration usual(static_cast<Duration::rep>(static_cast<double>(latency->count()) * factor));
       latencies_[bucket * groups_ + group] = usual;
       fastest_[bucket] = std::min(fastest_[bucket], usual);
       const auto work = static_cast<double>(usual.count()) * device.group_processors(group);
@@ -63,7 +63,7 @@ Instance::Instance(const ModelUp& up, const Occupancy& device)
   TESSERA_CHECK(std::is_sorted(params->buckets.begin(), params->buckets.end()) && params->buckets.front() > 0);
   TESSERA_CHECK(params->buckets.back() >= request_rows());
   TESSERA_CHECK(params->lanes > 0);
-  table.read(profile, neighbours, *params, device);
+  table.read(profile, co_run, *params, device);
 }
 
 std::size_t Instance::place_of(std::int32_t bucket) const {

@@ -12,9 +12,9 @@
 
 #include "base/ids.h"
 #include "base/time.h"
+#include "sched/co_run.h"
 #include "sched/homes.h"
 #include "sched/model_params.h"
-#include "sched/neighbours.h"
 #include "sched/occupancy.h"
 #include "sched/profile.h"
 #include "sched/rate_estimator.h"
@@ -26,8 +26,8 @@ namespace tessera::sched {
 // Value, owned by the scheduler's thread.
 class LatencyTable {
  public:
-  // Latencies are those beside its usual neighbours.
-  void read(const Profile& profile, const Neighbours& neighbours, const ModelParams& params, const Occupancy& device);
+  // Latencies are those beside as many busy atoms as usual.
+  void read(const Profile& profile, const CoRun& co_run, const ModelParams& params, const Occupancy& device);
 
   bool known() const { return known_; }
   Duration at(std::size_t bucket, std::size_t group) const { return latencies_[bucket * groups_ + group]; }
@@ -49,7 +49,7 @@ class LatencyTable {
   Duration margin_{0};
   std::uint32_t version_ = 0;
   std::uint32_t profile_version_ = 0;
-  double beside_ = 1;  // the factor of typical neighbours when it was read
+  double usual_factor_ = 1;  // of the model's co-run, when it was read
 };
 
 struct Lane {
@@ -69,7 +69,7 @@ struct Instance {
   std::shared_ptr<const ModelParams> params;
   Profile profile;
   LatencyTable table;
-  Neighbours neighbours;
+  CoRun co_run;
   bool draining = false;
   std::size_t index = 0;  // place in View::instances
 

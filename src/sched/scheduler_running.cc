@@ -28,7 +28,10 @@ void Scheduler::State::launch(const BatchDecision& decision) {
   start.slice = decision.slice;
   start.after_lane_only = policy_->waits_for_lanes_alone();
   const bool known = instance->table.known();
-  start.predicted = known ? view_.predicted_beside(queue, bucket, *slice) : kForever;
+  const std::size_t group = view_.device.slice(*slice).group;
+  const double busy = view_.device.busy_beside(*slice);
+  start.predicted =
+      known ? View::scaled(view_.predicted(queue, bucket, group), view_.beside(*instance, group, busy)) : kForever;
   start.requests.reserve(static_cast<std::size_t>(decision.requests));
   for (std::int32_t taken = 0; taken < decision.requests; ++taken) {
     Request& request = *queue.entries().begin()->request;
@@ -40,7 +43,6 @@ void Scheduler::State::launch(const BatchDecision& decision) {
 
   const bool at_once = view_.device.idle(*slice);
   const Duration occupies = known ? start.predicted : Duration{0};
-  const double beside = view_.device.busy_beside(*slice);
   view_.device.add(start.launch, *slice, now_, occupies);
   instance->lanes[lane].busy = true;
   instance->homes.begin_use({lane, *slice, bucket});
@@ -49,7 +51,7 @@ void Scheduler::State::launch(const BatchDecision& decision) {
   instance->last_launch = now_;
   const double seconds = std::chrono::duration<double>(occupies).count();
   instance->service.add(seconds * view_.device.slice(*slice).processors, now_);
-  launches_.emplace(start.launch, Launched{instance, decision.shape, bucket, lane, *slice, now_, at_once, beside});
+  launches_.emplace(start.launch, Launched{instance, decision.shape, bucket, lane, *slice, now_, at_once, busy});
   out_->push_back(std::move(start));
 }
 
@@ -76,7 +78,7 @@ void Scheduler::State::handle(const LaunchEnded& event) {
 
 void Scheduler::State::read_profile(Instance& instance) {
   const std::uint32_t before = instance.table.version();
-  instance.table.read(instance.profile, instance.neighbours, *instance.params, view_.device);
+  instance.table.read(instance.profile, instance.co_run, *instance.params, view_.device);
   view_.instances_version += instance.table.version() != before ? 1 : 0;
 }
 
@@ -90,13 +92,15 @@ void Scheduler::State::learn(const Launched& launched, const LaunchEnded& event)
   }
   if (launched.shape == *instance.base_shape) {
     const Duration overhead = launched.at_once ? std::max(Duration{0}, (now_ - launched.at) - took) : Duration{0};
-    const std::int32_t processors = view_.device.group_processors(group);
-    const double beside = instance.neighbours.factor(launched.beside);
-    if (const auto alone = instance.profile.latency(bucket, processors); alone && launched.at_once) {
-      instance.neighbours.observe(launched.bucket * view_.device.groups() + group, launched.beside,
-                                  static_cast<double>(took.count()) / static_cast<double>(alone->count()));
+    const double factor = instance.co_run.factor(launched.busy_beside);
+    if (instance.table.known() && launched.at_once) {
+      const double usual =
+          instance.co_run.factor(std::min(instance.co_run.typical(), view_.device.others_share(group)));
+      const double alone = static_cast<double>(instance.table.at(launched.bucket, group).count()) / usual;
+      instance.co_run.observe(launched.bucket * view_.device.groups() + group, launched.busy_beside,
+                              static_cast<double>(took.count()) / alone);
     }
-    instance.profile.observe(bucket, processors, View::scaled(took, 1 / beside), overhead);
+    instance.profile.observe(bucket, view_.device.group_processors(group), View::scaled(took, 1 / factor), overhead);
     read_profile(instance);
     return;
   }

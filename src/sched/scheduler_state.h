@@ -37,8 +37,8 @@ class Scheduler::State {
     std::size_t lane = 0;
     std::size_t slice = 0;
     TimePoint at{};
-    bool at_once = false;  // its slice was idle
-    double beside = 0;     // share of the atoms that others kept busy
+    bool at_once = false;    // its slice was idle
+    double busy_beside = 0;  // the share of the atoms that others kept busy then
   };
   // A load that has waited so long is granted as soon as what runs in its slice has ended.
   static constexpr Duration kLoaderPatience = std::chrono::seconds(1);

@@ -14,14 +14,6 @@ constexpr double kMuchFaster = 0.75;
 constexpr std::size_t kClaims = 4;       // of one decision
 constexpr std::size_t kOptionBits = 64;  // options that can be ruled out one by one
 
-// What runs take beside those who are busy now, over beside the usual ones.
-double beside_now(const View& view, const Instance& instance, std::size_t group) {
-  const double others = view.device.others_share(group);
-  const double busy = 1.0 - static_cast<double>(view.device.idle_atoms()) / view.device.shape().atoms();
-  return instance.neighbours.factor(std::min(busy, others)) /
-         instance.neighbours.factor(std::min(instance.neighbours.typical(), others));
-}
-
 double ns(Duration span) { return static_cast<double>(span.count()); }
 
 }  // namespace
@@ -37,6 +29,7 @@ void SliceChoice::look(const View& view, TimePoint now) {
   group_open_.assign(view.device.groups(), 0);
   group_start_.assign(view.device.groups(), kNever);
   anything_open_ = false;
+  busy_ = 1.0 - static_cast<double>(view.device.idle_atoms()) / view.device.shape().atoms();
   for (std::size_t index = 0; index < view.device.slices().size(); ++index) {
     const Occupancy::SliceState& state = view.device.slice(index);
     if (state.blocked) {
@@ -118,8 +111,8 @@ std::optional<Option> SliceChoice::best(const View& view, const ShapeQueue& queu
   const Headroom headroom(instance, target.margin, target.rate);
   const Duration slack = target.deadline == kNever ? kForever : target.deadline - now_;
   const std::size_t smallest = demand == Demand::kFillingDevice ? fair_group(view) : 0;
-  static const double kF = getenv("KF") ? atof(getenv("KF")) : 1.0;
-  const std::int32_t floor = kF * view.device.group_processors(view.device.groups() - 1) / std::max<int>(1, instance.params->lanes);
+  const std::int32_t lanes_part =
+      view.device.group_processors(view.device.groups() - 1) / std::max<std::int32_t>(1, instance.params->lanes);
   std::optional<Option> best;
   for (std::size_t bucket = first; bucket <= last; ++bucket) {
     const std::int64_t rows = std::min<std::int64_t>(target.rows, instance.params->buckets[bucket]);
@@ -128,22 +121,31 @@ std::optional<Option> SliceChoice::best(const View& view, const ShapeQueue& queu
       if (group_open_[group] == 0 || (bit < kOptionBits && (without >> bit & 1U) != 0)) {
         continue;
       }
-      const Duration latency = View::scaled(view.predicted(queue, bucket, group), beside_now(view, instance, group));
+      const Duration latency = predicted_now(view, queue, bucket, group);
       if ((demand >= Demand::kInTime && latency > slack) ||
           (demand >= Demand::kWithMargin && latency + target.margin > slack) ||
           (demand >= Demand::kWithHeadroom && !headroom.leaves(latency, rows, slack))) {
         continue;
       }
-      const double score = score_of(rows, latency, view.device.group_processors(group));
-      const bool lanes_short = demand >= Demand::kInTime && !headroom.leaves_lanes(latency, rows);
-      const double rate = lanes_short ? score_of(rows, latency, std::max(view.device.group_processors(group), floor)) : 0;
-      if (!best || (lanes_short ? best->lane_rate > 0 && rate > best->lane_rate
-                                : best->lane_rate > 0 || score > best->score * (bucket == best->bucket ? kSimilarScore : 1.0))) {
-        best = Option{bucket, group, 0, score, latency, rate};
+      const std::int32_t processors = view.device.group_processors(group);
+      Option option{bucket, group, 0, score_of(rows, latency, processors), latency};
+      if (demand >= Demand::kInTime && !headroom.leaves_lanes(latency, rows)) {
+        option.lane_score = score_of(rows, latency, std::max(processors, lanes_part));
+      }
+      if (!best || better(option, *best)) {
+        best = option;
       }
     }
   }
   return best;
+}
+
+// Whether a later one, of more rows or in larger slices, is to be taken.
+bool SliceChoice::better(const Option& one, const Option& than) {
+  if (one.lane_score > 0 || than.lane_score > 0) {
+    return than.lane_score > 0 && (one.lane_score == 0 || one.lane_score > than.lane_score);
+  }
+  return one.score > than.score * (one.bucket == than.bucket ? kSimilarScore : 1.0);
 }
 
 std::optional<Option> SliceChoice::soon(const View& view, const ShapeQueue& queue, const Target& target,
@@ -195,7 +197,7 @@ std::optional<Option> SliceChoice::at(const View& view, const ShapeQueue& queue,
   if (group_open_[group] == 0) {
     return std::nullopt;
   }
-  const Duration latency = View::scaled(view.predicted(queue, bucket, group), beside_now(view, queue.instance(), group));
+  const Duration latency = predicted_now(view, queue, bucket, group);
   const auto slice = pick(view, queue, bucket, group, now_ + latency, &out);
   return slice ? std::optional(Option{bucket, group, *slice, 0, latency}) : std::nullopt;
 }

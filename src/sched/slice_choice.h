@@ -22,7 +22,9 @@ struct Option {
   std::size_t slice = 0;
   double score = 0;
   Duration latency{0};
-  double lane_rate = 0;  // rows per nanosecond in its lane, where lanes are short; 0: they are not
+  // Where the model's lanes would be busy all the time with batches like this: rows per time in a lane, and per
+  // processor beyond the lane's part of the device. 0: there are lanes enough.
+  double lane_score = 0;
   bool with_margin = true;  // what runs may take longer is allowed for
 };
 
@@ -64,6 +66,10 @@ class SliceChoice {
                                std::size_t groups, Decisions& out) const;
   std::optional<Option> best(const View& view, const ShapeQueue& queue, const Target& target, Demand demand,
                              std::size_t groups, std::uint64_t without) const;
+  static bool better(const Option& one, const Option& than);
+  Duration predicted_now(const View& view, const ShapeQueue& queue, std::size_t bucket, std::size_t group) const {
+    return View::scaled(view.predicted(queue, bucket, group), view.beside(queue.instance(), group, busy_));
+  }
   // A free slice that is homed. Where there is only one that is not: nothing, and that is asked for, where it may be.
   std::optional<std::size_t> pick(const View& view, const ShapeQueue& queue, std::size_t bucket, std::size_t group,
                                   TimePoint until, Decisions* ask) const;
@@ -72,6 +78,7 @@ class SliceChoice {
   static std::size_t fair_group(const View& view);
 
   TimePoint now_{};
+  double busy_ = 0;               // share of the atoms
   std::vector<char> group_open_;  // a slice of that size could be launched on now
   std::vector<TimePoint> group_start_;
   TimePoint last_start_{};

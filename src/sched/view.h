@@ -52,13 +52,11 @@ class View {
   Duration predicted(const ShapeQueue& queue, std::size_t bucket, std::size_t group) const {
     return scaled(queue.instance().table.at(bucket, group), queue.factor());
   }
-  // The same for a slice, with the neighbours that are there now.
-  Duration predicted_beside(const ShapeQueue& queue, std::size_t bucket, std::size_t slice) const {
-    const Instance& instance = queue.instance();
-    const std::size_t group = device.slice(slice).group;
-    const double usual = std::min(instance.neighbours.typical(), device.others_share(group));
-    const double now = instance.neighbours.factor(device.busy_beside(slice)) / instance.neighbours.factor(usual);
-    return scaled(predicted(queue, bucket, group), now);
+  // Time of a run while that share of the atoms is busy, over its predicted time.
+  double beside(const Instance& instance, std::size_t group, double busy) const {
+    const double others = device.others_share(group);
+    return instance.co_run.factor(std::min(busy, others)) /
+           instance.co_run.factor(std::min(instance.co_run.typical(), others));
   }
   static Duration scaled(Duration latency, double factor) {
     return factor == 1.0 ? latency

@@ -1,20 +1,20 @@
-#include "sched/neighbours.h"
+#include "sched/co_run.h"
 
 #include <algorithm>
 
 namespace tessera::sched {
 namespace {
 
-constexpr double kForget = 0.002;      // weight of one run in what is kept of all
-constexpr double kForgetSize = 0.02;   // and in the means of its size
-constexpr double kSteepest = 1;
-constexpr double kLeastSpread = 1.0;  // squared deviations below tell little: they pull the slope towards none
-constexpr double kRatio = 4;           // further off a prediction tells of other things
+constexpr double kForget = 0.002;     // weight of one run in what is kept of all
+constexpr double kForgetSize = 0.02;  // and in the means of its size
+constexpr double kSteepest = 1;       // nobody takes more than twice as long beside others in slices of their own
+constexpr double kLeastSpread = 1;    // a sum of squares not far above tells little: it pulls the slope towards none
+constexpr double kFarthest = 4;       // a ratio further off tells of other things
 
 }  // namespace
 
-void Neighbours::observe(std::size_t size, double busy, double ratio) {
-  ratio = std::clamp(ratio, 1 / kRatio, kRatio);
+void CoRun::observe(std::size_t size, double busy, double ratio) {
+  ratio = std::clamp(ratio, 1 / kFarthest, kFarthest);
   if (sizes_.size() <= size) {
     sizes_.resize(size + 1);
   }
@@ -36,7 +36,7 @@ void Neighbours::observe(std::size_t size, double busy, double ratio) {
   shared_ += off_busy * off_ratio - kForget * shared_;
   // ratio = alone * (1 + slope * busy), where `alone` is how far off the predictions of runs alone still are.
   const double rise = shared_ / (spread_ + kLeastSpread);
-  const double alone = std::max(1 / kRatio, ratio_ - rise * busy_);
+  const double alone = std::max(1 / kFarthest, ratio_ - rise * busy_);
   slope_ = std::clamp(rise / alone, 0.0, kSteepest);
 }
 

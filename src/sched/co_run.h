@@ -1,4 +1,4 @@
-// How much longer runs of a model take beside busy neighbours: a straight line through what was seen.
+// How much longer runs of a model take while others are busy beside them: a straight line through what was seen.
 #pragma once
 
 #include <cstddef>
@@ -6,16 +6,17 @@
 
 namespace tessera::sched {
 
-// Value owned by one scheduler. `busy`: the share of the device's atoms that others keep busy when a run begins, 0..1.
-class Neighbours {
+// A regression of run times on `busy`, the share of the device's atoms that others keep busy when a run begins (0..1),
+// with means of its own for each size of batch and slice. Value owned by one scheduler.
+class CoRun {
  public:
   // Time of a run beside them over its time alone.
   double factor(double busy) const { return 1 + slope_ * busy; }
   // What was busy beside the model's runs lately, in the mean.
   double typical() const { return busy_; }
 
-  // `ratio`: a run's time over what a run alone is predicted to take. `size`: a number for its batch and slice size, so
-  // that predictions which are off for one size are not mistaken for neighbours.
+  // `ratio`: a run's time over what a run alone is predicted to take. `size`: a small number for its batch and slice
+  // size, so that a prediction which is off for one size is not mistaken for the others' work.
   void observe(std::size_t size, double busy, double ratio);
 
  private:
