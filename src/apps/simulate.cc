@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "loadgen/text.h"
 #include "loadgen/trace.h"
 #include "loadgen/workload.h"
 #include "model/files.h"
@@ -123,15 +124,15 @@ Status run_once(const SimulateOptions& options, const sim::Scenario& scenario) {
 }
 
 Status search(const SimulateOptions& options, const sim::Scenario& scenario) {
-  sim::SearchOptions how;
+  loadgen::SearchOptions how;
   how.seeds = options.seeds;
   how.start = options.rate.value_or(0);
   Progress progress;
   const auto tries = [&](double rate, std::uint64_t seed) {
-    progress.say("trying " + sim::digits(rate) + " a second, seed " + std::to_string(seed + 1) + " of " +
+    progress.say("trying " + loadgen::digits(rate) + " a second, seed " + std::to_string(seed + 1) + " of " +
                  std::to_string(options.seeds));
   };
-  TESSERA_ASSIGN_OR_RETURN(const sim::Capacity capacity,
+  TESSERA_ASSIGN_OR_RETURN(const loadgen::Capacity capacity,
                            scenario.capacity(cluster_options(options), how, options.slo_factor, tries));
   TESSERA_ASSIGN_OR_RETURN(const double bound, scenario.fractional_bound(options.devices, options.slo_factor));
   progress.clear();
