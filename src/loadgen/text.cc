@@ -24,12 +24,15 @@ std::string column(const std::string& name) {
   return out;
 }
 
-std::string row(const Tenant& tenant, const Tally& tally) {
+std::string row(const Tenant& tenant, const Tally& tally, Columns columns) {
   std::string out = column(tenant.spec.name);
   out += tenant.slo ? text("%10.2f", ms(*tenant.slo)) : text("%10s", "-");
   out += text("%10llu%10llu%10llu", static_cast<unsigned long long>(tally.offered_count()),
               static_cast<unsigned long long>(tally.answered_count()),
               static_cast<unsigned long long>(tally.rejected_count()));
+  if (columns == Columns::kWithFailed) {
+    out += text("%10llu", static_cast<unsigned long long>(tally.failed_count()));
+  }
   out += text("%10.2f%10.2f", ms(tally.quantile(0.5)), ms(tally.quantile(0.99)));
   out += tenant.slo ? text("%11.2f %%", 100 * tally.attainment()) : text("%13s", "-");
   return out + "\n";
@@ -50,7 +53,7 @@ std::string quoted(const std::string& value) {
 
 std::string digits(double value) { return text("%.6g", value); }
 
-std::string table(const std::vector<Tenant>& tenants, const Outcome& outcome, std::size_t most) {
+std::string table(const std::vector<Tenant>& tenants, const Outcome& outcome, Columns columns, std::size_t most) {
   std::vector<std::size_t> order(tenants.size());
   std::iota(order.begin(), order.end(), 0U);
   if (order.size() > most) {
@@ -59,21 +62,22 @@ std::string table(const std::vector<Tenant>& tenants, const Outcome& outcome, st
     });
     order.resize(most);
   }
-  std::string out = column("tenant") + text("%10s%10s%10s%10s%10s%10s%13s\n", "SLO ms", "offered", "answered",
-                                            "rejected", "p50 ms", "p99 ms", "attainment");
+  std::string out = column("tenant") + text("%10s%10s%10s%10s", "SLO ms", "offered", "answered", "rejected");
+  out += columns == Columns::kWithFailed ? text("%10s", "failed") : "";
+  out += text("%10s%10s%13s\n", "p50 ms", "p99 ms", "attainment");
   Tally all;
   for (const TenantOutcome& tenant : outcome.tenants) {
     all.merge(tenant.tally);
   }
   for (const std::size_t place : order) {
-    out += row(tenants[place], outcome.tenants[place].tally);
+    out += row(tenants[place], outcome.tenants[place].tally, columns);
   }
   if (order.size() < tenants.size()) {
     out += "(the worst " + std::to_string(order.size()) + " of " + std::to_string(tenants.size()) + " tenants)\n";
   }
   Tenant sum;
   sum.spec.name = "all";
-  out += row(sum, all);
+  out += row(sum, all, columns);
   return out;
 }
 

@@ -23,7 +23,7 @@ std::string table(const std::vector<loadgen::Tenant>& tenants, const Outcome& ou
   char line[128];
   std::snprintf(line, sizeof line, "goodput %.1f a second; atoms busy %.1f %%\n", outcome.goodput(),
                 100 * outcome.busy);
-  return loadgen::table(tenants, outcome, most) + line;
+  return loadgen::table(tenants, outcome, loadgen::Columns::kOfSimulations, most) + line;
 }
 
 std::string json(const RunInfo& info, const std::vector<loadgen::Tenant>& tenants, const Outcome& outcome) {
