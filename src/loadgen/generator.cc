@@ -83,8 +83,11 @@ void Generator::begin(const std::vector<Tenant>& tenants, const LoadOptions& opt
   free_.clear();
   counted_open_ = 0;
   out_.seconds = std::chrono::duration<double>(options.length).count();
-  out_.period = std::max(kLeastPeriod, options.length / kMaxPeriods);
-  out_.periods.resize(static_cast<std::size_t>((options.length + out_.period - Duration(1)) / out_.period));
+  objectives_ = std::any_of(tenants.begin(), tenants.end(), [](const Tenant& one) { return one.slo.has_value(); });
+  out_.period = std::max(kLeastPeriod, (options.length + Duration(kMaxPeriods - 1)) / kMaxPeriods);
+  for (Duration at{0}; at < options.length; at += out_.period) {
+    out_.periods.push_back({std::chrono::duration<double>(std::min(out_.period, options.length - at)).count(), {}});
+  }
   out_.failures.resize(tenants.size());
   Duration tightest = kForever;
   const TimePoint zero = now() + kLead;
@@ -150,7 +153,9 @@ void Generator::issue(const Due& due) {
   const bool counted = counts(due.at);
   if (counted) {
     out_.tenants[due.tenant].tally.offered();
-    period_of(due.at).tally.offered();
+    if (Period* period = period_of(due.tenant, due.at)) {
+      period->tally.offered();
+    }
   }
   if (free_.empty()) {
     free_.push_back(flights_.size());
@@ -167,8 +172,8 @@ void Generator::issue(const Due& due) {
   free_.pop_back();
   flights_[place] = {due.tenant, due.at, true, number};
   ++source.in_flight;
-  if (counted) {
-    ++counted_open_;
+  counted_open_ += counted ? 1 : 0;
+  if (counted && source.arrivals) {
     out_.lateness.all.record(handed - due.at);
     out_.lateness.worst = std::max(out_.lateness.worst, handed - due.at);
   }
@@ -214,36 +219,37 @@ void Generator::count(std::size_t tenant, TimePoint scheduled, const Answer& ans
   if (!counts(scheduled)) {
     return;
   }
+  const std::optional<Duration> slo = (*tenants_)[tenant].slo;
+  const auto enter = [&](Tally& tally) {
+    switch (answer.kind) {
+      case Answer::Kind::kAnswered:
+        return tally.answered(answer.at - scheduled, slo);
+      case Answer::Kind::kRejected:
+        return tally.rejected();
+      case Answer::Kind::kFailed:
+        return tally.failed();
+    }
+  };
   Tally& tally = out_.tenants[tenant].tally;
   const std::uint64_t met_before = tally.met_count();
-  const std::optional<Duration> slo = (*tenants_)[tenant].slo;
-  Period& period = period_of(scheduled);
-  switch (answer.kind) {
-    case Answer::Kind::kAnswered:
-      tally.answered(answer.at - scheduled, slo);
-      period.tally.answered(answer.at - scheduled, slo);
-      break;
-    case Answer::Kind::kRejected:
-      tally.rejected();
-      period.tally.rejected();
-      break;
-    case Answer::Kind::kFailed:
-      tally.failed();
-      period.tally.failed();
-      Failures& known = out_.failures[tenant];
-      const std::string text = plain(answer.text);
-      ++known[known.count(text) > 0 || known.size() < kMaxFailureTexts ? text : "others"];
-      break;
+  enter(tally);
+  if (Period* period = period_of(tenant, scheduled)) {
+    enter(period->tally);
+  }
+  if (answer.kind == Answer::Kind::kFailed) {
+    Failures& known = out_.failures[tenant];
+    const std::string text = plain(answer.text);
+    ++known[known.count(text) > 0 || known.size() < kMaxFailureTexts ? text : "others"];
   }
   const bool met = tally.met_count() > met_before;
-  period.met_objectives += met && slo ? 1 : 0;
   if (!met && !options_->most_misses.empty() && ++sources_[tenant].misses > options_->most_misses[tenant]) {
     out_.gave_up = true;
   }
 }
 
-Period& Generator::period_of(TimePoint scheduled) {
-  return out_.periods[static_cast<std::size_t>((scheduled - counted_from_) / out_.period)];
+Period* Generator::period_of(std::size_t tenant, TimePoint scheduled) {
+  const bool in_it = !objectives_ || (*tenants_)[tenant].slo.has_value();
+  return in_it ? &out_.periods[static_cast<std::size_t>((scheduled - counted_from_) / out_.period)] : nullptr;
 }
 
 void Generator::finish() {

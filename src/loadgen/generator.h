@@ -27,13 +27,14 @@ struct LoadOptions {
   std::function<void(double)> progress;          // hears now and then which share is done; may be empty
 };
 
-// A part of the counted time, by when requests were scheduled; all tenants together.
+// A part of the counted time, by when requests were scheduled.
 struct Period {
-  Tally tally;
-  std::uint64_t met_objectives = 0;  // of tenants that have one
+  double seconds = 0;
+  Tally tally;  // of the tenants with an objective; where none has one, of all
 };
 
-// How late requests were handed to the target, against their schedule.
+// How late requests were handed to the target, against their schedule. Those of closed loops have none, and would hide
+// the others.
 struct Lateness {
   Histogram all;
   Duration worst{0};
@@ -50,7 +51,7 @@ inline constexpr std::size_t kMaxFailureTexts = 8;  // of a tenant
 struct LoadOutcome : Outcome {
   Lateness lateness;
   std::vector<Failures> failures;  // by tenant
-  Duration period{0};
+  Duration period{0};              // but the last may be shorter
   std::vector<Period> periods;
   std::string invalid;  // why the figures say nothing of the server; empty: they do
 };
@@ -98,7 +99,7 @@ class Generator {
   TimePoint wake(TimePoint time) const;
   void finish();
   bool counts(TimePoint scheduled) const { return scheduled >= counted_from_ && scheduled < ends_; }
-  Period& period_of(TimePoint scheduled);
+  Period* period_of(std::size_t tenant, TimePoint scheduled);  // nothing: the tenant is not in it
 
   Target& target_;
   std::uint64_t serial_ = 0;  // of all runs: answers of an earlier one find no flight
@@ -114,6 +115,7 @@ class Generator {
   std::vector<Flight> flights_;
   std::vector<std::size_t> free_;
   std::size_t counted_open_ = 0;
+  bool objectives_ = false;  // some tenant has one
 };
 
 // The rows that requests of a tenant may have; what Target::prepare() is to be told.

@@ -167,9 +167,9 @@ std::string course(const LoadOutcome& outcome) {
   double slowest = 0.1;
   for (std::size_t i = 0; i < outcome.periods.size(); ++i) {
     const Period& period = outcome.periods[i];
-    const double at = (static_cast<double>(i) + 0.5) * length;
-    offered.emplace_back(at, static_cast<double>(period.tally.offered_count()) / length);
-    good.emplace_back(at, static_cast<double>(period.tally.met_count()) / length);
+    const double at = static_cast<double>(i) * length + period.seconds / 2;
+    offered.emplace_back(at, static_cast<double>(period.tally.offered_count()) / period.seconds);
+    good.emplace_back(at, static_cast<double>(period.tally.met_count()) / period.seconds);
     most = std::max(most, offered.back().second);
     if (period.tally.answered_count() > 0) {
       median.emplace_back(at, ms(period.tally.quantile(0.5)));
@@ -179,12 +179,13 @@ std::string course(const LoadOutcome& outcome) {
   }
   Plot rates({"seconds", 0, outcome.seconds}, {"requests a second", 0, most * 1.05});
   rates.line("offered", offered);
-  rates.line("answered within their objective, or without having one", good);
+  rates.line("answered within their objective", good);
   Plot latencies({"seconds", 0, outcome.seconds}, {"latency in ms", 0, slowest * 1.05});
   latencies.line("p50", median);
   latencies.line("p99", high);
-  return "<h2>Over time</h2>\n<p>By when requests were to be sent; all tenants together.</p>\n" + rates.svg() +
-         latencies.svg();
+  return "<h2>Over time</h2>\n<p>By when requests were to be sent; the tenants with an objective, or all where none "
+         "has one.</p>\n" +
+         rates.svg() + latencies.svg();
 }
 
 std::string goodput_curve(const Capacity& capacity) {

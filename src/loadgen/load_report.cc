@@ -39,7 +39,7 @@ std::string period_json(const LoadOutcome& outcome, std::size_t place) {
          ", \"answered\": " + std::to_string(tally.answered_count()) +
          ", \"rejected\": " + std::to_string(tally.rejected_count()) +
          ", \"failed\": " + std::to_string(tally.failed_count()) +
-         ", \"goodput\": " + digits(static_cast<double>(period.met_objectives) / length) +
+         ", \"goodput\": " + digits(static_cast<double>(tally.met_count()) / period.seconds) +
          ", \"p50_ms\": " + digits(ms(tally.quantile(0.5))) + ", \"p99_ms\": " + digits(ms(tally.quantile(0.99))) + "}";
 }
 

@@ -154,6 +154,7 @@ TEST(Generator, ClosedLoopKeepsSoManyAtOnce) {
   EXPECT_EQ(out.tenants[1].tally.answered_count(), 0U);
   EXPECT_EQ(out.tenants[1].tally.rejected_count(), out.tenants[1].tally.offered_count());
   EXPECT_EQ(out.goodput(), 0);
+  EXPECT_EQ(out.lateness.all.count(), 0U);  // nothing was scheduled
 }
 
 TEST(Generator, AnswersThatNeverComeFailAndDoNotDisturbTheNextRun) {
