@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "loadgen/text.h"
 #include "sched/policy.h"
 #include "sim/report.h"
 #include "sim/scenario.h"
@@ -40,7 +41,7 @@ struct Job {
   int tenants = 0;
   double slo = 0;
   std::string policy;
-  sim::Capacity capacity;
+  loadgen::Capacity capacity;
   double bound = 0;
   double seconds = 0;  // of this machine
   std::string error;
@@ -71,7 +72,7 @@ std::string with_options(const std::string& policy, const sim::Scenario& scenari
   std::string out = policy;
   for (const loadgen::TenantSpec& tenant : scenario.workload.tenants) {
     out += (out == policy ? ":share." : ",share.") + tenant.name + "=" +
-           sim::digits(1.0 / static_cast<double>(scenario.workload.tenants.size()));
+           loadgen::digits(1.0 / static_cast<double>(scenario.workload.tenants.size()));
   }
   return out;
 }
@@ -81,7 +82,7 @@ Status run(const Arguments& arguments, Job& job) {
   TESSERA_ASSIGN_OR_RETURN(job.bound, cell.fractional_bound(1, job.slo));
   sim::ClusterOptions options;
   options.policy = with_options(job.policy, cell);
-  sim::SearchOptions how;
+  loadgen::SearchOptions how;
   how.seeds = arguments.seeds;
   how.least_requests = arguments.least;
   TESSERA_ASSIGN_OR_RETURN(job.capacity, cell.capacity(options, how, job.slo, {}));
@@ -140,7 +141,7 @@ void print(const Arguments& arguments, const std::vector<Job>& jobs) {
         std::printf("%18s", "-");
         continue;
       }
-      const double value = temporal == nullptr ? 0 : sim::ratio(job.capacity, temporal->capacity).value;
+      const double value = temporal == nullptr ? 0 : loadgen::ratio(job.capacity, temporal->capacity).value;
       std::printf("%11.0f (%.2f)", job.capacity.rate, value);
     }
     std::printf("\n");
@@ -149,20 +150,22 @@ void print(const Arguments& arguments, const std::vector<Job>& jobs) {
 
 std::string as_json(const Arguments& arguments, const std::vector<Job>& jobs) {
   std::string out = "{\"command\": \"scripts/bench sim\", \"profiles\": " +
-                    sim::quoted(arguments.profiles.substr(arguments.profiles.rfind('/') + 1)) +
-                    ", \"device\": " + sim::quoted(arguments.device) +
+                    loadgen::quoted(arguments.profiles.substr(arguments.profiles.rfind('/') + 1)) +
+                    ", \"device\": " + loadgen::quoted(arguments.device) +
                     ", \"seeds\": " + std::to_string(arguments.seeds) +
                     ", \"slowest_tenant_requests\": " + std::to_string(arguments.least) + ",\n \"cells\": [";
   for (const Job& job : jobs) {
     const Job* temporal = find(jobs, job, "temporal");
-    const sim::Ratio ratio = temporal == nullptr ? sim::Ratio() : sim::ratio(job.capacity, temporal->capacity);
+    const loadgen::Ratio ratio =
+        temporal == nullptr ? loadgen::Ratio() : loadgen::ratio(job.capacity, temporal->capacity);
     out += &job == jobs.data() ? "\n  " : ",\n  ";
-    out += "{\"tenants\": " + std::to_string(job.tenants) + ", \"slo_factor\": " + sim::digits(job.slo) +
-           ", \"policy\": " + sim::quoted(job.policy) + ", \"capacity\": " + sim::digits(job.capacity.rate) +
-           ", \"capacity_95\": [" + sim::digits(job.capacity.low) + ", " + sim::digits(job.capacity.high) +
-           "], \"goodput\": " + sim::digits(job.capacity.goodput) + ", \"to_temporal\": " + sim::digits(ratio.value) +
-           ", \"to_temporal_95\": [" + sim::digits(ratio.low) + ", " + sim::digits(ratio.high) +
-           "], \"fractional_bound\": " + sim::digits(job.bound) + "}";
+    out += "{\"tenants\": " + std::to_string(job.tenants) + ", \"slo_factor\": " + loadgen::digits(job.slo) +
+           ", \"policy\": " + loadgen::quoted(job.policy) + ", \"capacity\": " + loadgen::digits(job.capacity.rate) +
+           ", \"capacity_95\": [" + loadgen::digits(job.capacity.low) + ", " + loadgen::digits(job.capacity.high) +
+           "], \"goodput\": " + loadgen::digits(job.capacity.goodput) +
+           ", \"to_temporal\": " + loadgen::digits(ratio.value) + ", \"to_temporal_95\": [" +
+           loadgen::digits(ratio.low) + ", " + loadgen::digits(ratio.high) +
+           "], \"fractional_bound\": " + loadgen::digits(job.bound) + "}";
   }
   return out + "\n ]}\n";
 }

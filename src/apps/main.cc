@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <exception>
 
+#include "apps/load.h"
 #include "apps/selftest.h"
 #include "apps/serve.h"
 #include "apps/serve_flags.h"
@@ -47,9 +48,17 @@ int run(int argc, char** argv) {
   tessera::apps::SimulateOptions simulate_options;
   CLI::App& simulate = *app.add_subcommand("simulate", "Plays a workload on devices that are not there");
   tessera::apps::add_simulate_flags(simulate, simulate_options);
-  for (int i = 0; i < argc; ++i) {
-    simulate_options.command.append(i == 0 ? "" : " ").append(i == 0 ? "tessera" : argv[i]);
+
+  tessera::apps::LoadOptions load_options;
+  CLI::App& load = *app.add_subcommand("load", "Sends a workload to a server and tells what became of it");
+  tessera::apps::add_load_flags(load, load_options);
+
+  std::string command = "tessera";
+  for (int i = 1; i < argc; ++i) {
+    command.append(" ").append(argv[i]);
   }
+  simulate_options.command = command;
+  load_options.command = command;
 
   try {
     app.parse(argc, argv);
@@ -62,6 +71,9 @@ int run(int argc, char** argv) {
   }
   if (simulate.parsed()) {
     return tessera::apps::simulate(simulate_options);
+  }
+  if (load.parsed()) {
+    return tessera::apps::load(load_options);
   }
   return selftest.parsed() ? tessera::apps::selftest(selftest_options) : tessera::apps::serve(options);
 }

@@ -1,8 +1,5 @@
 #include "apps/serve.h"
 
-#include <signal.h>
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -12,7 +9,8 @@
 #include <utility>
 #include <vector>
 
-#include "apps/devices.h"
+#include "apps/make_service.h"
+#include "apps/process_limits.h"
 #include "apps/stop_signals.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -26,44 +24,6 @@ namespace tessera::apps {
 namespace {
 
 using std::chrono::milliseconds;
-
-// What the process needs of the system, before there are threads.
-void prepare_process() {
-  // A peer that goes away while it is written to is an error of that call, not of the process.
-  signal(SIGPIPE, SIG_IGN);
-  // Ten thousand connections are common; the soft limit of most systems is 1024 for the sake of select().
-  rlimit files{};
-  if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
-    files.rlim_cur = files.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &files);
-  }
-}
-
-runtime::ServiceOptions service_options(const ServeOptions& options, const std::string& device_kind) {
-  runtime::ServiceOptions out;
-  out.policy = options.policy;
-  out.max_waiting = options.max_waiting;
-  out.strict_readiness = options.strict_readiness;
-  out.models.repositories = options.repositories;
-  out.models.control = options.control;
-  out.models.load_at_start = options.load_models;
-  out.models.poll_interval = options.poll_interval;
-  out.models.cache_dir = options.cache_dir;
-  out.models.defaults.device_kind = device_kind;
-  if (options.default_slo) out.models.defaults.slo = std::chrono::duration_cast<Duration>(*options.default_slo);
-  return out;
-}
-
-Result<std::unique_ptr<runtime::Service>> make_service(const ServeOptions& options,
-                                                       const device::HostTopology& topology, StopSignals& signals) {
-  TESSERA_ASSIGN_OR_RETURN(auto opened, open_devices(options.device, topology, options.max_body));
-  runtime::ServiceOptions service = service_options(options, opened.front().kind);
-  service.on_all_lost = [&signals] { signals.stop(); };
-  std::vector<runtime::DeviceUnit> units;
-  units.reserve(opened.size());
-  for (Computing& one : opened) units.push_back({std::move(one.device), std::move(one.engine)});
-  return runtime::Service::create(std::move(service), std::move(units));
-}
 
 // From the loss of the last device to the end of the process: long enough for a probe to see it.
 constexpr std::chrono::seconds kEndAfterLoss{5};
@@ -187,7 +147,7 @@ int serve(const ServeOptions& options) {
 
   const auto topology = device::HostTopology::of(options.host_cores);
   if (!topology.ok()) return fail(topology.error());
-  auto made = make_service(options, *topology, signals);
+  auto made = make_service(options, *topology, [&signals] { signals.stop(); });
   if (!made.ok()) return fail(made.error());
   const std::unique_ptr<runtime::Service> service = std::move(*made);
   server::SharedMemory shared_memory;

@@ -97,11 +97,19 @@ void listen(CLI::App& command, const std::string& kind, ListenOptions& value) {
       "0: any free one (" + std::to_string(value.port) + ")");
 }
 
-void add_models(CLI::App& command, ServeOptions& options) {
-  repeatable(command, "--model-repository,--model-store", "PATH", options.repositories,
-             "folder of models; may be given repeatedly")
-      ->required()
+CLI::Option* add_repositories(CLI::App& command, ServeOptions& options) {
+  return repeatable(command, "--model-repository,--model-store", "PATH", options.repositories,
+                    "folder of models; may be given repeatedly")
       ->check(CLI::ExistingDirectory.description(""));
+}
+
+void add_cache(CLI::App& command, ServeOptions& options) {
+  options.cache_dir = default_cache_dir();
+  command.add_option("--cache-dir", options.cache_dir, "profiles, '' for none (~/.cache/tessera)")->type_name("PATH");
+}
+
+void add_models(CLI::App& command, ServeOptions& options) {
+  add_repositories(command, options)->required();
   word<model::ControlMode>(command, "--model-control-mode", "MODE", options.control,
                            {{"none", model::ControlMode::kNone},
                             {"poll", model::ControlMode::kPoll},
@@ -110,8 +118,7 @@ void add_models(CLI::App& command, ServeOptions& options) {
   seconds(command, "--repository-poll-secs", options.poll_interval, 1, "poll mode: between two looks");
   truth(command, "--exit-on-error", options.exit_on_error, "end when a load at start fails");
   truth(command, "--strict-readiness", options.strict_readiness, "not ready while a model is missing");
-  options.cache_dir = default_cache_dir();
-  command.add_option("--cache-dir", options.cache_dir, "profiles, '' for none (~/.cache/tessera)")->type_name("PATH");
+  add_cache(command, options);
 }
 
 void add_scheduling(CLI::App& command, ServeOptions& options) {
@@ -202,6 +209,12 @@ void add_serve_flags(CLI::App& command, ServeOptions& options) {
   command.option_defaults()->group("Log (on standard error)");
   add_log(command, options);
   command.callback([&command, &options] { refuse_idle_flags(command, options); });
+}
+
+void add_service_flags(CLI::App& command, ServeOptions& options) {
+  add_repositories(command, options);
+  add_cache(command, options);
+  add_scheduling(command, options);
 }
 
 }  // namespace tessera::apps

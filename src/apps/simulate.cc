@@ -1,103 +1,32 @@
 #include "apps/simulate.h"
 
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
-#include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
-#include <utility>
-#include <vector>
 
-#include "base/clock.h"
-#include "loadgen/trace.h"
-#include "loadgen/workload.h"
-#include "model/files.h"
+#include "apps/progress.h"
+#include "apps/workload_files.h"
+#include "loadgen/text.h"
 #include "sim/report.h"
 #include "sim/scenario.h"
 
 namespace tessera::apps {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr std::size_t kMaxDevices = 1000;
-constexpr Bytes kMaxFile{loadgen::kMaxTraceBytes};
-
-Duration seconds(double value) { return Duration(std::llround(value * 1e9)); }
-
-Result<std::string> read(const fs::path& path) {
-  auto text = model::read_file(path, kMaxFile);
-  return text.ok() ? std::move(text) : Result<std::string>(text.error().in(path.string()));
-}
 
 Result<sim::Scenario> read_scenario(const SimulateOptions& options) {
   sim::Scenario scenario;
-  TESSERA_ASSIGN_OR_RETURN(const std::string profiles, read(options.profiles));
+  TESSERA_ASSIGN_OR_RETURN(const std::string profiles, read_text(options.profiles));
   TESSERA_ASSIGN_OR_RETURN(scenario.device, sim::choose_device(profiles, options.profiles.string(), options.device));
-  TESSERA_ASSIGN_OR_RETURN(const std::string workload, read(options.workload));
-  const fs::path folder = options.workload.parent_path();
-  TESSERA_ASSIGN_OR_RETURN(scenario.workload,
-                           loadgen::parse_workload(workload, options.workload.string(),
-                                                   [&](const std::string& name) { return read(folder / name); }));
+  TESSERA_ASSIGN_OR_RETURN(scenario.workload, read_workload(options.workload));
   return scenario;
 }
-
-// One line on a terminal, and nothing elsewhere.
-class Progress {
- public:
-  Progress() : shown_(isatty(STDERR_FILENO) == 1), begun_(now()) {}
-  ~Progress() { clear(); }
-  Progress(const Progress&) = delete;
-  Progress& operator=(const Progress&) = delete;
-
-  void at(double done) {
-    const TimePoint time = now();
-    if (!shown_ || time - last_ < std::chrono::milliseconds(250)) {
-      return;
-    }
-    last_ = time;
-    const double spent = std::chrono::duration<double>(time - begun_).count();
-    if (spent > 1 && done > 0) {
-      std::fprintf(stderr, "\r%3.0f %% simulated, about %.0f s left \033[K", 100 * done, spent / done * (1 - done));
-      dirty_ = true;
-    }
-  }
-  void say(const std::string& line) {
-    if (shown_) {
-      std::fprintf(stderr, "\r%s\033[K", line.c_str());
-      dirty_ = true;
-    }
-  }
-  void clear() {
-    if (dirty_) {
-      std::fprintf(stderr, "\r\033[K");
-    }
-    dirty_ = false;
-  }
-
- private:
-  bool shown_;
-  bool dirty_ = false;
-  TimePoint begun_;
-  TimePoint last_{};
-};
 
 sim::RunInfo info_of(const SimulateOptions& options, const sim::Scenario& scenario) {
   return {options.command, scenario.workload.name, scenario.workload.source,
           options.device,  options.policy,         options.devices,
           options.seed};
-}
-
-Status write(const fs::path& path, const std::string& text) {
-  if (path.empty()) {
-    return ok_status();
-  }
-  std::ofstream file(path);
-  file << text;
-  file.close();
-  return file ? ok_status() : Status(invalid_argument("cannot write " + path.string() + "; choose another --json"));
 }
 
 sim::ClusterOptions cluster_options(const SimulateOptions& options) {
@@ -116,29 +45,29 @@ Status run_once(const SimulateOptions& options, const sim::Scenario& scenario) {
   TESSERA_ASSIGN_OR_RETURN(const auto tenants, scenario.tenants(options.rate, options.slo_factor));
   TESSERA_ASSIGN_OR_RETURN(const auto cluster, sim::Cluster::make(scenario.device, tenants, cluster_options(options)));
   Progress progress;
-  const sim::Outcome outcome = cluster->run([&](double done) { progress.at(done); });
+  const sim::Outcome outcome = cluster->run([&](double done) { progress.at(done, "simulated"); });
   progress.clear();
   std::fputs(sim::table(tenants, outcome).c_str(), stdout);
-  return write(options.json, sim::json(info_of(options, scenario), tenants, outcome));
+  return write_text(options.json, sim::json(info_of(options, scenario), tenants, outcome), "--json");
 }
 
 Status search(const SimulateOptions& options, const sim::Scenario& scenario) {
-  sim::SearchOptions how;
+  loadgen::SearchOptions how;
   how.seeds = options.seeds;
   how.start = options.rate.value_or(0);
   Progress progress;
   const auto tries = [&](double rate, std::uint64_t seed) {
-    progress.say("trying " + sim::digits(rate) + " a second, seed " + std::to_string(seed + 1) + " of " +
+    progress.say("trying " + loadgen::digits(rate) + " a second, seed " + std::to_string(seed + 1) + " of " +
                  std::to_string(options.seeds));
   };
-  TESSERA_ASSIGN_OR_RETURN(const sim::Capacity capacity,
+  TESSERA_ASSIGN_OR_RETURN(const loadgen::Capacity capacity,
                            scenario.capacity(cluster_options(options), how, options.slo_factor, tries));
   TESSERA_ASSIGN_OR_RETURN(const double bound, scenario.fractional_bound(options.devices, options.slo_factor));
   progress.clear();
   std::printf("capacity %.1f a second, 95 %% sure between %.1f and %.1f, at 99 %% attainment of every tenant\n",
               capacity.rate, capacity.low, capacity.high);
   std::printf("fractional bound %.1f a second: %.1f %% of it reached\n", bound, 100 * capacity.rate / bound);
-  return write(options.json, sim::json(info_of(options, scenario), capacity, bound));
+  return write_text(options.json, sim::json(info_of(options, scenario), capacity, bound), "--json");
 }
 
 }  // namespace

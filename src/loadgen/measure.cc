@@ -39,6 +39,7 @@ void Tally::merge(const Tally& other) {
   offered_ += other.offered_;
   answered_ += other.answered_;
   rejected_ += other.rejected_;
+  failed_ += other.failed_;
   met_ += other.met_;
   latencies_.merge(other.latencies_);
 }

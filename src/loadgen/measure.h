@@ -18,11 +18,13 @@ class Tally {
   void offered() { ++offered_; }
   void answered(Duration latency, std::optional<Duration> slo);
   void rejected() { ++rejected_; }
+  void failed() { ++failed_; }  // neither an answer nor a refusal that the server means
   void merge(const Tally& other);
 
   std::uint64_t offered_count() const { return offered_; }
   std::uint64_t answered_count() const { return answered_; }
   std::uint64_t rejected_count() const { return rejected_; }
+  std::uint64_t failed_count() const { return failed_; }
   std::uint64_t met_count() const { return met_; }  // answered within the objective; without one, answered
   // The share of offered requests that met their objective: 1 of none.
   double attainment() const;
@@ -33,6 +35,7 @@ class Tally {
   std::uint64_t offered_ = 0;
   std::uint64_t answered_ = 0;
   std::uint64_t rejected_ = 0;
+  std::uint64_t failed_ = 0;
   std::uint64_t met_ = 0;
   Histogram latencies_;
 };

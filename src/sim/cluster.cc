@@ -23,22 +23,6 @@ constexpr int kProgressSteps = 1000;
 
 }  // namespace
 
-double Outcome::worst_attainment() const {
-  double worst = 1;
-  for (const TenantOutcome& tenant : tenants) {
-    worst = tenant.slo ? std::min(worst, tenant.tally.attainment()) : worst;
-  }
-  return worst;
-}
-
-double Outcome::goodput() const {
-  double met = 0;
-  for (const TenantOutcome& tenant : tenants) {
-    met += tenant.slo ? static_cast<double>(tenant.tally.met_count()) : 0;
-  }
-  return seconds > 0 ? met / seconds : 0;
-}
-
 Result<std::unique_ptr<Cluster>> Cluster::make(const DeviceProfile& profile, std::vector<loadgen::Tenant> tenants,
                                                const ClusterOptions& options) {
   std::unique_ptr<Cluster> cluster(new Cluster(profile, options));

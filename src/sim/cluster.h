@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "loadgen/measure.h"
+#include "loadgen/outcome.h"
 #include "loadgen/workload.h"
 #include "sched/router.h"
 #include "sim/device.h"
@@ -30,22 +31,11 @@ struct ClusterOptions {
   std::vector<std::uint64_t> most_misses;      // by tenant: the run ends where one has more; empty: it does not
 };
 
-struct TenantOutcome {
-  std::optional<Duration> slo;
-  loadgen::Tally tally;
-};
-
 // What came out. Value.
-struct Outcome {
-  std::vector<TenantOutcome> tenants;  // in the workload's order
-  double seconds = 0;                  // that counted
-  double busy = 0;                     // share of all atoms' time
-  std::uint64_t events = 0;            // of all schedulers
-  std::uint64_t requests = 0;          // also those that did not count
-  bool gave_up = false;                // a tenant had more than most_misses
-
-  double worst_attainment() const;  // of the tenants with an objective
-  double goodput() const;           // of these, a second: answers within their objective
+struct Outcome : loadgen::Outcome {
+  double busy = 0;             // share of all atoms' time
+  std::uint64_t events = 0;    // of all schedulers
+  std::uint64_t requests = 0;  // also those that did not count
 };
 
 // Requests go to the node with the fewest of them open, as a front proxy would send them, and there where sched::Router

@@ -1,40 +1,14 @@
 #include "sim/report.h"
 
-#include <algorithm>
-#include <cmath>
 #include <cstdio>
-#include <numeric>
+
+#include "loadgen/text.h"
 
 namespace tessera::sim {
 namespace {
 
-double ms(Duration span) { return static_cast<double>(span.count()) / 1e6; }
-
-template <typename... Values>
-std::string text(const char* form, Values... values) {
-  char line[256];
-  std::snprintf(line, sizeof line, form, values...);
-  return line;
-}
-
-// A name as wide as its column, cut where it is longer.
-std::string column(const std::string& name) {
-  constexpr std::size_t kWide = 24;
-  std::string out = name.size() > kWide ? name.substr(0, kWide - 2) + ".." : name;
-  out.resize(kWide, ' ');
-  return out;
-}
-
-std::string row(const loadgen::Tenant& tenant, const loadgen::Tally& tally) {
-  std::string out = column(tenant.spec.name);
-  out += tenant.slo ? text("%10.2f", ms(*tenant.slo)) : text("%10s", "-");
-  out += text("%10llu%10llu%10llu", static_cast<unsigned long long>(tally.offered_count()),
-              static_cast<unsigned long long>(tally.answered_count()),
-              static_cast<unsigned long long>(tally.rejected_count()));
-  out += text("%10.2f%10.2f", ms(tally.quantile(0.5)), ms(tally.quantile(0.99)));
-  out += tenant.slo ? text("%11.2f %%", 100 * tally.attainment()) : text("%13s", "-");
-  return out + "\n";
-}
+using loadgen::digits;
+using loadgen::quoted;
 
 std::string head(const RunInfo& info) {
   return "{\"command\": " + quoted(info.command) + ",\n \"workload\": " + quoted(info.workload) +
@@ -43,68 +17,13 @@ std::string head(const RunInfo& info) {
          ", \"seed\": " + std::to_string(info.seed) + ",\n ";
 }
 
-std::string tenant_json(const loadgen::Tenant& tenant, const loadgen::Tally& tally) {
-  const std::uint64_t over = tally.offered_count() - tally.met_count();
-  std::string out = "{\"name\": " + quoted(tenant.spec.name) + ", \"model\": " + quoted(tenant.spec.model);
-  out += ", \"rate\": " + digits(tenant.rate);
-  out += ", \"slo_ms\": " + (tenant.slo ? digits(ms(*tenant.slo)) : "null");
-  out += ", \"offered\": " + std::to_string(tally.offered_count());
-  out += ", \"answered\": " + std::to_string(tally.answered_count());
-  out += ", \"rejected\": " + std::to_string(tally.rejected_count());
-  out += ", \"met\": " + std::to_string(tally.met_count());
-  out += ", \"p50_ms\": " + digits(ms(tally.quantile(0.5))) + ", \"p99_ms\": " + digits(ms(tally.quantile(0.99)));
-  if (tenant.slo) {
-    const loadgen::Interval sure = loadgen::wilson(tally.met_count(), tally.offered_count());
-    out += ", \"attainment\": " + digits(tally.attainment());
-    out += ", \"attainment_95\": [" + digits(sure.low) + ", " + digits(sure.high) + "]";
-    // With the confidence of 99 % by MLPerf's early-stopping rule.
-    const bool proven = tally.offered_count() >= loadgen::early_stopping_requests(over);
-    out += std::string(", \"p99_within_slo_proven\": ") + (proven ? "true" : "false");
-  }
-  return out + "}";
-}
-
 }  // namespace
 
-std::string quoted(const std::string& value) {
-  std::string out = "\"";
-  for (const char c : value) {
-    if (c == '"' || c == '\\') {
-      out += '\\';
-    }
-    out += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
-  }
-  return out + "\"";
-}
-
-std::string digits(double value) { return text("%.6g", value); }
-
 std::string table(const std::vector<loadgen::Tenant>& tenants, const Outcome& outcome, std::size_t most) {
-  std::vector<std::size_t> order(tenants.size());
-  std::iota(order.begin(), order.end(), 0U);
-  if (order.size() > most) {
-    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-      return outcome.tenants[a].tally.attainment() < outcome.tenants[b].tally.attainment();
-    });
-    order.resize(most);
-  }
-  std::string out = column("tenant") + text("%10s%10s%10s%10s%10s%10s%13s\n", "SLO ms", "offered", "answered",
-                                            "rejected", "p50 ms", "p99 ms", "attainment");
-  loadgen::Tally all;
-  for (const TenantOutcome& tenant : outcome.tenants) {
-    all.merge(tenant.tally);
-  }
-  for (const std::size_t place : order) {
-    out += row(tenants[place], outcome.tenants[place].tally);
-  }
-  if (order.size() < tenants.size()) {
-    out += "(the worst " + std::to_string(order.size()) + " of " + std::to_string(tenants.size()) + " tenants)\n";
-  }
-  loadgen::Tenant sum;
-  sum.spec.name = "all";
-  out += row(sum, all);
-  out += text("goodput %.1f a second; atoms busy %.1f %%\n", outcome.goodput(), 100 * outcome.busy);
-  return out;
+  char line[128];
+  std::snprintf(line, sizeof line, "goodput %.1f a second; atoms busy %.1f %%\n", outcome.goodput(),
+                100 * outcome.busy);
+  return loadgen::table(tenants, outcome, loadgen::Columns::kOfSimulations, most) + line;
 }
 
 std::string json(const RunInfo& info, const std::vector<loadgen::Tenant>& tenants, const Outcome& outcome) {
@@ -114,24 +33,13 @@ std::string json(const RunInfo& info, const std::vector<loadgen::Tenant>& tenant
                     ", \"goodput\": " + digits(outcome.goodput()) + ", \"busy\": " + digits(outcome.busy) +
                     ",\n \"worst_attainment\": " + digits(outcome.worst_attainment()) + ", \"tenants\": [";
   for (std::size_t i = 0; i < tenants.size(); ++i) {
-    out += (i == 0 ? "\n  " : ",\n  ") + tenant_json(tenants[i], outcome.tenants[i].tally);
+    out += (i == 0 ? "\n  " : ",\n  ") + loadgen::tenant_json(tenants[i], outcome.tenants[i].tally);
   }
   return out + "\n ]}\n";
 }
 
-std::string json(const RunInfo& info, const Capacity& capacity, double fractional) {
-  std::string out = head(info) + "\"capacity\": " + digits(capacity.rate) + ", \"capacity_95\": [" +
-                    digits(capacity.low) + ", " + digits(capacity.high) +
-                    "], \"goodput\": " + digits(capacity.goodput) + ", \"fractional_bound\": " + digits(fractional) +
-                    ",\n \"probes\": [";
-  for (std::size_t i = 0; i < capacity.probes.size(); ++i) {
-    const Probe& probe = capacity.probes[i];
-    out += (i == 0 ? "\n  " : ",\n  ") + ("{\"rate\": " + digits(probe.rate)) +
-           ", \"passed\": " + (probe.passed ? "true" : "false") +
-           ", \"complete\": " + (probe.complete ? "true" : "false") + ", \"worst_attainment\": " + digits(probe.worst) +
-           ", \"goodput\": " + digits(probe.goodput) + "}";
-  }
-  return out + "\n ]}\n";
+std::string json(const RunInfo& info, const loadgen::Capacity& capacity, double fractional) {
+  return head(info) + "\"fractional_bound\": " + digits(fractional) + ", " + loadgen::search_json(capacity) + "}\n";
 }
 
 }  // namespace tessera::sim

@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
+#include "loadgen/search.h"
 #include "loadgen/workload.h"
 #include "sim/cluster.h"
-#include "sim/search.h"
 
 namespace tessera::sim {
 
@@ -26,10 +26,6 @@ struct RunInfo {
 
 // Objects of JSON; nothing in them depends on the time or the machine.
 std::string json(const RunInfo& info, const std::vector<loadgen::Tenant>& tenants, const Outcome& outcome);
-std::string json(const RunInfo& info, const Capacity& capacity, double fractional);
-
-// A value as JSON.
-std::string quoted(const std::string& text);
-std::string digits(double value);  // six of them
+std::string json(const RunInfo& info, const loadgen::Capacity& capacity, double fractional);
 
 }  // namespace tessera::sim

@@ -20,8 +20,9 @@ Result<double> Scenario::fractional_bound(std::size_t devices, std::optional<dou
   return sim::fractional_bound(device, devices, shares);
 }
 
-Result<Capacity> Scenario::capacity(const ClusterOptions& options, SearchOptions how, std::optional<double> slo_factor,
-                                    const std::function<void(double rate, std::uint64_t seed)>& tries) const {
+Result<loadgen::Capacity> Scenario::capacity(const ClusterOptions& options, loadgen::SearchOptions how,
+                                             std::optional<double> slo_factor,
+                                             const std::function<void(double rate, std::uint64_t seed)>& tries) const {
   TESSERA_ASSIGN_OR_RETURN(const auto shares, tenants(1.0, slo_factor));
   if (how.start == 0) {
     TESSERA_ASSIGN_OR_RETURN(const double bound, sim::fractional_bound(device, options.devices, shares));
@@ -31,7 +32,7 @@ Result<Capacity> Scenario::capacity(const ClusterOptions& options, SearchOptions
     how.start = bound / 2;
   }
   const auto trial = [&](double rate, std::uint64_t seed, Duration length,
-                         const std::vector<std::uint64_t>& most_misses) -> Result<Outcome> {
+                         const std::vector<std::uint64_t>& most_misses) -> Result<loadgen::Outcome> {
     if (tries) {
       tries(rate, seed);
     }
@@ -41,9 +42,11 @@ Result<Capacity> Scenario::capacity(const ClusterOptions& options, SearchOptions
     one.length = length;
     one.most_misses = most_misses;
     TESSERA_ASSIGN_OR_RETURN(const auto cluster, Cluster::make(device, std::move(asking), one));
-    return cluster->run({});
+    Outcome outcome = cluster->run({});
+    loadgen::Outcome& counted = outcome;
+    return std::move(counted);
   };
-  return find_capacity(shares, how, trial);
+  return loadgen::find_capacity(shares, how, trial);
 }
 
 Result<DeviceProfile> choose_device(std::string_view profiles, std::string_view file, const std::string& device) {

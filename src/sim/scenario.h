@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "base/result.h"
+#include "loadgen/search.h"
 #include "loadgen/workload.h"
 #include "sim/cluster.h"
 #include "sim/profiles.h"
-#include "sim/search.h"
 
 namespace tessera::sim {
 
@@ -25,8 +25,9 @@ struct Scenario {
                                                std::optional<double> slo_factor) const;
   // Of `options.devices` devices, with seeds from options.seed on. `how.start` 0: half of the fractional bound. `tries`
   // hears of each run before it begins: rate, and seed from 0 on; it may be empty.
-  Result<Capacity> capacity(const ClusterOptions& options, SearchOptions how, std::optional<double> slo_factor,
-                            const std::function<void(double rate, std::uint64_t seed)>& tries) const;
+  Result<loadgen::Capacity> capacity(const ClusterOptions& options, loadgen::SearchOptions how,
+                                     std::optional<double> slo_factor,
+                                     const std::function<void(double rate, std::uint64_t seed)>& tries) const;
   Result<double> fractional_bound(std::size_t devices, std::optional<double> slo_factor) const;
 };
 

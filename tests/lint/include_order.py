@@ -5,7 +5,8 @@ usage: include_order.py SOURCE_DIR
        include_order.py --self-test
 
 base <- core <- {device, sched} <- engine <- model <- runtime <- {server, video, repro, measure} <- apps: a directory includes
-itself and what stands to its left. sched and sim see no thread, lock, clock, device or engine; loadgen sees core only.
+itself and what stands to its left. sched and sim see no thread, lock, clock, device or engine; loadgen sees core only, and
+client loadgen.
 """
 
 import os
@@ -19,6 +20,7 @@ LAYERS = {
     "device": {"base", "core"},
     "sched": {"base", "core"},
     "loadgen": {"base", "core"},
+    "client": {"base", "core", "loadgen"},
     "sim": {"base", "core", "sched", "loadgen"},
 }
 LAYERS["engine"] = {"base", "core", "device", "sched"}
@@ -109,6 +111,7 @@ SELF_TEST = [
     ("sim/a.cc", '#include "sched/view.h"\n#include <thread>\n', 1),
     ("sim/b.cc", '#include "loadgen/arrivals.h"\n#include "sched/scheduler.h"\n', 0),
     ("loadgen/a.cc", '#include "core/shape.h"\n#include "sched/profile.h"\n', 1),
+    ("client/http/a.cc", '#include "loadgen/target.h"\n#include "runtime/service.h"\n', 1),
     ("sched/f.cc", '#include "sim/loop.h"\n', 1),
     ("device/host/a.cc", '#include "device/host/b.h"\n#include "device/device.h"\n', 0),
     ("device/host/c.cc", '#include "device/fake/b.h"\n', 1),

@@ -164,8 +164,8 @@ DeviceProfile plain_device() {
   return device;
 }
 
-Result<Capacity> capacity_of(const DeviceProfile& device, const std::string& workload, const std::string& policy,
-                             SearchOptions how) {
+Result<loadgen::Capacity> capacity_of(const DeviceProfile& device, const std::string& workload,
+                                      const std::string& policy, loadgen::SearchOptions how) {
   return scenario_of(device, workload).capacity(quick(policy), how, {}, {});
 }
 
@@ -174,7 +174,7 @@ TEST(Capacity, OfAQueueThatIsKnown) {
       R"({"name": "w", "source": "s", "tenants": [{"model": "m", "rate": 1, "slo_ms": 10, "max_batch": 1, "best_effort": true}]})";
   // M/D/1 with services of 1: P(wait > 9) = C exp(-9 t), load (exp(t) - 1) = t, C = (1 - load) / (load exp(t) - 1). At
   // a load of 0.774: t = 0.492, C = 0.85, together 1 %.
-  SearchOptions options;
+  loadgen::SearchOptions options;
   options.least_requests = 100'000;
   for (const double start : {300.0, 3000.0}) {
     options.start = start;
@@ -190,7 +190,7 @@ TEST(Capacity, OfAQueueThatIsKnown) {
 TEST(Capacity, HasAnIntervalOfItsOrderWhereverTheSearchBegins) {
   const char* workload =
       R"({"name": "w", "source": "s", "tenants": [{"model": "m", "rate": 1, "slo_ms": 10, "max_batch": 1, "best_effort": true}]})";
-  SearchOptions options;
+  loadgen::SearchOptions options;
   options.least_requests = 10'000;
   for (options.start = 700; options.start < 1000; options.start += 15) {
     const auto capacity = capacity_of(plain_device(), workload, "temporal:triton=1", options);

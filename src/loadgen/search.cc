@@ -1,10 +1,10 @@
-#include "sim/search.h"
+#include "loadgen/search.h"
 
 #include <algorithm>
 #include <cmath>
 #include <utility>
 
-namespace tessera::sim {
+namespace tessera::loadgen {
 namespace {
 
 constexpr double kBracketStep = 1.25;
@@ -23,7 +23,7 @@ double student(int freedom) {
 
 class Search {
  public:
-  Search(const std::vector<loadgen::Tenant>& tenants, const SearchOptions& options, const Trial& trial)
+  Search(const std::vector<Tenant>& tenants, const SearchOptions& options, const Trial& trial)
       : tenants_(tenants), options_(options), trial_(trial) {}
 
   Result<Capacity> run();
@@ -35,7 +35,7 @@ class Search {
   double crossing(const std::vector<Probe>& probes, int without) const;
   void interval(Capacity& out) const;
 
-  const std::vector<loadgen::Tenant>& tenants_;
+  const std::vector<Tenant>& tenants_;
   const SearchOptions& options_;
   const Trial& trial_;
   std::vector<Probe> probes_;
@@ -43,7 +43,7 @@ class Search {
 
 Duration Search::length(double rate) const {
   double slowest = 0;
-  for (const loadgen::Tenant& tenant : tenants_) {
+  for (const Tenant& tenant : tenants_) {
     if (tenant.slo && tenant.rate > 0 && (slowest == 0 || tenant.rate < slowest)) {
       slowest = tenant.rate;
     }
@@ -57,7 +57,7 @@ Duration Search::length(double rate) const {
 double Search::worst(const std::vector<Outcome>& outcomes, int without) const {
   double least = 1;
   for (std::size_t tenant = 0; tenant < tenants_.size(); ++tenant) {
-    loadgen::Tally sum;
+    Tally sum;
     for (std::size_t seed = 0; seed < outcomes.size() && tenants_[tenant].slo; ++seed) {
       if (static_cast<int>(seed) != without) {
         sum.merge(outcomes[seed].tenants[tenant].tally);
@@ -74,7 +74,7 @@ Result<bool> Search::probe(double rate) {
   const Duration counted = length(rate);
   const double seconds = std::chrono::duration<double>(counted).count();
   std::vector<std::uint64_t> left;
-  for (const loadgen::Tenant& tenant : tenants_) {
+  for (const Tenant& tenant : tenants_) {
     const double allowed = (1 - options_.attainment) * tenant.rate * rate * seconds * options_.seeds;
     left.push_back(tenant.slo ? kHopelessAtLeast + static_cast<std::uint64_t>(kHopeless * allowed) : ~std::uint64_t{0});
   }
@@ -83,7 +83,7 @@ Result<bool> Search::probe(double rate) {
     TESSERA_ASSIGN_OR_RETURN(Outcome outcome, trial_(rate, static_cast<std::uint64_t>(seed), counted, left));
     hopeless = outcome.gave_up;
     for (std::size_t i = 0; i < left.size() && !hopeless; ++i) {
-      const loadgen::Tally& tally = outcome.tenants[i].tally;
+      const Tally& tally = outcome.tenants[i].tally;
       left[i] -= std::min(left[i], tally.offered_count() - tally.met_count());
     }
     probe.outcomes.push_back(std::move(outcome));
@@ -170,10 +170,9 @@ void Search::interval(Capacity& out) const {
 
 }  // namespace
 
-Result<Capacity> find_capacity(const std::vector<loadgen::Tenant>& tenants, const SearchOptions& options,
-                               const Trial& trial) {
+Result<Capacity> find_capacity(const std::vector<Tenant>& tenants, const SearchOptions& options, const Trial& trial) {
   bool objective = false;
-  for (const loadgen::Tenant& tenant : tenants) {
+  for (const Tenant& tenant : tenants) {
     objective = objective || (tenant.slo && tenant.rate > 0);
   }
   if (!objective) {
@@ -193,4 +192,4 @@ Ratio ratio(const Capacity& a, const Capacity& b) {
   return {value, value * (1 - wide), value * (1 + wide)};
 }
 
-}  // namespace tessera::sim
+}  // namespace tessera::loadgen

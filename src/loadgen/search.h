@@ -1,4 +1,4 @@
-// How much a policy carries: the highest total rate at which every tenant attains its objective.
+// How much a server or a policy carries: the highest total rate at which every tenant attains its objective.
 #pragma once
 
 #include <cstdint>
@@ -6,9 +6,10 @@
 #include <vector>
 
 #include "base/result.h"
-#include "sim/cluster.h"
+#include "loadgen/outcome.h"
+#include "loadgen/workload.h"
 
-namespace tessera::sim {
+namespace tessera::loadgen {
 
 struct SearchOptions {
   int seeds = 5;                                     // arrivals of their own; outcomes are pooled
@@ -38,13 +39,13 @@ struct Capacity {
 };
 
 // The outcome at a total rate with a seed of arrivals. The tenants with an objective must be the same at every rate.
-// `length` is how long the counted part is to be; `most_misses` as in ClusterOptions.
+// `length` is how long the counted part is to be; It may give up once a tenant has
+// more misses than `most_misses` says.
 using Trial = std::function<Result<Outcome>(double rate, std::uint64_t seed, Duration length,
                                             const std::vector<std::uint64_t>& most_misses)>;
 
 // `tenants`: resolved for a total rate of 1, so that rates are shares of it.
-Result<Capacity> find_capacity(const std::vector<loadgen::Tenant>& tenants, const SearchOptions& options,
-                               const Trial& trial);
+Result<Capacity> find_capacity(const std::vector<Tenant>& tenants, const SearchOptions& options, const Trial& trial);
 
 // The ratio of two capacities and its 95 % interval, taken as independent.
 struct Ratio {
@@ -54,4 +55,4 @@ struct Ratio {
 };
 Ratio ratio(const Capacity& a, const Capacity& b);
 
-}  // namespace tessera::sim
+}  // namespace tessera::loadgen

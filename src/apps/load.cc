@@ -1,0 +1,95 @@
+#include "apps/load.h"
+
+#include <sys/prctl.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <utility>
+
+#include "apps/load_search.h"
+#include "apps/load_target.h"
+#include "apps/load_tenants.h"
+#include "apps/progress.h"
+#include "apps/workload_files.h"
+#include "loadgen/generator.h"
+#include "loadgen/html_report.h"
+#include "loadgen/load_report.h"
+
+namespace tessera::apps {
+namespace {
+
+std::string target_name(const LoadOptions& options) {
+  return options.url.empty() ? "in process, policy " + options.service.policy : options.url;
+}
+
+loadgen::LoadInfo info_of(const LoadOptions& options, const LoadPlan& plan) {
+  return {options.command, plan.workload.name, plan.workload.source, target_name(options), options.seed};
+}
+
+loadgen::LoadOptions run_options(const LoadOptions& options) {
+  loadgen::LoadOptions out;
+  out.seed = options.seed;
+  out.warm_up = seconds(options.warm_seconds);
+  out.length = seconds(options.seconds);
+  out.most_in_flight = options.in_flight;
+  return out;
+}
+
+int say(const char* what, const std::string& why, int status) {
+  std::fprintf(stderr, "tessera load: %s%s\n", what, why.c_str());
+  return status;
+}
+
+// Why it is invalid; empty: it is not.
+Result<std::string> run_once(const LoadOptions& options, LoadPlan& plan, loadgen::Target& target) {
+  TESSERA_ASSIGN_OR_RETURN(const auto tenants, plan.tenants(options.rate));
+  loadgen::LoadOptions how = run_options(options);
+  Progress progress;
+  how.progress = [&](double done) { progress.at(done, "done"); };
+  const loadgen::LoadOutcome outcome = loadgen::Generator(target).run(tenants, how);
+  progress.clear();
+  std::fputs(loadgen::table(tenants, outcome).c_str(), stdout);
+  std::fflush(stdout);
+  const auto info = info_of(options, plan);
+  TESSERA_RETURN_IF_ERROR(write_text(options.json, loadgen::json(info, tenants, outcome), "--json"));
+  TESSERA_RETURN_IF_ERROR(write_text(options.html, loadgen::html(info, tenants, outcome), "--html"));
+  return outcome.invalid;
+}
+
+// Likewise.
+Result<std::string> search(const LoadOptions& options, const LoadPlan& plan, loadgen::Target& target) {
+  TESSERA_ASSIGN_OR_RETURN(const FoundCapacity found, search_capacity(options, plan, target));
+  const loadgen::Capacity& capacity = found.capacity;
+  std::printf("capacity %.1f a second, 95 %% sure between %.1f and %.1f, at 99 %% attainment of every tenant\n",
+              capacity.rate, capacity.low, capacity.high);
+  std::fflush(stdout);
+  const auto info = info_of(options, plan);
+  TESSERA_ASSIGN_OR_RETURN(const auto tenants, plan.tenants(capacity.rate > 0 ? capacity.rate : 1.0));
+  TESSERA_RETURN_IF_ERROR(write_text(options.json, loadgen::json(info, capacity, found.invalid), "--json"));
+  TESSERA_RETURN_IF_ERROR(write_text(options.html, loadgen::html(info, tenants, capacity, found.invalid), "--html"));
+  return found.invalid;
+}
+
+Result<std::string> run(const LoadOptions& options) {
+  TESSERA_ASSIGN_OR_RETURN(loadgen::Workload workload, workload_of(options));
+  TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<loadgen::Target> target, open_target(options, workload));
+  LoadPlan plan{std::move(workload), options, *target};
+  TESSERA_RETURN_IF_ERROR(plan.prepare());
+  return options.search ? search(options, plan, *target) : run_once(options, plan, *target);
+}
+
+}  // namespace
+
+int load(const LoadOptions& options) {
+  // Waits end when they are to, and not 50 us later, which the kernel adds to save power.
+  prctl(PR_SET_TIMERSLACK, 1UL);
+  const auto invalid = run(options);
+  if (!invalid.ok()) {
+    return say("", invalid.error().message(), EXIT_FAILURE);
+  }
+  return invalid->empty() ? EXIT_SUCCESS : say("invalid: ", *invalid, kInvalidRun);
+}
+
+}  // namespace tessera::apps

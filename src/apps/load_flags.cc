@@ -1,0 +1,109 @@
+#include <CLI/CLI.hpp>
+#include <string>
+#include <utility>
+
+#include "apps/load.h"
+#include "apps/serve_flags.h"
+
+namespace tessera::apps {
+namespace {
+
+CLI::Option* number(CLI::App& command, const std::string& name, const std::string& type, double least, double most,
+                    double& value, const std::string& help) {
+  return command.add_option(name, value, help)->type_name(type)->check(CLI::Range(least, most).description(""));
+}
+
+CLI::Option* number(CLI::App& command, const std::string& name, const std::string& type, double least, double most,
+                    std::optional<double>& value, const std::string& help) {
+  return command.add_option(name, value, help)->type_name(type)->check(CLI::Range(least, most).description(""));
+}
+
+void add_demand(CLI::App& command, LoadOptions& options) {
+  command.add_option("--workload", options.workload, "who asks for what: a file as in bench/workloads")
+      ->type_name("FILE");
+  command.add_flag("--own-models", options.own_models, "each tenant asks for the model of its own name");
+  command.add_option("--model", options.models, "instead of a workload: these models, repeatedly,\nwith equal rates")
+      ->type_name("NAME")
+      ->expected(1)
+      ->allow_extra_args(false)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  command.add_option("--outstanding", options.outstanding, "with --model: closed loop, so many at once")
+      ->type_name("N")
+      ->check(CLI::Range(1, 10'000).description(""));
+  command.add_option("--rows", options.rows, "with --model: of a request (1)")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1024).description(""));
+  number(command, "--rate", "R", 1e-6, 1e8, options.rate, "total requests a second (the workload's)");
+  number(command, "--slo-ms", "MS", 1e-3, 3.6e6, options.slo_ms, "in place of the workload's objectives");
+  number(command, "--slo-factor", "X", 0.1, 1e6, options.slo_factor,
+         "in place of the workload's factors of the\nlatency alone, which is measured first");
+}
+
+// What CLI11 cannot say in one check.
+void refuse_mixtures(const LoadOptions& options) {
+  if (options.url.empty() == options.service.repositories.empty()) {
+    throw CLI::ValidationError("--url", "give a server's URL or --model-repository PATH, and not both");
+  }
+  if (options.workload.empty() == options.models.empty()) {
+    throw CLI::ValidationError("--workload", "give a workload or --model NAME, and not both");
+  }
+  if (options.models.empty() && (options.outstanding || options.rows != 1)) {
+    throw CLI::ValidationError("--outstanding, --rows", "need --model; a workload says its own");
+  }
+  if (!options.models.empty() && options.outstanding.has_value() == (options.rate || options.search)) {
+    throw CLI::ValidationError("--model", "needs --rate (open loop) or --outstanding (closed loop)");
+  }
+  if (options.slo_ms && options.slo_factor) {
+    throw CLI::ValidationError("--slo-factor", "and --slo-ms are both given; one is enough");
+  }
+}
+
+}  // namespace
+
+void add_load_flags(CLI::App& command, LoadOptions& options) {
+  command.option_defaults()->group("Target");
+  command.add_option("--url", options.url, "http://HOST:PORT or grpc://HOST:PORT of a\nKServe v2 server")
+      ->type_name("URL");
+  const auto take_shapes = [&options](const std::vector<std::string>& given) {
+    for (const std::string& text : given) {
+      auto shape = client::parse_shape_choice(text);
+      if (!shape.ok()) throw CLI::ValidationError("--shape", shape.error().message());
+      options.shapes.push_back(std::move(*shape));
+    }
+  };
+  command
+      .add_option_function<std::vector<std::string>>("--shape", take_shapes,
+                                                     "of an input with free dimensions, repeatedly:\n"
+                                                     "[MODEL/]NAME:DIMS, such as IN:3,224,224 (1)")
+      ->type_name("SHAPE")
+      ->expected(1)
+      ->allow_extra_args(false)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  command.add_option("--in-flight", options.in_flight, "of a tenant; more are not sent, and count as\nfailed (1024)")
+      ->type_name("N")
+      ->check(CLI::Range(std::size_t{1}, std::size_t{65536}).description(""));
+  command.option_defaults()->group("Target in this process, instead of --url (as of tessera serve)");
+  add_service_flags(command, options.service);
+  command.option_defaults()->group("Demand");
+  add_demand(command, options);
+  command.option_defaults()->group("Run");
+  number(command, "--seconds", "S", 0.1, 1e6, options.seconds, "that count (10)");
+  number(command, "--warm-seconds", "S", 0, 1e6, options.warm_seconds, "before them (1)");
+  command.add_option("--seed", options.seed, "of arrivals and inputs (1)")->type_name("N");
+  command.option_defaults()->group("Search");
+  command.add_flag("--search", options.search,
+                   "the highest total rate at which every tenant\nattains 99 %; --rate is where to begin");
+  command.add_option("--seeds", options.seeds, "runs at each rate, pooled (5)")
+      ->type_name("N")
+      ->check(CLI::Range(2, 100).description(""));
+  command.add_option("--least-requests", options.least_requests, "of the slowest tenant, over all seeds (5000)")
+      ->type_name("N")
+      ->check(CLI::Range(100, 100'000'000).description(""));
+  number(command, "--precision", "P", 0.001, 1, options.precision, "of the rate (0.02)");
+  command.option_defaults()->group("Results");
+  command.add_option("--json", options.json, "file for the results")->type_name("FILE");
+  command.add_option("--html", options.html, "file for a report to look at")->type_name("FILE");
+  command.callback([&options] { refuse_mixtures(options); });
+}
+
+}  // namespace tessera::apps

@@ -1,0 +1,122 @@
+#include "apps/load_here.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "apps/make_service.h"
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "client/inputs.h"
+#include "loadgen/random.h"
+#include "server/status.h"
+
+namespace tessera::apps {
+namespace {
+
+constexpr std::size_t kAlign = 64;
+constexpr std::chrono::seconds kToFinish{30};
+constexpr int kTryLater = 503;
+
+std::size_t aligned(std::size_t bytes) { return (bytes + kAlign - 1) / kAlign * kAlign; }
+
+// As the metadata endpoint would tell it.
+client::ModelFacts facts_of(const model::Instance& instance) {
+  client::ModelFacts out{instance.name, instance.signature.inputs};
+  for (TensorSpec& input : out.inputs) {
+    input.shape = instance.signature.max_batch_size > 0 ? input.shape.with_first(-1) : input.shape;
+  }
+  return out;
+}
+
+}  // namespace
+
+class HereTarget::Call final : public runtime::InferCall {
+ public:
+  Call(loadgen::Inbox& inbox, std::uint64_t number) : inbox_(inbox), number_(number) {}
+
+  void done(Result<InferResponse> result) noexcept override {
+    loadgen::Answer answer;
+    answer.number = number_;
+    answer.at = now();
+    if (!result.ok()) {
+      const bool rejected = server::http_status(result.error().code()) == kTryLater;
+      answer.kind = rejected ? loadgen::Answer::Kind::kRejected : loadgen::Answer::Kind::kFailed;
+      answer.text = rejected ? std::string() : result.error().message();
+    }
+    inbox_.push(std::move(answer));
+  }
+
+ private:
+  loadgen::Inbox& inbox_;
+  const std::uint64_t number_;
+};
+
+HereTarget::HereTarget(const LoadOptions& options, const loadgen::Workload& workload) : options_(options) {
+  for (const loadgen::TenantSpec& tenant : workload.tenants) {
+    models_.push_back(tenant.model);
+  }
+  forms_.resize(models_.size());
+}
+
+HereTarget::~HereTarget() {
+  if (service_ != nullptr && !service_->drain(kToFinish)) {
+    log(LogLevel::kWarning, "requests were still running 30 s after the end");
+  }
+}
+
+Result<std::unique_ptr<HereTarget>> HereTarget::create(const LoadOptions& options, const loadgen::Workload& workload) {
+  std::unique_ptr<HereTarget> out(new HereTarget(options, workload));
+  ServeOptions serve = options.service;
+  serve.control = model::ControlMode::kExplicit;
+  const std::set<std::string> models(out->models_.begin(), out->models_.end());
+  serve.load_models.assign(models.begin(), models.end());
+  set_up_log(LogFormat::kText, LogLevel::kWarning);
+  TESSERA_ASSIGN_OR_RETURN(const auto topology, device::HostTopology::of(serve.host_cores));
+  TESSERA_ASSIGN_OR_RETURN(out->service_, make_service(serve, topology, [] {}));
+  TESSERA_RETURN_IF_ERROR(out->service_->start());
+  return out;
+}
+
+Status HereTarget::prepare(std::size_t tenant, std::int32_t rows) {
+  if (forms_[tenant].count(rows) > 0) {
+    return ok_status();
+  }
+  TESSERA_ASSIGN_OR_RETURN(const auto instance, service_->find(models_[tenant], std::nullopt));
+  if (const std::int32_t most = instance->signature.max_batch_size; most > 0 && rows > most) {
+    return invalid_argument("model '" + models_[tenant] + "' takes at most " + std::to_string(most) + " rows");
+  }
+  TESSERA_ASSIGN_OR_RETURN(const auto inputs, make_inputs(facts_of(*instance), options_.shapes, rows,
+                                                          loadgen::seed_of(options_.seed, tenant)));
+  std::size_t total = kAlign;
+  for (const client::InputData& input : inputs) {
+    total += aligned(input.bytes.size());
+  }
+  Form form;
+  TESSERA_ASSIGN_OR_RETURN(form.memory, service_->lease_body(models_[tenant], Bytes{total}));
+  TESSERA_RETURN_IF_ERROR(form.memory->charge(Bytes{total}));
+  std::size_t at = 0;
+  for (const client::InputData& input : inputs) {
+    const auto place = form.memory->bytes().subspan(at, input.bytes.size());
+    std::copy(input.bytes.begin(), input.bytes.end(), place.begin());
+    form.inputs.push_back({input.name, {input.dtype, input.shape, place}});
+    at += aligned(input.bytes.size());
+  }
+  forms_[tenant].emplace(rows, std::move(form));
+  return ok_status();
+}
+
+bool HereTarget::send(std::size_t tenant, std::int32_t rows, std::uint64_t number) {
+  const auto form = forms_[tenant].find(rows);
+  TESSERA_CHECK(form != forms_[tenant].end());
+  auto call = std::make_shared<Call>(inbox_, number);
+  call->request.model = models_[tenant];
+  call->request.inputs = form->second.inputs;
+  call->request.memory = form->second.memory;
+  call->request.arrival = now();
+  service_->infer(std::move(call));
+  return true;
+}
+
+}  // namespace tessera::apps

@@ -1,0 +1,47 @@
+// A server in this process, as `tessera serve` would make it, for load without a wire.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "apps/load.h"
+#include "apps/serve_options.h"
+#include "base/result.h"
+#include "loadgen/inbox.h"
+#include "loadgen/target.h"
+#include "loadgen/workload.h"
+#include "runtime/service.h"
+
+namespace tessera::apps {
+
+// Requests of one kind share their inputs, which lie where the device wants them: what is measured is scheduling and
+// computing. What HTTP would answer with 503 counts as rejected. Owned by one thread.
+class HereTarget final : public loadgen::Target {
+ public:
+  // Loads the workload's models from options.service's repositories. Error: one cannot be loaded.
+  static Result<std::unique_ptr<HereTarget>> create(const LoadOptions& options, const loadgen::Workload& workload);
+  ~HereTarget() override;  // after what is still on its way
+
+  Status prepare(std::size_t tenant, std::int32_t rows) override;
+  bool send(std::size_t tenant, std::int32_t rows, std::uint64_t number) override;
+  void wait(TimePoint until, std::vector<loadgen::Answer>& answers) override { inbox_.take(until, answers); }
+
+ private:
+  // What all requests with so many rows are made of.
+  struct Form {
+    std::vector<InputTensor> inputs;
+    std::shared_ptr<runtime::BodyMemory> memory;
+  };
+  class Call;
+
+  HereTarget(const LoadOptions& options, const loadgen::Workload& workload);
+
+  const LoadOptions& options_;
+  std::vector<std::string> models_;  // by tenant
+  loadgen::Inbox inbox_;
+  std::unique_ptr<runtime::Service> service_;        // tells the inbox
+  std::vector<std::map<std::int32_t, Form>> forms_;  // by tenant and rows; their memory is the service's
+};
+
+}  // namespace tessera::apps

@@ -1,0 +1,42 @@
+#include "apps/make_service.h"
+
+#include <chrono>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "apps/devices.h"
+
+namespace tessera::apps {
+namespace {
+
+runtime::ServiceOptions service_options(const ServeOptions& options, const std::string& device_kind) {
+  runtime::ServiceOptions out;
+  out.policy = options.policy;
+  out.max_waiting = options.max_waiting;
+  out.strict_readiness = options.strict_readiness;
+  out.models.repositories = options.repositories;
+  out.models.control = options.control;
+  out.models.load_at_start = options.load_models;
+  out.models.poll_interval = options.poll_interval;
+  out.models.cache_dir = options.cache_dir;
+  out.models.defaults.device_kind = device_kind;
+  if (options.default_slo) out.models.defaults.slo = std::chrono::duration_cast<Duration>(*options.default_slo);
+  return out;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<runtime::Service>> make_service(const ServeOptions& options,
+                                                       const device::HostTopology& topology,
+                                                       std::function<void()> on_all_lost) {
+  TESSERA_ASSIGN_OR_RETURN(auto opened, open_devices(options.device, topology, options.max_body));
+  runtime::ServiceOptions service = service_options(options, opened.front().kind);
+  service.on_all_lost = std::move(on_all_lost);
+  std::vector<runtime::DeviceUnit> units;
+  units.reserve(opened.size());
+  for (Computing& one : opened) units.push_back({std::move(one.device), std::move(one.engine)});
+  return runtime::Service::create(std::move(service), std::move(units));
+}
+
+}  // namespace tessera::apps

@@ -1,0 +1,96 @@
+#include "loadgen/load_report.h"
+
+#include <cstdio>
+
+#include "loadgen/text.h"
+
+namespace tessera::loadgen {
+namespace {
+
+double ms(Duration span) { return static_cast<double>(span.count()) / 1e6; }
+
+std::string head(const LoadInfo& info, const std::string& invalid) {
+  return "{\"command\": " + quoted(info.command) + ",\n \"workload\": " + quoted(info.workload) +
+         ", \"workload_source\": " + quoted(info.workload_source) + ",\n \"target\": " + quoted(info.target) +
+         ", \"seed\": " + std::to_string(info.seed) + ",\n \"valid\": " + (invalid.empty() ? "true" : "false") +
+         ", \"invalid_because\": " + (invalid.empty() ? "null" : quoted(invalid)) + ",\n ";
+}
+
+std::string failures_json(const Failures& failures) {
+  std::string out = "{";
+  for (const auto& [text, count] : failures) {
+    out += (out.size() == 1 ? "" : ", ") + quoted(text) + ": " + std::to_string(count);
+  }
+  return out + "}";
+}
+
+// What simulations have not.
+std::string more_json(const Tally& tally, const Failures& failures) {
+  return ", \"failed\": " + std::to_string(tally.failed_count()) + ", \"failures\": " + failures_json(failures) +
+         ", \"p90_ms\": " + digits(ms(tally.quantile(0.9))) + ", \"p999_ms\": " + digits(ms(tally.quantile(0.999)));
+}
+
+std::string period_json(const LoadOutcome& outcome, std::size_t place) {
+  const Period& period = outcome.periods[place];
+  const double length = std::chrono::duration<double>(outcome.period).count();
+  const Tally& tally = period.tally;
+  return "{\"at\": " + digits(static_cast<double>(place) * length) +
+         ", \"offered\": " + std::to_string(tally.offered_count()) +
+         ", \"answered\": " + std::to_string(tally.answered_count()) +
+         ", \"rejected\": " + std::to_string(tally.rejected_count()) +
+         ", \"failed\": " + std::to_string(tally.failed_count()) +
+         ", \"goodput\": " + digits(static_cast<double>(tally.met_count()) / period.seconds) +
+         ", \"p50_ms\": " + digits(ms(tally.quantile(0.5))) + ", \"p99_ms\": " + digits(ms(tally.quantile(0.99))) + "}";
+}
+
+}  // namespace
+
+std::string table(const std::vector<Tenant>& tenants, const LoadOutcome& outcome) {
+  std::string out = table(tenants, outcome, Columns::kWithFailed);
+  std::size_t objectives = 0;
+  std::size_t proven = 0;
+  for (const TenantOutcome& tenant : outcome.tenants) {
+    const std::uint64_t offered = tenant.tally.offered_count();
+    objectives += tenant.slo ? 1 : 0;
+    proven += tenant.slo && offered >= early_stopping_requests(offered - tenant.tally.met_count()) ? 1 : 0;
+  }
+  const Lateness& late = outcome.lateness;
+  char line[256];
+  std::snprintf(line, sizeof line, "goodput %.1f a second; p99 within the objective, 99 %% sure: %zu of %zu tenants\n",
+                outcome.goodput(), proven, objectives);
+  out += line;
+  std::snprintf(line, sizeof line, "requests left late by: p99 %.2f ms, worst %.2f ms (limit of p99 %.2f ms)\n",
+                ms(late.all.quantile(0.99)), ms(late.worst), ms(late.limit));
+  out += line;
+  for (std::size_t i = 0; i < tenants.size(); ++i) {
+    for (const auto& [text, count] : outcome.failures[i]) {
+      out += tenants[i].spec.name + ": " + std::to_string(count) + " failed: " + text + "\n";
+    }
+  }
+  return out;
+}
+
+std::string json(const LoadInfo& info, const std::vector<Tenant>& tenants, const LoadOutcome& outcome) {
+  const Lateness& late = outcome.lateness;
+  std::string out = head(info, outcome.invalid) + "\"lateness\": {\"p50_ms\": " + digits(ms(late.all.quantile(0.5))) +
+                    ", \"p99_ms\": " + digits(ms(late.all.quantile(0.99))) +
+                    ", \"worst_ms\": " + digits(ms(late.worst)) + ", \"limit_of_p99_ms\": " + digits(ms(late.limit)) +
+                    "},\n \"seconds\": " + digits(outcome.seconds) + ", \"goodput\": " + digits(outcome.goodput()) +
+                    ", \"worst_attainment\": " + digits(outcome.worst_attainment()) + ",\n \"tenants\": [";
+  for (std::size_t i = 0; i < tenants.size(); ++i) {
+    const Tally& tally = outcome.tenants[i].tally;
+    out += (i == 0 ? "\n  " : ",\n  ") + tenant_json(tenants[i], tally, more_json(tally, outcome.failures[i]));
+  }
+  out += "\n ],\n \"period_seconds\": " + digits(std::chrono::duration<double>(outcome.period).count()) +
+         ", \"periods\": [";
+  for (std::size_t i = 0; i < outcome.periods.size(); ++i) {
+    out += (i == 0 ? "\n  " : ",\n  ") + period_json(outcome, i);
+  }
+  return out + "\n ]}\n";
+}
+
+std::string json(const LoadInfo& info, const Capacity& capacity, const std::string& invalid) {
+  return head(info, invalid) + search_json(capacity) + "}\n";
+}
+
+}  // namespace tessera::loadgen

@@ -1,0 +1,30 @@
+// What a run against a server came to, as people and programs read it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "loadgen/generator.h"
+#include "loadgen/search.h"
+#include "loadgen/workload.h"
+
+namespace tessera::loadgen {
+
+// What a run was of. Value.
+struct LoadInfo {
+  std::string command;
+  std::string workload;
+  std::string workload_source;
+  std::string target;
+  std::uint64_t seed = 1;
+};
+
+// The table, and below it goodput, lateness and what failed.
+std::string table(const std::vector<Tenant>& tenants, const LoadOutcome& outcome);
+
+// Objects of JSON. `invalid`: why the search says nothing of the server; empty: it does.
+std::string json(const LoadInfo& info, const std::vector<Tenant>& tenants, const LoadOutcome& outcome);
+std::string json(const LoadInfo& info, const Capacity& capacity, const std::string& invalid);
+
+}  // namespace tessera::loadgen

@@ -1,0 +1,43 @@
+// What load is generated against: a server behind a wire, or one in this process.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+
+namespace tessera::loadgen {
+
+// What became of a request. Value.
+struct Answer {
+  enum class Kind {
+    kAnswered,
+    kRejected,  // the server says that it cannot serve it now
+    kFailed,
+  };
+  std::uint64_t number = 0;  // as send() was told
+  Kind kind = Kind::kAnswered;
+  TimePoint at{};    // when its last byte was there
+  std::string text;  // of kFailed: what was wrong
+};
+
+// Knows its tenants by number, and what each sends. Owned by the thread that generates the load.
+class Target {
+ public:
+  virtual ~Target() = default;
+
+  // Makes requests of `tenant` with so many rows ready; to be called before they are sent. Error: its model is not
+  // there or takes no such request.
+  virtual Status prepare(std::size_t tenant, std::int32_t rows) = 0;
+
+  // Hands a request over and returns at once; its answer comes from wait(). False: as many are on their way for this
+  // tenant as the target takes, and nothing was sent. Numbers are never used twice.
+  virtual bool send(std::size_t tenant, std::int32_t rows, std::uint64_t number) = 0;
+
+  // Appends answers as soon as there are some; returns at `until` at the latest, at once where that is past.
+  virtual void wait(TimePoint until, std::vector<Answer>& answers) = 0;
+};
+
+}  // namespace tessera::loadgen
