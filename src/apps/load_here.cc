@@ -74,7 +74,7 @@ Result<std::unique_ptr<HereTarget>> HereTarget::create(const LoadOptions& option
   serve.load_models.assign(models.begin(), models.end());
   set_up_log(LogFormat::kText, LogLevel::kWarning);
   TESSERA_ASSIGN_OR_RETURN(const auto topology, device::HostTopology::of(serve.host_cores));
-  TESSERA_ASSIGN_OR_RETURN(out->service_, make_service(serve, topology, [] {}));
+  TESSERA_ASSIGN_OR_RETURN(out->service_, make_service(serve, topology, {}));
   TESSERA_RETURN_IF_ERROR(out->service_->start());
   return out;
 }

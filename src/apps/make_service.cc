@@ -5,8 +5,6 @@
 #include <utility>
 #include <vector>
 
-#include "apps/devices.h"
-
 namespace tessera::apps {
 namespace {
 
@@ -28,11 +26,12 @@ runtime::ServiceOptions service_options(const ServeOptions& options, const std::
 }  // namespace
 
 Result<std::unique_ptr<runtime::Service>> make_service(const ServeOptions& options,
-                                                       const device::HostTopology& topology,
-                                                       std::function<void()> on_all_lost) {
-  TESSERA_ASSIGN_OR_RETURN(auto opened, open_devices(options.device, topology, options.max_body));
+                                                       const device::HostTopology& topology, ServiceEvents told,
+                                                       const OpenDevices& open) {
+  TESSERA_ASSIGN_OR_RETURN(auto opened, open(options.device, topology, options.max_body));
   runtime::ServiceOptions service = service_options(options, opened.front().kind);
-  service.on_all_lost = std::move(on_all_lost);
+  service.on_all_lost = std::move(told.all_lost);
+  service.on_stuck = std::move(told.stuck);
   std::vector<runtime::DeviceUnit> units;
   units.reserve(opened.size());
   for (Computing& one : opened) units.push_back({std::move(one.device), std::move(one.engine)});

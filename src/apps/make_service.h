@@ -3,7 +3,9 @@
 
 #include <functional>
 #include <memory>
+#include <vector>
 
+#include "apps/devices.h"
 #include "apps/serve_options.h"
 #include "base/result.h"
 #include "device/host/topology.h"
@@ -11,9 +13,19 @@
 
 namespace tessera::apps {
 
-// `on_all_lost` as in runtime::ServiceOptions. Error: a device that cannot be used, an unknown policy.
+// How the devices that a choice names are opened; open_devices() but in tests.
+using OpenDevices =
+    std::function<Result<std::vector<Computing>>(const DeviceChoice&, const device::HostTopology&, Bytes max_body)>;
+
+// Who hears of what befalls devices: on_all_lost and on_stuck of runtime::ServiceOptions.
+struct ServiceEvents {
+  std::function<void()> all_lost = [] {};
+  std::function<void()> stuck = [] {};
+};
+
+// Error: a device that cannot be used, an unknown policy.
 Result<std::unique_ptr<runtime::Service>> make_service(const ServeOptions& options,
-                                                       const device::HostTopology& topology,
-                                                       std::function<void()> on_all_lost);
+                                                       const device::HostTopology& topology, ServiceEvents told,
+                                                       const OpenDevices& open = open_devices);
 
 }  // namespace tessera::apps

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -111,17 +112,40 @@ void say_ready(const ServeOptions& options, const FrontEnds& front) {
   std::fflush(stdout);
 }
 
+// Until a signal, the loss of the last device, or some time after a batch that does not end, unless it does.
+void wait_for_end(const runtime::Service& service, std::chrono::seconds stuck_exit, StopSignals& signals) {
+  TimePoint end = kNever;
+  do {
+    const std::optional<std::string> stuck = service.stuck();
+    if (stuck && end == kNever) {
+      end = now() + stuck_exit;
+      log(LogLevel::kError, "a batch does not end: ending soon",
+          {{"reason", *stuck}, {"seconds", std::int64_t{stuck_exit.count()}}});
+    } else if (!stuck && end != kNever) {
+      end = kNever;
+      log(LogLevel::kWarning, "the batch has ended after all: going on");
+    }
+  } while (!signals.wait(end) && now() < end);
+}
+
 enum class Drained {
   kAll,
   kLoading,  // a step of a load goes on, which nobody waits for any more
   kRunning,  // requests that were accepted
 };
 
+// What waits for processors that a batch holds is not waited for as long as --exit-timeout-secs may say.
+constexpr milliseconds kDrainBesideStuck{5000};
+
 // Refuses new requests, finishes the accepted ones and closes connections; loads end at their next step.
 Drained drain(runtime::Service& service, FrontEnds& front, milliseconds limit) {
+  if (service.stuck()) limit = std::min(limit, kDrainBesideStuck);
   const TimePoint end = add_saturating(now(), limit);
   service.models().stop_loading();
-  if (!service.drain(limit)) return Drained::kRunning;
+  if (!service.drain(limit)) {
+    if (!service.stuck()) return Drained::kRunning;
+    service.abandon();  // who waits for what the batch holds
+  }
   const Duration left = std::max(Duration{0}, end - now());
   const bool loaded = service.models().loading_ended(std::chrono::duration_cast<milliseconds>(left));
   // All is answered; the answers that are on their way get as long as a slow network may take.
@@ -133,6 +157,12 @@ Drained drain(runtime::Service& service, FrontEnds& front, milliseconds limit) {
   return loaded ? Drained::kAll : Drained::kLoading;
 }
 
+// Destructors would wait for the batch.
+[[noreturn]] void leave_beside_stuck(const std::string& reason) {
+  log(LogLevel::kError, "ending beside a batch that does not end", {{"reason", reason}});
+  std::_Exit(kExitStuck);
+}
+
 int fail(const Error& error) {
   std::fprintf(stderr, "tessera serve: %s\n", error.message().c_str());
   return EXIT_FAILURE;
@@ -140,14 +170,17 @@ int fail(const Error& error) {
 
 }  // namespace
 
-int serve(const ServeOptions& options) {
+int serve(const ServeOptions& options, const OpenDevices& open) {
   prepare_process();
   set_up_log(options.log_format, options.log_level);
   StopSignals signals;  // before the threads of a GPU's driver
 
   const auto topology = device::HostTopology::of(options.host_cores);
   if (!topology.ok()) return fail(topology.error());
-  auto made = make_service(options, *topology, [&signals] { signals.stop(); });
+  ServiceEvents told;
+  told.all_lost = [&signals] { signals.stop(); };
+  told.stuck = [&signals] { signals.nudge(); };
+  auto made = make_service(options, *topology, std::move(told), open);
   if (!made.ok()) return fail(made.error());
   const std::unique_ptr<runtime::Service> service = std::move(*made);
   server::SharedMemory shared_memory;
@@ -158,11 +191,12 @@ int serve(const ServeOptions& options) {
   Status started;
   signals.during([&] { started = service->start(); }, [&] { service->models().stop_loading(); });
   if (!started.ok() && !signals.stopped()) {
+    if (options.exit_on_error && service->stuck()) leave_beside_stuck(started.error().message());
     if (options.exit_on_error) return fail(started.error());
     log(LogLevel::kWarning, "a model could not be loaded; serving without it", {{"error", started.error().message()}});
   }
   if (!signals.stopped()) say_ready(options, *front);
-  signals.wait();
+  wait_for_end(*service, options.stuck_exit, signals);
 
   // Only a new process helps. Probes see it meanwhile, and peers get their answers.
   const bool lost = !service->live();
@@ -172,7 +206,9 @@ int serve(const ServeOptions& options) {
   }
   log(LogLevel::kInfo, "stopping: finishing what runs");
   // What still goes on at the end cannot be interrupted, and waiting for it is what the limit is against.
-  switch (drain(*service, *front, options.exit_timeout)) {
+  const Drained drained = drain(*service, *front, options.exit_timeout);
+  if (const auto stuck = service->stuck()) leave_beside_stuck(*stuck);
+  switch (drained) {
     case Drained::kAll:
       break;
     case Drained::kLoading:

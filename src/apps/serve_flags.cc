@@ -168,6 +168,7 @@ void add_limits(CLI::App& command, ServeOptions& options) {
   count(command, "--io-threads", options.io_threads, 256, "for HTTP (one per io core, at most 8)");
   cores(command, "--io-cores", options.io_cores, "where these run (as --host-cores)");
   seconds(command, "--exit-timeout-secs", options.exit_timeout, 0, "SIGTERM: wait for running requests");
+  seconds(command, "--stuck-exit-secs", options.stuck_exit, 0, "end after a batch that does not");
 }
 
 void add_log(CLI::App& command, ServeOptions& options) {

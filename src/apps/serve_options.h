@@ -47,6 +47,7 @@ struct ServeOptions {
   std::chrono::seconds body_time{300};
   std::chrono::seconds idle_time{900};
   std::chrono::seconds exit_timeout{30};
+  std::chrono::seconds stuck_exit{10};
 
   LogFormat log_format = LogFormat::kText;
   LogLevel log_level = LogLevel::kInfo;

@@ -4,6 +4,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <chrono>
+
 #include "base/affinity.h"
 
 namespace tessera::apps {
@@ -74,9 +76,22 @@ void StopSignals::during(const std::function<void()>& work, const std::function<
   interrupt_ = nullptr;
 }
 
-void StopSignals::wait() {
+void StopSignals::nudge() {
+  const std::lock_guard lock(mutex_);
+  nudged_ = true;
+  came_.notify_all();
+}
+
+bool StopSignals::wait(TimePoint until) {
   std::unique_lock lock(mutex_);
-  came_.wait(lock, [this] { return stopped_; });
+  const auto came = [this] { return stopped_ || nudged_; };
+  if (until == kNever) {
+    came_.wait(lock, came);
+  } else {
+    came_.wait_until(lock, std::chrono::steady_clock::time_point(until.time_since_epoch()), came);
+  }
+  nudged_ = false;
+  return stopped_;
 }
 
 bool StopSignals::stopped() {

@@ -6,6 +6,8 @@
 #include <mutex>
 #include <thread>
 
+#include "base/time.h"
+
 namespace tessera::apps {
 
 // Make it before any other thread, which then leave both signals to it. The first one is what wait() waits for; the
@@ -21,9 +23,11 @@ class StopSignals {
   // must be short.
   void during(const std::function<void()>& work, const std::function<void()>& interrupt);
 
-  void wait();
-  // As the first signal. Any thread; must not be called from within an interrupt.
+  // Until the first signal, a nudge() since the last wait, or `until`. Returns whether the first signal came.
+  bool wait(TimePoint until);
+  // Any thread; must not be called from within an interrupt. stop(): as the first signal.
   void stop();
+  void nudge();
   bool stopped();  // whether the first signal came
 
  private:
@@ -34,6 +38,7 @@ class StopSignals {
   std::condition_variable came_;
   const std::function<void()>* interrupt_ = nullptr;
   bool stopped_ = false;
+  bool nudged_ = false;
   bool ending_ = false;
   std::thread thread_;
 };

@@ -29,6 +29,9 @@ struct DeviceShape {
   std::uint16_t committed_per_atom = 0;
   // Copies of requests' inputs into memory of its own that may be outstanding. 0: launches read them where they lie.
   std::uint16_t copies = 0;
+  // A launch here takes about what was predicted: one that takes many times as long will never end, and cannot be
+  // stopped. Not so on a host's cores, where whatever else computes slows a run down.
+  bool steady = false;
 
   std::uint16_t atoms() const { return static_cast<std::uint16_t>(processors.size()); }
   Slice whole() const { return {0, atoms()}; }

@@ -176,6 +176,20 @@ void Lifecycle::State::stop_loading() {
   changed_.notify_all();
 }
 
+void Lifecycle::State::stuck(const std::string& name, std::int64_t version, const std::string& why) {
+  index_.suspend(name, version, why);
+  const std::lock_guard lock(mutex_);
+  stuck_[{name, version}] = why;
+}
+
+void Lifecycle::State::stuck_ended(const std::string& name, std::int64_t version) {
+  const std::lock_guard lock(mutex_);
+  const auto stuck = stuck_.find({name, version});
+  if (stuck == stuck_.end()) return;
+  index_.resume(name, version, stuck->second);
+  stuck_.erase(stuck);
+}
+
 bool Lifecycle::State::loading_ended(std::chrono::milliseconds limit) {
   std::unique_lock lock(mutex_);
   return changed_.wait_for(lock, limit, [this] { return resting_; });
@@ -273,6 +287,14 @@ void Lifecycle::device_lost(std::size_t place) {
                    }});
     }
   }
+}
+
+void Lifecycle::stuck(std::size_t place, const std::string& name, std::int64_t version, const std::string& why) {
+  states_[place]->stuck(name, version, why);
+}
+
+void Lifecycle::stuck_ended(std::size_t place, const std::string& name, std::int64_t version) {
+  states_[place]->stuck_ended(name, version);
 }
 
 void Lifecycle::moved(const std::string& name) {

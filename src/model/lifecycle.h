@@ -74,6 +74,11 @@ class Lifecycle {
   // Whether everything that lost devices served is served by others, or was unloaded since.
   bool all_moved() const;
 
+  // A batch of that version does not end on the device: there the version is unavailable, and nothing is loaded or
+  // unloaded until it has ended after all. Both return at once.
+  void stuck(std::size_t place, const std::string& name, std::int64_t version, const std::string& why);
+  void stuck_ended(std::size_t place, const std::string& name, std::int64_t version);
+
   // The load in progress fails at its next step, all that wait or come fail at once; what serves goes on.
   void stop_loading();
   // After stop_loading(): whether the loader threads' last steps ended within `limit`. While it has not, the destructor

@@ -47,8 +47,7 @@ void Lifecycle::State::poll() {
     if (present.count(name) == 0) gone.push_back(name);
   }
   for (const std::string& name : gone) {
-    static_cast<void>(unload(name).ok());  // always is
-    models_.erase(name);
+    if (unload(name).ok()) models_.erase(name);
   }
 }
 
@@ -74,6 +73,7 @@ Status Lifecycle::State::load_at_start() {
 }
 
 Status Lifecycle::State::load(const LoadRequest& request) {
+  TESSERA_RETURN_IF_ERROR(held_up());
   Model& model = models_[request.name];
   Status loaded = load_source(request, model);
   if (!loaded.ok() && !loader_.stopped()) {
@@ -190,7 +190,15 @@ void Lifecycle::State::withdraw_all(const std::string& name, Model& model, const
   model.serving.clear();
 }
 
+// Unloading would wait for what does not end, and so may what frees a card's memory.
+Status Lifecycle::State::held_up() {
+  const std::lock_guard lock(mutex_);
+  if (stuck_.empty()) return ok_status();
+  return unavailable("nothing is loaded or unloaded until the server starts anew: " + stuck_.begin()->second);
+}
+
 Status Lifecycle::State::unload(const std::string& name) {
+  TESSERA_RETURN_IF_ERROR(held_up());
   const auto known = models_.find(name);
   if (known == models_.end()) return ok_status();
   withdraw_all(name, known->second, "unloaded");

@@ -49,6 +49,8 @@ class Lifecycle::State {
   Status start();
   void stop_loading();
   bool loading_ended(std::chrono::milliseconds limit);
+  void stuck(const std::string& name, std::int64_t version, const std::string& why);
+  void stuck_ended(const std::string& name, std::int64_t version);
 
   // Error, through `done`, on the calling thread: the queue is full, or the server is stopping.
   void post(Command command);
@@ -87,6 +89,7 @@ class Lifecycle::State {
 
   Status load_source(const LoadRequest& request, Model& model);
   Status load_version(const ModelSource& source, std::int64_t version, Model& model);
+  Status held_up();
   void withdraw_all(const std::string& name, Model& model, const std::string& reason);
   void withdraw(const std::string& name, LoadedVersion& version, const std::string& reason);
 
@@ -97,11 +100,12 @@ class Lifecycle::State {
   Loader loader_;
   VersionIndex index_;
 
-  std::mutex mutex_;  // guards commands_ and the three below
+  std::mutex mutex_;  // guards commands_ and the four below
   std::condition_variable changed_;
   std::deque<Command> commands_;
-  bool stopping_ = false;  // nothing is loaded any more
-  bool resting_ = false;   // the loader thread has seen stopping_
+  std::map<std::pair<std::string, std::int64_t>, std::string> stuck_;  // versions of which a batch does not end: why
+  bool stopping_ = false;                                              // nothing is loaded any more
+  bool resting_ = false;                                               // the loader thread has seen stopping_
   bool ending_ = false;
 
   std::map<std::string, Model> models_;

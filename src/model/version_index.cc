@@ -72,6 +72,26 @@ void VersionIndex::set(const std::string& model, std::int64_t version, VersionSt
   versions[version] = {state, std::move(reason)};
 }
 
+VersionIndex::Entry* VersionIndex::find(const std::string& model, std::int64_t version) {
+  const auto found = models_.find(model);
+  if (found == models_.end()) return nullptr;
+  const auto entry = found->second.find(version);
+  return entry == found->second.end() ? nullptr : &entry->second;
+}
+
+void VersionIndex::suspend(const std::string& model, std::int64_t version, const std::string& reason) {
+  const std::lock_guard lock(mutex_);
+  Entry* entry = find(model, version);
+  if (entry != nullptr && entry->state == VersionState::kReady) *entry = {VersionState::kUnavailable, reason};
+}
+
+void VersionIndex::resume(const std::string& model, std::int64_t version, const std::string& reason) {
+  const std::lock_guard lock(mutex_);
+  Entry* entry = find(model, version);
+  const bool suspended = entry != nullptr && entry->state == VersionState::kUnavailable && entry->reason == reason;
+  if (suspended) *entry = {VersionState::kReady, {}};
+}
+
 void VersionIndex::forget_failures(const std::string& model) {
   const std::lock_guard lock(mutex_);
   const auto found = models_.find(model);

@@ -31,6 +31,9 @@ class VersionIndex {
  public:
   // Version 0 stands for a model that failed before its versions were known; any other state of the model ends it.
   void set(const std::string& model, std::int64_t version, VersionState state, std::string reason = {});
+  // READY becomes UNAVAILABLE with that reason, and such a one READY again; any other state of the version stays.
+  void suspend(const std::string& model, std::int64_t version, const std::string& reason);
+  void resume(const std::string& model, std::int64_t version, const std::string& reason);
   // The versions that are not ready are forgotten: a new load finds its own.
   void forget_failures(const std::string& model);
 
@@ -45,6 +48,8 @@ class VersionIndex {
     VersionState state = VersionState::kUnavailable;
     std::string reason;
   };
+  Entry* find(const std::string& model, std::int64_t version);
+
   mutable std::mutex mutex_;
   std::map<std::string, std::map<std::int64_t, Entry>> models_;
 };

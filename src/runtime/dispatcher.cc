@@ -31,7 +31,8 @@ Dispatcher::Dispatcher(device::Device& device, std::unique_ptr<sched::Policy> po
       scheduler_(device.shape(), std::move(policy),
                  sched::SchedulerLimits{.max_waiting = limits.max_waiting,
                                         .committed_per_atom = shape_.committed_per_atom,
-                                        .max_homes = limits.max_homes}),
+                                        .max_homes = limits.max_homes,
+                                        .overdue = limits.overdue.value_or(sched::overdue_rule(shape_))}),
       copy_desk_(device),
       busy_ns_(device.shape().atoms()),
       timer_([this] {
@@ -102,6 +103,7 @@ void Dispatcher::model_up(const std::shared_ptr<ServedInstance>& served, sched::
   up.profile = std::move(profile);
   up.lazy_homes = instance->engine_model->homes_cheaply();
   up.all_buckets = !instance->grows;
+  up.shapes_vary = served->shapes_vary;
   send(std::move(up), served);
 }
 
@@ -118,7 +120,7 @@ Status Dispatcher::borrow(const Slice& slice, Duration expected) {
   send(sched::LoaderWants{slice, expected}, nullptr);
   loader_signal_.acquire();
   if (!loader_granted_) {
-    return Error(ErrorCode::kDeviceLost, "device '" + shape_.name + "' is down or stopping");
+    return Error(ErrorCode::kDeviceLost, "device '" + shape_.name + "' is down, held up or stopping");
   }
   return ok_status();
 }
@@ -127,7 +129,7 @@ Status Dispatcher::borrow_lane(InstanceId instance, LaneIndex lane) {
   send(sched::LaneWanted{instance, lane}, nullptr);
   lane_signal_.acquire();
   if (!lane_granted_) {
-    return Error(ErrorCode::kDeviceLost, "device '" + shape_.name + "' is down or stopping");
+    return Error(ErrorCode::kDeviceLost, "device '" + shape_.name + "' is down, held up or stopping");
   }
   return ok_status();
 }
@@ -244,6 +246,7 @@ DeviceStatistics Dispatcher::statistics() const {
   DeviceStatistics out;
   out.device = shape_.name;
   out.up = !is_down();
+  out.stuck = stuck_cell_.get();
   for (const Cell& busy : busy_ns_) {
     out.busy_seconds.push_back(static_cast<double>(busy.get()) * 1e-9);
   }

@@ -61,6 +61,9 @@ struct Neighbours {
   std::function<bool(std::shared_ptr<InferCall>& call, TimePoint arrived)> replaced{};
   // The device is lost: called once, by who reports it, before its waiting requests are seen to; must be short.
   std::function<void()> on_down{};
+  // A batch of the instance does not end, or has ended after all: `stuck` there has changed. Called outside of the
+  // role.
+  std::function<void(const ServedInstance& served)> on_stuck{};
 };
 
 // Thread-safe, except where a member says otherwise.
@@ -70,6 +73,7 @@ class Dispatcher final : public device::CompletionSink {
     std::size_t max_waiting = 65536;  // tickets beyond those running: further requests are refused
     std::size_t max_running = 4096;   // launches not yet answered, and requests in them
     std::size_t max_homes = sched::SchedulerLimits{}.max_homes;  // of all instances whose homes are made one by one
+    std::optional<sched::OverdueRule> overdue{};                 // nothing: as the device's shape has it
   };
   // A thread that posts a request from a core runs launches for that very core itself, up to this much predicted time:
   // handing them to the worker, which needs the same core, would cost two thread switches and gain nothing. An answer
@@ -106,10 +110,10 @@ class Dispatcher final : public device::CompletionSink {
   void home_failed(const sched::HomeFailed& failed);
   // `served.drained` is released when nothing of it waits or runs any more.
   void model_down(std::shared_ptr<ServedInstance> served);
-  // Waits until `slice` is granted. Error: the device went down, nothing is borrowed.
+  // Waits until `slice` is granted. Error: the device went down, or a batch on it does not end; nothing is borrowed.
   Status borrow(const Slice& slice, Duration expected);
   void give_back_slice();
-  // Waits until nothing runs in the lane. Error: the device went down, nothing is borrowed.
+  // Waits until nothing runs in the lane. Error: likewise.
   Status borrow_lane(InstanceId instance, LaneIndex lane);
   void give_back_lane(InstanceId instance, LaneIndex lane);
   void measured(const sched::Measured& measured);
@@ -140,6 +144,7 @@ class Dispatcher final : public device::CompletionSink {
     LaunchRecord* to_run = nullptr;
     Chain<Ticket> refused{};
     Chain<LaunchRecord> ended{};
+    std::vector<std::shared_ptr<ServedInstance>> stuck{};  // or not any more
   };
 
   void post_and_take_part(Message& message);
@@ -166,6 +171,11 @@ class Dispatcher final : public device::CompletionSink {
   void perform(const sched::GrantLoader& action, TimePoint at, Turn& turn);
   void perform(const sched::GrantLane& action, TimePoint at, Turn& turn);
   void perform(const sched::InstanceDrained& action, TimePoint at, Turn& turn);
+  void perform(const sched::LaunchStuck& action, TimePoint at, Turn& turn);
+  void perform(const sched::StuckEnded& action, TimePoint at, Turn& turn);
+  LaunchRecord* find_launch(LaunchId scheduled);
+  void answer_early(LaunchRecord& record, Refusal why, const std::shared_ptr<const Error>& error, Turn& turn);
+  void count_atoms_lost();
   LaunchRecord* make_record(const sched::StartLaunch& action, TimePoint at);
   void launch(LaunchRecord& record, const sched::StartLaunch& action, Turn& turn);
   void fail_launch(LaunchRecord& record, Error error);
@@ -215,11 +225,15 @@ class Dispatcher final : public device::CompletionSink {
   std::vector<sched::InputReady> inputs_ready_;
   std::unordered_map<std::uint32_t, std::shared_ptr<ServedInstance>> instances_;
   TimePoint timer_at_ = kNever;
+  std::uint32_t stuck_now_ = 0;           // launches that do not end
+  std::uint16_t atoms_lost_ = 0;          // by them and those behind
+  std::shared_ptr<const Error> held_up_;  // what the first of them holds up is told
   bool loader_waits_ = false;
   bool lane_waits_ = false;
   bool stopped_ = false;
   std::vector<Cell> busy_ns_;
   Cell launch_count_;
+  Cell stuck_cell_;  // stuck_now_, for who reads statistics
 
   std::atomic<bool> down_{false};
   std::optional<Error> down_reason_;  // written before down_

@@ -23,6 +23,8 @@ Refusal refusal_of(sched::RejectReason reason) {
       return Refusal::kModelGone;
     case sched::RejectReason::kDeviceDown:
       return Refusal::kDeviceDown;
+    case sched::RejectReason::kStuck:
+      return Refusal::kFaultHere;
     case sched::RejectReason::kTooManyRows:
       return Refusal::kTooManyRows;
   }
@@ -43,7 +45,10 @@ Dispatcher::Counted Dispatcher::counted_as(Refusal why) {
     case Refusal::kStopped:
       return {Failure::kModelGone, false};
     case Refusal::kDeviceDown:
+    case Refusal::kFaultHere:
       return {Failure::kDevice, true};
+    case Refusal::kFault:
+      return {Failure::kEngine, true};
     case Refusal::kTooManyRows:
       return {Failure::kInvalid, false};
     case Refusal::kCancelled:
@@ -166,6 +171,7 @@ void Dispatcher::handle_ended(LaunchRecord& record, TimePoint at, Turn& turn) {
   if (record.accepted && !stopped_) {  // once stopped, the device is being destroyed and drops what waits
     device_.retire(record.id());
   }
+  record.kept.clear();
   record.ready = at;
   if (record.completion.status.ok()) {
     if (Status checked = check_outputs(record); !checked.ok()) {
@@ -181,6 +187,9 @@ void Dispatcher::handle_ended(LaunchRecord& record, TimePoint at, Turn& turn) {
   ended.started = record.completion.started;
   ended.ended = record.completion.ended;
   feed(ended, at, turn);
+  if (atoms_lost_ > 0) {
+    count_atoms_lost();
+  }
   publish_load(*record.served);
 }
 
@@ -218,13 +227,13 @@ void Dispatcher::handle_control(ControlMessage& control, TimePoint at, Turn& tur
     return;
   } else if (std::holds_alternative<sched::LoaderWants>(control.event)) {
     loader_waits_ = true;
-    if (stopped_ || is_down()) {
+    if (stopped_ || is_down() || stuck_now_ > 0) {
       end_loader_wait(false);
       return;
     }
   } else if (std::holds_alternative<sched::LaneWanted>(control.event)) {
     lane_waits_ = true;
-    if (stopped_ || is_down()) {
+    if (stopped_ || is_down() || stuck_now_ > 0) {
       end_lane_wait(false);
       return;
     }
@@ -238,13 +247,6 @@ void Dispatcher::handle_control(ControlMessage& control, TimePoint at, Turn& tur
     }
   }
   feed(control.event, at, turn);
-}
-
-void Dispatcher::handle_down(TimePoint at, Turn& turn) {
-  end_loader_wait(false);
-  end_lane_wait(false);
-  feed(sched::DeviceDown{}, at, turn);
-  refuse_all_waiting(Refusal::kDeviceDown, turn);
 }
 
 void Dispatcher::publish_load() { neighbours_.load->set(scheduler_.load(now())); }
@@ -341,6 +343,7 @@ void Dispatcher::fail_launch(LaunchRecord& record, Error error) {
 void Dispatcher::perform(const sched::Reject& action, TimePoint, Turn& turn) {
   if (Ticket* ticket = waiting_ticket(action.request)) {
     ticket->retry_after = action.retry_after;
+    ticket->error = ticket->served->stuck.load(std::memory_order_relaxed) ? ticket->served->stuck_with : held_up_;
     refuse(*ticket, refusal_of(action.reason), turn);
   }
 }
@@ -417,17 +420,6 @@ void Dispatcher::refuse(Ticket& ticket, Refusal why, Turn& turn) {
   }
   const Counted counted = counted_as(why);
   ticket.served->counters->fail(counted.failure, now() - ticket.arrived, counted.missed_slo);
-}
-
-void Dispatcher::refuse_all_waiting(Refusal why, Turn& turn) {
-  for (std::size_t index = 0; index < tickets_.end(); ++index) {
-    Ticket* ticket = tickets_.at(index);
-    if (ticket == nullptr) {
-      index += SlotPool<Ticket>::kChunk - 1;
-    } else if (ticket->state == Ticket::State::kWaiting) {
-      refuse(*ticket, why, turn);
-    }
-  }
 }
 
 // The scheduler speaks of requests that wait; what is gone already (its rejection crossed a cancellation) is ignored.

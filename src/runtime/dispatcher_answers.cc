@@ -43,6 +43,12 @@ void Dispatcher::deliver(Turn& turn) {
       answer(*ended);
     } else if (Ticket* refused = turn.refused.pop()) {
       answer(*refused);
+    } else if (!turn.stuck.empty()) {
+      const std::shared_ptr<ServedInstance> stuck = std::move(turn.stuck.back());
+      turn.stuck.pop_back();
+      if (neighbours_.on_stuck) {
+        neighbours_.on_stuck(*stuck);
+      }
     } else {
       return;
     }
@@ -93,13 +99,17 @@ Error Dispatcher::error_of(const Ticket& ticket) const {
     case Refusal::kCancelled:
       return {ErrorCode::kCancelled, "the request was cancelled"};
     case Refusal::kStopped:
+      return unavailable("the server is stopping");
+    case Refusal::kFault:
+    case Refusal::kFaultHere:
       break;
   }
-  return unavailable("the server is stopping");
+  TESSERA_CHECK(ticket.error != nullptr);
+  return *ticket.error;
 }
 
 const Dispatcher::TakeOver* Dispatcher::taker(Refusal why) const {
-  if (why == Refusal::kDeviceDown && neighbours_.take_over) {
+  if ((why == Refusal::kDeviceDown || why == Refusal::kFaultHere) && neighbours_.take_over) {
     return &neighbours_.take_over;
   }
   return why == Refusal::kModelGone && neighbours_.replaced ? &neighbours_.replaced : nullptr;
@@ -152,6 +162,7 @@ void Dispatcher::finish(Ticket& ticket, Result<InferResponse> result) {
 void Dispatcher::recycle(Ticket& ticket) {
   ticket.call.reset();
   ticket.served.reset();
+  ticket.error.reset();
   const std::uint64_t generation = (ticket.word.load(std::memory_order_relaxed) >> Ticket::kFlagBits) + 1;
   ticket.word.store(generation << Ticket::kFlagBits);
   tickets_.give(ticket);

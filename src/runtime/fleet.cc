@@ -53,6 +53,7 @@ Neighbours Fleet::neighbours_of(std::uint16_t number) {
   out.load = &routes_.load(number);
   out.take_over = [this](std::shared_ptr<InferCall>& call, TimePoint accepted) { return take_over(call, accepted); };
   out.on_down = [this, number] { lost(number); };
+  out.on_stuck = [this, number](const ServedInstance& served) { stuck(number, served); };
   return out;
 }
 
@@ -68,6 +69,8 @@ void Fleet::infer(std::shared_ptr<InferCall> call) {
   const InferRequest& request = call->request;
   if (draining_.load()) {
     call->done(unavailable("the server is stopping"));
+  } else if (const auto stuck = routes_.stuck(request.model, request.version)) {
+    call->done(*stuck);
   } else if (routes_.choose(request.model, request.version).known) {
     call->done(Error(ErrorCode::kDeviceLost, "no device that serves model '" + request.model + "' is up"));
   } else {
@@ -136,6 +139,9 @@ Result<std::shared_ptr<BodyMemory>> Fleet::lease_body(std::string_view model, By
     if (!choice.known) {
       return unknown_model(model);
     }
+    if (const auto stuck = choice.device ? nullptr : routes_.stuck(model, std::nullopt)) {
+      return *stuck;
+    }
     if (!choice.device) {
       return Error(ErrorCode::kDeviceLost, "no device that serves model '" + std::string(model) + "' is up");
     }
@@ -162,6 +168,9 @@ Result<std::shared_ptr<const model::Instance>> Fleet::find(std::string_view mode
   auto found = routes_.find(model, version);
   if (!found) {
     return unknown_model(model);
+  }
+  if (const auto stuck = routes_.stuck(model, version)) {
+    return *stuck;
   }
   return found;
 }
@@ -225,21 +234,30 @@ std::vector<DeviceStatistics> Fleet::device_statistics() const {
 
 void Fleet::lost(std::uint16_t number) {
   const std::lock_guard lock(loss_);
-  if (told_) {
-    told_(number);
+  if (told_.lost) {
+    told_.lost(number);
   } else {
     untold_.push_back(number);
   }
 }
 
-void Fleet::on_loss(std::function<void(std::size_t)> told) {
+// Before anybody wants to know there is no model. Looks at what holds now: two calls may come in either order.
+void Fleet::stuck(std::uint16_t number, const ServedInstance& served) {
+  const std::lock_guard lock(loss_);
+  if (told_.stuck) {
+    const bool stuck = served.stuck.load(std::memory_order_acquire);
+    told_.stuck(number, *served.instance, stuck ? served.stuck_with.get() : nullptr);
+  }
+}
+
+void Fleet::on_faults(Faults told) {
   const std::lock_guard lock(loss_);
   told_ = std::move(told);
-  if (!told_) {
+  if (!told_.lost) {
     return;
   }
   for (const std::size_t number : std::exchange(untold_, {})) {
-    told_(number);
+    told_.lost(number);
   }
 }
 

@@ -45,9 +45,15 @@ class Fleet {
   std::size_t size() const { return units_.size(); }
   Serving& unit(std::size_t number) { return *units_[number]; }
 
-  // `told` is called once for each device that was or will be lost, on any thread, and must be short. Empty:
-  // nobody wants to know any more.
-  void on_loss(std::function<void(std::size_t)> told);
+  // Called on any thread; must be short.
+  struct Faults {
+    std::function<void(std::size_t device)> lost;  // once for each device that was or will be lost
+    // A batch of the instance does not end; without `why`: it has ended after all. One call at a time, the last one
+    // true.
+    std::function<void(std::size_t device, const model::Instance& instance, const Error* why)> stuck;
+  };
+  // Without functions: nobody wants to know any more.
+  void on_faults(Faults told);
 
  private:
   explicit Fleet(std::size_t devices);
@@ -59,6 +65,7 @@ class Fleet {
              std::optional<TimePoint> accepted);
   bool take_over(std::shared_ptr<InferCall>& call, TimePoint accepted);
   void lost(std::uint16_t number);
+  void stuck(std::uint16_t number, const ServedInstance& served);
   std::uint64_t unanswered() const;
 
   RouteTable routes_;
@@ -68,7 +75,7 @@ class Fleet {
   std::atomic<std::uint64_t> transfers_begun_{0};
 
   std::mutex loss_;  // guards the two below
-  std::function<void(std::size_t)> told_;
+  Faults told_;
   std::vector<std::size_t> untold_;
 
   std::vector<std::unique_ptr<Serving>> units_;  // last: their devices' threads use the above

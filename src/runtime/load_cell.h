@@ -29,6 +29,11 @@ struct alignas(64) DeviceLoadCell {
   TimeSlot<TimePoint> free_at{TimePoint::min()};
   TimeSlot<TimePoint> free_for_objectives{TimePoint::min()};
   std::atomic<bool> down{false};
+  std::atomic<bool> held_up{false};  // by batches that do not end: no atom is left
+
+  bool takes_launches() const {
+    return !down.load(std::memory_order_acquire) && !held_up.load(std::memory_order_acquire);
+  }
 
   void set(const sched::DeviceLoad& load) {
     free_at.set(load.free_at);

@@ -39,10 +39,10 @@ std::optional<std::uint16_t> RouteTable::choose(const Name& name, const Version&
   std::size_t count = 0;
   for (const Replica& replica : version.replicas) {
     const DeviceLoadCell& load = loads_[replica.device];
-    if ((tried & only(replica.device)) != 0 || load.down.load(std::memory_order_acquire)) {
+    const ServedInstance& served = *replica.served;
+    if ((tried & only(replica.device)) != 0 || !load.takes_launches() || served.stuck.load(std::memory_order_acquire)) {
       continue;
     }
-    const ServedInstance& served = *replica.served;
     const bool objective = served.instance->config.params.slo.has_value();
     candidates[count].free_at = objective ? load.free_for_objectives.get() : load.free_at.get();
     candidates[count].model = {served.load.each.get(), served.load.run.get(), served.counters->waiting()};
@@ -57,17 +57,39 @@ std::optional<std::uint16_t> RouteTable::choose(const Name& name, const Version&
   return chosen.device;
 }
 
+std::shared_ptr<const Error> RouteTable::stuck(std::string_view model, std::optional<std::int64_t> version) const {
+  const auto table = table_.read();
+  const auto name = table->find(model);
+  if (name == table->end()) {
+    return nullptr;
+  }
+  std::shared_ptr<const Error> why;
+  for (const Version& at : name->second.versions) {
+    for (const Replica& replica : at.replicas) {
+      if (version && at.number != *version) {
+        continue;
+      }
+      if (!replica.served->stuck.load(std::memory_order_acquire)) {
+        return nullptr;
+      }
+      why = replica.served->stuck_with;
+    }
+  }
+  return why;
+}
+
 bool RouteTable::serves(std::uint16_t device, std::string_view model, std::optional<std::int64_t> version) const {
   const auto table = table_.read();
   const auto name = table->find(model);
-  if (name == table->end() || is_down(device)) {
+  if (name == table->end() || !takes_launches(device)) {
     return false;
   }
   const auto& versions = name->second.versions;
   return std::any_of(versions.begin(), versions.end(), [&](const Version& at) {
     return (version ? at.number == *version : at.number == versions.back().number) &&
-           std::any_of(at.replicas.begin(), at.replicas.end(),
-                       [&](const Replica& replica) { return replica.device == device; });
+           std::any_of(at.replicas.begin(), at.replicas.end(), [&](const Replica& replica) {
+             return replica.device == device && !replica.served->stuck.load(std::memory_order_acquire);
+           });
   });
 }
 

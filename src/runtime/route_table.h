@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/ids.h"
+#include "base/result.h"
 #include "runtime/load_cell.h"
 #include "runtime/published.h"
 #include "runtime/served_instance.h"
@@ -33,7 +34,7 @@ class RouteTable {
 
   // The load of a device, to be written by its dispatcher.
   DeviceLoadCell& load(std::uint16_t device) { return loads_[device]; }
-  bool is_down(std::uint16_t device) const { return loads_[device].down.load(std::memory_order_acquire); }
+  bool takes_launches(std::uint16_t device) const { return loads_[device].takes_launches(); }
 
   // Where a request is to go. Without a version: to the newest one that a device which is up serves.
   struct Choice {
@@ -41,6 +42,8 @@ class RouteTable {
     std::optional<std::uint16_t> device;  // none: on no device that is up and not among `tried`
   };
   Choice choose(std::string_view model, std::optional<std::int64_t> version, DeviceSet tried = 0) const;
+  // Why nobody serves it, where a batch of it does not end on each device that has it; nullptr otherwise.
+  std::shared_ptr<const Error> stuck(std::string_view model, std::optional<std::int64_t> version) const;
   // Whether that device may have it: it is up and serves the model and version.
   bool serves(std::uint16_t device, std::string_view model, std::optional<std::int64_t> version) const;
 

@@ -19,7 +19,8 @@ ServedInstance::ServedInstance(std::shared_ptr<const model::Instance> loaded, co
     : instance(std::move(loaded)),
       counters(std::make_shared<ModelCounters>(instance->name, instance->version, instance->signature.max_batch_size,
                                                instance->config.params.slo.value_or(Duration::zero()), device)),
-      dynamic_shapes(instance->signature.max_batch_size > 0 && chooses_shape(instance->signature)),
+      shapes_vary(chooses_shape(instance->signature)),
+      dynamic_shapes(instance->signature.max_batch_size > 0 && shapes_vary),
       plans(device, instance->config.params.buckets, instance->config.params.lanes,
             instance->engine_model->one_plan_per_slice()) {}
 

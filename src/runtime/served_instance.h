@@ -8,6 +8,7 @@
 #include <semaphore>
 #include <string>
 
+#include "base/result.h"
 #include "core/slice.h"
 #include "model/instance.h"
 #include "runtime/counters.h"
@@ -25,6 +26,7 @@ struct ServedInstance {
 
   const std::shared_ptr<const model::Instance> instance;
   const std::shared_ptr<ModelCounters> counters;  // outlives the instance: statistics are kept
+  const bool shapes_vary;                         // whether requests may have different shapes
   const bool dynamic_shapes;                      // whether rows of different shapes can arrive
   ShapeTable shapes;
   PlanTable plans;
@@ -36,6 +38,11 @@ struct ServedInstance {
 
   std::atomic<std::uint32_t> admitting{0};   // requests that found it and have not been posted yet
   std::atomic<std::uint32_t> unanswered{0};  // requests that found it and whose done() has not returned
+
+  // A batch of it does not end. `stuck_with` is written once, before `stuck` is true for the first time.
+  std::atomic<bool> stuck{false};  // written by the holder of the role
+  std::shared_ptr<const Error> stuck_with;
+  std::uint32_t stuck_launches = 0;  // the holder's
 
   // Written by the holder of the role before `drained` is released; read by the loader thread after.
   std::optional<sched::Profile> last_profile;

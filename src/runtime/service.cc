@@ -1,5 +1,7 @@
 #include "runtime/service.h"
 
+#include <map>
+#include <mutex>
 #include <set>
 #include <utility>
 
@@ -18,12 +20,15 @@ class Service::State {
         strict_readiness(options.strict_readiness),
         control(options.models.control),
         on_all_lost(std::move(options.on_all_lost)),
+        on_stuck(std::move(options.on_stuck)),
         fleet(std::move(fleet)),
         engines(std::move(engines)),
         models(options.models, places(*this->fleet, this->engines)) {
-    this->fleet->on_loss([this](std::size_t number) { lost(number); });
+    this->fleet->on_faults(
+        {[this](std::size_t number) { lost(number); }, [this](std::size_t number, const model::Instance& instance,
+                                                              const Error* why) { stuck(number, instance, why); }});
   }
-  ~State() { fleet->on_loss({}); }
+  ~State() { fleet->on_faults({}); }
   State(const State&) = delete;
   State& operator=(const State&) = delete;
 
@@ -41,6 +46,28 @@ class Service::State {
     } else if (!all_lost.exchange(true)) {
       on_all_lost();
     }
+  }
+
+  void stuck(std::size_t number, const model::Instance& instance, const Error* why) {
+    if (why != nullptr) {
+      models.stuck(number, instance.name, instance.version, why->message());
+    } else {
+      models.stuck_ended(number, instance.name, instance.version);
+    }
+    {
+      const std::lock_guard lock(stuck_mutex);
+      if (why != nullptr) {
+        stuck_with[{number, instance.id}] = why->message();
+      } else {
+        stuck_with.erase({number, instance.id});
+      }
+    }
+    on_stuck();
+  }
+
+  std::optional<std::string> why_stuck() {
+    const std::lock_guard lock(stuck_mutex);
+    return stuck_with.empty() ? std::nullopt : std::optional(stuck_with.begin()->second);
   }
 
   // Whether every model that the start wanted has a version that serves.
@@ -81,6 +108,9 @@ class Service::State {
   std::atomic<bool> started{false};
   std::atomic<bool> all_ready_at_start{false};
   const std::function<void()> on_all_lost;
+  const std::function<void()> on_stuck;
+  std::mutex stuck_mutex;
+  std::map<std::pair<std::size_t, InstanceId>, std::string> stuck_with;  // by device and instance
   std::atomic<bool> all_lost{false};
   const std::unique_ptr<Fleet> fleet;  // owns the devices, which engines may be made for
   const Engines engines;               // outlive the models
@@ -144,9 +174,10 @@ std::vector<std::int64_t> Service::versions(std::string_view model) const { retu
 std::vector<std::shared_ptr<const model::Instance>> Service::serving() const { return state_->fleet->serving(); }
 
 bool Service::live() const { return state_->fleet->any_up(); }
+std::optional<std::string> Service::stuck() const { return state_->why_stuck(); }
 bool Service::accepts() const { return state_->fleet->accepts(); }
 bool Service::ready() const {
-  return state_->started.load() && accepts() && (!state_->strict_readiness || state_->all_ready());
+  return state_->started.load() && accepts() && !stuck() && (!state_->strict_readiness || state_->all_ready());
 }
 
 model::Lifecycle& Service::models() { return state_->models; }
@@ -167,5 +198,10 @@ std::vector<DeviceStatistics> Service::device_statistics() const {
 void Service::count_copied(Bytes bytes) { state_->fleet->count_copied(bytes); }
 
 bool Service::drain(std::chrono::milliseconds limit) { return state_->fleet->drain(limit); }
+void Service::abandon() {
+  for (std::size_t i = 0; i < state_->fleet->size(); ++i) {
+    state_->fleet->unit(i).abandon();
+  }
+}
 
 }  // namespace tessera::runtime

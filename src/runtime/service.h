@@ -62,6 +62,8 @@ struct ServiceOptions {
   bool strict_readiness = true;                                // ready only when every model of the start is
   // The last device is lost: nothing can be answered any more. Called once, on any thread; must be short.
   std::function<void()> on_all_lost = [] {};
+  // stuck() has changed. On any thread; must be short.
+  std::function<void()> on_stuck = [] {};
 };
 
 // A device with the engine that makes its plans.
@@ -97,9 +99,12 @@ class Service {
   std::vector<std::int64_t> versions(std::string_view model) const;  // serving ones, ascending
   std::vector<std::shared_ptr<const model::Instance>> serving() const;
 
-  bool live() const;     // a device is up: else only a new process helps
+  bool live() const;  // a device is up: else only a new process helps
+  // Why the server is not ready and its process is to end: a batch that does not end. Nothing: there is none (any
+  // more).
+  std::optional<std::string> stuck() const;
   bool accepts() const;  // not draining, a device is up
-  bool ready() const;    // started and accepts; with strict readiness every model of the start is ready on
+  bool ready() const;    // started, accepts and not stuck; with strict readiness every model of the start is ready on
                          // some device, and so is what a lost one served
 
   model::Lifecycle& models();
@@ -114,6 +119,8 @@ class Service {
 
   // Readiness off, new requests refused; returns when all accepted ones are answered or `limit` has passed (false).
   bool drain(std::chrono::milliseconds limit);
+  // Answers all that waits and everything that comes. For who ends the process without destroying this.
+  void abandon();
 
  private:
   class State;

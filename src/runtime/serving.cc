@@ -133,6 +133,9 @@ Result<std::shared_ptr<const model::Instance>> Serving::find(std::string_view mo
   if (!served) {
     return unknown_model(model);
   }
+  if (served->stuck.load(std::memory_order_acquire)) {
+    return *served->stuck_with;
+  }
   return served->instance;
 }
 

@@ -72,6 +72,9 @@ class Serving final : public model::Host {
   void buckets_end(const model::Instance& instance, const std::string& cause) override;
   sched::Profile withdraw(const model::Instance& instance) override;
 
+  // Answers all that waits and everything that comes. For who ends the process without destroying this.
+  void abandon() { dispatcher_.stop(); }
+
  private:
   Serving(ServingOptions options, std::unique_ptr<sched::Policy> policy, std::unique_ptr<device::Device> device);
 

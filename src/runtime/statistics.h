@@ -57,6 +57,7 @@ Result<std::vector<ModelStatistics>> of_model(std::vector<ModelStatistics> all, 
 struct DeviceStatistics {
   std::string device;
   bool up = true;
+  std::uint64_t stuck = 0;           // launches that do not end
   std::vector<double> busy_seconds;  // per atom
   std::uint64_t launches = 0;
   std::uint64_t copied_tensor_bytes = 0;  // user-space copies of tensor bytes on the request path

@@ -31,7 +31,18 @@ constexpr std::uint32_t slot_index(std::uint64_t id) { return static_cast<std::u
 constexpr std::uint64_t slot_generation(std::uint64_t id) { return id >> kSlotBits; }
 
 // Why a request got no result, when the scheduler did not say it in a RejectReason.
-enum class Refusal { kTimeout, kDeadline, kQueueFull, kModelGone, kDeviceDown, kTooManyRows, kCancelled, kStopped };
+enum class Refusal {
+  kTimeout,
+  kDeadline,
+  kQueueFull,
+  kModelGone,
+  kDeviceDown,
+  kTooManyRows,
+  kCancelled,
+  kStopped,
+  kFault,      // Ticket::error says it
+  kFaultHere,  // the same, where no other device can have the request
+};
 
 // A request as admission found it. Owned by the thread that admits it, then (posted) by the holder of the role, then by
 // the thread that delivers its answer; only `word` is touched by others.
@@ -68,6 +79,7 @@ struct Ticket : PoolSlot {
   std::atomic<State> state{State::kPosted};
   Refusal refusal = Refusal::kTimeout;
   Duration retry_after{0};
+  std::shared_ptr<const Error> error;  // of kFault and kFaultHere
 
   Ticket* next = nullptr;  // in the batch's list, or in a turn's list of refused ones
 
@@ -89,6 +101,8 @@ struct LaunchRecord : PoolSlot {
   TimePoint launched{};
   TimePoint ready{};
   device::Completion completion;  // written by whoever completes it, before `ended` is posted
+  // Of requests that were answered although the device still has the batch: their bytes may be read yet.
+  std::vector<std::shared_ptr<const void>> kept;
 
   LaunchRecord* next = nullptr;  // in a turn's list
 

@@ -63,6 +63,7 @@ struct ModelUp {
   // Whether there are plans for all its buckets. Else they come one after the other, smallest first, each with its
   // first SliceReady: requests with more rows than those there are hold wait.
   bool all_buckets = true;
+  bool shapes_vary = false;  // its requests may have other shapes than the one that was measured
 };
 
 // No further bucket comes: requests with more rows are rejected.
@@ -131,6 +132,7 @@ enum class RejectReason {
   kQueueFull,    // "Exceeds maximum queue size"
   kModelGone,    // the instance is not up, or goes before the bucket came that the request waits for
   kTooManyRows,  // there is no bucket that holds it, and none comes
+  kStuck,        // a launch of the instance does not end, or such launches have left no atom
   kDeviceDown,
 };
 
@@ -182,8 +184,22 @@ struct InstanceDrained {
   InstanceId instance;
 };
 
-using Action =
-    std::variant<StartLaunch, Reject, SetTimer, PrepareHome, DropHome, GrantLoader, GrantLane, InstanceDrained>;
+// A launch does not end (overdue.h), so those behind it do not begin. Their atoms do not exist for anybody any more, of
+// its instance nothing is launched, and what waits of that is rejected; all that until LaunchEnded comes after all.
+// What the loader wished for and has not been granted is forgotten.
+struct LaunchStuck {
+  LaunchId launch;
+  Duration ran{0};  // since it was launched
+  std::vector<LaunchId> behind;
+};
+// It ended after all, and what was said of it holds no more.
+struct StuckEnded {
+  LaunchId launch;
+  InstanceId instance;
+};
+
+using Action = std::variant<StartLaunch, Reject, SetTimer, PrepareHome, DropHome, GrantLoader, GrantLane,
+                            InstanceDrained, LaunchStuck, StuckEnded>;
 using Actions = std::vector<Action>;
 
 }  // namespace tessera::sched

@@ -35,7 +35,7 @@ void Guard::read(const View& view, TimePoint now) {
   for (const auto& instance : view.instances) {
     const ModelParams& params = *instance->params;
     const bool idle = instance->last_arrival == TimePoint::min() || now - instance->last_arrival > kUsedLately;
-    if (!params.slo || idle || instance->draining || !instance->table.known()) {
+    if (!params.slo || idle || instance->draining || instance->stuck > 0 || !instance->table.known()) {
       continue;
     }
     if (rows_.size() == used) {
@@ -101,7 +101,7 @@ bool Guard::leaves_reserved(const View& view, TimePoint now, const Instance& tak
   const Occupancy& device = view.device;
   for (const auto& owner : view.instances) {
     const ModelParams& params = *owner->params;
-    if (params.reserved_share <= 0.0 || owner.get() == &taker || owner->draining) {
+    if (params.reserved_share <= 0.0 || owner.get() == &taker || owner->draining || owner->stuck > 0) {
       continue;
     }
     const std::uint32_t floor = atoms_of(params.reserved_share, device);

@@ -57,6 +57,7 @@ Instance::Instance(const ModelUp& up, const Occupancy& device)
     : id(up.instance),
       params(up.params),
       profile(up.profile),
+      shapes_vary(up.shapes_vary),
       lanes(params->lanes),
       buckets_there(up.all_buckets ? params->buckets.size() : 0),
       homes(params->lanes, device.slices().size(), params->buckets.size(), up.lazy_homes, up.all_buckets) {

@@ -71,7 +71,9 @@ struct Instance {
   LatencyTable table;
   CoRun co_run;
   bool draining = false;
-  std::size_t index = 0;  // place in View::instances
+  bool shapes_vary = false;  // a prediction may have been made for another shape
+  std::size_t stuck = 0;     // launches of it that do not end
+  std::size_t index = 0;     // place in View::instances
 
   std::vector<Lane> lanes;
   std::size_t launches = 0;      // not ended

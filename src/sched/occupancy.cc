@@ -56,17 +56,22 @@ TimePoint Occupancy::add(LaunchId launch, std::size_t index, TimePoint now, Dura
   const TimePoint ends = begins + predicted;
   running_.push_back({launch, index, begins, predicted});
   for (std::uint16_t atom = slices_[index].slice.first; atom < slices_[index].slice.end(); ++atom) {
-    TESSERA_CHECK(atoms_[atom].depth < depth_ && !atoms_[atom].blocked);
+    TESSERA_CHECK(atoms_[atom].depth < depth_ && !atoms_[atom].closed());
     ++atoms_[atom].depth;
   }
   predict_ends(now);
   return ends;
 }
 
-void Occupancy::remove(LaunchId launch, TimePoint now) {
+std::vector<Occupancy::Running>::iterator Occupancy::running(LaunchId launch) {
   const auto found =
       std::find_if(running_.begin(), running_.end(), [&](const Running& r) { return r.launch == launch; });
   TESSERA_CHECK(found != running_.end());
+  return found;
+}
+
+void Occupancy::remove(LaunchId launch, TimePoint now) {
+  const auto found = running(launch);
   const Slice slice = slices_[found->slice].slice;
   running_.erase(found);
   for (std::uint16_t atom = slice.first; atom < slice.end(); ++atom) {
@@ -92,9 +97,30 @@ void Occupancy::unblock() {
   refresh_slices();
 }
 
+void Occupancy::lose(LaunchId launch, TimePoint now) {
+  const Slice slice = slices_[running(launch)->slice].slice;
+  for (std::uint16_t atom = slice.first; atom < slice.end(); ++atom) {
+    ++atoms_[atom].lost;
+  }
+  remove(launch, now);
+}
+
+void Occupancy::find_again(const Slice& slice) {
+  for (std::uint16_t atom = slice.first; atom < slice.end(); ++atom) {
+    TESSERA_CHECK(atoms_[atom].lost > 0);
+    --atoms_[atom].lost;
+  }
+  refresh_slices();
+}
+
+std::uint16_t Occupancy::atoms_lost() const {
+  return static_cast<std::uint16_t>(
+      std::count_if(atoms_.begin(), atoms_.end(), [](const Atom& atom) { return atom.lost > 0; }));
+}
+
 bool Occupancy::drained(const Slice& slice) const {
   return std::all_of(atoms_.begin() + slice.first, atoms_.begin() + slice.end(),
-                     [](const Atom& atom) { return atom.depth == 0; });
+                     [](const Atom& atom) { return atom.depth == 0 && atom.lost == 0; });
 }
 
 // A launch that ends early or late moves those committed behind it, so all ends are derived anew, in launch order.
@@ -129,7 +155,7 @@ void Occupancy::refresh_slices() {
     state.free_at = TimePoint::min();
     for (std::uint16_t atom = state.slice.first; atom < state.slice.end(); ++atom) {
       state.depth = std::max(state.depth, atoms_[atom].depth);
-      state.blocked = state.blocked || atoms_[atom].blocked;
+      state.blocked = state.blocked || atoms_[atom].closed();
       state.free_at = std::max(state.free_at, atoms_[atom].free_at);
     }
   }

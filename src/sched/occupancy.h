@@ -21,7 +21,7 @@ class Occupancy {
     std::int32_t processors = 0;
     std::size_t group = 0;                 // slices with equally many processors
     std::uint16_t depth = 0;               // launches running or committed on its busiest atom
-    bool blocked = false;                  // lent to the loader, or about to be
+    bool blocked = false;                  // lent to the loader, or about to be; or some of it is lost
     TimePoint free_at = TimePoint::min();  // predicted end of what it waits for; in the past for an idle one
   };
 
@@ -52,7 +52,7 @@ class Occupancy {
   bool open(std::size_t index) const { return slices_[index].depth < depth_ && !slices_[index].blocked; }
   std::uint16_t idle_atoms() const { return idle_atoms_; }
   std::size_t in_flight() const { return running_.size(); }
-  bool atom_idle(std::uint16_t atom) const { return atoms_[atom].depth == 0 && !atoms_[atom].blocked; }
+  bool atom_idle(std::uint16_t atom) const { return atoms_[atom].depth == 0 && !atoms_[atom].closed(); }
   TimePoint atom_free_at(std::uint16_t atom) const { return atoms_[atom].free_at; }
   // How many idle atoms there are in one piece around a slice.
   std::uint16_t idle_run_around(const Slice& slice) const;
@@ -66,6 +66,10 @@ class Occupancy {
   // A blocked slice takes no more launches; what runs there goes on. One at a time.
   void block(const Slice& slice);
   void unblock();
+  // The launch does not end: it is forgotten, and its atoms are closed, until as many are found again as were lost.
+  void lose(LaunchId launch, TimePoint now);
+  void find_again(const Slice& slice);
+  std::uint16_t atoms_lost() const;
   bool drained(const Slice& slice) const;
 
  private:
@@ -78,9 +82,12 @@ class Occupancy {
   struct Atom {
     std::uint16_t depth = 0;
     bool blocked = false;
+    std::uint16_t lost = 0;  // by so many launches
     TimePoint free_at = TimePoint::min();
+    bool closed() const { return blocked || lost > 0; }
   };
 
+  std::vector<Running>::iterator running(LaunchId launch);
   void predict_ends(TimePoint now);
   void refresh_slices();
 

@@ -33,6 +33,7 @@ void Scheduler::State::on_event(const Event& event, TimePoint now, Actions& out)
   now_ = now;
   out_ = &out;
   std::visit([this](const auto& e) { handle(e); }, event);
+  look_for_stuck();
   end_waits();
   lend();
   decide();
@@ -102,16 +103,7 @@ void Scheduler::State::handle(const ModelDown& event) {
 
 void Scheduler::State::handle(const DeviceDown&) {
   down_ = true;
-  std::vector<Request*> waiting;
-  waiting.reserve(requests_.size());
-  for (auto& [id, request] : requests_) {
-    waiting.push_back(&request);
-  }
-  std::sort(waiting.begin(), waiting.end(),
-            [](const Request* a, const Request* b) { return a->sequence < b->sequence; });
-  for (Request* request : waiting) {
-    reject(*request, RejectReason::kDeviceDown);
-  }
+  reject_all(nullptr, RejectReason::kDeviceDown);
 }
 
 void Scheduler::State::decide() {
@@ -165,7 +157,7 @@ void Scheduler::State::let_go_of_drained() {
 }
 
 void Scheduler::State::set_timer() {
-  TimePoint next = std::min(wake_up_, moments_.earliest());
+  TimePoint next = std::min({wake_up_, moments_.earliest(), overdue_at_});
   if (loader_ == Loader::kWaiting) {
     next = std::min(next, loader_since_ + kLoaderPatience);
   }
@@ -182,6 +174,7 @@ Scheduler::~Scheduler() = default;
 void Scheduler::on_event(const Event& event, TimePoint now, Actions& out) { state_->on_event(event, now, out); }
 std::size_t Scheduler::waiting() const { return state_->waiting(); }
 std::size_t Scheduler::in_flight() const { return state_->in_flight(); }
+std::uint16_t Scheduler::atoms_lost() const { return state_->atoms_lost(); }
 DeviceLoad Scheduler::load(TimePoint now) const { return state_->load(now); }
 ModelLoad Scheduler::load(InstanceId instance) const { return state_->load(instance); }
 TimePoint Scheduler::deadline(RequestId request) const { return state_->deadline(request); }

@@ -1,10 +1,13 @@
 // The scheduler of one device: a pure state machine. Same events at the same times, same actions, byte for byte.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "core/slice.h"
 #include "sched/events.h"
+#include "sched/overdue.h"
 #include "sched/policy.h"
 #include "sched/router.h"
 
@@ -17,7 +20,8 @@ struct SchedulerLimits {
   // Homed plans of all instances with lazy homes: beyond, the one that was not used for longest goes. Those in the
   // whole device stay, however many they are. On a GPU each takes 0.7 MB.
   std::size_t max_homes = 1024;
-  std::size_t max_homes_asked = 64;  // and not there yet; further wishes have to be repeated
+  std::size_t max_homes_asked = 64;      // and not there yet; further wishes have to be repeated
+  std::optional<OverdueRule> overdue{};  // when a launch is said to be stuck; nothing: never
 };
 
 // Owned by the holder of the device's dispatcher role (or by a simulation); never reads a clock.
@@ -32,6 +36,8 @@ class Scheduler {
   // Requests waiting and launches not ended: what a router and metrics look at.
   std::size_t waiting() const;
   std::size_t in_flight() const;
+  // Of the device, by launches that do not end.
+  std::uint16_t atoms_lost() const;
   // What a router wants to know: of the device, and of one of its models (zeros for an unknown one).
   DeviceLoad load(TimePoint now) const;
   ModelLoad load(InstanceId instance) const;

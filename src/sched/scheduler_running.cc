@@ -52,6 +52,12 @@ void Scheduler::State::launch(const BatchDecision& decision) {
   const double seconds = std::chrono::duration<double>(occupies).count();
   instance->service.add(seconds * view_.device.slice(*slice).processors, now_);
   launches_.emplace(start.launch, Launched{instance, decision.shape, bucket, lane, *slice, now_, at_once, busy});
+  if (limits_.overdue) {
+    const Duration expected = known ? start.predicted + instance->table.margin() : kForever;
+    const Duration limit = limits_.overdue->limit(expected, !instance->shapes_vary);
+    overdue_at_ =
+        std::min(overdue_at_, overdue_.begin({start.launch, start.slice, start.after_lane_only, limit}, now_));
+  }
   out_->push_back(std::move(start));
 }
 
@@ -61,18 +67,78 @@ void Scheduler::State::handle(const LaunchEnded& event) {
   const Launched launched = found->second;
   launches_.erase(found);
   Instance& instance = *launched.instance;
-  view_.device.remove(event.launch, now_);
+  if (launched.lost) {
+    view_.device.find_again(view_.device.slice(launched.slice).slice);
+    note_lost();
+  } else {
+    view_.device.remove(event.launch, now_);
+  }
+  if (launched.stuck) {
+    --instance.stuck;
+    out_->push_back(StuckEnded{event.launch, instance.id});
+  }
+  overdue_at_ = std::min(overdue_at_, overdue_.end(event.launch, now_));
   Lane& lane = instance.lanes[launched.lane];
   TESSERA_CHECK(lane.busy);
   lane.busy = false;
   instance.homes.end_use({launched.lane, launched.slice, launched.bucket}, now_);
   --instance.launches;
   instance.atoms_held -= view_.device.slice(launched.slice).slice.count;
-  if (event.ok && event.ran) {
+  if (event.ok && event.ran && !launched.lost) {
     learn(launched, event);
   }
   if (lane.wanted) {
     grant_lane(instance, launched.lane);
+  }
+}
+
+void Scheduler::State::look_for_stuck() {
+  if (now_ < overdue_at_) {
+    return;
+  }
+  while (const auto id = overdue_.due(now_)) {
+    condemn(*id);
+  }
+  overdue_at_ = overdue_.next();
+}
+
+void Scheduler::State::condemn(LaunchId id) {
+  const auto found = launches_.find(id);
+  TESSERA_CHECK(found != launches_.end());
+  Launched& launched = found->second;
+  launched.stuck = true;
+  ++launched.instance->stuck;
+  lose(id);
+  std::vector<LaunchId> behind = overdue_.behind(id);
+  for (const LaunchId other : behind) {
+    lose(other);
+  }
+  note_lost();
+  forget_loader();
+  out_->push_back(LaunchStuck{id, now_ - launched.at, std::move(behind)});
+  reject_all(all_lost_ ? nullptr : launched.instance, RejectReason::kStuck);
+}
+
+// What it was not granted yet.
+void Scheduler::State::forget_loader() {
+  if (loader_ == Loader::kClosing) {
+    view_.device.unblock();
+  }
+  if (loader_ != Loader::kLent) {
+    loader_ = Loader::kAway;
+  }
+  for (const auto& instance : view_.instances) {
+    for (Lane& lane : instance->lanes) {
+      lane.wanted = false;
+    }
+  }
+}
+
+void Scheduler::State::lose(LaunchId id) {
+  const auto found = launches_.find(id);
+  TESSERA_CHECK(found != launches_.end());
+  if (!std::exchange(found->second.lost, true)) {
+    view_.device.lose(id, now_);
   }
 }
 

@@ -24,6 +24,7 @@ class Scheduler::State {
 
   std::size_t waiting() const { return requests_.size(); }
   std::size_t in_flight() const { return launches_.size(); }
+  std::uint16_t atoms_lost() const { return view_.device.atoms_lost(); }
   TimePoint deadline(RequestId id) const;
   const Profile* profile(InstanceId id) const;
   DeviceLoad load(TimePoint now) const;
@@ -39,6 +40,8 @@ class Scheduler::State {
     TimePoint at{};
     bool at_once = false;    // its slice was idle
     double busy_beside = 0;  // the share of the atoms that others kept busy then
+    bool stuck = false;      // it does not end
+    bool lost = false;       // so it is, or behind one that does not; its atoms are
   };
   // A load that has waited so long is granted as soon as what runs in its slice has ended.
   static constexpr Duration kLoaderPatience = std::chrono::seconds(1);
@@ -59,6 +62,7 @@ class Scheduler::State {
   void forget(Request& request);
   double& waiting_work(const Request& request);
   void reject(Request& request, RejectReason reason);
+  void reject_all(const Instance* instance, RejectReason reason);
   void end_waits();
   Duration retry_after(const Request& request) const;
 
@@ -70,6 +74,11 @@ class Scheduler::State {
   void handle(const LaneDone& event);
   void launch(const BatchDecision& decision);
   void learn(const Launched& launched, const LaunchEnded& event);
+  void look_for_stuck();
+  void condemn(LaunchId id);
+  void forget_loader();
+  void lose(LaunchId id);
+  void note_lost() { all_lost_ = atoms_lost() == view_.device.shape().atoms(); }
   void lend();
   void grant_lane(Instance& instance, std::size_t lane);
 
@@ -111,6 +120,10 @@ class Scheduler::State {
   std::uint64_t next_launch_ = 1;
   std::uint64_t next_sequence_ = 1;
   std::uint64_t next_serial_ = 1;
+
+  OverdueWatch overdue_;
+  TimePoint overdue_at_ = kNever;  // look again then
+  bool all_lost_ = false;          // every atom, by launches that do not end
 
   Loader loader_ = Loader::kAway;
   LoaderWants loader_wants_;

@@ -1,6 +1,7 @@
 // What arrives and waits: admission, deadlines, queues, and the moments at which a wait ends.
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "base/check.h"
 #include "sched/scheduler_state.h"
@@ -32,6 +33,10 @@ void Scheduler::State::handle(const Arrival& event) {
   }
   if (instance == nullptr || instance->draining) {
     refuse(RejectReason::kModelGone);
+    return;
+  }
+  if (instance->stuck > 0 || all_lost_) {
+    refuse(RejectReason::kStuck);
     return;
   }
   TESSERA_CHECK(event.rows > 0 && event.rows <= instance->request_rows());
@@ -172,6 +177,22 @@ void Scheduler::State::reject(Request& request, RejectReason reason) {
   request.instance->rows_given_up += static_cast<std::uint64_t>(request.arrival.rows);
   out_->push_back(Reject{request.arrival.request, reason, again ? retry_after(request) : Duration{0}});
   forget(request);
+}
+
+// In the order in which they came; nullptr: those of all instances.
+void Scheduler::State::reject_all(const Instance* instance, RejectReason reason) {
+  std::vector<Request*> waiting;
+  waiting.reserve(requests_.size());
+  for (auto& [id, request] : requests_) {
+    if (instance == nullptr || request.instance == instance) {
+      waiting.push_back(&request);
+    }
+  }
+  std::sort(waiting.begin(), waiting.end(),
+            [](const Request* a, const Request* b) { return a->sequence < b->sequence; });
+  for (Request* request : waiting) {
+    reject(*request, reason);
+  }
 }
 
 // Until the first slice is free and what waits of this model now has run: rough, but it grows with the queue.

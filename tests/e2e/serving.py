@@ -12,6 +12,7 @@ import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = pathlib.Path(os.environ.get("TESSERA_BIN", ROOT / "build" / "bin" / "tessera"))
+FAULTY = BINARY.with_name("tessera_faulty")  # the same server on a pretended GPU
 
 # What servers learn of models stays within this process: one that starts from what another user's runs found is not the
 # server under test.
@@ -30,10 +31,11 @@ class ServeFailed(Exception):
 class Serve:
     """Runs until stop() or the end of a with block. Ports are free ones, on loopback."""
 
-    def __init__(self, repository, *flags, log, control="explicit", load=("*",), timeout=120, wait=True):
+    def __init__(self, repository, *flags, log, control="explicit", load=("*",), timeout=120, wait=True,
+                 binary=BINARY):
         self.log_path = pathlib.Path(log)
         self._log = open(self.log_path, "w", encoding="utf-8")
-        command = [str(BINARY), "serve", "--model-control-mode", control]
+        command = [str(binary), "serve", "--model-control-mode", control]
         for port in ("--http-port", "--grpc-port", "--metrics-port"):
             if port not in flags:
                 command += [port, "0"]

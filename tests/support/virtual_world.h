@@ -224,6 +224,8 @@ class World : private sim::Observer, private sim::Loop::Target {
     return homed_.count({id, slice, bucket, lane}) != 0;
   }
   int lane_grants() const { return lane_grants_; }
+  const std::vector<std::pair<TimePoint, sched::LaunchStuck>>& stuck() const { return stuck_; }
+  const std::vector<sched::StuckEnded>& stuck_ended() const { return stuck_ended_; }
   std::set<InstanceId> drained() const { return drained_; }
   std::string log() const { return log_.str(); }
   std::uint64_t events() const { return device_.events(); }
@@ -382,6 +384,8 @@ class World : private sim::Observer, private sim::Loop::Target {
     ASSERT_EQ(homes_in_use_.count(home), 0U) << "a home was dropped while it ran";
     ++drops_;
   }
+  void check(const sched::LaunchStuck& stuck) { stuck_.push_back({now(), stuck}); }
+  void check(const sched::StuckEnded& ended) { stuck_ended_.push_back(ended); }
   void check(const sched::GrantLoader&) {
     ++loader_grants_;
     if (wanted_loader_slice) {
@@ -456,6 +460,8 @@ class World : private sim::Observer, private sim::Loop::Target {
   std::set<InstanceId> drained_;
   int loader_grants_ = 0;
   int lane_grants_ = 0;
+  std::vector<std::pair<TimePoint, sched::LaunchStuck>> stuck_;
+  std::vector<sched::StuckEnded> stuck_ended_;
   std::ostringstream log_;
 };
 

@@ -33,7 +33,8 @@ DeviceShape shape_of(const Gpu& gpu, const CudaOptions& options) {
                     .ladder = aligned_ladder(part.count),
                     .loader = loader_slice(part.count),
                     .committed_per_atom = 1,
-                    .copies = options.copies};
+                    .copies = options.copies,
+                    .steady = true};
   for (std::uint16_t atom = part.first; atom < part.end(); ++atom) {
     shape.processors.push_back(gpu.processors(atom));
   }

@@ -51,7 +51,8 @@ FakeDevice::FakeDevice(const FakeOptions& options)
              .processors = std::vector<std::uint16_t>(options.atoms, 1),
              .ladder = aligned_ladder(options.atoms),
              .loader = loader_slice(options.atoms),
-             .copies = options.copies},
+             .copies = options.copies,
+             .steady = options.steady},
       staging_(std::make_unique<HeapPool>()) {
   if (options_.clock == FakeOptions::Clock::kReal) {
     time_ = now();

@@ -28,6 +28,7 @@ struct FakeOptions {
   // Whether a launch that still waits for others can be dropped no more, as on processors that order launches
   // themselves.
   bool commits_at_launch = false;
+  bool steady = false;  // as DeviceShape's
   std::size_t max_in_flight = 1024;
   // Copies that may be outstanding, and how long one takes; they go one after the other. It copies nothing, so any
   // bytes will do.

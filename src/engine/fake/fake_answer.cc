@@ -1,5 +1,6 @@
 #include "engine/fake/fake_answer.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <memory>
 #include <utility>
@@ -28,20 +29,27 @@ Shape shape_of_zeros(const Shape& declared, bool batching, std::int32_t rows) {
   return shape;
 }
 
+// Whether the first input of one of its requests does.
+bool begins_with(const Batch& batch, std::uint8_t byte) {
+  return !batch.inputs.empty() &&
+         std::any_of(batch.inputs.front().parts.begin(), batch.inputs.front().parts.end(), [byte](const auto& part) {
+           return !part.empty() && std::to_integer<std::uint8_t>(part.front()) == byte;
+         });
+}
+
 }  // namespace
 
 std::optional<Error> fault_for(const FakeModelFile& model, const Batch& batch) {
   for (const FakeModelFile::RunFault& fault : model.run_faults) {
-    for (const auto& input : batch.inputs) {
-      for (const auto& part : input.parts) {
-        if (!part.empty() && std::to_integer<std::uint8_t>(part.front()) == fault.first_byte) {
-          return fault.error;
-        }
-      }
-      break;  // of the first input alone
+    if (begins_with(batch, fault.first_byte)) {
+      return fault.error;
     }
   }
   return std::nullopt;
+}
+
+bool hangs(const FakeModelFile& model, const Batch& batch) {
+  return model.hangs_at && begins_with(batch, *model.hangs_at);
 }
 
 Status answer(const FakeModelFile& model, bool batching, Batch& batch) {

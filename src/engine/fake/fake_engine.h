@@ -1,6 +1,7 @@
 // An engine without arithmetic: answers are copies of inputs, times come from a table, faults come on demand.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -16,6 +17,10 @@ class FakeFaults {
   void fail_next_load(Error error);
   void fail_next_run(Error error);  // kDeviceLost: as a fault of the processor
 
+  // Runs that hang end: FakeDevice::wake().
+  void end_hangs() { hangs_ended_.store(true); }
+  bool hangs_ended() const { return hangs_ended_.load(); }
+
   std::optional<Error> take_load_fault();
   std::optional<Error> take_run_fault();
 
@@ -23,6 +28,21 @@ class FakeFaults {
   std::mutex mutex_;
   std::optional<Error> load_;
   std::optional<Error> run_;
+  std::atomic<bool> hangs_ended_{false};
+};
+
+// What the models of an engine take together. Thread-safe.
+class FakeMemory {
+ public:
+  void set(std::optional<Bytes> size);
+  // Error: kResourceExhausted, naming what is needed and what is free.
+  Status take(Bytes bytes);
+  void give_back(Bytes bytes);
+
+ private:
+  std::mutex mutex_;
+  std::optional<Bytes> size_;
+  Bytes taken_{};
 };
 
 // Thread-safe. Models are text files (fake_model_file.h) under any name.
@@ -41,10 +61,12 @@ class FakeEngine final : public Engine {
   Result<std::unique_ptr<LoadedModel>> load(const LoadOptions& options) override;
 
   FakeFaults& faults() { return *faults_; }
+  void set_memory(Bytes size) { memory_->set(size); }
 
  private:
   const std::string name_ = "fake";
   const Plans plans_;
+  const std::shared_ptr<FakeMemory> memory_ = std::make_shared<FakeMemory>();
   const std::shared_ptr<FakeFaults> faults_ = std::make_shared<FakeFaults>();
 };
 

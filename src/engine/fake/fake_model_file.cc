@@ -100,6 +100,11 @@ class Parser {
       model_.captures = true;
       return rest.empty() ? Status() : Status(invalid_argument("'captures' stands alone"));
     }
+    if (key == "memory") {
+      const auto megabytes = number<std::uint32_t>(rest);
+      model_.memory = Bytes{std::uint64_t{megabytes.value_or(0)} << 20};
+      return megabytes ? Status() : Status(invalid_argument("memory is a number of MB"));
+    }
     return key == "fault" ? fault(rest) : Status(invalid_argument("unknown key '" + std::string(key) + "'"));
   }
 
@@ -175,6 +180,11 @@ class Parser {
       model_.capture_fault = Error(ErrorCode::kResourceExhausted, std::string(rest));
     } else if (where == "refuse") {
       model_.refused_by_devices = true;
+    } else if (where == "hang") {
+      model_.hangs_at = number<std::uint8_t>(take_word(rest));
+      model_.hangs_for = duration(rest);
+      const bool good = model_.hangs_at && (rest.empty() || model_.hangs_for);
+      return good ? Status() : Status(invalid_argument("a run that hangs looks like: fault hang 66 3s"));
     } else if (where == "run" || where == "lost") {
       const auto byte = number<std::uint8_t>(take_word(rest));
       if (!byte) {

@@ -21,7 +21,9 @@ ServingStatus serving_status(const runtime::Service& service, const std::string&
     return serving ? HealthCheckResponse::SERVING : HealthCheckResponse::NOT_SERVING;
   };
   if (name.empty() || name == "inference.GRPCInferenceService") return from(service.ready());
-  return service.find(name, std::nullopt).ok() ? from(service.accepts()) : HealthCheckResponse::SERVICE_UNKNOWN;
+  const auto found = service.find(name, std::nullopt);
+  const bool unknown = !found.ok() && found.error().code() == ErrorCode::kNotFound;
+  return unknown ? HealthCheckResponse::SERVICE_UNKNOWN : from(found.ok() && service.accepts());
 }
 
 // One Watch call. Thread-safe: the queue's threads and the monitor's meet under the lock.

@@ -1,10 +1,12 @@
 #include "server/http/service_backend.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "model/config.h"
 #include "server/http/body/control_body.h"
+#include "server/http/body/json_text.h"
 #include "server/http/http_server.h"
 #include "server/http/metadata_json.h"
 #include "server/metadata.h"
@@ -20,10 +22,15 @@ Answer ok_answer(std::string body = {}) {
 
 Answer answer_of(const Status& status) { return status.ok() ? ok_answer() : error_answer(status.error()); }
 
-Answer health(bool good, std::string_view what) {
+Answer health(bool good, std::string_view what, const std::optional<std::string>& reason = std::nullopt) {
   Answer answer;
   answer.status = good ? 200 : 503;
-  answer.body.append("{\"").append(what).append(good ? "\":true}" : "\":false}");
+  answer.body.append("{\"").append(what).append(good ? "\":true" : "\":false");
+  if (reason && !good) {
+    answer.body.append(",\"reason\":");
+    append_json_text(answer.body, *reason);
+  }
+  answer.body += '}';
   return answer;
 }
 
@@ -128,7 +135,7 @@ void ServiceBackend::control(const Route& route, Method, std::string body, Reply
     case Endpoint::kLive:
       return reply(health(service_.live(), "live"));
     case Endpoint::kReady:
-      return reply(health(service_.ready(), "ready"));
+      return reply(health(service_.ready(), "ready", service_.stuck()));
     case Endpoint::kModels:
       return reply(ok_answer(model_names_json(serving_names(service_))));
     case Endpoint::kRepositoryIndex:  // looks through folders

@@ -282,6 +282,10 @@ class ManualDevice final : public device::Device {
     const std::lock_guard lock(mutex_);
     return launches_.front().slice;
   }
+  Slice newest_slice() {
+    const std::lock_guard lock(mutex_);
+    return launches_.back().slice;
+  }
   // Runs the plan of the oldest launch and completes it. False: there is none.
   bool run_oldest() { return run(take()); }
   std::vector<device::Copy> copies() {
@@ -305,6 +309,14 @@ class ManualDevice final : public device::Device {
   device::Launch oldest() {
     const std::lock_guard lock(mutex_);
     return launches_.front();
+  }
+  bool run_newest() {
+    LaunchId newest;
+    {
+      const std::lock_guard lock(mutex_);
+      newest = launches_.back().id;
+    }
+    return run(take(newest));
   }
   // Completes the oldest launch without running it.
   bool finish(Error error) {

@@ -160,6 +160,7 @@ TEST_F(CudaDeviceTest, ItsShapeCountsProcessorsAndItsNameIsTheSpec) {
   EXPECT_EQ(whole->shape().processors, (std::vector<std::uint16_t>{8, 8, 8, 12}));
   EXPECT_EQ(whole->shape().loader, (Slice{3, 1}));
   EXPECT_EQ(whole->shape().committed_per_atom, 1) << "a round trip to the card is worth hiding";
+  EXPECT_TRUE(whole->shape().steady) << "a kernel that spins cannot be waited out";
   const auto part = start(small("cuda:0/2-3"));
   EXPECT_EQ(part->shape().name, "cuda:0/2-3");
   EXPECT_EQ(part->shape().processors, (std::vector<std::uint16_t>{8, 12}));
