@@ -1,10 +1,15 @@
 #include "apps/load_here.h"
 
 #include <algorithm>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
 #include <set>
+#include <thread>
 #include <utility>
 
 #include "apps/make_service.h"
+#include "base/affinity.h"
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -53,6 +58,60 @@ class HereTarget::Call final : public runtime::InferCall {
   const std::uint64_t number_;
 };
 
+// Holds what is in flight at most.
+class HereTarget::HandOver {
+ public:
+  HandOver(runtime::Service& service, std::size_t threads) : service_(service) {
+    for (std::size_t i = 0; i < threads; ++i) {
+      threads_.emplace_back([this] { work(); });
+    }
+  }
+  ~HandOver() {  // after what was pushed
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      ending_ = true;
+    }
+    changed_.notify_all();
+    for (std::thread& thread : threads_) {
+      thread.join();
+    }
+  }
+  HandOver(const HandOver&) = delete;
+  HandOver& operator=(const HandOver&) = delete;
+
+  void push(std::shared_ptr<Call> call) {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      calls_.push_back(std::move(call));
+    }
+    changed_.notify_one();
+  }
+
+ private:
+  void work() {
+    name_this_thread("load-hand-over");
+    std::unique_lock<std::mutex> lock(mutex_);
+    for (;;) {
+      changed_.wait(lock, [this] { return ending_ || !calls_.empty(); });
+      if (calls_.empty()) {
+        return;
+      }
+      std::shared_ptr<Call> call = std::move(calls_.front());
+      calls_.pop_front();
+      lock.unlock();
+      service_.infer(std::move(call));
+      lock.lock();
+    }
+  }
+
+  runtime::Service& service_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::shared_ptr<Call>> calls_;  // guarded by mutex_
+  bool ending_ = false;                      // likewise
+  std::vector<std::thread> threads_;
+};
+
 HereTarget::HereTarget(const LoadOptions& options, const loadgen::Workload& workload) : options_(options) {
   for (const loadgen::TenantSpec& tenant : workload.tenants) {
     models_.push_back(tenant.model);
@@ -61,6 +120,7 @@ HereTarget::HereTarget(const LoadOptions& options, const loadgen::Workload& work
 }
 
 HereTarget::~HereTarget() {
+  hand_over_.reset();
   if (service_ != nullptr && !service_->drain(kToFinish)) {
     log(LogLevel::kWarning, "requests were still running 30 s after the end");
   }
@@ -76,6 +136,7 @@ Result<std::unique_ptr<HereTarget>> HereTarget::create(const LoadOptions& option
   TESSERA_ASSIGN_OR_RETURN(const auto topology, device::HostTopology::of(serve.host_cores));
   TESSERA_ASSIGN_OR_RETURN(out->service_, make_service(serve, topology, {}));
   TESSERA_RETURN_IF_ERROR(out->service_->start());
+  out->hand_over_ = std::make_unique<HandOver>(*out->service_, std::min(topology.cpus().size(), kMostIoThreads));
   return out;
 }
 
@@ -115,7 +176,7 @@ bool HereTarget::send(std::size_t tenant, std::int32_t rows, std::uint64_t numbe
   call->request.inputs = form->second.inputs;
   call->request.memory = form->second.memory;
   call->request.arrival = now();
-  service_->infer(std::move(call));
+  hand_over_->push(std::move(call));
   return true;
 }
 

@@ -16,7 +16,9 @@
 namespace tessera::apps {
 
 // Requests of one kind share their inputs, which lie where the device wants them: what is measured is scheduling and
-// computing. What HTTP would answer with 503 counts as rejected. Owned by one thread.
+// computing. Threads hand them over as those of a server's connections would, which may compute a small one themselves;
+// the thread that holds the schedule never does. What HTTP would answer with 503 counts as rejected. Owned by one
+// thread.
 class HereTarget final : public loadgen::Target {
  public:
   // Loads the workload's models from options.service's repositories. Error: one cannot be loaded.
@@ -34,6 +36,7 @@ class HereTarget final : public loadgen::Target {
     std::shared_ptr<runtime::BodyMemory> memory;
   };
   class Call;
+  class HandOver;
 
   HereTarget(const LoadOptions& options, const loadgen::Workload& workload);
 
@@ -42,6 +45,7 @@ class HereTarget final : public loadgen::Target {
   loadgen::Inbox inbox_;
   std::unique_ptr<runtime::Service> service_;        // tells the inbox
   std::vector<std::map<std::int32_t, Form>> forms_;  // by tenant and rows; their memory is the service's
+  std::unique_ptr<HandOver> hand_over_;
 };
 
 }  // namespace tessera::apps
