@@ -1,6 +1,7 @@
 #include "apps/load.h"
 
 #include <sys/prctl.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -19,6 +20,8 @@
 
 namespace tessera::apps {
 namespace {
+
+constexpr int kNice = -10;
 
 std::string target_name(const LoadOptions& options) {
   return options.url.empty() ? "in process, policy " + options.service.policy : options.url;
@@ -77,6 +80,8 @@ Result<std::string> run(const LoadOptions& options) {
   TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<loadgen::Target> target, open_target(options, workload));
   LoadPlan plan{std::move(workload), options, *target};
   TESSERA_RETURN_IF_ERROR(plan.prepare());
+  // This thread's, where the system permits it: it needs little of a processor, but that at once.
+  setpriority(PRIO_PROCESS, 0, kNice);
   return options.search ? search(options, plan, *target) : run_once(options, plan, *target);
 }
 

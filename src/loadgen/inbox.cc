@@ -24,9 +24,14 @@ bool wait_readable(int descriptor, TimePoint until) {
 Inbox::Inbox() : woken_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) { TESSERA_CHECK(woken_.get() >= 0); }
 
 void Inbox::push(Answer answer) noexcept {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  answers_.push_back(std::move(answer));
-  if (answers_.size() == 1) {
+  bool first = false;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    answers_.push_back(std::move(answer));
+    first = answers_.size() == 1;
+  }
+  // Who is woken may take this thread's processor at once, and must not find the lock held then.
+  if (first) {
     eventfd_write(woken_.get(), 1);
   }
 }

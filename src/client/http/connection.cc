@@ -90,7 +90,7 @@ void Connection::watch(bool writable) {
 }
 
 // Frees the connection for the next request, or closes it where there is none to be sent on it.
-std::optional<Result<Response>> Connection::ended(Status status) {
+std::optional<Result<Response>> Connection::ended(const Status& status) {
   const std::unique_ptr<ResponseReader> reader = std::move(reader_);
   const bool whole = sent_ == message_->size();
   message_.reset();

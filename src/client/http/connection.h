@@ -53,7 +53,7 @@ class Connection {
   void close() { socket_ = Descriptor(); }
   Status flush();
   std::optional<Result<Response>> receive(std::span<char> buffer);
-  std::optional<Result<Response>> ended(Status status);
+  std::optional<Result<Response>> ended(const Status& status);
   void watch(bool writable);
 
   const SocketAddress& peer_;
