@@ -42,6 +42,9 @@ std::optional<Duration> duration(std::string_view text) {
   if (unit == "us") {
     return std::chrono::microseconds(*value);
   }
+  if (unit == "s" && *value <= kLongest / 1'000'000) {
+    return std::chrono::seconds(*value);
+  }
   return unit == "ms" && *value <= kLongest / 1000 ? std::optional<Duration>(std::chrono::milliseconds(*value))
                                                    : std::nullopt;
 }
