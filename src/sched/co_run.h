@@ -1,6 +1,7 @@
 // How much longer runs of a model take while others are busy beside them: a straight line through what was seen.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <vector>
 
@@ -14,6 +15,8 @@ class CoRun {
   double factor(double busy) const { return 1 + slope_ * busy; }
   // What was busy beside the model's runs lately, in the mean.
   double typical() const { return busy_; }
+  // The factor of that, where the others can be no more than `others` of the device.
+  double usual(double others) const { return factor(std::min(busy_, others)); }
 
   // `ratio`: a run's time over what a run alone is predicted to take. `size`: a small number for its batch and slice
   // size, so that a prediction which is off for one size is not mistaken for the others' work.

@@ -17,7 +17,7 @@ constexpr double kNoticeable = 0.02;  // change of the co-run factor that is wor
 
 void LatencyTable::read(const Profile& profile, const CoRun& co_run, const ModelParams& params,
                         const Occupancy& device) {
-  const double usual_factor = co_run.factor(co_run.typical());
+  const double usual_factor = co_run.usual(1);
   if (version_ > 0 && profile_version_ == profile.version() && std::abs(usual_factor - usual_factor_) < kNoticeable) {
     return;
   }
@@ -40,7 +40,7 @@ void LatencyTable::read(const Profile& profile, const CoRun& co_run, const Model
         known_ = false;
         return;
       }
-      const double factor = co_run.factor(std::min(co_run.typical(), device.others_share(group)));
+      const double factor = co_run.usual(device.others_share(group));
       const Duration usual(static_cast<Duration::rep>(static_cast<double>(latency->count()) * factor));
       latencies_[bucket * groups_ + group] = usual;
       fastest_[bucket] = std::min(fastest_[bucket], usual);

@@ -4,6 +4,12 @@
 
 namespace tessera::sched {
 
+void give_up(const ShapeQueue& queue, ShapeQueue::Entries::const_iterator first, Decisions& out) {
+  for (auto lost = queue.entries().begin(); lost != first; ++lost) {
+    out.hopeless.push_back(lost->request->arrival.request);
+  }
+}
+
 std::optional<Sacrifice> Outlook::better(const View& view, const ShapeQueue& queue, std::size_t bucket, Pace pace,
                                          TimePoint begin) {
   const Instance& instance = queue.instance();

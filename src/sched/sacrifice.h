@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/time.h"
+#include "sched/policy.h"
 #include "sched/view.h"
 
 namespace tessera::sched {
@@ -23,6 +24,9 @@ struct Sacrifice {
   std::int32_t lost = 0;   // requests, from the head on
   std::size_t bucket = 0;  // of the batch that follows them
 };
+
+// Has the requests before `first` rejected.
+void give_up(const ShapeQueue& queue, ShapeQueue::Entries::const_iterator first, Decisions& out);
 
 // Plays out what waits, and nothing that may come, for each size of the next batch: every later one is the largest that
 // its first request permits. Owned by its policy; keeps its memory.

@@ -160,8 +160,7 @@ void Scheduler::State::learn(const Launched& launched, const LaunchEnded& event)
     const Duration overhead = launched.at_once ? std::max(Duration{0}, (now_ - launched.at) - took) : Duration{0};
     const double factor = instance.co_run.factor(launched.busy_beside);
     if (instance.table.known() && launched.at_once) {
-      const double usual =
-          instance.co_run.factor(std::min(instance.co_run.typical(), view_.device.others_share(group)));
+      const double usual = instance.co_run.usual(view_.device.others_share(group));
       const double alone = static_cast<double>(instance.table.at(launched.bucket, group).count()) / usual;
       instance.co_run.observe(launched.bucket * view_.device.groups() + group, launched.busy_beside,
                               static_cast<double>(took.count()) / alone);

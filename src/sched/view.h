@@ -55,8 +55,7 @@ class View {
   // Time of a run while that share of the atoms is busy, over its predicted time.
   double beside(const Instance& instance, std::size_t group, double busy) const {
     const double others = device.others_share(group);
-    return instance.co_run.factor(std::min(busy, others)) /
-           instance.co_run.factor(std::min(instance.co_run.typical(), others));
+    return instance.co_run.factor(std::min(busy, others)) / instance.co_run.usual(others);
   }
   static Duration scaled(Duration latency, double factor) {
     return factor == 1.0 ? latency

@@ -31,20 +31,6 @@ class FakeFaults {
   std::atomic<bool> hangs_ended_{false};
 };
 
-// What the models of an engine take together. Thread-safe.
-class FakeMemory {
- public:
-  void set(std::optional<Bytes> size);
-  // Error: kResourceExhausted, naming what is needed and what is free.
-  Status take(Bytes bytes);
-  void give_back(Bytes bytes);
-
- private:
-  std::mutex mutex_;
-  std::optional<Bytes> size_;
-  Bytes taken_{};
-};
-
 // Thread-safe. Models are text files (fake_model_file.h) under any name.
 class FakeEngine final : public Engine {
  public:
@@ -61,12 +47,10 @@ class FakeEngine final : public Engine {
   Result<std::unique_ptr<LoadedModel>> load(const LoadOptions& options) override;
 
   FakeFaults& faults() { return *faults_; }
-  void set_memory(Bytes size) { memory_->set(size); }
 
  private:
   const std::string name_ = "fake";
   const Plans plans_;
-  const std::shared_ptr<FakeMemory> memory_ = std::make_shared<FakeMemory>();
   const std::shared_ptr<FakeFaults> faults_ = std::make_shared<FakeFaults>();
 };
 

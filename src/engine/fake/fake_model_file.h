@@ -15,7 +15,6 @@
 //   fault refuse              # plans of a kind that no device runs
 //   fault hang 66             # on a fake device, a run whose first input begins with byte 66 does not end;
 //                             # fault hang 66 3s: or takes that long
-//   memory 100                # MB that it takes of what the engine has, see FakeEngine::set_memory
 #pragma once
 
 #include <cstdint>
@@ -26,7 +25,6 @@
 #include <string_view>
 #include <vector>
 
-#include "base/ids.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "engine/engine.h"
@@ -58,7 +56,6 @@ struct FakeModelFile {
   bool refused_by_devices = false;
   std::optional<std::uint8_t> hangs_at;
   std::optional<Duration> hangs_for;  // nothing: for ever
-  Bytes memory{};
 };
 
 inline constexpr std::size_t kMaxFakeModelBytes = 64 << 10;

@@ -5,6 +5,7 @@
 // With "triton=1" batches leave in the order of arrival and nothing is dropped before its time. How long a
 // batch waits to grow is Triton's size-or-delay rule in both.
 #include <algorithm>
+#include <iterator>
 #include <tuple>
 
 #include "sched/batching.h"
@@ -163,10 +164,7 @@ bool Temporal::drop_heads(const View& view, const Candidate& candidate, const Ta
   if (!sacrifice) {
     return false;
   }
-  auto lost = queue.entries().begin();
-  for (std::int32_t i = 0; i < sacrifice->lost; ++i, ++lost) {
-    out.hopeless.push_back(lost->request->arrival.request);
-  }
+  give_up(queue, std::next(queue.entries().begin(), sacrifice->lost), out);
   return true;
 }
 

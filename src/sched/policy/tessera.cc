@@ -5,6 +5,7 @@
 // shapes of one model, priority is. What leaves takes the most efficient slice that still meets its deadline: at the
 // latest start that is the smallest one that does. The whole device is one of the slices.
 #include <algorithm>
+#include <iterator>
 #include <tuple>
 
 #include "sched/batching.h"
@@ -57,8 +58,8 @@ class Tessera final : public Policy {
   static bool worth_waiting(const Option& now, const Option& soon);
   bool try_due(const View& view, const Candidate& candidate, TimePoint now, Decisions& out);
   bool try_early(const View& view, const Candidate& candidate, TimePoint now, Decisions& out);
-  bool launch_without_heads(const View& view, const Candidate& candidate, const Option& option, TimePoint now,
-                            Decisions& out);
+  bool launch_after_sacrifice(const View& view, const Candidate& candidate, const Option& option, TimePoint now,
+                              Decisions& out);
   bool launch_without_head(const View& view, const Candidate& candidate, double score, TimePoint now,
                            Decisions& out) const;
   static void launch(const View& view, const ShapeQueue& queue, const Option& option,
@@ -273,7 +274,7 @@ bool Tessera::try_due(const View& view, const Candidate& candidate, TimePoint no
   if (overloaded() && target.known && launch_without_head(view, candidate, score, now, out)) {
     return true;
   }
-  if (option && target.known && launch_without_heads(view, candidate, *option, now, out)) {
+  if (option && target.known && launch_after_sacrifice(view, candidate, *option, now, out)) {
     return true;
   }
   if (option) {
@@ -283,8 +284,8 @@ bool Tessera::try_due(const View& view, const Candidate& candidate, TimePoint no
 }
 
 // Where the small batch that the head still permits would lose more behind it.
-bool Tessera::launch_without_heads(const View& view, const Candidate& candidate, const Option& option, TimePoint now,
-                                   Decisions& out) {
+bool Tessera::launch_after_sacrifice(const View& view, const Candidate& candidate, const Option& option, TimePoint now,
+                                     Decisions& out) {
   const ShapeQueue& queue = *candidate.queue;
   const Instance& instance = queue.instance();
   if (!instance.params->dynamic_batching || !may_reject_early(queue, now) || is_closed(queue)) {
@@ -298,10 +299,8 @@ bool Tessera::launch_without_heads(const View& view, const Candidate& candidate,
   if (!instead) {
     return false;
   }
-  auto first = queue.entries().begin();
-  for (std::int32_t i = 0; i < sacrifice->lost; ++i, ++first) {
-    out.hopeless.push_back(first->request->arrival.request);
-  }
+  const auto first = std::next(queue.entries().begin(), sacrifice->lost);
+  give_up(queue, first, out);
   launch(view, queue, *instead, first, out);
   return true;
 }
@@ -336,9 +335,7 @@ bool Tessera::launch_without_head(const View& view, const Candidate& candidate, 
     if (!option) {
       continue;
     }
-    for (auto lost = queue.entries().begin(); lost != first; ++lost) {
-      out.hopeless.push_back(lost->request->arrival.request);
-    }
+    give_up(queue, first, out);
     launch(view, queue, *option, first, out);
     return true;
   }

@@ -23,12 +23,11 @@ std::vector<Computing> pretended(int devices) {
     options.clock = tessera::device::FakeOptions::Clock::kReal;
     options.steady = true;
     options.name += out.size() > 1 ? ":" + std::to_string(i) : "";
-    auto engine = std::make_unique<tessera::engine::FakeEngine>(tessera::engine::FakeEngine::Plans::kFakeDevice);
-    engine->set_memory({std::uint64_t{100} << 20});
+
     out[i].kind = "cuda";
     out[i].description = "pretended";
     out[i].device = std::make_unique<tessera::device::FakeDevice>(options);
-    out[i].engine = std::move(engine);
+    out[i].engine = std::make_unique<tessera::engine::FakeEngine>(tessera::engine::FakeEngine::Plans::kFakeDevice);
   }
   return out;
 }
