@@ -14,7 +14,10 @@ using BeastText = boost::beast::string_view;
 
 namespace {
 constexpr std::uint32_t kMaxHeadBytes = 64 << 10;
-}
+// What is left of a chunked body that has not ended is at least "0\r\n\r\n". Beast's parser counts on that much when it
+// is asked again about a last chunk that was not whole.
+constexpr std::size_t kLeastOfChunks = 5;
+}  // namespace
 
 class ResponseReader::Parser final : public beast_http::basic_parser<false> {
  public:
@@ -55,14 +58,17 @@ Result<bool> ResponseReader::feed(std::string_view bytes) {
     bytes = pending_;
   }
   while (!bytes.empty() && !parser_->is_done()) {
+    if (parser_->is_header_done() && parser_->chunked() && bytes.size() < kLeastOfChunks) {
+      break;
+    }
     BeastError error;
     const std::size_t used = parser_->put(boost::asio::const_buffer(bytes.data(), bytes.size()), error);
     bytes.remove_prefix(used);
-    if (error && error != beast_http::error::need_more) {
-      return unavailable("the answer is no HTTP that is understood: " + error.message());
-    }
-    if (used == 0) {
+    if (error == beast_http::error::need_more) {
       break;
+    }
+    if (error) {
+      return unavailable("the answer is no HTTP that is understood: " + error.message());
     }
   }
   if (parser_->is_done() && !bytes.empty()) {

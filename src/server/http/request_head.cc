@@ -185,6 +185,10 @@ Coding accepted_coding(std::string_view accept_encoding) {
   return best;
 }
 
+// What is left of a chunked body that has not ended is at least "0\r\n\r\n". Beast's parser counts on that much when it
+// is asked again about a last chunk that was not whole.
+constexpr std::size_t kLeastOfChunks = 5;
+
 // Beast's parser, put behind a head it has been fed, with every piece of content handed on. Owned by one thread.
 class ChunkedBody::Parser : public HeadParser {
  public:
@@ -198,7 +202,7 @@ class ChunkedBody::Parser : public HeadParser {
     sink_ = &sink;
     failure_ = ok_status();
     std::size_t used = 0;
-    while (used < text.size() && !is_done()) {
+    while (text.size() - used >= kLeastOfChunks && !is_done()) {
       BeastError error;
       used += put({text.data() + used, text.size() - used}, error);
       if (!failure_.ok()) {

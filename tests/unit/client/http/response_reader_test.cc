@@ -28,7 +28,9 @@ TEST(ResponseReader, InPiecesOfEverySize) {
   const std::string plain = "HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n123456789012";
   const std::string chunked =
       "HTTP/1.1 503 X\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n3\r\nabc\r\n1\r\nd\r\n0\r\n\r\n";
+  const std::string empty = "HTTP/1.1 503 X\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
   for (std::size_t size = 1; size < 100; ++size) {
+    EXPECT_EQ(read(empty, size), "503  stays") << size;
     EXPECT_EQ(read(plain, size), "200 1234567890 stays") << size;
     EXPECT_EQ(read(chunked, size), "503 abcd ends") << size;
   }
