@@ -185,9 +185,9 @@ Coding accepted_coding(std::string_view accept_encoding) {
   return best;
 }
 
-// What is left of a chunked body that has not ended is at least "0\r\n\r\n". Beast's parser counts on that much when it
-// is asked again about a last chunk that was not whole.
-constexpr std::size_t kLeastOfChunks = 5;
+// A last chunk is at least "0\r\n\r\n". Beast's parser counts on that much when it is asked again about one that was not
+// whole, and has it checked in builds with assertions.
+constexpr std::size_t kLeastLastChunk = 5;
 
 // Beast's parser, put behind a head it has been fed, with every piece of content handed on. Owned by one thread.
 class ChunkedBody::Parser : public HeadParser {
@@ -202,13 +202,17 @@ class ChunkedBody::Parser : public HeadParser {
     sink_ = &sink;
     failure_ = ok_status();
     std::size_t used = 0;
-    while (text.size() - used >= kLeastOfChunks && !is_done()) {
+    if (line_was_whole_ && text.size() < kLeastLastChunk) {
+      return used;
+    }
+    while (used < text.size() && !is_done()) {
       BeastError error;
       used += put({text.data() + used, text.size() - used}, error);
       if (!failure_.ok()) {
         return failure_.error();
       }
       if (error == beast_http::error::need_more) {
+        line_was_whole_ = text.find('\n', used) != std::string_view::npos;
         break;
       }
       if (error) {
@@ -233,6 +237,7 @@ class ChunkedBody::Parser : public HeadParser {
  private:
   const Sink* sink_ = nullptr;
   Status failure_;
+  bool line_was_whole_ = false;  // and yet the parser wanted more
 };
 
 ChunkedBody::ChunkedBody(std::string_view head) : parser_(std::make_unique<Parser>(head)) {}
