@@ -29,6 +29,9 @@ struct LoadOptions {
   std::int32_t max_batch_size = 0;  // 0: no batch dimension
   std::uint16_t lanes = 2;
   std::filesystem::path cache_dir;  // for optimised copies; empty: keep nothing
+  // Options and algorithms of the engine may be chosen by timing them, so that two loads may give other bits. Else they
+  // are the same each time.
+  bool timed_choices = true;
   // What the model may take of a GPU's memory: weights and lanes; nothing: all there is. Loading fails beyond.
   std::optional<Bytes> memory_limit = std::nullopt;
 };
@@ -65,12 +68,21 @@ class LoadedModel {
   virtual bool homes_cheaply() const { return false; }
 
   // The longest part of a capture, which touches no lane: the loader thread's, as capture is, which does it if need be.
+  // Called once the model serves, it may also look for faster ways to run the bucket, and take as long again.
   virtual Status build(std::int32_t bucket) {
     static_cast<void>(bucket);
     return ok_status();
   }
 
-  // The heavy part for `bucket` rows with the memory of `lane`, in which nothing may run meanwhile; done once.
+  // Whether build() has found a faster way to run the bucket than the one that was captured in the lane.
+  virtual bool outdated(std::int32_t bucket, LaneIndex lane) const {
+    static_cast<void>(bucket);
+    static_cast<void>(lane);
+    return false;
+  }
+
+  // The heavy part for `bucket` rows with the memory of `lane`, in which nothing may run meanwhile; done once, and once
+  // more where it is outdated: then the same plan, wherever it is homed, runs the faster way.
   virtual Status capture(std::int32_t bucket, LaneIndex lane) {
     static_cast<void>(bucket);
     static_cast<void>(lane);

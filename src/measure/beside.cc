@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "engine/onnxruntime/cuda/captured_plan.h"
 
 namespace tessera::measure {
 namespace {
@@ -16,6 +17,21 @@ constexpr std::chrono::milliseconds kBetweenHomes{10};
 constexpr std::int32_t kMostRows = 8;
 
 double ms(Duration span) { return static_cast<double>(span.count()) * 1e-6; }
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values.empty() ? 0 : values[values.size() / 2];
+}
+
+void note_steps(const device::Plan* plan, const Slice& slice, std::array<std::vector<double>, 3>& steps) {
+  const auto* captured = dynamic_cast<const engine::CapturedPlan*>(plan);
+  const auto took = captured != nullptr ? captured->homing_took(slice) : std::nullopt;
+  if (took) {
+    steps[0].push_back(ms(took->rehome));
+    steps[1].push_back(ms(took->instantiate));
+    steps[2].push_back(ms(took->upload));
+  }
+}
 
 std::string to_json(const LoopTimes& times) {
   std::array<char, 160> text{};
@@ -48,6 +64,13 @@ std::string to_json(const Beside& result) {
   std::snprintf(text.data(), text.size(), R"({"took_ms":%.3f,"worst_p99_ratio":%.4f,"worst_ms_more":%.4f,"models":[)",
                 result.took_ms, result.worst_p99_ratio(), result.most_worst_ms_more());
   std::string json = text.data();
+  if (!result.steps_ms.empty()) {
+    std::string steps;
+    for (const auto& [step, took] : result.steps_ms) {
+      steps += (steps.empty() ? "\"" : ",\"") + step + "\":" + std::to_string(took);
+    }
+    json.insert(json.find("\"worst_p99"), "\"steps_ms\":{" + steps + "},");
+  }
   for (std::size_t i = 0; i < result.alone.size(); ++i) {
     json += (i > 0 ? "," : "") + ("{\"name\":\"" + result.names[i] + "\",\"alone\":" + to_json(result.alone[i])) +
             ",\"beside\":" + to_json(result.beside[i]) + "}";
@@ -106,6 +129,7 @@ Result<Beside> Neighbourhood::homing() {
     TESSERA_RETURN_IF_ERROR(model->loaded().prepare_home(options_.rows, idle, slices_.back()));
   }
   std::vector<double> took;
+  std::array<std::vector<double>, 3> steps;
   const auto home = [&]() -> Status {
     for (const Slice& slice : device_.shape().ladder) {
       for (const auto& model : models_) {
@@ -116,6 +140,7 @@ Result<Beside> Neighbourhood::homing() {
         const auto homed = model->loaded().prepare_home(options_.rows, idle, slice);
         if (homed.ok()) {
           took.push_back(ms(now() - begin));
+          note_steps(*homed, slice, steps);
         } else if (homed.error().code() != ErrorCode::kUnsupported) {
           return homed.error();
         }
@@ -125,9 +150,9 @@ Result<Beside> Neighbourhood::homing() {
     return ok_status();
   };
   TESSERA_ASSIGN_OR_RETURN(Beside result, around(home, Duration{0}));
-  if (!took.empty()) {
-    std::sort(took.begin(), took.end());
-    result.took_ms = took[took.size() / 2];
+  result.took_ms = median(std::move(took));
+  if (!steps[0].empty()) {
+    result.steps_ms = {{"rehome", median(steps[0])}, {"instantiate", median(steps[1])}, {"upload", median(steps[2])}};
   }
   return result;
 }

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -26,6 +27,7 @@ struct Beside {
   std::vector<LoopTimes> alone;
   std::vector<LoopTimes> beside;
   double took_ms = 0;  // what was done beside them; the median where it was done often
+  std::vector<std::pair<std::string, double>> steps_ms = {};  // likewise of its steps, where they are known
   double worst_p99_ratio() const;
   double most_worst_ms_more() const;  // how much later the latest launch of one ended than alone
 };

@@ -136,6 +136,7 @@ Status Loader::load_engine(const Files& files, Instance& instance, Duration& too
   options.lanes = instance.config.params.lanes;
   options.cache_dir = cache_dir_;
   options.memory_limit = instance.config.memory_limit;
+  options.timed_choices = instance.config.determinism == "off";
   const TimePoint begin = now();
   TESSERA_RETURN_IF_ERROR(step(kUnknownStep, [&]() -> Status {
     TESSERA_ASSIGN_OR_RETURN(instance.engine_model, engine_.load(options));
@@ -253,6 +254,10 @@ void Loader::plan_growth(const Instance& instance, bool guessed, LoadedVersion& 
       (at_once ? loaded.captured : loaded.to_capture).push_back({params.buckets[bucket], {lane}});
     }
   }
+  // What it is published with was made in a hurry: there may be a faster way.
+  if (grows) {
+    loaded.to_capture.insert(loaded.to_capture.end(), loaded.captured.begin(), loaded.captured.end());
+  }
 }
 
 Status Loader::home_first(const Instance& instance, LoadedVersion& loaded) {
@@ -298,7 +303,15 @@ void Loader::capture_next(LoadedVersion& version) {
   TESSERA_CHECK(!version.to_capture.empty());
   const PlanKey plan = version.to_capture.front();
   version.to_capture.erase(version.to_capture.begin());
-  const Status made = capture_beside(version, plan);
+  const bool again = std::find(version.captured.begin(), version.captured.end(), plan) != version.captured.end();
+  Status made = capture_beside(version, plan, again);
+  if (again && !made.ok() && !stopped_.load() && made.error().code() != ErrorCode::kDeviceLost) {
+    log(LogLevel::kInfo, "a batch size stays as it was published",
+        {{"model", version.instance->name},
+         {"batch_size", std::int64_t{plan.bucket}},
+         {"reason", made.error().message()}});
+    made = ok_status();
+  }
   if (made.ok()) {
     if (version.to_capture.empty()) {
       if (!version.profile_kept) profiles_.save(version.profile_key, version.points);
@@ -331,10 +344,11 @@ void Loader::end_growth(LoadedVersion& version, const std::string& cause) {
 
 // What takes longest needs no lane. The lane is borrowed last and given back first: then requests wait for it no longer
 // than they have to.
-Status Loader::capture_beside(LoadedVersion& version, const PlanKey& plan) {
+Status Loader::capture_beside(LoadedVersion& version, const PlanKey& plan, bool again) {
   const Instance& instance = *version.instance;
   engine::LoadedModel& model = *instance.engine_model;
   TESSERA_RETURN_IF_ERROR(step(version.last_home, [&] { return model.build(plan.bucket); }));
+  if (again && !model.outdated(plan.bucket, plan.lane)) return ok_status();
   const Slice& slice = version.homed.back();
   const Slice& loader = host_.device().shape().loader;
   const bool measures =

@@ -33,6 +33,7 @@ struct ModelSource {
 struct PlanKey {
   std::int32_t bucket = 0;
   LaneIndex lane;
+  bool operator==(const PlanKey&) const = default;
 };
 
 // A loaded version with what is left to do for it. Owned by the loader thread; moves.
@@ -92,7 +93,7 @@ class Loader {
   Result<std::string> hash(const Files& files);
   Status load_engine(const Files& files, Instance& instance, Duration& took);
   static void plan_growth(const Instance& instance, bool guessed, LoadedVersion& loaded);
-  Status capture_beside(LoadedVersion& version, const PlanKey& plan);
+  Status capture_beside(LoadedVersion& version, const PlanKey& plan, bool again);
   Status home_captured(const LoadedVersion& version, const PlanKey& plan);
   Status home_first(const Instance& instance, LoadedVersion& loaded);
   Status home(const LoadedVersion& loaded, const Instance& instance, const Slice& slice, Duration& took);

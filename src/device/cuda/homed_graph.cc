@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/clock.h"
 #include "device/cuda/graph_edit.h"
 
 namespace tessera::device {
@@ -94,8 +95,10 @@ Result<HomedGraph> HomedGraph::make(const Gpu& gpu, CUgraph source, CUcontext co
   const Driver& driver = gpu.driver();
   const CurrentContext current(gpu);
   TESSERA_RETURN_IF_ERROR(current.status());
+  const TimePoint begun = now();
   TESSERA_ASSIGN_OR_RETURN(OwnedGraph graph, rehome(gpu, source, context));
   HomedGraph homed(gpu, context, std::move(graph));
+  const TimePoint rehomed = now();
   CUgraphExec exec = nullptr;
   const CUresult instantiated = driver.graph_instantiate(&exec, homed.graph_.get(), 0);
   if (instantiated == CUDA_ERROR_INVALID_CLUSTER_SIZE) {
@@ -103,8 +106,10 @@ Result<HomedGraph> HomedGraph::make(const Gpu& gpu, CUgraph source, CUcontext co
   }
   TESSERA_RETURN_IF_ERROR(driver.check(instantiated, "instantiate a homed graph"));
   homed.exec_ = OwnedGraphExec(driver, exec);
+  const TimePoint instantiate_ended = now();
   TESSERA_RETURN_IF_ERROR(driver.check(driver.graph_upload(exec, stream), "upload a homed graph"));
   TESSERA_RETURN_IF_ERROR(driver.check(driver.stream_synchronize(stream), "upload a homed graph"));
+  homed.took_ = {rehomed - begun, instantiate_ended - rehomed, now() - instantiate_ended};
   return homed;
 }
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/result.h"
+#include "base/time.h"
 #include "device/cuda/gpu.h"
 #include "device/cuda/owned.h"
 
@@ -28,6 +29,14 @@ class HomedGraph {
 
   CUgraphExec exec() const { return exec_.get(); }
 
+  // What making it took, step by step.
+  struct Steps {
+    Duration rehome{0};  // with the clone
+    Duration instantiate{0};
+    Duration upload{0};
+  };
+  const Steps& took() const { return took_; }
+
   // What a kernel node of the source has become.
   struct Kernel {
     CUgraphNode node = nullptr;
@@ -49,6 +58,7 @@ class HomedGraph {
   CUcontext context_;
   OwnedGraph graph_;  // names the nodes of exec_
   OwnedGraphExec exec_;
+  Steps took_;
 };
 
 }  // namespace tessera::device

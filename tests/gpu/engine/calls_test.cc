@@ -1,6 +1,7 @@
 // That loading a model, and letting it go, calls nothing of CUDA that makes neighbours wait.
 #include <dlfcn.h>
 
+#include "engine/onnxruntime/cuda/provider_calls.h"
 #include "tests/gpu/engine/cuda_fixture.h"
 #include "tests/support/cuda/call_recorder.h"
 #include "tests/support/figure.h"
@@ -31,6 +32,14 @@ class CallsTest : public CudaEngineTest {
   void expect_harmless(const std::string& what) {
     const RecordedCalls calls = recorder_->take();
     test_support::figure(what, to_json(calls));
+    if (const ProviderCalls* provider = ProviderCalls::installed()) {
+      const auto counts = provider->counts();
+      test_support::figure("provider_calls_so_far", "{\"handles_made\":" + std::to_string(counts.handles_made) +
+                                                        ",\"handles_given\":" + std::to_string(counts.handles_given) +
+                                                        ",\"copies\":" + std::to_string(counts.copies) +
+                                                        ",\"waits\":" + std::to_string(counts.waits) +
+                                                        ",\"blocks\":" + std::to_string(counts.blocks) + "}");
+    }
     EXPECT_FALSE(calls.counts.empty()) << "nothing was recorded";
     for (const auto& [call, count] : calls.forbidden) {
       ADD_FAILURE() << what << ": " << count << " x " << call;

@@ -11,6 +11,7 @@ namespace tessera::engine {
 namespace {
 
 using device::contract::ProbeGate;
+using device::contract::ProbeHold;
 
 class EngineIsolationTest : public CudaEngineTest {
  protected:
@@ -21,6 +22,12 @@ class EngineIsolationTest : public CudaEngineTest {
     if (!IsSkipped() && !HasFatalFailure()) {
       kernels_ = std::make_unique<device::contract::ProbeKernels>(device_->gpu());
       gate_memory_ = std::make_unique<device::contract::MappedMemory>(device_->gpu(), sizeof(ProbeGate));
+      const device::Driver& driver = device_->gpu()->driver();
+      CUdeviceptr shared = 0;
+      ASSERT_EQ(driver.mem_alloc(&shared, sizeof(ProbeHold)), CUDA_SUCCESS);
+      shared_ = device::OwnedDeviceMemory(driver, shared);
+      ASSERT_EQ(driver.memset_d8_async(shared, 0, sizeof(ProbeHold), device_->loader_stream()), CUDA_SUCCESS);
+      ASSERT_EQ(driver.stream_synchronize(device_->loader_stream()), CUDA_SUCCESS);
     }
   }
   void TearDown() override {
@@ -29,6 +36,7 @@ class EngineIsolationTest : public CudaEngineTest {
     }
     kernels_.reset();
     gate_memory_.reset();
+    shared_.reset();
     CudaEngineTest::TearDown();
   }
 
@@ -40,7 +48,8 @@ class EngineIsolationTest : public CudaEngineTest {
     const device::Driver& driver = device_->gpu()->driver();
     const auto blocks = static_cast<unsigned>(shape().processors_in(slice)) * 2;
     auto* gate = this->gate();
-    void* values[] = {&gate};
+    auto shared = shared_.get();
+    void* values[] = {&gate, &shared};
     auto source = device::capture(*device_->gpu(), device_->loader_stream(), [&](CUstream on) {
       return driver.check(
           driver.launch_kernel(kernels_->function("hold"), blocks, 1, 1, 1024, 1, 1, 0, on, values, nullptr),
@@ -63,6 +72,7 @@ class EngineIsolationTest : public CudaEngineTest {
   }
   std::unique_ptr<device::contract::ProbeKernels> kernels_;
   std::unique_ptr<device::contract::MappedMemory> gate_memory_;
+  device::OwnedDeviceMemory shared_;  // of the one hold
 };
 
 TEST_F(EngineIsolationTest, APlanOfLibraryCallsKeepsToItsSlice) {

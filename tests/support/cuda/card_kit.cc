@@ -32,6 +32,11 @@ Status CardKit::start() {
   CUdeviceptr memory = 0;
   TESSERA_RETURN_IF_ERROR(driver().check(driver().mem_alloc(&memory, 2 * kBytes), "allocate"));
   memory_ = OwnedDeviceMemory(driver(), memory);
+  TESSERA_RETURN_IF_ERROR(driver().check(driver().mem_alloc(&memory, kMostHolds * sizeof(ProbeHold)), "allocate"));
+  shared_ = OwnedDeviceMemory(driver(), memory);
+  TESSERA_RETURN_IF_ERROR(
+      driver().check(driver().memset_d8_async(memory, 0, kMostHolds * sizeof(ProbeHold), stream(0)), "clear"));
+  TESSERA_RETURN_IF_ERROR(driver().check(driver().stream_synchronize(stream(0)), "clear"));
   return ok_status();
 }
 
@@ -68,10 +73,16 @@ OwnedGraph CardKit::all_kinds_of_nodes() {
   });
 }
 
+CUdeviceptr CardKit::next_shared() {
+  EXPECT_LT(holds_, kMostHolds);
+  return shared_.get() + holds_++ % kMostHolds * sizeof(ProbeHold);
+}
+
 Hold CardKit::make_hold(const Slice& slice) {
   auto* gate = gates_.emplace_back(std::make_unique<MappedMemory>(gpu_, sizeof(ProbeGate)))->as<ProbeGate>();
   const auto blocks = static_cast<unsigned>(shape().processors_in(slice)) * kFullBlocks;
-  void* values[] = {&gate};
+  CUdeviceptr shared = next_shared();
+  void* values[] = {&gate, &shared};
   const OwnedGraph source = captured([&](CUstream capturing) {
     return driver().launch_kernel(kit_->kernels().function("hold"), blocks, 1, 1, kFullBlock, 1, 1, 0, capturing,
                                   values, nullptr);

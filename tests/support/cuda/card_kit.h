@@ -29,6 +29,7 @@ class CardKit {
   static constexpr unsigned kFullBlock = 1024;  // threads; two such blocks are all that a processor holds at once
   static constexpr unsigned kFullBlocks = 2;    // a processor
   static constexpr std::size_t kBytes = 1 << 20;
+  static constexpr std::size_t kMostHolds = 1024;
 
   // Error: what keeps the card from being opened.
   static Result<std::unique_ptr<CardKit>> make(const Driver& driver);
@@ -44,13 +45,14 @@ class CardKit {
   const ProbeKit& probes() const { return *kit_; }
   CUstream stream(std::size_t i) const { return streams_[i].get(); }
   CUdeviceptr memory() const { return memory_.get(); }  // twice kBytes
+  CUdeviceptr next_shared();                            // what the blocks of the next hold share
   CUcontext context(const Slice& slice) { return *device_->context_of(slice); }
 
   OwnedGraph captured(const std::function<CUresult(CUstream)>& work);
   HomedGraph homed(CUgraph source, CUcontext context);
   OwnedGraph all_kinds_of_nodes();  // a memset, a copy, a kernel
 
-  Hold make_hold(const Slice& slice);
+  Hold make_hold(const Slice& slice);         // at most kMostHolds
   void start(const Hold& hold, CUstream on);  // returns when all of it runs
   static void open(const Hold& hold);
 
@@ -72,6 +74,8 @@ class CardKit {
   OwnedEvent event_;   // of ends(), timed()
   OwnedEvent passed_;  // of wait_for()
   OwnedDeviceMemory memory_;
+  OwnedDeviceMemory shared_;  // a ProbeHold for each hold
+  std::size_t holds_ = 0;
   std::vector<std::unique_ptr<MappedMemory>> gates_;
 };
 

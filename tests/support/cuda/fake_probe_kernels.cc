@@ -94,7 +94,7 @@ void add_probe_kernels(FakeCuda& cuda) {
                      return nullptr;
                    }});
   cuda.add_kernel({.name = "hold",
-                   .arguments = {sizeof(contract::ProbeGate*)},
+                   .arguments = {sizeof(contract::ProbeGate*), sizeof(contract::ProbeHold*)},
                    .start = [](void** values, const Processors& on) -> std::unique_ptr<FakeRun> {
                      return std::make_unique<Hold>(*static_cast<contract::ProbeGate**>(values[0]), on);
                    }});

@@ -17,7 +17,8 @@ LanePair::LanePair(CardKit& kit, bool aliased) : kit_(kit) {
     const CUdeviceptr activations = (aliased ? at(0) : at(lane)) + kPart;
     const CUdeviceptr output = at(lane) + 2 * kPart;
     auto* gate = gates_[lane]->as<ProbeGate>();
-    void* values[] = {&gate};
+    CUdeviceptr shared = kit_.next_shared();
+    void* values[] = {&gate, &shared};
     sources_[lane] = kit_.captured([&](CUstream on) {
       const Driver& driver = kit_.driver();
       const CUresult in = driver.memcpy_dtod_async(activations, input, kPart, on);

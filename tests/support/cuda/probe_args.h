@@ -36,6 +36,12 @@ struct ProbeGate {
   std::uint32_t reached;
 };
 
+// In the card's memory, zero before the first run and after each: what the blocks of a hold share.
+struct ProbeHold {
+  std::uint32_t opened;
+  std::uint32_t left;
+};
+
 // In the host's memory: the card answers each call with its time.
 struct ProbeClock {
   std::uint32_t call;

@@ -28,23 +28,23 @@ __device__ void occupy(unsigned long long ns) {
   }
 }
 
-// The first block looks at the host's word, the others at the card's, so that waiting does not load the bus.
 __device__ void wait_at(ProbeGate* gate) {
-  atomicAdd_system(&gate->reached, 1U);
   volatile std::uint32_t* open = &gate->open;
   while (*open == 0) {
     __nanosleep(1000);
   }
 }
 
-__device__ void wait_at(const ProbeArgs& args, bool first) {
-  volatile std::uint32_t* opened = &args.blocks->opened;
+// One block looks at the host's word, the others at the card's: reads across the bus by hundreds of blocks hold up
+// whatever else has to be fetched from there, launches among it.
+__device__ void wait_at(ProbeGate* gate, std::uint32_t* opened_on_card, bool first) {
+  volatile std::uint32_t* opened = opened_on_card;
   if (first) {
-    wait_at(args.gate);
+    wait_at(gate);
     *opened = 1;
   }
   while (*opened == 0) {
-    __nanosleep(500);
+    __nanosleep(2000);
   }
 }
 
@@ -61,7 +61,10 @@ extern "C" __global__ void probe_begin(ProbeArgs args) {
   }
   note_sm(args.blocks->sms);
   if (args.gate != nullptr) {
-    wait_at(args, first);
+    if (first) {
+      atomicAdd_system(&args.gate->reached, 1U);
+    }
+    wait_at(args.gate, &args.blocks->opened, first);
   }
   occupy(args.busy_ns);
   if (args.fault == ProbeFault::kTrap) {
@@ -105,9 +108,14 @@ extern "C" __global__ void note_sms(std::uint32_t* sms, unsigned long long busy_
 }
 
 // Holds what it runs on; with as many large blocks as fit, all of it.
-extern "C" __global__ void hold(ProbeGate* gate) {
+extern "C" __global__ void hold(ProbeGate* gate, ProbeHold* shared) {
   if (threadIdx.x == 0) {
-    wait_at(gate);
+    atomicAdd_system(&gate->reached, 1U);
+    wait_at(gate, &shared->opened, blockIdx.x == 0);
+    if (atomicAdd(&shared->left, 1U) == gridDim.x - 1) {
+      shared->left = 0;
+      shared->opened = 0;
+    }
   }
   __syncthreads();
 }

@@ -1,5 +1,5 @@
 // Made by scripts/kernels-ptx: do not edit.
-// Of probe_kernels.cu probe_args.h with digest 81eff156411fbc7b25d373b96c41a3ca9fd268089a563198dba517645ca6bb59.
+// Of probe_kernels.cu probe_args.h with digest dd93d3f19a831fce45039bf3930cdf3bf2faa8017fc48145705139f0a2684c74.
 #pragma once
 
 namespace tessera::device::contract {
@@ -16,107 +16,111 @@ inline constexpr const char* kProbePtx = R"ptx(
 	.param .align 8 .b8 probe_begin_param_0[72]
 )
 {
-	.reg .pred 	%p<11>;
+	.reg .pred 	%p<12>;
 	.reg .b32 	%r<22>;
-	.reg .b64 	%rd<28>;
+	.reg .b64 	%rd<29>;
 
 	ld.param.v2.u32 	{%r5, %r6}, [probe_begin_param_0+64];
-	ld.param.u64 	%rd15, [probe_begin_param_0+56];
-	ld.param.u64 	%rd11, [probe_begin_param_0+24];
-	ld.param.u64 	%rd9, [probe_begin_param_0+8];
-	ld.param.u64 	%rd8, [probe_begin_param_0];
-	cvta.to.global.u64 	%rd1, %rd9;
+	ld.param.u64 	%rd16, [probe_begin_param_0+56];
+	ld.param.u64 	%rd12, [probe_begin_param_0+24];
+	ld.param.u64 	%rd10, [probe_begin_param_0+8];
+	ld.param.u64 	%rd9, [probe_begin_param_0];
+	cvta.to.global.u64 	%rd1, %rd10;
+	cvta.to.global.u64 	%rd3, %rd12;
 	mov.u32 	%r7, %tid.x;
 	setp.ne.s32 	%p1, %r7, 0;
-	@%p1 bra 	$L__BB0_14;
+	@%p1 bra 	$L__BB0_16;
 
 	atom.global.add.u32 	%r1, [%rd1], 1;
 	setp.ne.s32 	%p2, %r1, 0;
-	add.s64 	%rd3, %rd1, 8;
+	add.s64 	%rd5, %rd1, 8;
 	@%p2 bra 	$L__BB0_3;
 
 	// begin inline asm
-	mov.u64 %rd16, %globaltimer;
+	mov.u64 %rd17, %globaltimer;
 	// end inline asm
-	st.global.u64 	[%rd1+56], %rd16;
-	cvta.to.global.u64 	%rd17, %rd8;
-	atom.global.add.u64 	%rd18, [%rd17], 1;
-	add.s64 	%rd19, %rd18, 1;
-	st.global.u64 	[%rd1+48], %rd19;
+	st.global.u64 	[%rd1+56], %rd17;
+	cvta.to.global.u64 	%rd18, %rd9;
+	atom.global.add.u64 	%rd19, [%rd18], 1;
+	add.s64 	%rd20, %rd19, 1;
+	st.global.u64 	[%rd1+48], %rd20;
 
 $L__BB0_3:
 	// begin inline asm
 	mov.u32 %r8, %smid;
 	// end inline asm
 	shr.u32 	%r9, %r8, 3;
-	cvt.u64.u32 	%rd20, %r9;
-	and.b64  	%rd21, %rd20, 28;
-	add.s64 	%rd22, %rd1, %rd21;
-	add.s64 	%rd23, %rd22, 12;
+	cvt.u64.u32 	%rd21, %r9;
+	and.b64  	%rd22, %rd21, 28;
+	add.s64 	%rd23, %rd1, %rd22;
+	add.s64 	%rd24, %rd23, 12;
 	and.b32  	%r10, %r8, 31;
 	mov.u32 	%r11, 1;
 	shl.b32 	%r12, %r11, %r10;
-	atom.global.or.b32 	%r13, [%rd23], %r12;
-	setp.eq.s64 	%p3, %rd11, 0;
-	@%p3 bra 	$L__BB0_10;
+	atom.global.or.b32 	%r13, [%rd24], %r12;
+	setp.eq.s64 	%p3, %rd12, 0;
+	@%p3 bra 	$L__BB0_12;
 
-	@%p2 bra 	$L__BB0_8;
+	@%p2 bra 	$L__BB0_6;
 
-	cvta.to.global.u64 	%rd5, %rd11;
-	add.s64 	%rd24, %rd5, 4;
-	atom.global.sys.add.u32 	%r14, [%rd24], 1;
-	ld.volatile.global.u32 	%r15, [%rd5];
-	setp.ne.s32 	%p5, %r15, 0;
-	@%p5 bra 	$L__BB0_7;
+	add.s64 	%rd25, %rd3, 4;
+	atom.global.sys.add.u32 	%r14, [%rd25], 1;
 
 $L__BB0_6:
+	@%p2 bra 	$L__BB0_10;
+
+	ld.volatile.global.u32 	%r15, [%rd3];
+	setp.ne.s32 	%p6, %r15, 0;
+	@%p6 bra 	$L__BB0_9;
+
+$L__BB0_8:
 	mov.u32 	%r16, 1000;
 	// begin inline asm
 	nanosleep.u32 %r16;
 	// end inline asm
-	ld.volatile.global.u32 	%r17, [%rd5];
-	setp.eq.s32 	%p6, %r17, 0;
-	@%p6 bra 	$L__BB0_6;
-
-$L__BB0_7:
-	mov.u32 	%r18, 1;
-	st.volatile.global.u32 	[%rd3], %r18;
-
-$L__BB0_8:
-	ld.volatile.global.u32 	%r19, [%rd3];
-	setp.ne.s32 	%p7, %r19, 0;
-	@%p7 bra 	$L__BB0_10;
+	ld.volatile.global.u32 	%r17, [%rd3];
+	setp.eq.s32 	%p7, %r17, 0;
+	@%p7 bra 	$L__BB0_8;
 
 $L__BB0_9:
-	mov.u32 	%r20, 500;
+	mov.u32 	%r18, 1;
+	st.volatile.global.u32 	[%rd5], %r18;
+
+$L__BB0_10:
+	ld.volatile.global.u32 	%r19, [%rd5];
+	setp.ne.s32 	%p8, %r19, 0;
+	@%p8 bra 	$L__BB0_12;
+
+$L__BB0_11:
+	mov.u32 	%r20, 2000;
 	// begin inline asm
 	nanosleep.u32 %r20;
 	// end inline asm
-	ld.volatile.global.u32 	%r21, [%rd3];
-	setp.eq.s32 	%p8, %r21, 0;
-	@%p8 bra 	$L__BB0_9;
+	ld.volatile.global.u32 	%r21, [%rd5];
+	setp.eq.s32 	%p9, %r21, 0;
+	@%p9 bra 	$L__BB0_11;
 
-$L__BB0_10:
-	// begin inline asm
-	mov.u64 %rd25, %globaltimer;
-	// end inline asm
-
-$L__BB0_11:
+$L__BB0_12:
 	// begin inline asm
 	mov.u64 %rd26, %globaltimer;
 	// end inline asm
-	sub.s64 	%rd27, %rd26, %rd25;
-	setp.lt.u64 	%p9, %rd27, %rd15;
-	@%p9 bra 	$L__BB0_11;
 
-	setp.ne.s32 	%p10, %r6, 1;
-	@%p10 bra 	$L__BB0_14;
+$L__BB0_13:
+	// begin inline asm
+	mov.u64 %rd27, %globaltimer;
+	// end inline asm
+	sub.s64 	%rd28, %rd27, %rd26;
+	setp.lt.u64 	%p10, %rd28, %rd16;
+	@%p10 bra 	$L__BB0_13;
+
+	setp.ne.s32 	%p11, %r6, 1;
+	@%p11 bra 	$L__BB0_16;
 
 	// begin inline asm
 	trap;
 	// end inline asm
 
-$L__BB0_14:
+$L__BB0_16:
 	ret;
 
 }
@@ -285,35 +289,72 @@ $L__BB2_3:
 }
 	// .globl	hold
 .visible .entry hold(
-	.param .u64 hold_param_0
+	.param .u64 hold_param_0,
+	.param .u64 hold_param_1
 )
 {
-	.reg .pred 	%p<4>;
-	.reg .b32 	%r<6>;
-	.reg .b64 	%rd<4>;
+	.reg .pred 	%p<8>;
+	.reg .b32 	%r<15>;
+	.reg .b64 	%rd<9>;
 
-	ld.param.u64 	%rd2, [hold_param_0];
+	ld.param.u64 	%rd5, [hold_param_0];
+	ld.param.u64 	%rd6, [hold_param_1];
+	cvta.to.global.u64 	%rd1, %rd6;
+	cvta.to.global.u64 	%rd2, %rd5;
 	mov.u32 	%r1, %tid.x;
 	setp.ne.s32 	%p1, %r1, 0;
-	@%p1 bra 	$L__BB3_3;
+	@%p1 bra 	$L__BB3_9;
 
-	cvta.to.global.u64 	%rd1, %rd2;
-	add.s64 	%rd3, %rd1, 4;
-	atom.global.sys.add.u32 	%r2, [%rd3], 1;
-	ld.volatile.global.u32 	%r3, [%rd1];
+	add.s64 	%rd7, %rd2, 4;
+	atom.global.sys.add.u32 	%r2, [%rd7], 1;
+	mov.u32 	%r3, %ctaid.x;
 	setp.ne.s32 	%p2, %r3, 0;
-	@%p2 bra 	$L__BB3_3;
+	@%p2 bra 	$L__BB3_5;
 
-$L__BB3_2:
-	mov.u32 	%r4, 1000;
-	// begin inline asm
-	nanosleep.u32 %r4;
-	// end inline asm
-	ld.volatile.global.u32 	%r5, [%rd1];
-	setp.eq.s32 	%p3, %r5, 0;
-	@%p3 bra 	$L__BB3_2;
+	ld.volatile.global.u32 	%r4, [%rd2];
+	setp.ne.s32 	%p3, %r4, 0;
+	@%p3 bra 	$L__BB3_4;
 
 $L__BB3_3:
+	mov.u32 	%r5, 1000;
+	// begin inline asm
+	nanosleep.u32 %r5;
+	// end inline asm
+	ld.volatile.global.u32 	%r6, [%rd2];
+	setp.eq.s32 	%p4, %r6, 0;
+	@%p4 bra 	$L__BB3_3;
+
+$L__BB3_4:
+	mov.u32 	%r7, 1;
+	st.volatile.global.u32 	[%rd1], %r7;
+
+$L__BB3_5:
+	ld.volatile.global.u32 	%r8, [%rd1];
+	setp.ne.s32 	%p5, %r8, 0;
+	@%p5 bra 	$L__BB3_7;
+
+$L__BB3_6:
+	mov.u32 	%r9, 2000;
+	// begin inline asm
+	nanosleep.u32 %r9;
+	// end inline asm
+	ld.volatile.global.u32 	%r10, [%rd1];
+	setp.eq.s32 	%p6, %r10, 0;
+	@%p6 bra 	$L__BB3_6;
+
+$L__BB3_7:
+	add.s64 	%rd8, %rd1, 4;
+	atom.global.add.u32 	%r11, [%rd8], 1;
+	mov.u32 	%r12, %nctaid.x;
+	add.s32 	%r13, %r12, -1;
+	setp.ne.s32 	%p7, %r11, %r13;
+	@%p7 bra 	$L__BB3_9;
+
+	mov.u32 	%r14, 0;
+	st.global.u32 	[%rd1+4], %r14;
+	st.global.u32 	[%rd1], %r14;
+
+$L__BB3_9:
 	bar.sync 	0;
 	ret;
 

@@ -213,6 +213,7 @@ struct HomeHabits {
   bool cheap = false;                  // captures while the slice is borrowed, homes without
   std::set<Slice> refused{};           // kUnsupported
   std::set<std::string> no_capture{};  // "bucket.lane"
+  std::set<std::string> outdated{};    // likewise: once built, until it is captured a second time
 };
 
 class FakeModel : public engine::LoadedModel {
@@ -237,6 +238,7 @@ class FakeModel : public engine::LoadedModel {
   bool warm_when_homed() const override { return habits_.warm; }
   bool homes_cheaply() const override { return habits_.cheap; }
   Status build(std::int32_t bucket) override {
+    built_.insert(bucket);
     EXPECT_TRUE(borrowed_.load());
     journal_.note("build " + std::to_string(bucket));
     return ok_status();
@@ -245,8 +247,16 @@ class FakeModel : public engine::LoadedModel {
     EXPECT_TRUE(borrowed_.load());
     const std::string key = std::to_string(bucket) + "." + std::to_string(lane.value);
     if (habits_.no_capture.contains(key)) return Error(ErrorCode::kResourceExhausted, "no memory for " + key);
-    if (captured_.insert(key).second) journal_.note("capture " + key);
+    if (captured_.insert(key).second) {
+      journal_.note("capture " + key);
+    } else if (outdated(bucket, lane) && renewed_.insert(key).second) {
+      journal_.note("renew " + key);
+    }
     return ok_status();
+  }
+  bool outdated(std::int32_t bucket, LaneIndex lane) const override {
+    const std::string key = std::to_string(bucket) + "." + std::to_string(lane.value);
+    return habits_.outdated.contains(key) && built_.contains(bucket) && !renewed_.contains(key);
   }
 
  private:
@@ -255,6 +265,8 @@ class FakeModel : public engine::LoadedModel {
   const std::atomic<bool>& borrowed_;
   Journal& journal_;
   FakePlan plan_;
+  std::set<std::int32_t> built_;
+  std::set<std::string> renewed_;
   std::set<std::string> homes_;
   std::set<std::string> captured_;
 };

@@ -113,6 +113,16 @@ TEST_F(GrowingTest, TheSmallestBucketIsPublishedAndTheOthersFollowLaneByLane) {
   EXPECT_EQ(host.journal.count("end "), 0U);
 }
 
+TEST_F(GrowingTest, WhatWasPublishedFirstIsCapturedAgainWhereThereIsAFasterWay) {
+  engine.habits.outdated = {"1.0"};
+  begin();
+  ASSERT_TRUE(load("m").ok());
+  ASSERT_TRUE(host.journal.wait("renew 1.0", 1));
+  ASSERT_TRUE(host.journal.wait("measured m 1@7+1", 1));
+  EXPECT_EQ(host.journal.events("capture ").size(), 8U);
+  EXPECT_EQ(host.journal.count("lane m "), 8U) << "nothing may run in the lane meanwhile";
+}
+
 TEST_F(GrowingTest, WhereTheFileAloneSaysThatItBatchesTwoRowsShowIt) {
   std::filesystem::remove(repository / "m/config.pbtxt");
   begin();

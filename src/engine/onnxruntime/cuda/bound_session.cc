@@ -2,10 +2,16 @@
 
 #include <onnxruntime_run_options_config_keys.h>
 
+#include <algorithm>
 #include <utility>
+
+#include "base/clock.h"
+#include "device/cuda/homed_graph.h"
 
 namespace tessera::engine {
 namespace {
+
+constexpr int kTimedRuns = 7;
 
 Status no_memory(MemorySource& memory, const Error& otherwise) {
   Status failure = memory.take_failure();
@@ -15,15 +21,16 @@ Status no_memory(MemorySource& memory, const Error& otherwise) {
 }  // namespace
 
 Result<std::unique_ptr<BoundSession>> BoundSession::make(const SessionFacts& facts, const OptimizedFiles& files,
-                                                         const DeviceWeights& weights, std::int32_t bucket) {
-  std::unique_ptr<BoundSession> made(new BoundSession(facts, bucket));  // NOLINT: the constructor is private
+                                                         const DeviceWeights& weights, std::int32_t bucket,
+                                                         const ProviderOptions& choice) {
+  std::unique_ptr<BoundSession> made(new BoundSession(facts, bucket, choice));  // NOLINT: the constructor is private
   SessionSource& memory = *facts.kept;
   memory.begin_session();
-  const DeviceAllocator::From from(memory);
+  const OnLoader loading(*facts.parts, memory);
   auto session = guarded(Blame::kUs, [&] {
     Ort::SessionOptions options = facts.parts->environment->session_options();
     options.SetGraphOptimizationLevel(ORT_DISABLE_ALL);
-    add_provider(*facts.parts, facts.choice, options);
+    add_provider(*facts.parts, choice, options);
     weights.add_to(options);
     return Ort::Session(facts.parts->environment->env(), files.graph().c_str(), options);
   });
@@ -83,7 +90,7 @@ void BoundSession::release(const Binding& binding, HeapSource& memory) {
 }
 
 Status BoundSession::learn_outputs(HeapSource& memory, const std::vector<BoundTensor>& inputs) {
-  const DeviceAllocator::From from(memory);
+  const OnLoader loading(*facts_.parts, memory);
   auto ran = guarded(Blame::kModelFile, [&]() -> Status {
     Ort::IoBinding io(session_);
     for (const BoundTensor& input : inputs) {
@@ -114,8 +121,33 @@ Status BoundSession::run_captured(const Binding& binding, HeapSource& memory) {
   return run_with(binding, memory, true);
 }
 
+Result<Duration> BoundSession::time_captured(const Binding& binding, HeapSource& memory) {
+  const device::Driver& driver = facts_.parts->driver();
+  const CUstream stream = facts_.parts->device.build_stream();
+  const auto timed = [&]() -> Result<Duration> {
+    TESSERA_ASSIGN_OR_RETURN(const device::OwnedGraph graph, device::capture(*facts_.parts->gpu, stream, [&](CUstream) {
+                               return run_captured(binding, memory);
+                             }));
+    CUgraphExec made = nullptr;
+    TESSERA_RETURN_IF_ERROR(driver.check(driver.graph_instantiate(&made, graph.get(), 0), "instantiate a trial"));
+    const device::OwnedGraphExec exec(driver, made);
+    Duration least = Duration::max();
+    for (int i = 0; i < kTimedRuns; ++i) {
+      const TimePoint begin = now();
+      TESSERA_RETURN_IF_ERROR(driver.check(driver.graph_launch(exec.get(), stream), "run a trial"));
+      TESSERA_RETURN_IF_ERROR(driver.check(driver.stream_synchronize(stream), "run a trial"));
+      least = std::min(least, now() - begin);
+    }
+    return least;
+  };
+  const auto took = timed();
+  // In any case: what the captured run left in the host's memory is given back while the session is there.
+  TESSERA_RETURN_IF_ERROR(run(binding, memory));
+  return took;
+}
+
 Status BoundSession::run_with(const Binding& binding, HeapSource& memory, bool captured) {
-  const DeviceAllocator::From from(memory);
+  const OnLoader loading(*facts_.parts, memory);
   const auto ran = guarded(Blame::kModelFile, [&] {
     Ort::IoBinding io(session_);
     for (const BoundTensor& input : binding.inputs) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/time.h"
 #include "engine/engine.h"
 #include "engine/onnxruntime/cuda/cuda_parts.h"
 #include "engine/onnxruntime/cuda/device_weights.h"
@@ -32,7 +33,6 @@ struct SessionFacts {
   const CudaParts* parts = nullptr;
   FileSignature signature;
   std::int32_t max_batch_size = 0;
-  ProviderOptions choice;
   SessionSource* kept = nullptr;  // memory of the model's that lives as long as its sessions and captures
 };
 
@@ -43,8 +43,10 @@ class BoundSession {
  public:
   // The file and the weights are the optimised model's.
   static Result<std::unique_ptr<BoundSession>> make(const SessionFacts& facts, const OptimizedFiles& files,
-                                                    const DeviceWeights& weights, std::int32_t bucket);
+                                                    const DeviceWeights& weights, std::int32_t bucket,
+                                                    const ProviderOptions& choice);
 
+  const ProviderOptions& options() const { return options_; }
   std::int32_t bucket() const { return bucket_; }
   std::int32_t rows() const { return facts_.max_batch_size > 0 ? bucket_ : 1; }
 
@@ -55,12 +57,16 @@ class BoundSession {
   // One run on the build stream, which has ended on return, with activations from `memory`. The first ones search for
   // algorithms and take long.
   Status run(const Binding& binding, HeapSource& memory);
+  // What one run takes in the loader slice as a captured graph, without what the host does for a run of its own: the
+  // least of several. The first runs are over.
+  Result<Duration> time_captured(const Binding& binding, HeapSource& memory);
   // The same for a stream that is being captured: waits for nothing. What the run put into the host's memory for its
   // kernels stays there until the next run(), which has to come before the session goes.
   Status run_captured(const Binding& binding, HeapSource& memory);
 
  private:
-  BoundSession(const SessionFacts& facts, std::int32_t bucket) : facts_(facts), bucket_(bucket) {}
+  BoundSession(const SessionFacts& facts, std::int32_t bucket, const ProviderOptions& options)
+      : facts_(facts), bucket_(bucket), options_(options) {}
 
   Status run_with(const Binding& binding, HeapSource& memory, bool captured);
   Status learn_outputs(HeapSource& memory, const std::vector<BoundTensor>& inputs);
@@ -70,6 +76,7 @@ class BoundSession {
 
   const SessionFacts& facts_;
   const std::int32_t bucket_;
+  const ProviderOptions options_;
   Ort::Session session_{nullptr};
   std::vector<Shape> output_shapes_;  // known after the first run
 };

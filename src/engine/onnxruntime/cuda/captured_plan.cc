@@ -72,7 +72,7 @@ class CapturedPlan::Moves {
 
 CapturedPlan::CapturedPlan(const SessionFacts& facts, BoundSession& session, Lane& lane)
     : facts_(facts),
-      session_(session),
+      session_(&session),
       lane_(lane),
       shape_(facts.parts->device.shape()),
       homed_(shape_.ladder.size()),
@@ -105,7 +105,7 @@ Result<std::unique_ptr<CapturedPlan>> CapturedPlan::capture(const SessionFacts& 
 Status CapturedPlan::record() {
   Status recorded = capture_run();
   // In any case: what the captured run left in the host's memory is given back while the session is there.
-  Status let_go = session_.run(binding_, lane_.memory());
+  Status let_go = session_->run(binding_, lane_.memory());
   return recorded.ok() ? let_go : recorded;
 }
 
@@ -113,7 +113,7 @@ Status CapturedPlan::capture_run() {
   const CudaParts& parts = *facts_.parts;
   const CUstream stream = parts.device.build_stream();
   TESSERA_ASSIGN_OR_RETURN(graph_, device::capture(*parts.gpu, stream, [&](CUstream) {
-                             return session_.run_captured(binding_, lane_.memory());
+                             return session_->run_captured(binding_, lane_.memory());
                            }));
   // Not in the lane's memory, where the graph itself will write.
   return device::freeze_host_tables(*parts.gpu, graph_.get(), stream,
@@ -149,6 +149,35 @@ void CapturedPlan::drop_home(const Slice& slice) {
   }
 }
 
+Status CapturedPlan::take_over(CapturedPlan& other, CUstream stream) {
+  TESSERA_CHECK(&other.lane_ == &lane_);
+  const CudaParts& parts = *facts_.parts;
+  const std::lock_guard lock(homing_);
+  std::vector<std::unique_ptr<const device::HomedGraph>> homed(owned_.size());
+  for (std::size_t place = 0; place < owned_.size(); ++place) {
+    if (owned_[place] != nullptr) {
+      TESSERA_ASSIGN_OR_RETURN(const CUcontext context, parts.device.context_of(shape_.ladder[place]));
+      TESSERA_ASSIGN_OR_RETURN(auto made, device::HomedGraph::make(*parts.gpu, other.graph_.get(), context, stream));
+      homed[place] = std::make_unique<const device::HomedGraph>(std::move(made));
+    }
+  }
+  for (std::size_t place = 0; place < homed.size(); ++place) {
+    homed_[place].store(homed[place].get(), std::memory_order_release);
+  }
+  owned_ = std::move(homed);
+  BoundSession::release(binding_, lane_.memory());
+  binding_ = std::move(other.binding_);
+  graph_ = std::move(other.graph_);
+  session_ = other.session_;
+  return ok_status();
+}
+
+std::optional<device::HomedGraph::Steps> CapturedPlan::homing_took(const Slice& slice) const {
+  const std::size_t place = place_of(slice);
+  const std::lock_guard lock(homing_);
+  return place < owned_.size() && owned_[place] != nullptr ? std::optional(owned_[place]->took()) : std::nullopt;
+}
+
 Status CapturedPlan::enqueue(const Slice& slice, const device::LaunchQueue& queue, Batch& batch) const {
   if (!lane_.begin()) {
     return internal_error("a lane was launched while a batch runs in it");
@@ -166,7 +195,7 @@ Status CapturedPlan::queue_run(const Slice& slice, const device::LaunchQueue& qu
   if (homed == nullptr) {
     return internal_error("a plan was launched in a slice that it is not homed in");
   }
-  if (batch.inputs.size() != binding_.inputs.size() || batch.rows < 1 || batch.rows > session_.rows()) {
+  if (batch.inputs.size() != binding_.inputs.size() || batch.rows < 1 || batch.rows > session_->rows()) {
     return internal_error("a batch of " + std::to_string(batch.rows) + " rows and " +
                           std::to_string(batch.inputs.size()) + " inputs does not fit its plan");
   }
@@ -234,7 +263,7 @@ Status CapturedPlan::move_inputs(Moves& moves, const device::LaunchQueue& queue,
     if (to - bound.at != bound.bytes(batch.rows)) {
       return internal_error("a batch's input '" + bound.spec->name + "' has too few bytes");
     }
-    TESSERA_RETURN_IF_ERROR(moves.add(0, to, bound.bytes(session_.rows()) - bound.bytes(batch.rows)));
+    TESSERA_RETURN_IF_ERROR(moves.add(0, to, bound.bytes(session_->rows()) - bound.bytes(batch.rows)));
   }
   return ok_status();
 }
@@ -275,10 +304,10 @@ Status CapturedPlan::plain_run(const Batch& batch, std::span<std::byte> outputs)
     TESSERA_RETURN_IF_ERROR(driver.check(
         driver.memcpy_htod_async(binding_.inputs[i].at, part.data(), part.size(), stream), "copy an input"));
   }
-  TESSERA_RETURN_IF_ERROR(session_.run(binding_, lane_.memory()));
+  TESSERA_RETURN_IF_ERROR(session_->run(binding_, lane_.memory()));
   std::byte* to = outputs.data();
   for (const BoundTensor& output : binding_.outputs) {
-    const std::size_t bytes = output.bytes(session_.rows());
+    const std::size_t bytes = output.bytes(session_->rows());
     TESSERA_RETURN_IF_ERROR(driver.check(driver.memcpy_dtoh_async(to, output.at, bytes, stream), "copy an output"));
     to += aligned(bytes);
   }
@@ -290,7 +319,7 @@ Status CapturedPlan::check_replay(const Slice& slice, Batch& batch) const {
   TESSERA_RETURN_IF_ERROR(parts.device.run_borrowed(*this, slice, batch));
   const auto replayed = std::move(batch.output_memory);
   TESSERA_ASSIGN_OR_RETURN(const auto plain, parts.device.staging().lease({std::max<std::size_t>(
-                                                 room_for(binding_.outputs, session_.rows()), kOutputAlignment)}));
+                                                 room_for(binding_.outputs, session_->rows()), kOutputAlignment)}));
   TESSERA_RETURN_IF_ERROR(plain_run(batch, plain->bytes()));
   const std::byte* at = plain->bytes().data();
   for (std::size_t i = 0; i < binding_.outputs.size(); ++i) {

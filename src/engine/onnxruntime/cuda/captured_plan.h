@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -40,6 +41,14 @@ class CapturedPlan final : public device::CudaPlan {
   // Lets go of it; nothing of it runs, and nothing is launched in that slice before it is homed there again.
   void drop_home(const Slice& slice);
 
+  // Becomes what `other` is, a capture of another session in the same lane, in all slices where it is homed, about 1 ms
+  // each. Nothing may run in the lane meanwhile; `other` is of no use afterwards. After an error it is what it was.
+  Status take_over(CapturedPlan& other, CUstream stream);
+  const BoundSession& session() const { return *session_; }
+
+  // What homing it there took; nothing where it is not homed.
+  std::optional<device::HomedGraph::Steps> homing_took(const Slice& slice) const;
+
   // Compares two replays on made-up inputs with plain runs, bit by bit, in `slice`, which is homed.
   Status check_replay(const Slice& slice, Batch& batch) const;
 
@@ -63,13 +72,13 @@ class CapturedPlan final : public device::CudaPlan {
   Status plain_run(const Batch& batch, std::span<std::byte> outputs) const;
 
   const SessionFacts& facts_;
-  BoundSession& session_;
+  BoundSession* session_;
   Lane& lane_;
   const DeviceShape& shape_;
   Binding binding_;
   device::OwnedGraph graph_;
   std::vector<std::atomic<const device::HomedGraph*>> homed_;  // by place in the ladder
-  std::mutex homing_;  // of one source graph one copy is made at a time; guards owned_
+  mutable std::mutex homing_;  // of one source graph one copy is made at a time; guards owned_
   std::vector<std::unique_ptr<const device::HomedGraph>> owned_;
 };
 

@@ -37,6 +37,9 @@ Result<std::unique_ptr<CudaEngine>> CudaEngine::create(device::CudaDevice& devic
                                                      .scratch = nullptr});
   parts->scratch = std::make_unique<Registered<HeapSource>>(*allocator, std::move(scratch));
   TESSERA_RETURN_IF_ERROR(check_provider(*parts));
+  const device::CurrentContext current(*gpu);
+  TESSERA_RETURN_IF_ERROR(current.status());
+  TESSERA_RETURN_IF_ERROR(ProviderCalls::install());
   return std::unique_ptr<CudaEngine>(new CudaEngine(std::move(parts)));  // NOLINT: the constructor is private
 }
 

@@ -4,10 +4,14 @@
 #include <string>
 #include <utility>
 
+#include "base/log.h"
 #include "engine/onnxruntime/cuda/trial_batch.h"
 
 namespace tessera::engine {
 namespace {
+
+// Options are taken where they save more than one part of so many.
+constexpr int kWorthwhile = 33;
 
 // Of addresses, of which there are plenty; memory is mapped into them as it is needed.
 constexpr Bytes kSessionAddresses{std::uint64_t{16} << 30};
@@ -50,13 +54,14 @@ CudaModel::CudaModel(std::shared_ptr<const CudaParts> parts, OptimizedFiles file
     : parts_(std::move(parts)),
       files_(std::move(files)),
       most_rows_(std::max(options.max_batch_size, 1)),
+      timed_choices_(options.timed_choices),
       facts_{.parts = parts_.get(),
              .signature = std::move(signature),
              .max_batch_size = options.max_batch_size,
-             .choice = {},
              .kept = nullptr},
       budget_(std::move(budget)),
       session_memory_(*parts_->allocator, std::move(region)),
+      tuned_(options.cache_dir, options.digest, parts_->gpu->name()),
       lanes_(options.lanes) {
   facts_.kept = &*session_memory_;
 }
@@ -68,7 +73,7 @@ Result<std::unique_ptr<LoadedModel>> CudaModel::load(std::shared_ptr<const CudaP
   TESSERA_ASSIGN_OR_RETURN(std::unique_ptr<device::DeviceRegion> region,
                            device::DeviceRegion::reserve(parts->gpu, kSessionAddresses, budget));
   auto files = [&] {
-    const DeviceAllocator::From from(**parts->scratch);
+    const OnLoader loading(*parts, **parts->scratch);
     return OptimizedFiles::make(*parts->environment, optimized_for(*parts, ProviderOptions{}), options.file,
                                 options.digest, options.cache_dir);
   }();
@@ -114,12 +119,23 @@ CapturedPlan* CudaModel::captured(std::int32_t bucket, LaneIndex lane) const {
   return found == plans_.end() ? nullptr : found->second.get();
 }
 
+ProviderOptions CudaModel::first_choice(std::int32_t bucket) const {
+  ProviderOptions choice = tried_options().front();
+  choice.timed_search = timed_choices_;
+  return timed_choices_ ? tuned_.of(bucket).value_or(choice) : choice;
+}
+
 Result<BoundSession*> CudaModel::session_for(std::int32_t bucket) {
-  auto& session = sessions_[bucket];
-  if (session != nullptr) {
-    return session.get();
+  Sessions& sessions = sessions_[bucket];
+  if (sessions.current == nullptr) {
+    TESSERA_ASSIGN_OR_RETURN(sessions.current, make_session(bucket, first_choice(bucket)));
   }
-  TESSERA_ASSIGN_OR_RETURN(auto made, BoundSession::make(facts_, files_, *weights_, bucket));
+  return sessions.current.get();
+}
+
+// With its first runs over.
+Result<std::unique_ptr<BoundSession>> CudaModel::make_session(std::int32_t bucket, const ProviderOptions& choice) {
+  TESSERA_ASSIGN_OR_RETURN(auto made, BoundSession::make(facts_, files_, *weights_, bucket, choice));
   HeapSource& scratch = **parts_->scratch;
   TESSERA_ASSIGN_OR_RETURN(const Binding binding, made->bind(scratch));
   Status ran;
@@ -132,8 +148,45 @@ Result<BoundSession*> CudaModel::session_for(std::int32_t bucket) {
   if (!ran.ok() || !ended.ok()) {
     return ran.ok() ? ended.error() : ran.error();
   }
-  session = std::move(made);
-  return session.get();
+  return made;
+}
+
+Result<Duration> CudaModel::time(BoundSession& session) {
+  HeapSource& scratch = **parts_->scratch;
+  TESSERA_ASSIGN_OR_RETURN(const Binding binding, session.bind(scratch));
+  auto took = session.time_captured(binding, scratch);
+  BoundSession::release(binding, scratch);
+  return took;
+}
+
+// Tries the other options, once, and keeps the fastest. One that fails is none.
+Status CudaModel::tune(std::int32_t bucket) {
+  Sessions& sessions = sessions_[bucket];
+  if (std::exchange(sessions.tuned, true) || !timed_choices_ || tuned_.of(bucket)) {
+    return ok_status();
+  }
+  TESSERA_ASSIGN_OR_RETURN(Duration least, time(*sessions.current));
+  for (const ProviderOptions& choice : tried_options()) {
+    if (choice == sessions.current->options()) {
+      continue;
+    }
+    auto other = make_session(bucket, choice);
+    const auto took = other.ok() ? time(**other) : Result<Duration>(other.error());
+    const bool faster = took.ok() && *took < least - least / kWorthwhile;
+    log(LogLevel::kInfo, "options tried",
+        {{"rows", std::int64_t{bucket}},
+         {"options", choice.name()},
+         {"us", took.ok() ? took->count() / 1000 : std::int64_t{-1}},
+         {"instead_of", sessions.current->options().name()},
+         {"instead_of_us", least.count() / 1000},
+         {"kept", faster}});
+    if (faster) {
+      least = *took;
+      sessions.former.push_back(std::exchange(sessions.current, *std::move(other)));
+    }
+  }
+  tuned_.keep(bucket, sessions.current->options());
+  return ok_status();
 }
 
 Result<Lane*> CudaModel::lane_for(LaneIndex lane) {
@@ -149,11 +202,18 @@ Result<Lane*> CudaModel::lane_for(LaneIndex lane) {
 
 Status CudaModel::build(std::int32_t bucket) {
   TESSERA_RETURN_IF_ERROR(session_for(bucket));
-  return ok_status();
+  return tune(bucket);
+}
+
+bool CudaModel::outdated(std::int32_t bucket, LaneIndex lane) const {
+  const CapturedPlan* const there = captured(bucket, lane);
+  const auto found = sessions_.find(bucket);
+  return there != nullptr && found != sessions_.end() && &there->session() != found->second.current.get();
 }
 
 Status CudaModel::capture(std::int32_t bucket, LaneIndex lane) {
-  if (captured(bucket, lane) != nullptr) {
+  CapturedPlan* const there = captured(bucket, lane);
+  if (there != nullptr && !outdated(bucket, lane)) {
     return ok_status();
   }
   TESSERA_ASSIGN_OR_RETURN(BoundSession * session, session_for(bucket));
@@ -166,6 +226,15 @@ Status CudaModel::capture(std::int32_t bucket, LaneIndex lane) {
   }
   TESSERA_ASSIGN_OR_RETURN(auto plan, CapturedPlan::capture(facts_, *session, *memory, foreign));
   TESSERA_RETURN_IF_ERROR(check(*plan, *session));
+  if (there != nullptr) {
+    const Status replaced = there->take_over(*plan, parts_->device.loader_stream());
+    if (!replaced.ok() && replaced.error().code() == ErrorCode::kUnsupported) {
+      log(LogLevel::kInfo, "a plan stays as it is: the faster one does not fit every slice",
+          {{"rows", std::int64_t{bucket}}, {"reason", replaced.error().message()}});
+      return ok_status();
+    }
+    return replaced;
+  }
   const std::lock_guard lock(mutex_);
   plans_.emplace(std::pair(bucket, lane), std::move(plan));
   return ok_status();

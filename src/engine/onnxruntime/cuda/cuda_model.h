@@ -13,6 +13,7 @@
 #include "engine/onnxruntime/cuda/bound_session.h"
 #include "engine/onnxruntime/cuda/captured_plan.h"
 #include "engine/onnxruntime/cuda/lane.h"
+#include "engine/onnxruntime/cuda/tuned_options.h"
 #include "engine/onnxruntime/optimized_files.h"
 
 namespace tessera::engine {
@@ -34,6 +35,7 @@ class CudaModel final : public LoadedModel {
   bool warm_when_homed() const override { return true; }
   bool homes_cheaply() const override { return true; }
   Status build(std::int32_t bucket) override;
+  bool outdated(std::int32_t bucket, LaneIndex lane) const override;
   Status capture(std::int32_t bucket, LaneIndex lane) override;
   Result<const device::Plan*> home(std::int32_t bucket, LaneIndex lane, const Slice& slice) override;
   void drop_home(std::int32_t bucket, LaneIndex lane, const Slice& slice) override;
@@ -44,6 +46,10 @@ class CudaModel final : public LoadedModel {
             std::shared_ptr<device::MemoryBudget> budget);
 
   Result<BoundSession*> session_for(std::int32_t bucket);
+  Result<std::unique_ptr<BoundSession>> make_session(std::int32_t bucket, const ProviderOptions& choice);
+  ProviderOptions first_choice(std::int32_t bucket) const;
+  Status tune(std::int32_t bucket);
+  Result<Duration> time(BoundSession& session);
   Result<Lane*> lane_for(LaneIndex lane);
   CapturedPlan* captured(std::int32_t bucket, LaneIndex lane) const;  // nullptr: not yet
   Result<Slice> smallest_home(CapturedPlan& plan) const;
@@ -53,14 +59,21 @@ class CudaModel final : public LoadedModel {
   const std::shared_ptr<const CudaParts> parts_;
   const OptimizedFiles files_;
   const std::int32_t most_rows_;
+  const bool timed_choices_;
   SessionFacts facts_;
   const std::shared_ptr<device::MemoryBudget> budget_;
   Registered<SessionSource> session_memory_;
   std::unique_ptr<const DeviceWeights> weights_;
 
   // The loader thread's.
+  TunedOptions tuned_;
   std::vector<std::unique_ptr<Lane>> lanes_;
-  std::map<std::int32_t, std::unique_ptr<BoundSession>> sessions_;
+  struct Sessions {
+    std::unique_ptr<BoundSession> current;
+    std::vector<std::unique_ptr<BoundSession>> former;  // plans may have been captured from them
+    bool tuned = false;
+  };
+  std::map<std::int32_t, Sessions> sessions_;
 
   mutable std::mutex mutex_;  // guards plans_; held for a look, never while something is made
   std::map<std::pair<std::int32_t, LaneIndex>, std::unique_ptr<CapturedPlan>> plans_;

@@ -8,6 +8,7 @@
 #include "device/cuda/plan_frame.h"
 #include "engine/onnxruntime/copy_counter.h"
 #include "engine/onnxruntime/cuda/device_allocator.h"
+#include "engine/onnxruntime/cuda/provider_calls.h"
 #include "engine/onnxruntime/environment.h"
 
 namespace tessera::engine {
@@ -24,6 +25,17 @@ struct CudaParts {
   std::unique_ptr<Registered<HeapSource>> scratch;
 
   const device::Driver& driver() const { return gpu->driver(); }
+};
+
+// While it lives the calling thread, the loader's, has ONNX Runtime make or run something: on the build stream, with
+// memory from `source`. Owned by that thread; nests.
+class OnLoader {
+ public:
+  OnLoader(const CudaParts& parts, MemorySource& source) : from_(source), load_(parts.device.build_stream(), source) {}
+
+ private:
+  const DeviceAllocator::From from_;
+  const ProviderCalls::Load load_;
 };
 
 }  // namespace tessera::engine

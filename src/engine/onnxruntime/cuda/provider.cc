@@ -15,7 +15,23 @@ const char* flag(bool on) { return on ? "1" : "0"; }
 }  // namespace
 
 std::string ProviderOptions::name() const {
-  return std::string(channels_last ? "nhwc" : "nchw") + (fuse_conv_bias ? "+bias" : "");
+  return std::string(channels_last ? "nhwc" : "nchw") + (fuse_conv_bias ? "+bias" : "") +
+         (timed_search ? "" : "+rules");
+}
+
+std::optional<ProviderOptions> ProviderOptions::from(std::string_view name) {
+  for (int bits = 0; bits < 8; ++bits) {
+    const ProviderOptions options{(bits & 1) != 0, (bits & 2) != 0, (bits & 4) != 0};
+    if (options.name() == name) {
+      return options;
+    }
+  }
+  return std::nullopt;
+}
+
+std::span<const ProviderOptions> tried_options() {
+  static constexpr std::array kTried{ProviderOptions{}, ProviderOptions{.fuse_conv_bias = true}};
+  return kTried;
 }
 
 void add_provider(const CudaParts& parts, const ProviderOptions& choice, Ort::SessionOptions& options) {
@@ -24,8 +40,10 @@ void add_provider(const CudaParts& parts, const ProviderOptions& choice, Ort::Se
   Ort::ThrowOnError(api.CreateCUDAProviderOptions(&raw));
   const std::unique_ptr<OrtCUDAProviderOptionsV2, ReleaseOptions> provider(raw);
   const std::string gpu = std::to_string(parts.gpu->ordinal());
-  const std::array<const char*, 4> keys{"device_id", "prefer_nhwc", "fuse_conv_bias", "do_copy_in_default_stream"};
-  const std::array<const char*, 4> values{gpu.c_str(), flag(choice.channels_last), flag(choice.fuse_conv_bias), "1"};
+  const std::array<const char*, 5> keys{"device_id", "prefer_nhwc", "fuse_conv_bias", "do_copy_in_default_stream",
+                                        "cudnn_conv_algo_search"};
+  const std::array<const char*, 5> values{gpu.c_str(), flag(choice.channels_last), flag(choice.fuse_conv_bias), "1",
+                                          choice.timed_search ? "EXHAUSTIVE" : "HEURISTIC"};
   Ort::ThrowOnError(api.UpdateCUDAProviderOptions(raw, keys.data(), values.data(), keys.size()));
   // Last: an update of the others would forget it.
   Ort::ThrowOnError(api.UpdateCUDAProviderOptionsWithValue(raw, "user_compute_stream", parts.device.build_stream()));
