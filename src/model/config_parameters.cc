@@ -72,13 +72,14 @@ Status read_slo_policy(const std::string& value, sched::ModelParams& params) {
 }
 
 Status read_determinism(const std::string& value, ModelConfig& config) {
-  if (value == "slice" || value == "batch") {
-    return unsupported("parameters.determinism: '" + value + "' is not offered by this build, only 'off'");
-  }
-  if (value != "off") {
+  if (value != "off" && value != "slice" && value != "batch") {
     return wrong("determinism", "must be 'off', 'slice' or 'batch'", value);
   }
   config.determinism = value;
+  if (value == "batch") {
+    // An engine may compute batches of one size in another way than those of another.
+    config.params.buckets = {config.params.buckets.back()};
+  }
   return ok_status();
 }
 

@@ -49,7 +49,28 @@ class LoadsTest : public CudaEngineTest {
   }
 };
 
-// Which algorithm a convolution takes is found by timing; only `determinism` could promise the same one every time.
+// What `determinism` promises: nothing is chosen by timing it.
+TEST_F(LoadsTest, LoadsAndReplicasWithoutTimedChoicesGiveTheSameBits) {
+  auto sibling = CudaEngine::create(*device_, engine_.get());
+  ASSERT_TRUE(sibling.ok()) << sibling.error().message();
+  std::set<std::vector<std::byte>> found;
+  for (int i = 0; i < 20; ++i) {
+    LoadOptions options = options_for(image_model());
+    options.timed_choices = false;
+    auto loaded = engine_->load(options);
+    auto replica = (*sibling)->load(options);
+    ASSERT_TRUE(loaded.ok() && replica.ok());
+    for (const auto& model : {std::cref(*loaded), std::cref(*replica)}) {
+      ASSERT_TRUE(model.get()->build(4).ok());
+      for (const Slice& slice : {shape().ladder.front(), shape().whole()}) {
+        found.insert(run(home(*model.get(), 4, 0, slice), slice, images(4, 4, 3)));
+      }
+    }
+  }
+  EXPECT_EQ(found.size(), 1U);
+}
+
+// Which algorithm a convolution takes is found by timing; only `determinism` can promise the same one every time.
 TEST_F(LoadsTest, TwentyLoadsGiveTheSameBits) {
   std::set<std::vector<std::byte>> found;
   for (int i = 0; i < 20; ++i) {

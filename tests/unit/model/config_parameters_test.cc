@@ -24,6 +24,20 @@ TEST(Parameters, AreRead) {
   EXPECT_FALSE(config->params.reserved_lend);
 }
 
+TEST(Parameters, DeterminismOfBatchesLeavesOneSize) {
+  const std::vector<std::int32_t> all = complete_text("")->params.buckets;
+  ASSERT_GT(all.size(), 1U);
+  for (const std::string value : {"off", "slice"}) {
+    const auto config = complete_text(parameter("determinism", value));
+    ASSERT_TRUE(config.ok()) << config.error().message();
+    EXPECT_EQ(config->determinism, value);
+    EXPECT_EQ(config->params.buckets, all);
+  }
+  const auto config = complete_text(parameter("determinism", "batch"));
+  ASSERT_TRUE(config.ok()) << config.error().message();
+  EXPECT_EQ(config->params.buckets, (std::vector{all.back()}));
+}
+
 TEST(Parameters, RangesAreChecked) {
   const std::vector<std::pair<std::string, std::vector<std::string>>> bad{
       {"slo_ms", {"", "0", "-1", "nan", "inf", "1e99", "3600001", "5ms", " 5", "0x10", "5 "}},
@@ -44,9 +58,7 @@ TEST(Parameters, RangesAreChecked) {
 }
 
 TEST(Parameters, WhatThisBuildDoesNotDoIsRefused) {
-  for (const auto& [key, value] : std::vector<std::pair<std::string, std::string>>{{"determinism", "slice"},
-                                                                                   {"determinism", "batch"},
-                                                                                   {"shape_buckets", "32,64"},
+  for (const auto& [key, value] : std::vector<std::pair<std::string, std::string>>{{"shape_buckets", "32,64"},
                                                                                    {"engine", "cudnn"},
                                                                                    {"intra_op_thread_count", "4"},
                                                                                    {"execution_mode", "1"},
