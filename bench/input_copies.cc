@@ -1,6 +1,6 @@
 // Inputs to the card: bare copies back to back, the same through the copy queue while kernels run in every atom, and a
 // tenant with 150 KB inputs beside one that uploads 64 MB bodies without pause. Prints JSON.
-//   bench_input_copies [cuda:N | fake] [seconds a part]
+//   bench_input_copies [cuda:N | fake] [seconds a part] [copies outstanding]
 // "fake": over a driver in memory, to see that it works; its figures mean nothing.
 #include <deque>
 #include <map>
@@ -273,7 +273,7 @@ void measure(Card& card, Duration span) {
   print("issue_cpu_us", card.issue_cpu.json());
 }
 
-int run(const std::string& name, Duration span) {
+int run(const std::string& name, Duration span, std::optional<std::uint16_t> copies) {
   std::optional<test::FakeCuda> fake;
   if (name == "fake") {
     fake.emplace();
@@ -282,11 +282,13 @@ int run(const std::string& name, Duration span) {
   }
   const Driver driver = fake ? test::FakeCuda::table() : must(Driver::open());
   CudaOptions options;
+  options.copies = copies.value_or(options.copies);
   options.spec = fake ? CudaDeviceSpec{} : must(parse_cuda_devices(name)).front();
   {
     const auto gpu = must(Gpu::open(driver, options.spec.gpu));
     const auto device = must(make_cuda_device(gpu, options));
     std::printf("{\"gpu\": \"%s\"", fake ? "a driver in memory" : gpu->name().c_str());
+    print("copies_outstanding", std::to_string(options.copies));
     ProbeKit kit(*device, 65536);
     Card card(*device, kit);
     measure(card, span);
@@ -300,6 +302,7 @@ int run(const std::string& name, Duration span) {
 
 int main(int argc, char** argv) {
   const double seconds = argc > 2 ? std::atof(argv[2]) : 1;
-  return tessera::device::bench::run(argc > 1 ? argv[1] : "cuda:0",
-                                     tessera::Duration(static_cast<tessera::Duration::rep>(seconds * 1e9)));
+  return tessera::device::bench::run(
+      argc > 1 ? argv[1] : "cuda:0", tessera::Duration(static_cast<tessera::Duration::rep>(seconds * 1e9)),
+      argc > 3 ? std::optional(static_cast<std::uint16_t>(std::atoi(argv[3]))) : std::nullopt);
 }

@@ -4,7 +4,7 @@ the arm in process, and CPU time of the server for each image. Over the wire eac
 so that the clients are not what is measured.
 
 usage: sockets.py --models FOLDER [--tessera FILE] [--devices "cuda:0 cuda:0/0-7,cuda:0/8-15"] [--mix A,B,...]
-                  [--outstanding 16] [--rows 1] [--seconds 4] [--rounds 1] [--json FILE]
+                  [--outstanding 16] [--rows 1] [--seconds 4] [--rounds 1] [--grow-seconds 20] [--json FILE]
 
 FOLDER is a model repository; a model that the mix names twice is copied. One --devices after the other is measured.
 """
@@ -96,9 +96,10 @@ def rates(result: dict) -> dict:
             for t in result["tenants"]}
 
 
-def load(arguments, target: list, tenants: list, out: pathlib.Path) -> subprocess.Popen:
+def load(arguments, target: list, tenants: list, out: pathlib.Path, warm: float = 1) -> subprocess.Popen:
     command = [arguments.tessera, "load", *target, "--outstanding", str(arguments.outstanding), "--rows",
-               str(arguments.rows), "--seconds", str(arguments.seconds), "--warm-seconds", "1", "--json", str(out)]
+               str(arguments.rows), "--seconds", str(arguments.seconds), "--warm-seconds",
+               str(warm), "--json", str(out)]
     for tenant in tenants:
         command += ["--model", tenant]
     return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
@@ -118,7 +119,8 @@ def collect(process: subprocess.Popen, out: pathlib.Path) -> dict:
 def in_process(arguments, models, device, tenants, folder) -> dict:
     out = folder / "here.json"
     target = ["--model-repository", str(models), "--device", device, "--cache-dir", str(folder / "cache")]
-    return {"tenants": collect(load(arguments, target, tenants, out), out)}
+    # Batch sizes follow a model while it serves, and nobody says here when they are there.
+    return {"tenants": collect(load(arguments, target, tenants, out, arguments.grow_seconds), out)}
 
 
 def over_wire(arguments, server: Server, arm: str, tenants, folder) -> dict:
@@ -175,6 +177,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--grow-seconds", type=float, default=20, help="in process, before what counts")
     parser.add_argument("--json", type=pathlib.Path)
     arguments = parser.parse_args()
     devices, failed = {}, {}

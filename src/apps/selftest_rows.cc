@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "measure/beside.h"
+#include "measure/first_answer.h"
 #include "measure/homed.h"
 #include "measure/sharing.h"
 
@@ -86,6 +87,22 @@ Status measure_sharing(Computing& computing, const RowOptions& options, measure:
   return ok_status();
 }
 
+Status measure_first(Computing& computing, bool full, const RowOptions& options, measure::Scores& scores) {
+  auto* device = dynamic_cast<device::CudaDevice*>(computing.device.get());
+  if (device == nullptr) {
+    return unsupported("compared on a GPU");
+  }
+  const std::vector<std::string> models =
+      full ? std::vector<std::string>{"resnet50", "vgg19", "mobilenet_v2"} : std::vector<std::string>{"resnet50"};
+  for (const std::string& model : models) {
+    TESSERA_ASSIGN_OR_RETURN(const auto result,
+                             measure::first_answer(*device, *computing.engine, options.models, model, full ? 3 : 1));
+    std::fprintf(stderr, "first answer: %s\n", measure::to_json(result).c_str());
+    scores.add("first_answer", result.ratio(), model);
+  }
+  return ok_status();
+}
+
 // The rows of a part begin with its name, but for one.
 void leave_out(std::string_view part, const std::string& cause, measure::Scores& scores) {
   for (const measure::Row& row : measure::rows()) {
@@ -98,7 +115,7 @@ void leave_out(std::string_view part, const std::string& cause, measure::Scores&
 }  // namespace
 
 const std::vector<std::string>& RowOptions::known() {
-  static const std::vector<std::string> kParts{"homed", "homing", "loading", "critical", "sharing"};
+  static const std::vector<std::string> kParts{"homed", "homing", "loading", "critical", "first", "sharing"};
   return kParts;
 }
 
@@ -124,6 +141,9 @@ void measure_rows(Computing& computing, const RowOptions& options, measure::Scor
     Status done;
     if (part == "homed") {
       done = measure_homed(computing, options, scores);
+    } else if (part == "first") {
+      around.reset();
+      done = measure_first(computing, options.full, options, scores);
     } else if (part == "sharing") {
       around.reset();
       done = measure_sharing(computing, options, scores);

@@ -31,7 +31,9 @@ struct CudaParts {
 // memory from `source`. Owned by that thread; nests.
 class OnLoader {
  public:
-  OnLoader(const CudaParts& parts, MemorySource& source) : from_(source), load_(parts.device.build_stream(), source) {}
+  // What the provider takes from the driver itself is a session's own, and may hold other bytes in each.
+  OnLoader(const CudaParts& parts, MemorySource& source)
+      : from_(source), load_(parts.device.build_stream(), **parts.scratch) {}
 
  private:
   const DeviceAllocator::From from_;

@@ -43,8 +43,9 @@ struct CudaCalls {
 // for.
 //   In one piece and on the legacy stream, launches would wait for all of it.
 // - Waiting for the whole device waits for the work of the calling thread's load alone.
-// - Memory of the card that it takes by itself comes from where the load's other memory does; given back to the driver,
-//   it would wait for every kernel that runs.
+// - Memory of the card that it takes from the driver itself comes from a heap of the load's; given back to the driver,
+// it
+//   would wait for every kernel that runs.
 class ProviderCalls {
  public:
   explicit ProviderCalls(const CudaCalls& calls);
