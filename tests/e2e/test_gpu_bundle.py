@@ -188,7 +188,7 @@ def test_a_stay_runs_all_parts_in_order_and_says_how_they_went(stay):
 
 
 def test_a_stay_goes_on_where_the_last_one_ended(stay):
-    done, summary, ran = stay("--budget", "90")
+    done, summary, ran = stay("--budget", "60")
     assert "engine" not in summary and "left for the next call" in done.stdout
     first = len(ran)
     _, summary, ran = stay("--budget", "1700")
