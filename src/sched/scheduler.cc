@@ -106,6 +106,15 @@ void Scheduler::State::handle(const DeviceDown&) {
   reject_all(nullptr, RejectReason::kDeviceDown);
 }
 
+// Launches of a policy that lets many share an atom may be more than the next one permits: their atoms are then closed
+// to it until enough of them have ended.
+void Scheduler::State::handle(const PolicyChanged& event) {
+  auto next = make_policy(event.policy);
+  TESSERA_CHECK(next.ok());
+  policy_ = std::move(next).value();
+  view_.device.set_depth(static_cast<std::uint16_t>(1 + committed_per_atom(policy_, limits_)));
+}
+
 void Scheduler::State::decide() {
   for (;;) {
     decisions_.clear();

@@ -31,6 +31,8 @@ enum class Endpoint {
   kSharedMemoryUnregister,
   kTraceSetting,
   kLogging,
+  kParams,  // ours: v2/tessera/...
+  kPolicy,
 };
 
 struct Route {

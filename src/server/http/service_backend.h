@@ -30,6 +30,8 @@ class ServiceBackend final : public Backend {
  private:
   Answer model_endpoint(const Route& route);
   Answer index(std::string_view body);
+  Answer params(const Route& route, Method method, std::string_view body);
+  Answer policy(Method method, std::string_view body);
   void load(const Route& route, std::string_view body, Reply reply);
   void unload(const Route& route, std::string_view body, Reply reply);
   Answer shared_memory_endpoint(const Route& route, std::string_view body);
