@@ -5,6 +5,7 @@
 #include <exception>
 
 #include "apps/load.h"
+#include "apps/profile.h"
 #include "apps/selftest.h"
 #include "apps/serve.h"
 #include "apps/serve_flags.h"
@@ -53,12 +54,17 @@ int run(int argc, char** argv) {
   CLI::App& load = *app.add_subcommand("load", "Sends a workload to a server and tells what became of it");
   tessera::apps::add_load_flags(load, load_options);
 
+  tessera::apps::ProfileOptions profile_options;
+  CLI::App& profile = *app.add_subcommand("profile", "Measures how long a model's batches take in each slice");
+  tessera::apps::add_profile_flags(profile, profile_options);
+
   std::string command = "tessera";
   for (int i = 1; i < argc; ++i) {
     command.append(" ").append(argv[i]);
   }
   simulate_options.command = command;
   load_options.command = command;
+  profile_options.command = command;
 
   try {
     app.parse(argc, argv);
@@ -74,6 +80,9 @@ int run(int argc, char** argv) {
   }
   if (load.parsed()) {
     return tessera::apps::load(load_options);
+  }
+  if (profile.parsed()) {
+    return tessera::apps::profile(profile_options);
   }
   return selftest.parsed() ? tessera::apps::selftest(selftest_options) : tessera::apps::serve(options);
 }
