@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <exception>
 
+#include "apps/fit.h"
 #include "apps/load.h"
 #include "apps/profile.h"
 #include "apps/selftest.h"
@@ -58,6 +59,10 @@ int run(int argc, char** argv) {
   CLI::App& profile = *app.add_subcommand("profile", "Measures how long a model's batches take in each slice");
   tessera::apps::add_profile_flags(profile, profile_options);
 
+  tessera::apps::FitOptions fit_options;
+  CLI::App& fit = *app.add_subcommand("fit", "Tells before a load whether a model fits beside others");
+  tessera::apps::add_fit_flags(fit, fit_options);
+
   std::string command = "tessera";
   for (int i = 1; i < argc; ++i) {
     command.append(" ").append(argv[i]);
@@ -83,6 +88,9 @@ int run(int argc, char** argv) {
   }
   if (profile.parsed()) {
     return tessera::apps::profile(profile_options);
+  }
+  if (fit.parsed()) {
+    return tessera::apps::fit(fit_options);
   }
   return selftest.parsed() ? tessera::apps::selftest(selftest_options) : tessera::apps::serve(options);
 }

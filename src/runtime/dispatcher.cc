@@ -153,6 +153,22 @@ void Dispatcher::change_policy(const std::string& policy) {
   applied.acquire();
 }
 
+Learned Dispatcher::learned(InstanceId instance) {
+  Learned out;
+  std::binary_semaphore applied{0};
+  auto control = std::make_unique<ControlMessage>();
+  control->applied = &applied;
+  control->look = [&](const sched::Scheduler& scheduler, TimePoint at) {
+    if (const sched::Profile* profile = scheduler.profile(instance)) {
+      out.profile = *profile;
+    }
+    out.rows_per_second = scheduler.rows_per_second(instance, at);
+  };
+  post_and_take_part(control.release()->message);
+  applied.acquire();
+  return out;
+}
+
 void Dispatcher::give_back_slice() { send(sched::LoaderDone{}, nullptr); }
 
 void Dispatcher::completed(const device::Completion& completion) {

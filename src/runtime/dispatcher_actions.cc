@@ -220,6 +220,11 @@ void Dispatcher::count(LaunchRecord& record) {
 
 void Dispatcher::handle_control(ControlMessage& control, TimePoint at, Turn& turn) {
   const std::unique_ptr<ControlMessage> owned(&control);
+  if (control.look) {
+    control.look(scheduler_, at);
+    control.applied->release();
+    return;
+  }
   if (const auto* up = std::get_if<sched::ModelUp>(&control.event)) {
     instances_[up->instance.value] = control.served;
     feed(control.event, at, turn);

@@ -50,6 +50,7 @@ class Fleet {
   // What of a model would have no effect under such a policy. Error names the model and its parameter.
   Status check_params(std::string_view policy_without_shares) const;
   void change_policy(const std::string& policy);
+  Snapshot snapshot();
 
   std::size_t size() const { return units_.size(); }
   Serving& unit(std::size_t number) { return *units_[number]; }

@@ -1,4 +1,7 @@
 // What an operator changes while models serve, on every device that has to do with it.
+#include <algorithm>
+#include <map>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -55,6 +58,38 @@ void Fleet::change_policy(const std::string& policy) {
   for (const auto& unit : units_) {
     unit->change_policy(policy);
   }
+}
+
+Snapshot Fleet::snapshot() {
+  Snapshot out;
+  std::map<std::pair<std::string, std::int64_t>, Snapshot::Tenant> tenants;
+  std::map<std::string, std::int64_t> newest;
+  for (const auto& unit : units_) {
+    if (unit->is_down()) {
+      continue;
+    }
+    if (out.devices++ == 0) {
+      out.device = unit->device().shape();
+    }
+    for (const auto& served : unit->all_served()) {
+      const model::Instance& instance = *served->instance;
+      Learned learned = unit->learned(*served);
+      Snapshot::Tenant& tenant = tenants[{instance.name, instance.version}];
+      tenant.rows_per_second += learned.rows_per_second;
+      newest[instance.name] = std::max(newest[instance.name], instance.version);
+      if (tenant.points.empty()) {
+        tenant.model = instance.name;
+        tenant.params = instance.config.params;
+        static_cast<sched::LiveParams&>(tenant.params) = served->counters->params();
+        tenant.points = learned.profile.points();
+      }
+    }
+  }
+  for (auto& [key, tenant] : tenants) {
+    tenant.name = key.first + (newest[key.first] == key.second ? "" : ":" + std::to_string(key.second));
+    out.tenants.push_back(std::move(tenant));
+  }
+  return out;
 }
 
 }  // namespace tessera::runtime

@@ -248,6 +248,11 @@ Result<std::shared_ptr<const inference::ModelConfig>> Service::config(std::strin
 }
 
 std::string Service::policy() const { return state_->policy_name->text(); }
+Snapshot Service::snapshot() {
+  Snapshot out = state_->fleet->snapshot();
+  out.policy = policy();
+  return out;
+}
 Status Service::change_policy(const std::string& policy) { return state_->change_policy(policy); }
 
 model::Lifecycle& Service::models() { return state_->models; }

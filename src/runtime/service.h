@@ -54,6 +54,21 @@ class BodyMemory {
   std::optional<std::uint16_t> device;
 };
 
+// What is served, and what has been learned of it: what a simulation of this server has to know. Value.
+struct Snapshot {
+  struct Tenant {
+    std::string name;  // of the model; of its older versions with ":VERSION" behind
+    std::string model;
+    sched::ModelParams params;                // as they are now
+    std::vector<sched::ProfilePoint> points;  // on the first device that serves it; may be empty
+    double rows_per_second = 0;               // that arrive lately, on all devices
+  };
+  std::string policy;
+  DeviceShape device;       // the first that is up
+  std::size_t devices = 0;  // that are up
+  std::vector<Tenant> tenants;
+};
+
 struct ServiceOptions {
   std::string policy = "tessera";  // sched::make_policy
   model::LifecycleOptions models;
@@ -119,6 +134,7 @@ class Service {
   Result<std::shared_ptr<const inference::ModelConfig>> config(std::string_view model,
                                                                std::optional<std::int64_t> version) const;
   std::string policy() const;
+  Snapshot snapshot();  // likewise not from within a call's done()
   // On all devices. Error: kInvalidArgument, no such policy; kUnsupported, a model has shares that it would not heed.
   Status change_policy(const std::string& policy);
 

@@ -83,6 +83,7 @@ class Serving final : public model::Host {
     dispatcher_.change_params(served, params);
   }
   void change_policy(const std::string& policy) { dispatcher_.change_policy(policy); }
+  Learned learned(const ServedInstance& served) { return dispatcher_.learned(served.instance->id); }
 
   // Answers all that waits and everything that comes. For who ends the process without destroying this.
   void abandon() { dispatcher_.stop(); }

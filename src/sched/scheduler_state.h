@@ -29,6 +29,7 @@ class Scheduler::State {
   const Profile* profile(InstanceId id) const;
   DeviceLoad load(TimePoint now) const;
   ModelLoad load(InstanceId id) const;
+  double rows_per_second(InstanceId id, TimePoint now) const;
 
  private:
   struct Launched {

@@ -132,11 +132,13 @@ Found shared_memory_route(const Segments& path, bool cuda) {
   return route;
 }
 
-// v2/tessera/policy and v2/tessera/models/M/params: what no other server has.
+// v2/tessera/policy, v2/tessera/fit and v2/tessera/models/M/params: what no other server has.
 Found own_route(const Segments& path) {
   Route route;
   if (path.size() == 3 && path[2] == "policy") {
     route.endpoint = Endpoint::kPolicy;
+  } else if (path.size() == 3 && path[2] == "fit") {
+    route.endpoint = Endpoint::kFit;
   } else if (path.size() == 5 && path[2] == "models" && path[4] == "params") {
     route.endpoint = Endpoint::kParams;
     route.model = path[3];
@@ -177,6 +179,7 @@ std::string_view allowed_methods(Endpoint endpoint) {
     case Endpoint::kRepositoryUnload:
     case Endpoint::kSharedMemoryRegister:
     case Endpoint::kSharedMemoryUnregister:
+    case Endpoint::kFit:
       return kWriting;
     case Endpoint::kTraceSetting:
     case Endpoint::kLogging:

@@ -33,6 +33,7 @@ enum class Endpoint {
   kLogging,
   kParams,  // ours: v2/tessera/...
   kPolicy,
+  kFit,
 };
 
 struct Route {

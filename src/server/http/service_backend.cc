@@ -170,6 +170,13 @@ void ServiceBackend::control(const Route& route, Method method, std::string body
       return later([this, body = std::move(body)] { return index(body); });
     case Endpoint::kParams:
       return later([this, route, method, body = std::move(body)] { return params(route, method, body); });
+    case Endpoint::kFit:
+      if (!ask_fit_) {
+        return reply(error_answer(unsupported("whether a model fits cannot be asked here")));
+      }
+      return ask_fit_(std::move(body), [reply](Result<std::string> answer) {
+        reply(answer.ok() ? ok_answer(*std::move(answer)) : error_answer(answer.error()));
+      });
     case Endpoint::kPolicy:
       return later([this, method, body = std::move(body)] { return policy(method, body); });
     case Endpoint::kRepositoryLoad:
@@ -196,8 +203,8 @@ void ServiceBackend::control(const Route& route, Method method, std::string body
 namespace tessera::server {
 
 Result<std::unique_ptr<HttpServer>> HttpServer::start(HttpOptions options, runtime::Service& service,
-                                                      SharedMemory& shared_memory) {
-  return start(std::move(options), std::make_shared<http::ServiceBackend>(service, shared_memory));
+                                                      SharedMemory& shared_memory, AskFit ask_fit) {
+  return start(std::move(options), std::make_shared<http::ServiceBackend>(service, shared_memory, std::move(ask_fit)));
 }
 
 }  // namespace tessera::server

@@ -57,6 +57,8 @@ TEST(Route, KnowsOurOwn) {
   const Route params = route_of(Method::kPost, "/v2/tessera/models/a%2Fb/params");
   EXPECT_EQ(params.endpoint, Endpoint::kParams);
   EXPECT_EQ(params.model, "a/b");
+  EXPECT_EQ(route_of(Method::kPost, "/v2/tessera/fit").endpoint, Endpoint::kFit);
+  EXPECT_EQ(status_of(Method::kGet, "/v2/tessera/fit"), 405);
   EXPECT_EQ(status_of(Method::kGet, "/v2/tessera"), 404);
   EXPECT_EQ(status_of(Method::kGet, "/v2/tessera/models/m"), 404);
   EXPECT_EQ(status_of(Method::kGet, "/v2/tessera/models/m/versions/1/params"), 404);
