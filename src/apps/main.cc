@@ -4,7 +4,9 @@
 #include <cstdlib>
 #include <exception>
 
+#include "apps/fit.h"
 #include "apps/load.h"
+#include "apps/profile.h"
 #include "apps/selftest.h"
 #include "apps/serve.h"
 #include "apps/serve_flags.h"
@@ -53,12 +55,21 @@ int run(int argc, char** argv) {
   CLI::App& load = *app.add_subcommand("load", "Sends a workload to a server and tells what became of it");
   tessera::apps::add_load_flags(load, load_options);
 
+  tessera::apps::ProfileOptions profile_options;
+  CLI::App& profile = *app.add_subcommand("profile", "Measures how long a model's batches take in each slice");
+  tessera::apps::add_profile_flags(profile, profile_options);
+
+  tessera::apps::FitOptions fit_options;
+  CLI::App& fit = *app.add_subcommand("fit", "Tells before a load whether a model fits beside others");
+  tessera::apps::add_fit_flags(fit, fit_options);
+
   std::string command = "tessera";
   for (int i = 1; i < argc; ++i) {
     command.append(" ").append(argv[i]);
   }
   simulate_options.command = command;
   load_options.command = command;
+  profile_options.command = command;
 
   try {
     app.parse(argc, argv);
@@ -74,6 +85,12 @@ int run(int argc, char** argv) {
   }
   if (load.parsed()) {
     return tessera::apps::load(load_options);
+  }
+  if (profile.parsed()) {
+    return tessera::apps::profile(profile_options);
+  }
+  if (fit.parsed()) {
+    return tessera::apps::fit(fit_options);
   }
   return selftest.parsed() ? tessera::apps::selftest(selftest_options) : tessera::apps::serve(options);
 }

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "apps/fit_desk.h"
 #include "apps/make_service.h"
 #include "apps/process_limits.h"
 #include "apps/stop_signals.h"
@@ -80,10 +81,13 @@ server::HttpOptions http_options(const ServeOptions& options, const device::Host
 }
 
 Result<FrontEnds> listen(const ServeOptions& options, const device::HostTopology& topology, runtime::Service& service,
-                         server::SharedMemory& shared_memory) {
+                         server::SharedMemory& shared_memory, FitDesk& fit_desk) {
   FrontEnds front;
   TESSERA_ASSIGN_OR_RETURN(front.http,
-                           server::HttpServer::start(http_options(options, topology), service, shared_memory));
+                           server::HttpServer::start(http_options(options, topology), service, shared_memory,
+                                                     [&fit_desk](std::string body, FitDesk::Reply reply) {
+                                                       fit_desk.ask(std::move(body), std::move(reply));
+                                                     }));
   server::GrpcOptions grpc;
   grpc.address = options.grpc.address;
   grpc.port = options.grpc.port;
@@ -138,10 +142,11 @@ enum class Drained {
 constexpr milliseconds kDrainBesideStuck{5000};
 
 // Refuses new requests, finishes the accepted ones and closes connections; loads end at their next step.
-Drained drain(runtime::Service& service, FrontEnds& front, milliseconds limit) {
+Drained drain(runtime::Service& service, FrontEnds& front, FitDesk& fit_desk, milliseconds limit) {
   if (service.stuck()) limit = std::min(limit, kDrainBesideStuck);
   const TimePoint end = add_saturating(now(), limit);
   service.models().stop_loading();
+  fit_desk.stop();
   if (!service.drain(limit)) {
     if (!service.stuck()) return Drained::kRunning;
     service.abandon();  // who waits for what the batch holds
@@ -184,8 +189,9 @@ int serve(const ServeOptions& options, const OpenDevices& open) {
   if (!made.ok()) return fail(made.error());
   const std::unique_ptr<runtime::Service> service = std::move(*made);
   server::SharedMemory shared_memory;
+  FitDesk fit_desk(*service);
   // Before the models: a port that is taken should not cost a load, and probes of liveness are answered meanwhile.
-  auto front = listen(options, *topology, *service, shared_memory);
+  auto front = listen(options, *topology, *service, shared_memory, fit_desk);
   if (!front.ok()) return fail(front.error());
 
   Status started;
@@ -206,7 +212,7 @@ int serve(const ServeOptions& options, const OpenDevices& open) {
   }
   log(LogLevel::kInfo, "stopping: finishing what runs");
   // What still goes on at the end cannot be interrupted, and waiting for it is what the limit is against.
-  const Drained drained = drain(*service, *front, options.exit_timeout);
+  const Drained drained = drain(*service, *front, fit_desk, options.exit_timeout);
   if (const auto stuck = service->stuck()) leave_beside_stuck(*stuck);
   switch (drained) {
     case Drained::kAll:

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "loadgen/page.h"
 #include "loadgen/plot.h"
 #include "loadgen/text.h"
 
@@ -12,15 +13,6 @@ namespace {
 constexpr std::size_t kMostRows = 40;  // of the table and the bars
 constexpr std::size_t kMostLines = 8;  // of a chart
 constexpr double kAsked = 99;          // % of attainment
-
-constexpr const char* kStyle =
-    ":root{color-scheme:light dark}body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 "
-    "1rem}h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top:2rem}table{border-collapse:collapse;width:100%}td,th{"
-    "padding:.2rem .5rem;text-align:right;border-bottom:1px solid #8884;font-variant-numeric:tabular-nums}td:first-"
-    "child,th:first-child{text-align:left}code{overflow-wrap:anywhere}svg{width:100%;height:auto}svg text{font:12px "
-    "system-ui,sans-serif;fill:currentColor}.grid{stroke:#8883}.rule{stroke:currentColor;stroke-dasharray:5 4;opacity:"
-    ".7}.legend span{margin-right:1.2rem;white-space:nowrap}.invalid{border:2px solid #d55e00;padding:.5rem 1rem}.wide{"
-    "overflow-x:auto}";
 
 double ms(Duration span) { return static_cast<double>(span.count()) / 1e6; }
 
@@ -32,11 +24,7 @@ std::string text(const char* form, Values... values) {
 }
 
 std::string head(const LoadInfo& info, const std::string& invalid) {
-  std::string out =
-      "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
-      "content=\"width=device-width\"><title>tessera load: " +
-      escaped(info.workload) + "</title><style>" + kStyle + "</style></head><body>\n<h1>Workload " +
-      escaped(info.workload) + " against " + escaped(info.target) + "</h1>\n";
+  std::string out = "<h1>Workload " + escaped(info.workload) + " against " + escaped(info.target) + "</h1>\n";
   if (!invalid.empty()) {
     out += "<p class=\"invalid\"><b>This run is invalid:</b> " + escaped(invalid) + "</p>\n";
   }
@@ -221,14 +209,16 @@ Outcome pooled(const Probe& probe) {
 
 std::string html(const LoadInfo& info, const std::vector<Tenant>& tenants, const LoadOutcome& outcome) {
   const Lateness& late = outcome.lateness;
-  return head(info, outcome.invalid) +
-         text(
-             "<p>Goodput <b>%.1f</b> a second over %.4g s; the worst attainment is <b>%.2f %%</b>. Requests left late "
-             "by: p99 %.2f ms, worst %.2f ms (limit of p99 %.2f ms).</p>\n",
-             outcome.goodput(), outcome.seconds, 100 * outcome.worst_attainment(), ms(late.all.quantile(0.99)),
-             ms(late.worst), ms(late.limit)) +
-         tenant_table(tenants, outcome) + attainment_bars(tenants, outcome) + latency_curves(tenants, outcome) +
-         course(outcome) + "</body></html>\n";
+  return page(
+      "tessera load: " + info.workload,
+      head(info, outcome.invalid) +
+          text(
+              "<p>Goodput <b>%.1f</b> a second over %.4g s; the worst attainment is <b>%.2f %%</b>. Requests left late "
+              "by: p99 %.2f ms, worst %.2f ms (limit of p99 %.2f ms).</p>\n",
+              outcome.goodput(), outcome.seconds, 100 * outcome.worst_attainment(), ms(late.all.quantile(0.99)),
+              ms(late.worst), ms(late.limit)) +
+          tenant_table(tenants, outcome) + attainment_bars(tenants, outcome) + latency_curves(tenants, outcome) +
+          course(outcome));
 }
 
 std::string html(const LoadInfo& info, const std::vector<Tenant>& tenants, const Capacity& capacity,
@@ -248,7 +238,7 @@ std::string html(const LoadInfo& info, const std::vector<Tenant>& tenants, const
     out += text("<p>From here on: at %.4g a second, %.4g s.</p>\n", best->rate, outcome.seconds) +
            tenant_table(tenants, outcome) + attainment_bars(tenants, outcome) + latency_curves(tenants, outcome);
   }
-  return out + "</body></html>\n";
+  return page("tessera load: " + info.workload, out);
 }
 
 }  // namespace tessera::loadgen

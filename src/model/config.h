@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -84,10 +85,12 @@ Result<WrittenConfig> parse_config_text(std::string_view text);
 Result<WrittenConfig> parse_config_json(std::string_view json);
 
 struct ConfigDefaults {
-  std::optional<Duration> slo;         // --default-slo-ms
-  std::string device_kind;             // "host" or "cuda": what instance_group kinds are honoured
-  std::size_t devices = 1;             // how many there are; what instance_group gpus may name
-  std::string policy_without_shares;   // its name, where the scheduler's policy heeds neither weights nor shares
+  std::optional<Duration> slo;  // --default-slo-ms
+  std::string device_kind;      // "host" or "cuda": what instance_group kinds are honoured
+  std::size_t devices = 1;      // how many there are; what instance_group gpus may name
+  // The name of the scheduler's policy, where it heeds neither weights nor shares; else, or without a function, none.
+  // Asked by every load.
+  std::function<std::string()> policy_without_shares{};
   std::string engine = "onnxruntime";  // the one that `parameters.engine` may name
 };
 
@@ -105,6 +108,6 @@ struct FileChoice {
 Result<FileChoice> choose_files(std::string_view name, const inference::ModelConfig& proto);
 
 // "{...}" in Triton's field names, every field present: the body of GET .../config.
-std::string config_json(const ModelConfig& config);
+std::string config_json(const inference::ModelConfig& proto);
 
 }  // namespace tessera::model

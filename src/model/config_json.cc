@@ -89,6 +89,6 @@ json::object object_of(const Message& message) {
 
 }  // namespace
 
-std::string config_json(const ModelConfig& config) { return json::serialize(object_of(*config.proto)); }
+std::string config_json(const inference::ModelConfig& proto) { return json::serialize(object_of(proto)); }
 
 }  // namespace tessera::model

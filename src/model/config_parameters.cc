@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "model/config_steps.h"
+#include "model/live_params.h"
 
 namespace tessera::model {
 namespace {
@@ -12,9 +13,6 @@ constexpr std::array<std::string_view, 10> kKeys{"slo_ms",          "weight",   
                                                  "memory_limit_mb", "engine",       "determinism",    "shape_buckets",
                                                  "slo_policy",      "reserved_lend"};
 
-constexpr double kMaxSloMs = 3'600'000;
-constexpr double kMinSloMs = 0.001;
-constexpr double kMaxWeight = 1e6;
 constexpr double kMaxMemoryMb = 1 << 24;
 
 // Settings of Triton's ONNX Runtime backend with the values that are what happens here anyway.
@@ -37,43 +35,14 @@ constexpr std::array kBackendSettings{
     BackendSetting{"do_copy_in_default_stream", "", "this build does not offer the choice"},
 };
 
-Error wrong(std::string_view key, std::string_view what, std::string_view value) {
-  return invalid_argument("parameters." + std::string(key) + ": " + std::string(what) + ", got '" +
-                          std::string(value.substr(0, 80)) + "'");
-}
-
-// The lowest and highest value allowed, both included.
-Result<double> number(std::string_view key, const std::string& value, double lowest, double highest) {
-  char* end = nullptr;
-  const double parsed = std::strtod(value.c_str(), &end);
-  const bool whole = !value.empty() && end == value.c_str() + value.size() &&
-                     value.find_first_not_of("0123456789+-.eE") == std::string::npos;
-  if (!whole || !std::isfinite(parsed) || parsed < lowest || parsed > highest) {
-    char range[96];
-    std::snprintf(range, sizeof range, "must be a number from %g to %g", lowest, highest);
-    return wrong(key, range, value);
-  }
-  return parsed;
-}
-
-Result<bool> truth(std::string_view key, const std::string& value) {
-  if (value == "true" || value == "1") return true;
-  if (value == "false" || value == "0") return false;
-  return wrong(key, "must be true or false", value);
-}
-
-Status read_slo_policy(const std::string& value, sched::ModelParams& params) {
-  if (value == "best_effort") {
-    params.slo_policy = sched::SloPolicy::kBestEffort;
-  } else if (value != "reject") {
-    return wrong("slo_policy", "must be 'reject' or 'best_effort'", value);
-  }
-  return ok_status();
+// What a parameter's own words say, with its place in the file.
+Status in_parameters(const Status& status) {
+  return status.ok() ? status : Error(status.error().code(), "parameters." + status.error().message());
 }
 
 Status read_determinism(const std::string& value, ModelConfig& config) {
   if (value != "off" && value != "slice" && value != "batch") {
-    return wrong("determinism", "must be 'off', 'slice' or 'batch'", value);
+    return in_parameters(wrong_param("determinism", "must be 'off', 'slice' or 'batch'", value));
   }
   config.determinism = value;
   if (value == "batch") {
@@ -84,19 +53,13 @@ Status read_determinism(const std::string& value, ModelConfig& config) {
 }
 
 Status read_own(const std::string& key, const std::string& value, const ConfigDefaults& defaults, ModelConfig& config) {
-  sched::ModelParams& params = config.params;
-  if (key == "slo_ms") {
-    TESSERA_ASSIGN_OR_RETURN(const double ms, number(key, value, kMinSloMs, kMaxSloMs));
-    params.slo = Duration(static_cast<Duration::rep>(std::llround(ms * 1e6)));
-  } else if (key == "weight") {
-    TESSERA_ASSIGN_OR_RETURN(params.weight, number(key, value, 1 / kMaxWeight, kMaxWeight));
-  } else if (key == "reserved_share") {
-    TESSERA_ASSIGN_OR_RETURN(params.reserved_share, number(key, value, 0, 1));
-  } else if (key == "max_share") {
-    TESSERA_ASSIGN_OR_RETURN(params.max_share, number(key, value, 0.001, 1));
-  } else if (key == "memory_limit_mb") {
-    TESSERA_ASSIGN_OR_RETURN(const double mb, number(key, value, 1, kMaxMemoryMb));
-    config.memory_limit = Bytes{static_cast<std::uint64_t>(mb * (1 << 20))};
+  if (is_live_param(key)) {
+    return in_parameters(set_live_param(key, value, config.params));
+  }
+  if (key == "memory_limit_mb") {
+    const auto mb = param_number(key, value, 1, kMaxMemoryMb);
+    if (!mb.ok()) return in_parameters(mb.error());
+    config.memory_limit = Bytes{static_cast<std::uint64_t>(*mb * (1 << 20))};
   } else if (key == "engine") {
     if (value != defaults.engine) {
       return unsupported("parameters.engine: '" + value.substr(0, 80) + "' is not in this build, only '" +
@@ -104,30 +67,9 @@ Status read_own(const std::string& key, const std::string& value, const ConfigDe
     }
   } else if (key == "determinism") {
     return read_determinism(value, config);
-  } else if (key == "shape_buckets") {
-    return unsupported("parameters.shape_buckets: not offered by this build; requests of one shape are joined");
-  } else if (key == "slo_policy") {
-    return read_slo_policy(value, params);
   } else {
-    TESSERA_CHECK(key == "reserved_lend");
-    TESSERA_ASSIGN_OR_RETURN(params.reserved_lend, truth(key, value));
-  }
-  return ok_status();
-}
-
-// What the device's policy does not heed may only be what happens anyway.
-Status refuse_shares(const sched::ModelParams& params, const std::string& policy) {
-  const sched::ModelParams standard;
-  const std::array<std::pair<std::string_view, bool>, 4> asked{{
-      {"weight", params.weight != standard.weight},
-      {"reserved_share", params.reserved_share != standard.reserved_share},
-      {"reserved_lend", params.reserved_lend != standard.reserved_lend},
-      {"max_share", params.max_share != standard.max_share},
-  }};
-  for (const auto& [key, differs] : asked) {
-    if (differs) {
-      return unsupported("parameters." + std::string(key) + ": has no effect under the policy '" + policy + "'");
-    }
+    TESSERA_CHECK(key == "shape_buckets");
+    return unsupported("parameters.shape_buckets: not offered by this build; requests of one shape are joined");
   }
   return ok_status();
 }
@@ -200,10 +142,8 @@ Status read_parameters(const inference::ModelConfig& proto, const ConfigDefaults
   if (says_reject && !params.slo) {
     return invalid_argument("parameters.slo_policy: 'reject' needs parameters.slo_ms");
   }
-  if (params.reserved_share > params.max_share) {
-    return invalid_argument("parameters.reserved_share: is larger than max_share");
-  }
-  return defaults.policy_without_shares.empty() ? ok_status() : refuse_shares(params, defaults.policy_without_shares);
+  return in_parameters(
+      check_live_params(params, defaults.policy_without_shares ? defaults.policy_without_shares() : ""));
 }
 
 }  // namespace tessera::model

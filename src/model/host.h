@@ -41,6 +41,10 @@ class Host {
   // No further bucket comes. Requests with more rows are refused, with these words.
   virtual void buckets_end(const Instance& instance, const std::string& cause) = 0;
 
+  // It was asked to be loaded again, and nothing of it has changed: what was changed while it served (live_params.h) is
+  // as its configuration says once more.
+  virtual void reloaded(const Instance& instance) = 0;
+
   // No new requests reach the instance; returns when what it had accepted is answered. Then the caller lets go of it.
   // The instance's learned profile comes back, to be kept.
   virtual sched::Profile withdraw(const Instance& instance) = 0;

@@ -108,6 +108,7 @@ Status Lifecycle::State::load_source(const LoadRequest& request, Model& model) {
     return ok_status();
   }
   if (!source->overridden && model.settled && !model.serving.empty() && model.fingerprint == source->fingerprint) {
+    for (const auto& [number, version] : model.serving) host_.reloaded(*version.instance);
     return ok_status();
   }
   model.fingerprint = source->fingerprint;
@@ -145,7 +146,10 @@ Status Lifecycle::State::load_version(const ModelSource& source, std::int64_t ve
   const bool alone =
       std::all_of(models_.begin(), models_.end(), [](const auto& m) { return m.second.serving.empty(); });
   auto loaded = loader_.load(source, version, serves ? old->second.instance.get() : nullptr, alone);
-  if (loaded.ok() && loaded->instance == nullptr) return ok_status();
+  if (loaded.ok() && loaded->instance == nullptr) {
+    host_.reloaded(*old->second.instance);
+    return ok_status();
+  }
   Status published = loaded.ok() ? host_.publish(loaded->instance, loaded->profile) : Status(loaded.error());
   if (!published.ok()) {
     if (!serves) index_.set(name, version, VersionState::kUnavailable, published.error().message());

@@ -76,7 +76,7 @@ std::vector<std::int32_t> sizes_of(const std::vector<PlanKey>& plans) {
 }
 
 bool same(const Instance& a, const Instance& b) {
-  return a.digest == b.digest && a.labels == b.labels && config_json(a.config) == config_json(b.config) &&
+  return a.digest == b.digest && a.labels == b.labels && config_json(*a.config.proto) == config_json(*b.config.proto) &&
          a.config.params.slo == b.config.params.slo;
 }
 

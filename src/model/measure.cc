@@ -1,7 +1,6 @@
 #include "model/measure.h"
 
 #include <algorithm>
-#include <array>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -10,7 +9,6 @@
 namespace tessera::model {
 namespace {
 
-constexpr std::array<std::int64_t, 3> kSides{224, 32, 1};
 constexpr Duration kUnknownRun = std::chrono::milliseconds(100);  // announced for a first run
 constexpr int kRunsPerPoint = 5;
 constexpr Duration kLongestStep = std::chrono::milliseconds(20);  // several short runs in one borrowed step
@@ -91,7 +89,7 @@ Status Measurer::check_outputs(const Batch& batch) const {
 Status Measurer::first_run(const Slice& slice) {
   const bool free = has_free_dimensions(config_.signature);
   Status last;
-  for (const std::int64_t side : kSides) {
+  for (const std::int64_t side : kTriedSides) {
     side_ = side;
     const TrialRun trial = run_rows(slice, 1, kUnknownRun, 1);
     if (trial.status.ok()) {

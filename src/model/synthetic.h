@@ -1,6 +1,7 @@
 // Made-up inputs: for measuring a model, and for warm-up samples.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -14,6 +15,9 @@
 namespace tessera::model {
 
 inline constexpr std::uint64_t kMaxSyntheticBytes = 256 << 20;  // of one batch's inputs
+
+// Sides of images, and other free dimensions (concrete_row), in the order in which they are tried on a model.
+inline constexpr std::array<std::int64_t, 3> kTriedSides{224, 32, 1};
 
 // A batch with the memory of its inputs. Owned by one thread; moving keeps the views valid.
 class SyntheticBatch {

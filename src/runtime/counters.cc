@@ -36,14 +36,26 @@ Histogram HistogramCells::get() const {
   return Histogram(std::move(counts), Duration(static_cast<std::int64_t>(sum_ns_.get())));
 }
 
-ModelCounters::ModelCounters(std::string model, std::int64_t version, std::int32_t max_batch_size, Duration slo,
-                             const DeviceShape& device)
+ModelCounters::ModelCounters(std::string model, std::int64_t version, std::int32_t max_batch_size,
+                             const sched::LiveParams& params, const DeviceShape& device)
     : model_(std::move(model)),
       version_(version),
       device_(device.name),
-      slo_(slo),
       batches_(static_cast<std::size_t>(std::max(max_batch_size, 1)) + 1),
-      launches_by_atom_(device.atoms()) {}
+      launches_by_atom_(device.atoms()) {
+  set_params(params);
+}
+
+void ModelCounters::set_params(const sched::LiveParams& params) {
+  const std::lock_guard lock(params_mutex_);
+  params_ = params;
+  slo_ns_.store(params.slo.value_or(Duration::zero()).count(), std::memory_order_relaxed);
+}
+
+sched::LiveParams ModelCounters::params() const {
+  const std::lock_guard lock(params_mutex_);
+  return params_;
+}
 
 void ModelCounters::batch_ended(std::int32_t rows, const Slice& slice, const BatchTimes& times, bool ok) {
   const Duration run = times.ended - times.started;
@@ -62,8 +74,8 @@ void ModelCounters::batch_ended(std::int32_t rows, const Slice& slice, const Bat
 
 void ModelCounters::request_ended(TimePoint arrival, std::int32_t rows, const BatchTimes& times) {
   const Duration latency = times.ready - arrival;
-  if (slo_ > Duration::zero()) {
-    (latency <= slo_ ? met_ : late_).add(1);
+  if (const Duration slo = this->slo(); slo > Duration::zero()) {
+    (latency <= slo ? met_ : late_).add(1);
   }
   const Duration queued = times.launched - arrival;
   rows_.add(static_cast<std::uint64_t>(rows));
@@ -82,7 +94,7 @@ void ModelCounters::fail(Failure reason, Duration waited, bool counts_for_slo) {
   if (reason != Failure::kInvalid) {
     fail_ns_.fetch_add(ns_of(waited), std::memory_order_relaxed);
   }
-  if (counts_for_slo && slo_ > Duration::zero()) {
+  if (counts_for_slo && slo() > Duration::zero()) {
     missed_.fetch_add(1, std::memory_order_relaxed);
   }
 }
@@ -116,7 +128,7 @@ ModelStatistics ModelCounters::snapshot() const {
   out.pending = waiting_.get();
   out.met_slo = met_.get();
   out.with_slo = out.met_slo + late_.get() + missed_.load(std::memory_order_relaxed);
-  out.slo = slo_;
+  out.params = params();
   out.latency = latency_.get();
   out.queue_time = queue_time_.get();
   out.atom_seconds = static_cast<double>(atom_ns_.get()) * 1e-9;

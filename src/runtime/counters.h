@@ -5,6 +5,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "base/time.h"
 #include "core/slice.h"
 #include "runtime/statistics.h"
+#include "sched/model_params.h"
 
 namespace tessera::runtime {
 
@@ -73,8 +75,13 @@ struct BatchTimes {
 // request in one number and not yet in the next.
 class ModelCounters {
  public:
-  ModelCounters(std::string model, std::int64_t version, std::int32_t max_batch_size, Duration slo,
+  ModelCounters(std::string model, std::int64_t version, std::int32_t max_batch_size, const sched::LiveParams& params,
                 const DeviceShape& device);
+
+  // What holds for requests that end from now on: written by the holder of the role.
+  void set_params(const sched::LiveParams& params);
+  sched::LiveParams params() const;                                                   // locks; for who asks rarely
+  Duration slo() const { return Duration(slo_ns_.load(std::memory_order_relaxed)); }  // zero: none
 
   void arrived() { waiting_.add(1); }
   void left_queue() { waiting_.add(~std::uint64_t{0}); }
@@ -95,7 +102,9 @@ class ModelCounters {
   const std::string model_;
   const std::int64_t version_;
   const std::string device_;
-  const Duration slo_;
+  mutable std::mutex params_mutex_;
+  sched::LiveParams params_;
+  std::atomic<Duration::rep> slo_ns_{0};  // of params_, for the way of a request
   Cell rows_, executions_, last_ended_ns_, waiting_;
   TimeCell success_, queue_, input_, infer_, output_;
   std::vector<BatchCells> batches_;  // by rows

@@ -88,10 +88,11 @@ void Dispatcher::cancel(RequestId request) {
   }
 }
 
-void Dispatcher::send(sched::Event event, std::shared_ptr<ServedInstance> served) {
+void Dispatcher::send(sched::Event event, std::shared_ptr<ServedInstance> served, std::binary_semaphore* applied) {
   auto control = std::make_unique<ControlMessage>();
   control->event = std::move(event);
   control->served = std::move(served);
+  control->applied = applied;
   post_and_take_part(control.release()->message);  // deleted by handle_control
 }
 
@@ -139,6 +140,34 @@ void Dispatcher::give_back_lane(InstanceId instance, LaneIndex lane) { send(sche
 void Dispatcher::measured(const sched::Measured& measured) { send(measured, nullptr); }
 
 void Dispatcher::buckets_end(InstanceId instance) { send(sched::BucketsEnd{instance}, nullptr); }
+
+void Dispatcher::change_params(const std::shared_ptr<ServedInstance>& served, const sched::LiveParams& params) {
+  std::binary_semaphore applied{0};
+  send(sched::ParamsChanged{served->instance->id, params}, served, &applied);
+  applied.acquire();
+}
+
+void Dispatcher::change_policy(const std::string& policy) {
+  std::binary_semaphore applied{0};
+  send(sched::PolicyChanged{policy}, nullptr, &applied);
+  applied.acquire();
+}
+
+Learned Dispatcher::learned(InstanceId instance) {
+  Learned out;
+  std::binary_semaphore applied{0};
+  auto control = std::make_unique<ControlMessage>();
+  control->applied = &applied;
+  control->look = [&](const sched::Scheduler& scheduler, TimePoint at) {
+    if (const sched::Profile* profile = scheduler.profile(instance)) {
+      out.profile = *profile;
+    }
+    out.rows_per_second = scheduler.rows_per_second(instance, at);
+  };
+  post_and_take_part(control.release()->message);
+  applied.acquire();
+  return out;
+}
 
 void Dispatcher::give_back_slice() { send(sched::LoaderDone{}, nullptr); }
 

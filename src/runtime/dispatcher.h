@@ -41,7 +41,9 @@ namespace tessera::runtime {
 struct ControlMessage {
   Message message{Message::Kind::kControl, this};
   sched::Event event;
-  std::shared_ptr<ServedInstance> served;  // of ModelUp and ModelDown
+  std::shared_ptr<ServedInstance> served;                             // of ModelUp, ModelDown and ParamsChanged
+  std::binary_semaphore* applied = nullptr;                           // released when it has been done; outlives that
+  std::function<void(const sched::Scheduler&, TimePoint at)> look{};  // instead of the event; must be short
 };
 
 // Who homes plans, for instances whose homes are made one by one. Called by the holder of the role; must be short.
@@ -64,6 +66,12 @@ struct Neighbours {
   // A batch of the instance does not end, or has ended after all: `stuck` there has changed. Called outside of the
   // role.
   std::function<void(const ServedInstance& served)> on_stuck{};
+};
+
+// Of an instance that is served. Value.
+struct Learned {
+  sched::Profile profile;
+  double rows_per_second = 0;  // that arrive lately
 };
 
 // Thread-safe, except where a member says otherwise.
@@ -120,6 +128,15 @@ class Dispatcher final : public device::CompletionSink {
   // `served` has been told the cause.
   void buckets_end(InstanceId instance);
 
+  // ---- What an operator changes: any thread, though not from within a call's done(); returns when it holds ----
+
+  // For an instance that has gone it holds for what is still counted of it.
+  void change_params(const std::shared_ptr<ServedInstance>& served, const sched::LiveParams& params);
+  void change_policy(const std::string& policy);  // one that sched::make_policy() takes
+
+  // What the scheduler has learned of an instance, which may have gone; likewise.
+  Learned learned(InstanceId instance);
+
   // ---- The device's reports ----
 
   void completed(const device::Completion& completion) override;
@@ -152,7 +169,7 @@ class Dispatcher final : public device::CompletionSink {
   void work(Turn turn, bool holds_role);
   bool take_part(Turn& turn, bool holds_role);
   bool drain(Turn& turn);
-  void send(sched::Event event, std::shared_ptr<ServedInstance> served);
+  void send(sched::Event event, std::shared_ptr<ServedInstance> served, std::binary_semaphore* applied = nullptr);
 
   // By the holder alone.
   void handle(Message& message, Turn& turn);

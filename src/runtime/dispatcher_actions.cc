@@ -220,6 +220,11 @@ void Dispatcher::count(LaunchRecord& record) {
 
 void Dispatcher::handle_control(ControlMessage& control, TimePoint at, Turn& turn) {
   const std::unique_ptr<ControlMessage> owned(&control);
+  if (control.look) {
+    control.look(scheduler_, at);
+    control.applied->release();
+    return;
+  }
   if (const auto* up = std::get_if<sched::ModelUp>(&control.event)) {
     instances_[up->instance.value] = control.served;
     feed(control.event, at, turn);
@@ -237,6 +242,8 @@ void Dispatcher::handle_control(ControlMessage& control, TimePoint at, Turn& tur
       end_lane_wait(false);
       return;
     }
+  } else if (const auto* changed = std::get_if<sched::ParamsChanged>(&control.event)) {
+    control.served->counters->set_params(changed->params);
   } else if (const auto* down = std::get_if<sched::ModelDown>(&control.event)) {
     if (const sched::Profile* profile = scheduler_.profile(down->instance)) {
       control.served->last_profile = *profile;
@@ -247,6 +254,9 @@ void Dispatcher::handle_control(ControlMessage& control, TimePoint at, Turn& tur
     }
   }
   feed(control.event, at, turn);
+  if (control.applied != nullptr) {
+    control.applied->release();
+  }
 }
 
 void Dispatcher::publish_load() { neighbours_.load->set(scheduler_.load(now())); }

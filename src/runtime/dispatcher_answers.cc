@@ -13,9 +13,8 @@ namespace {
 Error objective_error(const Ticket& ticket) {
   const model::Instance& instance = *ticket.served->instance;
   std::string text = "Request for model '" + instance.name + "' cannot be answered in time";
-  if (const auto& slo = instance.config.params.slo) {
-    text += ": its objective of " +
-            std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(*slo).count()) +
+  if (const Duration slo = ticket.served->counters->slo(); slo > Duration::zero()) {
+    text += ": its objective of " + std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(slo).count()) +
             " ms cannot be met under the present load";
   }
   Error error = unavailable(std::move(text));

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "model/live_params.h"
 #include "runtime/route_table.h"
 #include "runtime/serving.h"
 
@@ -41,6 +42,15 @@ class Fleet {
   std::vector<ModelStatistics> statistics() const;
   std::vector<DeviceStatistics> device_statistics() const;
   void count_copied(Bytes bytes) { units_.front()->count_copied(bytes); }
+
+  // See Service.
+  Result<sched::LiveParams> params(std::string_view model, std::optional<std::int64_t> version) const;
+  Result<sched::LiveParams> change_params(std::string_view model, const model::ParamChanges& changes,
+                                          std::string_view policy_without_shares);
+  // What of a model would have no effect under such a policy. Error names the model and its parameter.
+  Status check_params(std::string_view policy_without_shares) const;
+  void change_policy(const std::string& policy);
+  Snapshot snapshot();
 
   std::size_t size() const { return units_.size(); }
   Serving& unit(std::size_t number) { return *units_[number]; }

@@ -43,7 +43,7 @@ std::optional<std::uint16_t> RouteTable::choose(const Name& name, const Version&
     if ((tried & only(replica.device)) != 0 || !load.takes_launches() || served.stuck.load(std::memory_order_acquire)) {
       continue;
     }
-    const bool objective = served.instance->config.params.slo.has_value();
+    const bool objective = served.counters->slo() > Duration::zero();
     candidates[count].free_at = objective ? load.free_for_objectives.get() : load.free_at.get();
     candidates[count].model = {served.load.each.get(), served.load.run.get(), served.counters->waiting()};
     candidates[count].routed = served.load.routed.load(std::memory_order_relaxed);

@@ -18,7 +18,7 @@ bool chooses_shape(const ModelSignature& signature) {
 ServedInstance::ServedInstance(std::shared_ptr<const model::Instance> loaded, const DeviceShape& device)
     : instance(std::move(loaded)),
       counters(std::make_shared<ModelCounters>(instance->name, instance->version, instance->signature.max_batch_size,
-                                               instance->config.params.slo.value_or(Duration::zero()), device)),
+                                               instance->config.params, device)),
       shapes_vary(chooses_shape(instance->signature)),
       dynamic_shapes(instance->signature.max_batch_size > 0 && shapes_vary),
       plans(device, instance->config.params.buckets, instance->config.params.lanes,

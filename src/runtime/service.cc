@@ -10,13 +10,42 @@
 
 namespace tessera::runtime {
 
+namespace {
+
+// The policy that decides, as it was named. Thread-safe.
+class PolicyName {
+ public:
+  void set(std::string text, const sched::Policy& policy) {
+    const std::lock_guard lock(mutex_);
+    text_ = std::move(text);
+    without_shares_ = policy.heeds_shares() ? std::string() : std::string(policy.name());
+  }
+  std::string text() const {
+    const std::lock_guard lock(mutex_);
+    return text_;
+  }
+  std::string without_shares() const {  // its name, where it heeds no shares
+    const std::lock_guard lock(mutex_);
+    return without_shares_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::string text_;
+  std::string without_shares_;
+};
+
+}  // namespace
+
 // Puts the parts together, in the order in which they need each other. Thread-safe.
 class Service::State {
  public:
   using Engines = std::vector<std::unique_ptr<engine::Engine>>;
 
-  State(ServiceOptions options, const sched::Policy& policy, Engines engines, std::unique_ptr<Fleet> fleet)
+  State(ServiceOptions options, std::shared_ptr<PolicyName> policy_name, const sched::Policy& policy, Engines engines,
+        std::unique_ptr<Fleet> fleet)
       : named_by_policy(policy.named_models()),
+        policy_name(std::move(policy_name)),
         strict_readiness(options.strict_readiness),
         control(options.models.control),
         on_all_lost(std::move(options.on_all_lost)),
@@ -90,19 +119,34 @@ class Service::State {
   }
 
   // Probably a slip, which nothing else would show.
-  void warn_of_unknown_names() const {
+  void warn_of_unknown_names(const std::vector<std::string>& named) const {
     std::set<std::string> loaded;
     for (const auto& instance : fleet->serving()) {
       loaded.insert(instance->name);
     }
-    for (const std::string& name : named_by_policy) {
+    for (const std::string& name : named) {
       if (loaded.count(name) == 0) {
         log(LogLevel::kWarning, "the options of --policy name a model that is not loaded", {{"model", name}});
       }
     }
   }
 
-  const std::vector<std::string> named_by_policy;
+  Status change_policy(const std::string& text) {
+    TESSERA_ASSIGN_OR_RETURN(const auto policy, sched::make_policy(text));
+    const std::lock_guard lock(changing);
+    if (!policy->heeds_shares()) {
+      TESSERA_RETURN_IF_ERROR(fleet->check_params(policy->name()));
+    }
+    policy_name->set(text, *policy);  // first, so that a load that ends now is held against it
+    fleet->change_policy(text);
+    log(LogLevel::kInfo, "the policy was changed", {{"policy", text}});
+    warn_of_unknown_names(policy->named_models());
+    return ok_status();
+  }
+
+  const std::vector<std::string> named_by_policy;  // of the start
+  const std::shared_ptr<PolicyName> policy_name;
+  std::mutex changing;  // of parameters and policy, one at a time
   const bool strict_readiness;
   const model::ControlMode control;
   std::atomic<bool> started{false};
@@ -126,9 +170,9 @@ Result<std::unique_ptr<Service>> Service::create(ServiceOptions options, std::un
 
 Result<std::unique_ptr<Service>> Service::create(ServiceOptions options, std::vector<DeviceUnit> units) {
   TESSERA_ASSIGN_OR_RETURN(const auto policy, sched::make_policy(options.policy));
-  if (!policy->heeds_shares()) {
-    options.models.defaults.policy_without_shares = policy->name();
-  }
+  const auto policy_name = std::make_shared<PolicyName>();
+  policy_name->set(options.policy, *policy);
+  options.models.defaults.policy_without_shares = [policy_name] { return policy_name->without_shares(); };
   ServingOptions serving_options;
   serving_options.policy = options.policy;
   serving_options.body_quota_per_model = options.body_quota_per_model;
@@ -142,7 +186,7 @@ Result<std::unique_ptr<Service>> Service::create(ServiceOptions options, std::ve
   }
   options.models.defaults.devices = devices.size();
   TESSERA_ASSIGN_OR_RETURN(auto fleet, Fleet::create(serving_options, std::move(devices)));
-  auto state = std::make_unique<State>(std::move(options), *policy, std::move(engines), std::move(fleet));
+  auto state = std::make_unique<State>(std::move(options), policy_name, *policy, std::move(engines), std::move(fleet));
   return std::unique_ptr<Service>(new Service(std::move(state)));
 }
 
@@ -154,7 +198,7 @@ Status Service::start() {
   state_->all_ready_at_start.store(status.ok());
   state_->started.store(true);
   if (status.ok()) {  // else names may be unknown because loading ended early
-    state_->warn_of_unknown_names();
+    state_->warn_of_unknown_names(state_->named_by_policy);
   }
   return status;
 }
@@ -179,6 +223,37 @@ bool Service::accepts() const { return state_->fleet->accepts(); }
 bool Service::ready() const {
   return state_->started.load() && accepts() && !stuck() && (!state_->strict_readiness || state_->all_ready());
 }
+
+Result<sched::LiveParams> Service::params(std::string_view model, std::optional<std::int64_t> version) const {
+  return state_->fleet->params(model, version);
+}
+
+Result<sched::LiveParams> Service::change_params(std::string_view model, const model::ParamChanges& changes) {
+  const std::lock_guard lock(state_->changing);
+  auto now = state_->fleet->change_params(model, changes, state_->policy_name->without_shares());
+  if (now.ok()) {
+    for (const auto& [name, value] : changes) {
+      log(LogLevel::kInfo, "a parameter was changed",
+          {{"model", std::string(model)}, {"parameter", name}, {"value", value.value_or("none")}});
+    }
+  }
+  return now;
+}
+
+Result<std::shared_ptr<const inference::ModelConfig>> Service::config(std::string_view model,
+                                                                      std::optional<std::int64_t> version) const {
+  TESSERA_ASSIGN_OR_RETURN(const auto instance, find(model, version));
+  TESSERA_ASSIGN_OR_RETURN(const auto now, params(model, version));
+  return model::config_with(instance->config, now);
+}
+
+std::string Service::policy() const { return state_->policy_name->text(); }
+Snapshot Service::snapshot() {
+  Snapshot out = state_->fleet->snapshot();
+  out.policy = policy();
+  return out;
+}
+Status Service::change_policy(const std::string& policy) { return state_->change_policy(policy); }
 
 model::Lifecycle& Service::models() { return state_->models; }
 model::ControlMode Service::control_mode() const { return state_->control; }

@@ -19,6 +19,7 @@
 #include "engine/engine.h"
 #include "model/instance.h"
 #include "model/lifecycle.h"
+#include "model/live_params.h"
 #include "runtime/statistics.h"
 #include "sched/policy.h"
 #include "sched/scheduler.h"
@@ -51,6 +52,21 @@ class BodyMemory {
 
   // The device that the memory is nearest to, by number: to be told as InferRequest::device. None: all the same.
   std::optional<std::uint16_t> device;
+};
+
+// What is served, and what has been learned of it: what a simulation of this server has to know. Value.
+struct Snapshot {
+  struct Tenant {
+    std::string name;  // of the model; of its older versions with ":VERSION" behind
+    std::string model;
+    sched::ModelParams params;                // as they are now
+    std::vector<sched::ProfilePoint> points;  // on the first device that serves it; may be empty
+    double rows_per_second = 0;               // that arrive lately, on all devices
+  };
+  std::string policy;
+  DeviceShape device;       // the first that is up
+  std::size_t devices = 0;  // that are up
+  std::vector<Tenant> tenants;
 };
 
 struct ServiceOptions {
@@ -106,6 +122,21 @@ class Service {
   bool accepts() const;  // not draining, a device is up
   bool ready() const;    // started, accepts and not stuck; with strict readiness every model of the start is ready on
                          // some device, and so is what a lost one served
+
+  // ---- What an operator changes while models serve: one change at a time, not from within a call's done() ----
+
+  // Error: kNotFound as find(). Without a version: of the newest one.
+  Result<sched::LiveParams> params(std::string_view model, std::optional<std::int64_t> version = std::nullopt) const;
+  // Of all versions that serve, on all devices; returns what now holds for the newest. Written nowhere: a load takes
+  // the configuration's values again. Error: kNotFound; those of model::with_changes(), and nothing was changed.
+  Result<sched::LiveParams> change_params(std::string_view model, const model::ParamChanges& changes);
+  // The configuration with what has changed since. Error: as find().
+  Result<std::shared_ptr<const inference::ModelConfig>> config(std::string_view model,
+                                                               std::optional<std::int64_t> version) const;
+  std::string policy() const;
+  Snapshot snapshot();  // likewise not from within a call's done()
+  // On all devices. Error: kInvalidArgument, no such policy; kUnsupported, a model has shares that it would not heed.
+  Status change_policy(const std::string& policy);
 
   model::Lifecycle& models();
   model::ControlMode control_mode() const;

@@ -252,6 +252,19 @@ void Serving::buckets_end(const model::Instance& instance, const std::string& ca
   dispatcher_.buckets_end(instance.id);
 }
 
+void Serving::reloaded(const model::Instance& instance) {
+  const auto found = published_.find(instance.id);
+  if (found != published_.end() && found->second->counters->params() != instance.config.params) {
+    change_params(found->second, instance.config.params);
+  }
+}
+
+std::vector<std::shared_ptr<ServedInstance>> Serving::served(std::string_view model) const {
+  std::vector<std::shared_ptr<ServedInstance>> out = table_.all();
+  std::erase_if(out, [&](const auto& served) { return served->instance->name != model; });
+  return out;
+}
+
 sched::Profile Serving::withdraw(const model::Instance& instance) {
   ready_before_publishing_.erase(instance.id);
   const auto found = published_.extract(instance.id);

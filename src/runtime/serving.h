@@ -70,7 +70,20 @@ class Serving final : public model::Host {
   void plan_ready(const model::Instance& instance, const Slice& slice, std::int32_t bucket, LaneIndex lane) override;
   void measured(const model::Instance& instance, const Slice& slice, std::int32_t bucket, Duration took) override;
   void buckets_end(const model::Instance& instance, const std::string& cause) override;
+  void reloaded(const model::Instance& instance) override;
   sched::Profile withdraw(const model::Instance& instance) override;
+
+  // See Dispatcher. Of the name: every version that serves here, ascending.
+  std::vector<std::shared_ptr<ServedInstance>> served(std::string_view model) const;
+  std::vector<std::shared_ptr<ServedInstance>> all_served() const { return table_.all(); }
+  std::shared_ptr<ServedInstance> served(std::string_view model, std::optional<std::int64_t> version) const {
+    return table_.find(model, version);
+  }
+  void change_params(const std::shared_ptr<ServedInstance>& served, const sched::LiveParams& params) {
+    dispatcher_.change_params(served, params);
+  }
+  void change_policy(const std::string& policy) { dispatcher_.change_policy(policy); }
+  Learned learned(const ServedInstance& served) { return dispatcher_.learned(served.instance->id); }
 
   // Answers all that waits and everything that comes. For who ends the process without destroying this.
   void abandon() { dispatcher_.stop(); }

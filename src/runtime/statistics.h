@@ -12,6 +12,7 @@
 #include "base/histogram.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "sched/model_params.h"
 
 namespace tessera::runtime {
 
@@ -38,8 +39,8 @@ struct ModelStatistics {
   std::uint64_t pending = 0;
   std::uint64_t with_slo = 0;  // answered or rejected requests that had an objective
   std::uint64_t met_slo = 0;
-  Duration slo{0};    // zero: none
-  Histogram latency;  // arrival to answer ready, successful requests
+  sched::LiveParams params;  // as they are now, or were at the end
+  Histogram latency;         // arrival to answer ready, successful requests
   Histogram queue_time;
   double atom_seconds = 0;  // slice time used: as Prometheus counts it
   std::map<std::pair<std::string, std::uint16_t>, std::uint64_t>

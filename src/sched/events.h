@@ -66,6 +66,20 @@ struct ModelUp {
   bool shapes_vary = false;  // its requests may have other shapes than the one that was measured
 };
 
+// The instance goes on under other terms. Waiting requests get their deadlines anew, from their arrivals, as if they
+// had come under these: a wider objective saves them, a tighter one has them told in time. What runs goes on. An
+// instance that has gone is passed over.
+struct ParamsChanged {
+  InstanceId instance;
+  LiveParams params;
+};
+
+// Another policy decides from now on, which knows nothing of what the one before it had planned. What waits and runs
+// stays; what was learned of models and queues does, too.
+struct PolicyChanged {
+  std::string policy;  // one that make_policy() takes
+};
+
 // No further bucket comes: requests with more rows are rejected.
 struct BucketsEnd {
   InstanceId instance;
@@ -122,7 +136,8 @@ struct LaneDone {
 struct DeviceDown {};
 
 using Event = std::variant<Arrival, InputReady, LaunchEnded, TimerFired, Cancelled, ModelUp, ModelDown, SliceReady,
-                           HomeFailed, BucketsEnd, Measured, LoaderWants, LoaderDone, LaneWanted, LaneDone, DeviceDown>;
+                           HomeFailed, BucketsEnd, Measured, LoaderWants, LoaderDone, LaneWanted, LaneDone, DeviceDown,
+                           ParamsChanged, PolicyChanged>;
 
 // ---- Actions ----
 

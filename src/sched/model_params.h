@@ -29,19 +29,24 @@ struct QueuePolicy {
   TimeoutAction timeout_action = TimeoutAction::kReject;
 };
 
-// Immutable per instance; a reload makes a new instance.
-struct ModelParams {
-  std::string name;                   // for logs and errors
-  std::int32_t max_batch_size = 0;    // rows; 0: one request a run
-  std::vector<std::int32_t> buckets;  // ascending: 1, 2, 4, ..., max and the preferred sizes; {1} without batching
-  std::uint16_t lanes = 2;
-
+// What may change while an instance serves (ParamsChanged).
+struct LiveParams {
   std::optional<Duration> slo;
   SloPolicy slo_policy = SloPolicy::kReject;
   double weight = 1.0;
   double reserved_share = 0.0;  // 0..1 of the device's atoms
   bool reserved_lend = true;
   double max_share = 1.0;
+
+  bool operator==(const LiveParams&) const = default;
+};
+
+// The rest is immutable per instance; a reload makes a new instance.
+struct ModelParams : LiveParams {
+  std::string name;                   // for logs and errors
+  std::int32_t max_batch_size = 0;    // rows; 0: one request a run
+  std::vector<std::int32_t> buckets;  // ascending: 1, 2, 4, ..., max and the preferred sizes; {1} without batching
+  std::uint16_t lanes = 2;
 
   bool dynamic_batching = false;  // whether requests may be joined at all
   Duration max_queue_delay{0};    // exact under temporal; an upper limit of holding under tessera

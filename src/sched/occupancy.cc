@@ -29,6 +29,11 @@ Occupancy::Occupancy(DeviceShape shape, std::uint16_t depth) : shape_(std::move(
   idle_atoms_ = shape_.atoms();
 }
 
+void Occupancy::set_depth(std::uint16_t depth) {
+  TESSERA_CHECK(depth > 0);
+  depth_ = depth;
+}
+
 std::optional<std::size_t> Occupancy::index_of(const Slice& slice) const {
   for (std::size_t index = 0; index < slices_.size(); ++index) {
     if (slices_[index].slice == slice) {

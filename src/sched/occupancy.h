@@ -47,6 +47,8 @@ class Occupancy {
   double busy_beside(std::size_t index) const;
 
   std::uint16_t depth() const { return depth_; }
+  // Atoms that have more launches than that take none until they have fewer.
+  void set_depth(std::uint16_t depth);
   bool idle(std::size_t index) const { return slices_[index].depth == 0 && !slices_[index].blocked; }
   // A launch may be added now (it runs at once only where the slice is idle).
   bool open(std::size_t index) const { return slices_[index].depth < depth_ && !slices_[index].blocked; }

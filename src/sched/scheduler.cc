@@ -80,6 +80,11 @@ ModelLoad Scheduler::State::load(InstanceId id) const {
   return {instance->table.fastest_row(), known ? instance->table.fastest(0) : Duration{0}, instance->waiting};
 }
 
+double Scheduler::State::rows_per_second(InstanceId id, TimePoint now) const {
+  const Instance* instance = find(id);
+  return instance == nullptr ? 0 : instance->rate.per_second(now);
+}
+
 void Scheduler::State::handle(const TimerFired&) { timer_ = kNever; }
 
 void Scheduler::State::handle(const ModelUp& event) {
@@ -104,6 +109,15 @@ void Scheduler::State::handle(const ModelDown& event) {
 void Scheduler::State::handle(const DeviceDown&) {
   down_ = true;
   reject_all(nullptr, RejectReason::kDeviceDown);
+}
+
+// Launches of a policy that lets many share an atom may be more than the next one permits: their atoms are then closed
+// to it until enough of them have ended.
+void Scheduler::State::handle(const PolicyChanged& event) {
+  auto next = make_policy(event.policy);
+  TESSERA_CHECK(next.ok());
+  policy_ = std::move(next).value();
+  view_.device.set_depth(static_cast<std::uint16_t>(1 + committed_per_atom(policy_, limits_)));
 }
 
 void Scheduler::State::decide() {
@@ -177,6 +191,9 @@ std::size_t Scheduler::in_flight() const { return state_->in_flight(); }
 std::uint16_t Scheduler::atoms_lost() const { return state_->atoms_lost(); }
 DeviceLoad Scheduler::load(TimePoint now) const { return state_->load(now); }
 ModelLoad Scheduler::load(InstanceId instance) const { return state_->load(instance); }
+double Scheduler::rows_per_second(InstanceId instance, TimePoint now) const {
+  return state_->rows_per_second(instance, now);
+}
 TimePoint Scheduler::deadline(RequestId request) const { return state_->deadline(request); }
 const Profile* Scheduler::profile(InstanceId instance) const { return state_->profile(instance); }
 

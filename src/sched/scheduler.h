@@ -41,6 +41,8 @@ class Scheduler {
   // What a router wants to know: of the device, and of one of its models (zeros for an unknown one).
   DeviceLoad load(TimePoint now) const;
   ModelLoad load(InstanceId instance) const;
+  // Of an instance, lately; 0 for an unknown one.
+  double rows_per_second(InstanceId instance, TimePoint now) const;
   // Of a request that waits; kNever for an unknown one.
   TimePoint deadline(RequestId request) const;
   // The corrected profile of an instance, to be kept on disk; nullptr for an unknown one.

@@ -29,6 +29,7 @@ class Scheduler::State {
   const Profile* profile(InstanceId id) const;
   DeviceLoad load(TimePoint now) const;
   ModelLoad load(InstanceId id) const;
+  double rows_per_second(InstanceId id, TimePoint now) const;
 
  private:
   struct Launched {
@@ -55,13 +56,16 @@ class Scheduler::State {
   void handle(const Arrival& event);
   void handle(const InputReady& event);
   void handle(const Cancelled& event);
+  void handle(const ParamsChanged& event);
   void admit(const Arrival& event, Instance& instance, const QueuePolicy& policy, std::uint32_t level);
   void set_times(Request& request, const QueuePolicy& policy) const;
+  void set_times_anew(Request& request);
   void enqueue(Request& request);
   void dequeue(Request& request);
   void forget(Request& request);
   double& waiting_work(const Request& request);
   void reject(Request& request, RejectReason reason);
+  std::vector<Request*> waiting_of(const Instance* instance);
   void reject_all(const Instance* instance, RejectReason reason);
   void end_waits();
   Duration retry_after(const Request& request) const;
@@ -98,6 +102,7 @@ class Scheduler::State {
   void handle(const ModelUp& event);
   void handle(const ModelDown& event);
   void handle(const DeviceDown&);
+  void handle(const PolicyChanged& event);
   void decide();
   void let_go_of_drained();
   void set_timer();

@@ -100,6 +100,42 @@ void Scheduler::State::set_times(Request& request, const QueuePolicy& policy) co
   }
 }
 
+// Requests that outstayed a queue policy that delays stay behind the others.
+void Scheduler::State::set_times_anew(Request& request) {
+  const bool queued = request.queue != nullptr;
+  if (queued) {
+    dequeue(request);
+  }
+  set_times(request, policy_of(*request.instance->params, request.level));
+  if (request.delayed) {
+    request.delays = kNever;
+  }
+  moments_.update(request);
+  if (queued) {
+    enqueue(request);
+  }
+}
+
+void Scheduler::State::handle(const ParamsChanged& event) {
+  Instance* instance = find(event.instance);
+  if (instance == nullptr) {
+    return;
+  }
+  const std::vector<Request*> waiting = waiting_of(instance);
+  for (const Request* request : waiting) {
+    waiting_work(*request) -= request->processor_ns;
+  }
+  auto changed = std::make_shared<ModelParams>(*instance->params);
+  static_cast<LiveParams&>(*changed) = event.params;
+  instance->params = std::move(changed);
+  for (Request* request : waiting) {
+    waiting_work(*request) += request->processor_ns;
+    set_times_anew(*request);
+  }
+  // What policies keep of the model by its objective and shares is stale.
+  ++view_.instances_version;
+}
+
 void Scheduler::State::handle(const InputReady& event) {
   const auto found = requests_.find(event.request);
   if (found == requests_.end() || found->second.queue != nullptr) {
@@ -180,7 +216,7 @@ void Scheduler::State::reject(Request& request, RejectReason reason) {
 }
 
 // In the order in which they came; nullptr: those of all instances.
-void Scheduler::State::reject_all(const Instance* instance, RejectReason reason) {
+std::vector<Request*> Scheduler::State::waiting_of(const Instance* instance) {
   std::vector<Request*> waiting;
   waiting.reserve(requests_.size());
   for (auto& [id, request] : requests_) {
@@ -190,7 +226,11 @@ void Scheduler::State::reject_all(const Instance* instance, RejectReason reason)
   }
   std::sort(waiting.begin(), waiting.end(),
             [](const Request* a, const Request* b) { return a->sequence < b->sequence; });
-  for (Request* request : waiting) {
+  return waiting;
+}
+
+void Scheduler::State::reject_all(const Instance* instance, RejectReason reason) {
+  for (Request* request : waiting_of(instance)) {
     reject(*request, reason);
   }
 }

@@ -27,6 +27,7 @@ void ShareLearner::start(const Instance& instance, const LadderSizes& sizes, dou
 
 void ShareLearner::open_window(const Instance& instance, TimePoint at) {
   opened_ = at;
+  slo_ = instance.params->slo;
   arrived_before_ = instance.rows_arrived;
   given_up_before_ = instance.rows_given_up;
   rows_by_latency_.fill(0);
@@ -46,7 +47,7 @@ void ShareLearner::answered(const Instance& instance, TimePoint arrival, TimePoi
 }
 
 void ShareLearner::close_window(const Instance& instance, const LadderSizes& sizes, std::uint16_t size, TimePoint at) {
-  if (!instance.table.known() || at <= opened_) {
+  if (!instance.table.known() || at <= opened_ || instance.params->slo != slo_) {
     return;
   }
   const std::size_t group = sizes.group(size);

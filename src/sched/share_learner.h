@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 
 #include "base/time.h"
 #include "sched/instance.h"
@@ -53,6 +54,7 @@ class ShareLearner {
   double atoms_ = 1;
   double batch_ = 1;
   TimePoint opened_{};
+  std::optional<Duration> slo_;  // when it opened; what was counted is relative to it
   double window_seconds_ = 1;
   std::uint64_t arrived_before_ = 0;
   std::uint64_t given_up_before_ = 0;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "loadgen/json.h"
+#include "loadgen/text.h"
 
 namespace tessera::sim {
 namespace {
@@ -121,6 +122,45 @@ Result<std::map<std::string, DeviceProfile>> parse_profiles(std::string_view tex
     TESSERA_RETURN_IF_ERROR(device(value, file, made));
   }
   return out;
+}
+
+std::string profiles_json(const MeasuredDevice& about, const DeviceProfile& device) {
+  using loadgen::digits;
+  using loadgen::quoted;
+  const auto micros = [](Duration span) { return digits(static_cast<double>(span.count()) / 1e3); };
+  std::string out = "{\n  \"devices\": {\n    " + quoted(about.name) +
+                    ": {\n      \"hardware\": " + quoted(about.hardware) +
+                    ",\n      \"source\": " + quoted(about.source) + ",\n      \"date\": " + quoted(about.date);
+  if (!about.note.empty()) {
+    out += ",\n      \"note\": " + quoted(about.note);
+  }
+  std::string processors;
+  for (const std::uint16_t each : device.shape.processors) {
+    processors += (processors.empty() ? "" : ", ") + std::to_string(each);
+  }
+  out += ",\n      \"processors\": [" + processors +
+         "],\n      \"committed_per_atom\": " + std::to_string(device.shape.committed_per_atom) +
+         ",\n      \"host_overhead_us\": " + micros(device.traits.host_overhead) +
+         ",\n      \"noise\": " + digits(device.traits.noise) +
+         ",\n      \"neighbour\": " + digits(device.traits.neighbour) +
+         ",\n      \"contention\": " + digits(device.traits.contention) +
+         ",\n      \"memory_mb\": " + digits(static_cast<double>(device.memory.value) / 1e6) + ",\n      \"models\": {";
+  const char* comma = "";
+  for (const auto& [name, model] : device.models) {
+    out += std::string(comma) + "\n        " + quoted(name) +
+           ": {\n          \"memory_mb\": " + digits(static_cast<double>(model.memory.value) / 1e6) +
+           ",\n          \"points\": [";
+    std::int32_t rows = 0;
+    for (const sched::ProfilePoint& point : model.points) {
+      out += (rows == 0 ? "" : ",") + std::string(point.bucket == rows ? " " : "\n            ") + "[" +
+             std::to_string(point.bucket) + ", " + std::to_string(point.processors) + ", " + micros(point.latency) +
+             "]";
+      rows = point.bucket;
+    }
+    out += "\n          ]\n        }";
+    comma = ",";
+  }
+  return out + "\n      }\n    }\n  }\n}\n";
 }
 
 }  // namespace tessera::sim

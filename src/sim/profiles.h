@@ -35,4 +35,15 @@ struct DeviceProfile {
 // By name, as `--device` gives it. Errors name `file`, line and column.
 Result<std::map<std::string, DeviceProfile>> parse_profiles(std::string_view text, std::string_view file);
 
+// What a file of profiles says of one device beside its models.
+struct MeasuredDevice {
+  std::string name;
+  std::string hardware;
+  std::string source;  // the command that measured it
+  std::string date;    // "2026-01-31"
+  std::string note;    // may be empty
+};
+// A file that parse_profiles() reads as the same.
+std::string profiles_json(const MeasuredDevice& about, const DeviceProfile& device);
+
 }  // namespace tessera::sim

@@ -32,10 +32,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return 0;
   }
   // What is shown must be loadable again, and mean the same.
-  const std::string shown = tessera::model::config_json(*config);
+  const std::string shown = tessera::model::config_json(*config->proto);
   const auto again = tessera::model::parse_config_json(shown);
   TESSERA_CHECK(again.ok());
   const auto completed = tessera::model::complete_config("model", *again, signature(), defaults);
-  TESSERA_CHECK(completed.ok() && tessera::model::config_json(*completed) == shown);
+  TESSERA_CHECK(completed.ok() && tessera::model::config_json(*completed->proto) == shown);
   return 0;
 }

@@ -13,6 +13,7 @@
 #include <tuple>
 
 #include "sched/batching.h"
+#include "sched/efficacy.h"
 #include "sched/ladder_sizes.h"
 #include "sched/policy/policies.h"
 #include "sched/session_plan.h"
@@ -21,7 +22,6 @@ namespace tessera::sched {
 namespace {
 
 constexpr std::size_t kSessionsServed = 10;            // over which served time is added up
-constexpr double kRunsOfAnSlo = 2.0;                   // a request waits for the run that it just missed
 constexpr Duration kUnused = std::chrono::seconds(1);  // a model without requests for so long has no place in the plan
 constexpr Duration kSessionWithoutSlo = std::chrono::milliseconds(100);
 constexpr Duration kLongestSession = std::chrono::seconds(1);
@@ -206,23 +206,18 @@ void Dstack::want_homes(const View& view, const Tenant& tenant, Decisions& out) 
 void Dstack::find_knee(const View& view, Tenant& tenant, TimePoint now) const {
   const Instance& instance = *tenant.instance;
   const ModelParams& params = *instance.params;
-  const double rate = std::max(1e-3, instance.rate.per_second(now));
-  const auto slo = static_cast<double>(params.slo.value_or(kForever).count());
+  const KneeLimits limits{params.slo.value_or(kForever), std::max(1e-3, instance.rate.per_second(now))};
   tenant.bucket = 0;
   tenant.size = sizes_->all().back();  // where nothing meets the SLO, this comes closest
   double best = 0;
   for (std::size_t bucket = 0; bucket < (params.dynamic_batching ? params.buckets.size() : 1); ++bucket) {
     const double rows = std::min(params.buckets[bucket], instance.max_rows());
-    const double assembly = (rows - 1) / rate * 1e9;
     for (const std::uint16_t size : sizes_->all()) {
       const std::size_t group = sizes_->group(size);
-      const auto latency = std::max(1.0, static_cast<double>(instance.table.at(bucket, group).count()));
-      if (assembly + latency > slo || kRunsOfAnSlo * latency > slo) {
-        continue;
-      }
-      const double efficacy = rows / (latency * latency * view.device.group_processors(group));
-      if (efficacy > best) {
-        best = efficacy;
+      const Duration latency = instance.table.at(bucket, group);
+      const double here = efficacy(rows, latency, view.device.group_processors(group));
+      if (limits.keeps(rows, latency) && here > best) {
+        best = here;
         tenant.bucket = bucket;
         tenant.size = size;
       }

@@ -120,8 +120,8 @@ void add_information(MethodTable& table, Backend& backend) {
   table.add_message<ModelConfigRequest, ModelConfigResponse>(
       path("ModelConfig"), [&service](const auto& request, auto& response) -> Status {
         TESSERA_ASSIGN_OR_RETURN(const auto version, parse_version(request.version()));
-        TESSERA_ASSIGN_OR_RETURN(const auto instance, service.find(request.name(), version));
-        *response.mutable_config() = *instance->config.proto;
+        TESSERA_ASSIGN_OR_RETURN(const auto config, service.config(request.name(), version));
+        *response.mutable_config() = *config;
         return ok_status();
       });
   table.add_message<ModelStatisticsRequest, ModelStatisticsResponse>(

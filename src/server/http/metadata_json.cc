@@ -1,5 +1,6 @@
 #include "server/http/metadata_json.h"
 
+#include "model/live_params.h"
 #include "server/http/body/json_text.h"
 
 namespace tessera::server::http {
@@ -186,6 +187,27 @@ std::string model_ready_json(std::string_view model) {
   std::string out = "{";
   append_text_field(out, "name", model);
   return out += ",\"ready\":true}";
+}
+
+std::string params_json(const sched::LiveParams& params) {
+  std::string out;
+  for (const auto& [name, value] : model::written_params(params)) {
+    out += out.empty() ? '{' : ',';
+    append_json_text(out, name);
+    out += ':';
+    if (name == "slo_policy") {
+      append_json_text(out, *value);
+    } else {
+      out += value.value_or("null");
+    }
+  }
+  return out += '}';
+}
+
+std::string policy_json(std::string_view policy) {
+  std::string out = "{";
+  append_text_field(out, "policy", policy);
+  return out += '}';
 }
 
 }  // namespace tessera::server::http

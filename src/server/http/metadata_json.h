@@ -8,6 +8,7 @@
 
 #include "model/lifecycle.h"
 #include "runtime/statistics.h"
+#include "sched/model_params.h"
 #include "server/metadata.h"
 #include "server/shared_memory.h"
 
@@ -20,5 +21,9 @@ std::string index_json(std::span<const model::IndexEntry> entries);
 std::string regions_json(std::span<const SharedMemoryRegion> regions);
 std::string model_names_json(std::span<const std::string> names);
 std::string model_ready_json(std::string_view model);
+
+// {"slo_ms":50,...,"max_share":1}: what may be posted back.
+std::string params_json(const sched::LiveParams& params);
+std::string policy_json(std::string_view policy);
 
 }  // namespace tessera::server::http

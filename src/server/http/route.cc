@@ -132,6 +132,22 @@ Found shared_memory_route(const Segments& path, bool cuda) {
   return route;
 }
 
+// v2/tessera/policy, v2/tessera/fit and v2/tessera/models/M/params: what no other server has.
+Found own_route(const Segments& path) {
+  Route route;
+  if (path.size() == 3 && path[2] == "policy") {
+    route.endpoint = Endpoint::kPolicy;
+  } else if (path.size() == 3 && path[2] == "fit") {
+    route.endpoint = Endpoint::kFit;
+  } else if (path.size() == 5 && path[2] == "models" && path[4] == "params") {
+    route.endpoint = Endpoint::kParams;
+    route.model = path[3];
+  } else {
+    return std::nullopt;
+  }
+  return route;
+}
+
 Found plain_route(const Segments& path) {
   Route route;
   if (path.size() == 1) {
@@ -163,9 +179,12 @@ std::string_view allowed_methods(Endpoint endpoint) {
     case Endpoint::kRepositoryUnload:
     case Endpoint::kSharedMemoryRegister:
     case Endpoint::kSharedMemoryUnregister:
+    case Endpoint::kFit:
       return kWriting;
     case Endpoint::kTraceSetting:
     case Endpoint::kLogging:
+    case Endpoint::kParams:
+    case Endpoint::kPolicy:
       return kBoth;
     default:
       return kReading;
@@ -232,6 +251,8 @@ std::variant<Route, Refusal> find_route(Method method, std::string_view target) 
     found = repository_route(path);
   } else if (path.size() > 1 && (path[1] == "systemsharedmemory" || path[1] == "cudasharedmemory")) {
     found = shared_memory_route(path, path[1] == "cudasharedmemory");
+  } else if (path.size() > 1 && path[1] == "tessera") {
+    found = own_route(path);
   } else {
     found = plain_route(path);
   }

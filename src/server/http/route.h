@@ -31,6 +31,9 @@ enum class Endpoint {
   kSharedMemoryUnregister,
   kTraceSetting,
   kLogging,
+  kParams,  // ours: v2/tessera/...
+  kPolicy,
+  kFit,
 };
 
 struct Route {

@@ -54,8 +54,8 @@ Answer ServiceBackend::model_endpoint(const Route& route) {
                  ? ok_answer(model_ready_json(route.model))
                  : error_answer(invalid_argument(std::string(kModelNotReady)));
     case Endpoint::kModelConfig: {
-      const auto instance = service_.find(route.model, route.version);
-      return instance.ok() ? ok_answer(model::config_json((*instance)->config)) : error_answer(instance.error());
+      const auto config = service_.config(route.model, route.version);
+      return config.ok() ? ok_answer(model::config_json(**config)) : error_answer(config.error());
     }
     case Endpoint::kModelStatistics:
     case Endpoint::kAllStatistics: {
@@ -72,6 +72,26 @@ Answer ServiceBackend::model_endpoint(const Route& route) {
 Answer ServiceBackend::index(std::string_view body) {
   const auto ready = index_ready_only(body);
   return ready.ok() ? ok_answer(index_json(repository_index(service_, *ready))) : error_answer(ready.error());
+}
+
+Answer ServiceBackend::params(const Route& route, Method method, std::string_view body) {
+  auto now = service_.params(route.model);
+  if (now.ok() && method == Method::kPost) {
+    const auto changes = params_body(body);
+    now = changes.ok() ? service_.change_params(route.model, *changes) : Result<sched::LiveParams>(changes.error());
+  }
+  return now.ok() ? ok_answer(params_json(*now)) : error_answer(now.error());
+}
+
+Answer ServiceBackend::policy(Method method, std::string_view body) {
+  if (method == Method::kPost) {
+    const auto wanted = policy_body(body);
+    const Status changed = wanted.ok() ? service_.change_policy(*wanted) : Status(wanted.error());
+    if (!changed.ok()) {
+      return error_answer(changed.error());
+    }
+  }
+  return ok_answer(policy_json(service_.policy()));
 }
 
 void ServiceBackend::load(const Route& route, std::string_view body, Reply reply) {
@@ -128,7 +148,15 @@ Answer ServiceBackend::shared_memory_endpoint(const Route& route, std::string_vi
   }
 }
 
-void ServiceBackend::control(const Route& route, Method, std::string body, Reply reply) {
+void ServiceBackend::control(const Route& route, Method method, std::string body, Reply reply) {
+  // What waits, or may not be done while an answer is given: on another thread.
+  const auto later = [this, &reply](std::function<Answer()> work) {
+    if (!helper_.post([work = std::move(work), reply] { reply(work()); })) {
+      reply(error_answer(Error(ErrorCode::kResourceExhausted,
+                               "too many calls that look through folders or change "
+                               "parameters wait")));
+    }
+  };
   switch (route.endpoint) {
     case Endpoint::kServerMetadata:
       return reply(ok_answer(server_metadata_json(server_metadata())));
@@ -139,10 +167,18 @@ void ServiceBackend::control(const Route& route, Method, std::string body, Reply
     case Endpoint::kModels:
       return reply(ok_answer(model_names_json(serving_names(service_))));
     case Endpoint::kRepositoryIndex:  // looks through folders
-      if (!helper_.post([this, body = std::move(body), reply] { reply(index(body)); })) {
-        reply(error_answer(Error(ErrorCode::kResourceExhausted, "too many calls that look through folders wait")));
+      return later([this, body = std::move(body)] { return index(body); });
+    case Endpoint::kParams:
+      return later([this, route, method, body = std::move(body)] { return params(route, method, body); });
+    case Endpoint::kFit:
+      if (!ask_fit_) {
+        return reply(error_answer(unsupported("whether a model fits cannot be asked here")));
       }
-      return;
+      return ask_fit_(std::move(body), [reply](Result<std::string> answer) {
+        reply(answer.ok() ? ok_answer(*std::move(answer)) : error_answer(answer.error()));
+      });
+    case Endpoint::kPolicy:
+      return later([this, method, body = std::move(body)] { return policy(method, body); });
     case Endpoint::kRepositoryLoad:
       return load(route, body, std::move(reply));
     case Endpoint::kRepositoryUnload:
@@ -167,8 +203,8 @@ void ServiceBackend::control(const Route& route, Method, std::string body, Reply
 namespace tessera::server {
 
 Result<std::unique_ptr<HttpServer>> HttpServer::start(HttpOptions options, runtime::Service& service,
-                                                      SharedMemory& shared_memory) {
-  return start(std::move(options), std::make_shared<http::ServiceBackend>(service, shared_memory));
+                                                      SharedMemory& shared_memory, AskFit ask_fit) {
+  return start(std::move(options), std::make_shared<http::ServiceBackend>(service, shared_memory, std::move(ask_fit)));
 }
 
 }  // namespace tessera::server

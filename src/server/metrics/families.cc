@@ -77,6 +77,12 @@ constexpr std::array kPerModel = {
              MetricType::Counter, [](const ModelStatistics& m) { return microseconds(m.compute_infer.total); }},
     PerModel{"nv_inference_compute_output_duration_us", "Time to take out outputs, summed over successful requests",
              MetricType::Counter, [](const ModelStatistics& m) { return microseconds(m.compute_output.total); }},
+    PerModel{"tessera_weight", "Weight of the model where not all demand fits", MetricType::Gauge,
+             [](const ModelStatistics& m) { return m.params.weight; }},
+    PerModel{"tessera_reserved_share", "Share of the atoms that is the model's floor", MetricType::Gauge,
+             [](const ModelStatistics& m) { return m.params.reserved_share; }},
+    PerModel{"tessera_max_share", "Share of the atoms that is the model's ceiling", MetricType::Gauge,
+             [](const ModelStatistics& m) { return m.params.max_share; }},
     PerModel{"tessera_slice_atom_seconds_total", "Slice time used: seconds times atoms", MetricType::Counter,
              [](const ModelStatistics& m) { return m.atom_seconds; }},
     PerModel{"tessera_requests_with_slo_total", "Requests, answered or rejected, that had a latency objective",
@@ -88,7 +94,7 @@ constexpr std::array kPerModel = {
 MetricFamily slo_family(const Models& models) {
   MetricFamily out = family("tessera_slo_seconds", "Latency objective of the models that have one", MetricType::Gauge);
   for (const ModelStatistics& m : models) {
-    if (m.slo > Duration::zero()) add(out, labels_of(m), seconds(m.slo));
+    if (m.params.slo) add(out, labels_of(m), seconds(*m.params.slo));
   }
   return out;
 }
@@ -205,6 +211,12 @@ std::vector<MetricFamily> model_families(const Models& all) {
   MetricFamily omitted = family("tessera_models_not_shown", "Model versions left out here", MetricType::Gauge);
   add(omitted, {}, static_cast<double>(all.size() - models.size()));
   out.push_back(std::move(omitted));
+  return out;
+}
+
+MetricFamily policy_family(const std::string& policy) {
+  MetricFamily out = family("tessera_policy", "1 for the scheduling policy that decides now", MetricType::Gauge);
+  add(out, {{"policy", policy}}, 1);
   return out;
 }
 

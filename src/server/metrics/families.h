@@ -4,6 +4,7 @@
 #include <prometheus/metric_family.h>
 
 #include <cstddef>
+#include <string>
 #include <vector>
 
 #include "runtime/statistics.h"
@@ -16,6 +17,8 @@ inline constexpr std::size_t kMaxModelVersions = 1000;
 // Labels are names of models, numbers of versions and atoms, and fixed reasons: nothing that a request can choose.
 std::vector<prometheus::MetricFamily> model_families(const std::vector<runtime::ModelStatistics>& models);
 std::vector<prometheus::MetricFamily> device_families(const std::vector<runtime::DeviceStatistics>& devices);
+
+prometheus::MetricFamily policy_family(const std::string& policy);
 
 // Processor time, memory and open files of this process, under the names that Prometheus's own clients use.
 std::vector<prometheus::MetricFamily> process_families();

@@ -29,6 +29,7 @@ class Collector final : public prometheus::Collectable {
   std::vector<MetricFamily> Collect() const override {  // NOLINT(readability-identifier-naming)
     std::vector<MetricFamily> out = model_families(service_.statistics());
     append(out, device_families(service_.device_statistics()));
+    out.push_back(policy_family(service_.policy()));
     append(out, process_families());
     for (const MetricSource& source : sources_) {
       MetricFamily& family = out.emplace_back();

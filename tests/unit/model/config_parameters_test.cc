@@ -72,7 +72,7 @@ TEST(Parameters, WhatThisBuildDoesNotDoIsRefused) {
 TEST(Parameters, TheOnesOfUsersAreKeptAndSlipsAreNot) {
   const auto config = complete_text(parameter("owner", "vision team") + parameter("x", "") + parameter("rate", "3"));
   ASSERT_TRUE(config.ok()) << config.error().message();
-  EXPECT_NE(config_json(*config).find(R"("owner":{"string_value":"vision team"})"), std::string::npos);
+  EXPECT_NE(config_json(*config->proto).find(R"("owner":{"string_value":"vision team"})"), std::string::npos);
   for (const auto& [slip, meant] :
        std::vector<std::pair<std::string, std::string>>{{"slo-ms", "slo_ms"},
                                                         {"SLO_MS", "slo_ms"},

@@ -183,9 +183,9 @@ TEST(Refusals, NameWhatThePolicyDoesNotHeed) {
                                                       {"reserved_lend", "false", "true"},
                                                       {"max_share", "0.5", "1"}};
   for (const auto& [key, value, standard] : cases) {
-    defaults.policy_without_shares = "";
+    defaults.policy_without_shares = [] { return std::string(); };
     EXPECT_EQ(error_of(parameter(key, value), batched_file(), defaults), "");
-    defaults.policy_without_shares = "temporal";
+    defaults.policy_without_shares = [] { return std::string("temporal"); };
     EXPECT_EQ(error_of(parameter(key, value), batched_file(), defaults),
               "unsupported: parameters." + key + ": has no effect under the policy 'temporal'");
     EXPECT_EQ(error_of(parameter(key, standard), batched_file(), defaults), "") << key << " is what happens anyway";
@@ -320,7 +320,7 @@ TEST(Json, ShowsEveryFieldAsTritonDoes) {
       "max_batch_size: 4 dynamic_batching { max_queue_delay_microseconds: 100 } parameters { key: \"slo_ms\" value { "
       "string_value: \"5\" } }");
   ASSERT_TRUE(config.ok());
-  const std::string json = config_json(*config);
+  const std::string json = config_json(*config->proto);
   for (const char* part :
        {R"("name":"m")", R"("platform":"onnxruntime_onnx")", R"("backend":"onnxruntime")", R"("max_batch_size":4)",
         R"("dims":[16])", R"("data_type":"TYPE_FP32")", R"("format":"FORMAT_NONE")", R"("optional":false)",
@@ -335,7 +335,7 @@ TEST(Json, ShowsEveryFieldAsTritonDoes) {
   ASSERT_TRUE(again.ok()) << again.error().message();
   const auto completed = complete_config("m", *again, batched_file(), host_defaults());
   ASSERT_TRUE(completed.ok()) << completed.error().message();
-  EXPECT_EQ(config_json(*completed), json);
+  EXPECT_EQ(config_json(*completed->proto), json);
 }
 
 }  // namespace

@@ -175,6 +175,9 @@ class FakeHost : public Host {
   void buckets_end(const Instance& instance, const std::string& cause) override {
     journal.note("end " + instance.name + " " + cause);
   }
+  void reloaded(const Instance& instance) override {
+    journal.note("reloaded " + instance.name + "/" + std::to_string(instance.version));
+  }
   sched::Profile withdraw(const Instance& instance) override {
     const std::lock_guard lock(mutex_);
     journal.note("withdraw " + instance.name + "/" + std::to_string(instance.version));

@@ -180,8 +180,10 @@ TEST_F(LifecycleTest, LoadingAgainWithoutAChangeDoesNothing) {
   repository.write("m/1/model.onnx", "batched");
   begin();
   ASSERT_TRUE(load("m").ok());
+  EXPECT_EQ(host.journal.count("reloaded"), 0U);
   ASSERT_TRUE(load("m").ok());
   EXPECT_EQ(host.journal.count("load "), 1U);
+  EXPECT_EQ(host.journal.count("reloaded m/1"), 1U) << "what was changed while it served holds no more";
   repository.write("m/config.pbtxt", "max_batch_size: 2");
   ASSERT_TRUE(load("m").ok());
   EXPECT_EQ(host.serving("m")->signature.max_batch_size, 2);

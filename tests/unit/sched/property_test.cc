@@ -2,6 +2,8 @@
 // or an atom never twice, only homed slices, nothing on what is lent) are in tests/support/virtual_world.h.
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "tests/support/virtual_world.h"
 
 namespace tessera::testing {
@@ -12,9 +14,15 @@ struct Life {
   std::size_t launches = 0;
 };
 
+constexpr std::array kPolicies = {"tessera", "temporal", "temporal:triton=1",
+                                  "streams", "fixed",    "gslice:window_ms=20,stand_by_ms=3",
+                                  "gslice",  "dstack"};
+
 class RandomLife {
  public:
-  RandomLife(const char* policy, std::uint64_t seed) : random_(seed), world_(make_world(policy, seed)) {}
+  // `changes`: parameters and the policy change while it lasts.
+  RandomLife(const char* policy, std::uint64_t seed, bool changes = false)
+      : random_(seed), changes_(changes), world_(make_world(policy, seed)) {}
 
   Life live() {
     for (std::uint64_t i = 0, n = 1 + pick(6); i < n; ++i) {
@@ -22,6 +30,9 @@ class RandomLife {
     }
     for (std::uint64_t i = 0, n = pick(3) == 0 ? 3000 : 300; i < n; ++i) {
       world_.later(at(std::chrono::microseconds(pick(400'000))), [this] { event(); });
+    }
+    for (int i = 0; changes_ && i < 20; ++i) {
+      world_.later(at(std::chrono::microseconds(pick(500'000))), [this] { change(); });
     }
     world_.later(at(150ms), [this] {
       world_.wanted_loader_slice = loader_slice(atoms_);
@@ -108,6 +119,23 @@ class RandomLife {
     }
   }
 
+  void change() {
+    if (pick(2) == 0) {
+      world_.send(sched::PolicyChanged{kPolicies[pick(kPolicies.size())]});
+      return;
+    }
+    sched::LiveParams params;
+    if (pick(3) > 0) {
+      params.slo = std::chrono::milliseconds(1 + pick(100));
+      params.slo_policy = pick(2) == 0 ? sched::SloPolicy::kReject : sched::SloPolicy::kBestEffort;
+    }
+    params.weight = 0.5 + static_cast<double>(pick(3));
+    const std::size_t which = pick(models_.size());
+    params.reserved_share = which == 0 && atoms_ >= 4 && pick(2) == 0 ? 0.25 : 0.0;
+    params.max_share = pick(4) == 0 ? 0.5 : 1.0;
+    world_.send(sched::ParamsChanged{models_[which], params});
+  }
+
   // A wait that a timeout ended, ended at exactly that moment, and none lasted longer.
   void check_timeouts() const {
     for (const auto& [id, timeout] : timeouts_) {
@@ -127,6 +155,7 @@ class RandomLife {
 
   std::mt19937_64 random_;
   std::uint16_t atoms_ = 1;
+  const bool changes_;
   World world_;
   std::vector<InstanceId> models_;
   std::vector<std::int32_t> max_rows_;
@@ -156,12 +185,24 @@ TEST_P(Property, EveryRequestEndsOnceAndNothingIsUsedTwice) {
   }
 }
 
+TEST_P(Property, TheSameHoldsWhileParametersAndPolicyChange) {
+  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    const Life life = RandomLife(GetParam(), seed, true).live();
+    EXPECT_GT(life.launches, 0U);
+    if (HasFailure()) {
+      return;
+    }
+  }
+}
+
 TEST_P(Property, TheSameSeedGivesTheSameActionsByteForByte) {
   for (std::uint64_t seed = 100; seed <= 110; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
-    const std::string once = RandomLife(GetParam(), seed).live().log;
-    EXPECT_EQ(once, RandomLife(GetParam(), seed).live().log);
-    EXPECT_NE(once, RandomLife(GetParam(), seed + 1000).live().log);
+    const bool changes = seed % 2 == 0;
+    const std::string once = RandomLife(GetParam(), seed, changes).live().log;
+    EXPECT_EQ(once, RandomLife(GetParam(), seed, changes).live().log);
+    EXPECT_NE(once, RandomLife(GetParam(), seed + 1000, changes).live().log);
   }
 }
 

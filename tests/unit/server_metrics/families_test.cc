@@ -26,7 +26,7 @@ runtime::ModelStatistics busy_model() {
   m.pending = 7;
   m.with_slo = 8;
   m.met_slo = 6;
-  m.slo = std::chrono::milliseconds(20);
+  m.params.slo = std::chrono::milliseconds(20);
   m.latency.record(std::chrono::microseconds(80));
   m.latency.record(std::chrono::milliseconds(70));
   m.atom_seconds = 1.5;

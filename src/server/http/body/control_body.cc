@@ -1,8 +1,10 @@
 #include "server/http/body/control_body.h"
 
+#include <algorithm>
 #include <array>
 #include <boost/json/parse.hpp>
 #include <boost/json/value.hpp>
+#include <charconv>
 #include <new>
 #include <optional>
 #include <utility>
@@ -65,6 +67,12 @@ auto with_object(std::string_view body, Use use) -> decltype(use(std::declval<co
 }
 
 std::string text_of(json::string_view text) { return {text.data(), text.size()}; }
+
+// As a person would write it.
+std::string text_of(double number) {
+  std::array<char, 32> text{};
+  return {text.data(), std::to_chars(text.data(), text.data() + text.size(), number).ptr};
+}
 
 Result<std::uint64_t> number_field(const json::object& object, std::string_view name,
                                    std::optional<std::uint64_t> absent) {
@@ -153,6 +161,47 @@ Result<model::LoadRequest> load_body(std::string_view model, std::string_view bo
 
 Status unload_body(std::string_view body) {
   return with_object(body, [](const json::object&) { return ok_status(); });
+}
+
+Result<model::ParamChanges> params_body(std::string_view body) {
+  return with_object(body, [](const json::object& object) -> Result<model::ParamChanges> {
+    model::ParamChanges changes;
+    if (object.empty() || object.size() > kMaxChangedParams) {
+      return invalid_argument("the body must name the parameters that change, from 1 to " +
+                              std::to_string(kMaxChangedParams) + " of them, as in {\"slo_ms\": 50}");
+    }
+    for (const auto& [key, value] : object) {
+      std::string name(key.data(), key.size());
+      if (value.is_null()) {
+        changes.emplace_back(std::move(name), std::nullopt);
+      } else if (value.is_string()) {
+        changes.emplace_back(std::move(name), text_of(value.get_string()));
+      } else if (value.is_bool()) {
+        changes.emplace_back(std::move(name), value.get_bool() ? "true" : "false");
+      } else if (value.is_number()) {
+        changes.emplace_back(std::move(name), text_of(value.to_number<double>()));
+      } else {
+        return invalid_argument(name.substr(0, 80) + ": must be a number, true, false, a string or null");
+      }
+    }
+    return changes;
+  });
+}
+
+Result<std::string> policy_body(std::string_view body) {
+  return with_object(body, [](const json::object& object) -> Result<std::string> {
+    for (const auto& [key, value] : object) {
+      if (key != "policy") {
+        return invalid_argument("unknown field '" + std::string(key.data(), std::min<std::size_t>(key.size(), 80)) +
+                                "': 'policy' is known");
+      }
+    }
+    const json::value* policy = object.if_contains("policy");
+    if (policy == nullptr || !policy->is_string() || policy->get_string().size() > kMaxPolicyText) {
+      return invalid_argument("'policy' must be a string of at most " + std::to_string(kMaxPolicyText) + " bytes");
+    }
+    return text_of(policy->get_string());
+  });
 }
 
 bool decode_base64(std::string_view text, std::string& bytes) {

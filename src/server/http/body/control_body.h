@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "model/lifecycle.h"
+#include "model/live_params.h"
 
 namespace tessera::server::http {
 
@@ -28,6 +29,14 @@ Result<model::LoadRequest> load_body(std::string_view model, std::string_view bo
 
 // Checks that an unload's body is JSON; nothing in it matters here.
 Status unload_body(std::string_view body);
+
+// {"slo_ms": 50, "weight": 2, ...}: numbers, true or false, strings as in config.pbtxt; null for none.
+inline constexpr std::size_t kMaxChangedParams = 64;
+Result<model::ParamChanges> params_body(std::string_view body);
+
+// {"policy": "..."}
+inline constexpr std::size_t kMaxPolicyText = 4096;
+Result<std::string> policy_body(std::string_view body);
 
 // Standard alphabet with padding; nothing where the text is not that.
 bool decode_base64(std::string_view text, std::string& bytes);

@@ -51,6 +51,19 @@ TEST(Route, KnowsModelsAndVersions) {
   EXPECT_EQ(route_of(Method::kPost, "/v2/repository/r/models/m/unload").endpoint, Endpoint::kRepositoryUnload);
 }
 
+TEST(Route, KnowsOurOwn) {
+  EXPECT_EQ(route_of(Method::kGet, "/v2/tessera/policy").endpoint, Endpoint::kPolicy);
+  EXPECT_EQ(route_of(Method::kPost, "/v2/tessera/policy").endpoint, Endpoint::kPolicy);
+  const Route params = route_of(Method::kPost, "/v2/tessera/models/a%2Fb/params");
+  EXPECT_EQ(params.endpoint, Endpoint::kParams);
+  EXPECT_EQ(params.model, "a/b");
+  EXPECT_EQ(route_of(Method::kPost, "/v2/tessera/fit").endpoint, Endpoint::kFit);
+  EXPECT_EQ(status_of(Method::kGet, "/v2/tessera/fit"), 405);
+  EXPECT_EQ(status_of(Method::kGet, "/v2/tessera"), 404);
+  EXPECT_EQ(status_of(Method::kGet, "/v2/tessera/models/m"), 404);
+  EXPECT_EQ(status_of(Method::kGet, "/v2/tessera/models/m/versions/1/params"), 404);
+}
+
 TEST(Route, KnowsSharedMemory) {
   const Route one = route_of(Method::kPost, "/v2/systemsharedmemory/region/r/register");
   EXPECT_EQ(one.endpoint, Endpoint::kSharedMemoryRegister);

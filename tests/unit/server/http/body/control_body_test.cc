@@ -34,6 +34,32 @@ TEST(ControlBody, ReadsARegion) {
   }
 }
 
+TEST(ControlBody, ReadsChangesOfParameters) {
+  const auto changes = params_body(R"({"slo_ms":0.5,"weight":2,"reserved_lend":false,"slo_policy":"reject"})");
+  ASSERT_TRUE(changes.ok());
+  EXPECT_EQ(*changes, (model::ParamChanges{
+                          {"slo_ms", "0.5"}, {"weight", "2"}, {"reserved_lend", "false"}, {"slo_policy", "reject"}}));
+  EXPECT_EQ(*params_body(R"({"slo_ms":null})"), (model::ParamChanges{{"slo_ms", std::nullopt}}));
+  EXPECT_EQ(params_body(R"({"slo_ms":[5]})").error().message(),
+            "slo_ms: must be a number, true, false, a string or null");
+  std::string many = "{\"p\":1";
+  for (std::size_t i = 0; i < kMaxChangedParams; ++i) {
+    many += ",\"p" + std::to_string(i) + "\":1";
+  }
+  for (const std::string& bad : {std::string(), std::string("{}"), std::string("[]"), many + "}"}) {
+    EXPECT_EQ(params_body(bad).error().code(), ErrorCode::kInvalidArgument) << bad;
+  }
+}
+
+TEST(ControlBody, ReadsAPolicy) {
+  EXPECT_EQ(*policy_body(R"({"policy":"temporal:triton=1"})"), "temporal:triton=1");
+  EXPECT_THAT(policy_body(R"({"policy":"fixed","share":1})").error().message(), HasSubstr("unknown field 'share'"));
+  for (const std::string& bad : {std::string(), std::string("{}"), std::string(R"({"policy":1})"),
+                                 "{\"policy\":\"" + std::string(kMaxPolicyText + 1, 'x') + "\"}"}) {
+    EXPECT_FALSE(policy_body(bad).ok()) << bad;
+  }
+}
+
 TEST(ControlBody, ReadsALoad) {
   const auto plain = load_body("m", "");
   ASSERT_TRUE(plain.ok());

@@ -1,0 +1,95 @@
+// What an operator changes while models serve, on every device that has to do with it.
+#include <algorithm>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "runtime/admission.h"
+#include "runtime/fleet.h"
+
+namespace tessera::runtime {
+
+Result<sched::LiveParams> Fleet::params(std::string_view model, std::optional<std::int64_t> version) const {
+  for (const auto& unit : units_) {
+    if (const auto served = unit->served(model, version)) {
+      return served->counters->params();
+    }
+  }
+  return unknown_model(model);
+}
+
+Result<sched::LiveParams> Fleet::change_params(std::string_view model, const model::ParamChanges& changes,
+                                               std::string_view policy_without_shares) {
+  struct Change {
+    Serving* unit;
+    std::shared_ptr<ServedInstance> served;
+    sched::LiveParams params;
+  };
+  std::vector<Change> wanted;
+  for (const auto& unit : units_) {
+    for (auto& served : unit->served(model)) {
+      TESSERA_ASSIGN_OR_RETURN(const auto params,
+                               model::with_changes(served->counters->params(), changes, policy_without_shares));
+      wanted.push_back({unit.get(), std::move(served), params});
+    }
+  }
+  if (wanted.empty()) {
+    return unknown_model(model);
+  }
+  for (const Change& change : wanted) {
+    change.unit->change_params(change.served, change.params);
+  }
+  return params(model, std::nullopt);
+}
+
+Status Fleet::check_params(std::string_view policy_without_shares) const {
+  for (const auto& unit : units_) {
+    for (const auto& served : unit->all_served()) {
+      if (const Status fits = model::check_live_params(served->counters->params(), policy_without_shares); !fits.ok()) {
+        return Error(fits.error().code(), "model '" + served->instance->name + "': " + fits.error().message());
+      }
+    }
+  }
+  return ok_status();
+}
+
+void Fleet::change_policy(const std::string& policy) {
+  for (const auto& unit : units_) {
+    unit->change_policy(policy);
+  }
+}
+
+Snapshot Fleet::snapshot() {
+  Snapshot out;
+  std::map<std::pair<std::string, std::int64_t>, Snapshot::Tenant> tenants;
+  std::map<std::string, std::int64_t> newest;
+  for (const auto& unit : units_) {
+    if (unit->is_down()) {
+      continue;
+    }
+    if (out.devices++ == 0) {
+      out.device = unit->device().shape();
+    }
+    for (const auto& served : unit->all_served()) {
+      const model::Instance& instance = *served->instance;
+      Learned learned = unit->learned(*served);
+      Snapshot::Tenant& tenant = tenants[{instance.name, instance.version}];
+      tenant.rows_per_second += learned.rows_per_second;
+      newest[instance.name] = std::max(newest[instance.name], instance.version);
+      if (tenant.points.empty()) {
+        tenant.model = instance.name;
+        tenant.params = instance.config.params;
+        static_cast<sched::LiveParams&>(tenant.params) = served->counters->params();
+        tenant.points = learned.profile.points();
+      }
+    }
+  }
+  for (auto& [key, tenant] : tenants) {
+    tenant.name = key.first + (newest[key.first] == key.second ? "" : ":" + std::to_string(key.second));
+    out.tenants.push_back(std::move(tenant));
+  }
+  return out;
+}
+
+}  // namespace tessera::runtime
