@@ -8,9 +8,9 @@
 namespace tessera::model {
 namespace {
 
-constexpr std::array<std::string_view, 10> kKeys{"slo_ms",          "weight",       "reserved_share", "max_share",
-                                                 "memory_limit_mb", "engine",       "determinism",    "shape_buckets",
-                                                 "slo_policy",      "reserved_lend"};
+constexpr std::array<std::string_view, 11> kKeys{"slo_ms",          "weight",        "reserved_share", "max_share",
+                                                 "memory_limit_mb", "engine",        "determinism",    "shape_buckets",
+                                                 "slo_policy",      "reserved_lend", "evictable"};
 
 constexpr double kMaxSloMs = 3'600'000;
 constexpr double kMinSloMs = 0.001;
@@ -108,6 +108,8 @@ Status read_own(const std::string& key, const std::string& value, const ConfigDe
     return unsupported("parameters.shape_buckets: not offered by this build; requests of one shape are joined");
   } else if (key == "slo_policy") {
     return read_slo_policy(value, params);
+  } else if (key == "evictable") {
+    TESSERA_ASSIGN_OR_RETURN(config.evictable, truth(key, value));
   } else {
     TESSERA_CHECK(key == "reserved_lend");
     TESSERA_ASSIGN_OR_RETURN(params.reserved_lend, truth(key, value));
