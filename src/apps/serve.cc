@@ -141,13 +141,17 @@ enum class Drained {
 // What waits for processors that a batch holds is not waited for as long as --exit-timeout-secs may say.
 constexpr milliseconds kDrainBesideStuck{5000};
 
-// Refuses new requests, finishes the accepted ones and closes connections; loads end at their next step.
+// Refuses new requests, finishes the accepted ones and closes connections; loads end at their next step, unless
+// accepted requests wait for a model to return.
 Drained drain(runtime::Service& service, FrontEnds& front, FitDesk& fit_desk, milliseconds limit) {
   if (service.stuck()) limit = std::min(limit, kDrainBesideStuck);
   const TimePoint end = add_saturating(now(), limit);
+  const bool awaited = service.refuse_new();
+  if (!awaited || service.stuck()) service.models().stop_loading();
+  const bool drained = service.drain(limit);
   service.models().stop_loading();
   fit_desk.stop();
-  if (!service.drain(limit)) {
+  if (!drained) {
     if (!service.stuck()) return Drained::kRunning;
     service.abandon();  // who waits for what the batch holds
   }

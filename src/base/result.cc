@@ -27,6 +27,8 @@ std::string_view to_string(ErrorCode code) {
       return "deadline exceeded";
     case ErrorCode::kResourceExhausted:
       return "resource exhausted";
+    case ErrorCode::kOutOfMemory:
+      return "out of memory";
     case ErrorCode::kUnavailable:
       return "unavailable";
     case ErrorCode::kUnsupported:

@@ -21,6 +21,7 @@ enum class ErrorCode {
   kTimeout,            // the peer was too slow (request head or body)
   kDeadlineExceeded,   // the request's own time ran out while it waited
   kResourceExhausted,  // a bounded queue or byte quota is full
+  kOutOfMemory,        // a device has no memory left; others may give theirs back
   kUnavailable,        // not ready, draining, or certain to miss its objective
   kUnsupported,        // understood, but not something this build does
   kCancelled,          // the caller went away

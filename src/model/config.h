@@ -59,6 +59,7 @@ struct ModelConfig {
   // and replicas, since nothing is chosen by timing it. "batch": nor does how many are joined, since all batches are
   // padded to the largest size.
   std::string determinism = "off";
+  bool evictable = false;  // may leave its device while idle, and comes back at its next request
 };
 
 inline constexpr std::size_t kMaxConfigBytes = 1 << 20;

@@ -9,9 +9,9 @@
 namespace tessera::model {
 namespace {
 
-constexpr std::array<std::string_view, 10> kKeys{"slo_ms",          "weight",       "reserved_share", "max_share",
-                                                 "memory_limit_mb", "engine",       "determinism",    "shape_buckets",
-                                                 "slo_policy",      "reserved_lend"};
+constexpr std::array<std::string_view, 11> kKeys{"slo_ms",          "weight",        "reserved_share", "max_share",
+                                                 "memory_limit_mb", "engine",        "determinism",    "shape_buckets",
+                                                 "slo_policy",      "reserved_lend", "evictable"};
 
 constexpr double kMaxMemoryMb = 1 << 24;
 
@@ -67,6 +67,10 @@ Status read_own(const std::string& key, const std::string& value, const ConfigDe
     }
   } else if (key == "determinism") {
     return read_determinism(value, config);
+  } else if (key == "evictable") {
+    const auto evictable = param_truth(key, value);
+    if (!evictable.ok()) return in_parameters(evictable.error());
+    config.evictable = *evictable;
   } else {
     TESSERA_CHECK(key == "shape_buckets");
     return unsupported("parameters.shape_buckets: not offered by this build; requests of one shape are joined");

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/result.h"
@@ -48,6 +49,20 @@ class Host {
   // No new requests reach the instance; returns when what it had accepted is answered. Then the caller lets go of it.
   // The instance's learned profile comes back, to be kept.
   virtual sched::Profile withdraw(const Instance& instance) = 0;
+
+  // ---- Of models that leave for want of memory and come back at their next request ----
+
+  // When the published instance got its last request; nothing while one waits or runs.
+  virtual std::optional<TimePoint> idle_since(const Instance& instance) = 0;
+
+  // As withdraw(), but the version is still known: requests for it wait, and the first of them asks for its return
+  // (Lifecycle::bring_back). That ends with publish() of the same version, or with one of the two below.
+  virtual sched::Profile set_aside(const Instance& instance) = 0;
+  // The load is over, and nothing of the model is set aside here any more. The requests that still wait go to what
+  // serves; where nothing can have them they are told `why`, or, where that is well, that there is no such version.
+  virtual void end_aside(const std::string& model, const Status& why) = 0;
+  // It could not be loaded and stays set aside; the requests that wait are told. Any thread.
+  virtual void return_failed(const std::string& model, const Error& error) = 0;
 };
 
 }  // namespace tessera::model

@@ -23,9 +23,12 @@ struct Instance {
   ModelConfig config;  // completed
   ModelSignature signature;
   std::map<std::string, std::vector<std::string>> labels;  // by output name; what the classification extension prints
-  std::unique_ptr<engine::LoadedModel> engine_model;
+  std::unique_ptr<engine::LoadedModel> engine_model;       // nullptr: set aside, known but not loaded
   // Published before all its batch sizes and lanes are there: Host::plan_ready names them as they come.
   bool grows = false;
 };
+
+// What is known of it, without what runs.
+std::shared_ptr<const Instance> without_engine_model(const Instance& instance);
 
 }  // namespace tessera::model

@@ -297,6 +297,17 @@ void Lifecycle::stuck_ended(std::size_t place, const std::string& name, std::int
   states_[place]->stuck_ended(name, version);
 }
 
+void Lifecycle::bring_back(std::size_t place, const std::string& name) {
+  State* const state = states_[place].get();
+  state->post({[state, name] {
+                 state->bring_back(name);
+                 return ok_status();
+               },
+               [state, name](const Status& accepted) {
+                 if (!accepted.ok()) state->cannot_bring_back(name, accepted.error());
+               }});
+}
+
 void Lifecycle::moved(const std::string& name) {
   const std::lock_guard lock(mutex_);
   moving_.erase(name);

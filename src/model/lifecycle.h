@@ -79,6 +79,10 @@ class Lifecycle {
   void stuck(std::size_t place, const std::string& name, std::int64_t version, const std::string& why);
   void stuck_ended(std::size_t place, const std::string& name, std::int64_t version);
 
+  // A model that the device has set aside (Host::set_aside) is loaded again, in the order of what was asked. Returns at
+  // once; the host hears how it ended.
+  void bring_back(std::size_t place, const std::string& name);
+
   // The load in progress fails at its next step, all that wait or come fail at once; what serves goes on.
   void stop_loading();
   // After stop_loading(): whether the loader threads' last steps ended within `limit`. While it has not, the destructor

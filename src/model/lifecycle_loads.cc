@@ -73,6 +73,14 @@ Status Lifecycle::State::load_at_start() {
 }
 
 Status Lifecycle::State::load(const LoadRequest& request) {
+  const auto known = models_.find(request.name);
+  const bool was_aside = known != models_.end() && !known->second.aside.empty();
+  Status loaded = load_now(request);
+  if (was_aside) settle_aside(request.name, loaded);
+  return loaded;
+}
+
+Status Lifecycle::State::load_now(const LoadRequest& request) {
   TESSERA_RETURN_IF_ERROR(held_up());
   Model& model = models_[request.name];
   Status loaded = load_source(request, model);
@@ -81,7 +89,9 @@ Status Lifecycle::State::load(const LoadRequest& request) {
         {{"model", request.name}, {"device", device()}, {"reason", loaded.error().message()}});
   }
   // Only polling looks back at what failed.
-  if (model.serving.empty() && options_.control != ControlMode::kPoll) models_.erase(request.name);
+  if (model.serving.empty() && model.aside.empty() && options_.control != ControlMode::kPoll) {
+    models_.erase(request.name);
+  }
   return loaded;
 }
 
@@ -99,12 +109,14 @@ Status Lifecycle::State::load_source(const LoadRequest& request, Model& model) {
   }
   if (!versions.ok()) {
     const Error& error = versions.error();
-    if (model.serving.empty() && is_plain_name(name)) index_.set(name, 0, VersionState::kUnavailable, error.message());
+    if (model.serving.empty() && model.aside.empty() && is_plain_name(name))
+      index_.set(name, 0, VersionState::kUnavailable, error.message());
     return Error(for_caller(error.code()), failed(name) + ": " + error.message());
   }
   if (!placement_.holds(number_, name)) {
     model.fingerprint = source->fingerprint;
     withdraw_all(name, model, "is on other devices");
+    drop_aside(name, model, "is on other devices");
     return ok_status();
   }
   if (!source->overridden && model.settled && !model.serving.empty() && model.fingerprint == source->fingerprint) {
@@ -134,6 +146,7 @@ Status Lifecycle::State::load_source(const LoadRequest& request, Model& model) {
     }
   }
   model.settled = !source->overridden;
+  model.again = {name, source->brought ? std::nullopt : request.config_json, {}};
   return ok_status();
 }
 
@@ -141,29 +154,27 @@ Status Lifecycle::State::load_version(const ModelSource& source, std::int64_t ve
   const std::string& name = source.folder.name;
   const auto old = model.serving.find(version);
   const bool serves = old != model.serving.end();
-  if (!serves) index_.set(name, version, VersionState::kLoading);
+  const bool returns = model.aside.contains(version);
+  if (returns) {
+    index_.set(name, version, VersionState::kReady, std::string(kReturning));
+  } else if (!serves) {
+    index_.set(name, version, VersionState::kLoading);
+  }
   const TimePoint begin = now();
   const bool alone =
       std::all_of(models_.begin(), models_.end(), [](const auto& m) { return m.second.serving.empty(); });
-  auto loaded = loader_.load(source, version, serves ? old->second.instance.get() : nullptr, alone);
+  auto loaded = load_making_room(source, version, serves ? old->second.instance.get() : nullptr, alone);
   if (loaded.ok() && loaded->instance == nullptr) {
     host_.reloaded(*old->second.instance);
     return ok_status();
   }
   Status published = loaded.ok() ? host_.publish(loaded->instance, loaded->profile) : Status(loaded.error());
   if (!published.ok()) {
-    if (!serves) index_.set(name, version, VersionState::kUnavailable, published.error().message());
+    if (!serves && !returns) index_.set(name, version, VersionState::kUnavailable, published.error().message());
     return published;
   }
-  for (const Slice& slice : loaded->homed) {
-    if (!loaded->instance->grows) {
-      host_.slice_ready(*loaded->instance, slice);
-      continue;
-    }
-    for (const PlanKey& plan : loaded->captured) {
-      host_.plan_ready(*loaded->instance, slice, plan.bucket, plan.lane);
-    }
-  }
+  publish_plans(*loaded);
+  model.aside.erase(version);
   index_.set(name, version, VersionState::kReady);
   log(LogLevel::kInfo, "model ready",
       {{"model", name},
@@ -181,6 +192,18 @@ Status Lifecycle::State::load_version(const ModelSource& source, std::int64_t ve
     model.serving.emplace(version, std::move(*loaded));
   }
   return ok_status();
+}
+
+void Lifecycle::State::publish_plans(const LoadedVersion& loaded) {
+  for (const Slice& slice : loaded.homed) {
+    if (!loaded.instance->grows) {
+      host_.slice_ready(*loaded.instance, slice);
+      continue;
+    }
+    for (const PlanKey& plan : loaded.captured) {
+      host_.plan_ready(*loaded.instance, slice, plan.bucket, plan.lane);
+    }
+  }
 }
 
 void Lifecycle::State::withdraw(const std::string& name, LoadedVersion& version, const std::string& reason) {
@@ -206,6 +229,7 @@ Status Lifecycle::State::unload(const std::string& name) {
   const auto known = models_.find(name);
   if (known == models_.end()) return ok_status();
   withdraw_all(name, known->second, "unloaded");
+  drop_aside(name, known->second, "unloaded");
   models_.erase(known);
   return ok_status();
 }

@@ -8,7 +8,9 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 
@@ -18,6 +20,10 @@
 #include "model/version_index.h"
 
 namespace tessera::model {
+
+// What the index says of a version that is set aside, which is READY as for clients it is.
+inline constexpr std::string_view kSetAside = "set aside for want of memory: comes back at its next request";
+inline constexpr std::string_view kReturning = "is loaded again: requests for it wait";
 
 // The queue belongs to all, models_ and what is done to them to the loader thread.
 class Lifecycle::State {
@@ -62,13 +68,19 @@ class Lifecycle::State {
 
   Status load(const LoadRequest& request);
   Status unload(const std::string& name);
+  void bring_back(const std::string& name);
+  void cannot_bring_back(const std::string& name, const Error& error) {
+    host_.return_failed(name, error);
+  }  // any thread
 
  private:
   // What is known of one model. Owned by the loader thread.
   struct Model {
     std::map<std::int64_t, LoadedVersion> serving;
-    std::string fingerprint;  // of the folder at the last attempt, whether it went well or not
-    bool settled = false;     // that attempt went well, and took the repository's own configuration
+    std::string fingerprint;       // of the folder at the last attempt, whether it went well or not
+    bool settled = false;          // that attempt went well, and took the repository's own configuration
+    std::set<std::int64_t> aside;  // versions that left for want of memory
+    LoadRequest again;             // how those are loaded
   };
 
   static LifecycleOptions with_engine(LifecycleOptions options, const engine::Engine& engine) {
@@ -87,9 +99,21 @@ class Lifecycle::State {
   void poll();
   void stop_all();
 
+  Status load_now(const LoadRequest& request);
   Status load_source(const LoadRequest& request, Model& model);
   Status load_version(const ModelSource& source, std::int64_t version, Model& model);
+  void publish_plans(const LoadedVersion& loaded);
   Status held_up();
+
+  // Models that leave and come back: lifecycle_aside.cc.
+  Result<LoadedVersion> load_making_room(const ModelSource& source, std::int64_t version, const Instance* serving,
+                                         bool alone);
+  bool make_room(const std::string& for_model, TimePoint until);
+  static bool may_leave(const Model& model);
+  std::optional<TimePoint> idle_since(const Model& model);
+  void set_aside(const std::string& name, Model& model);
+  void settle_aside(const std::string& name, const Status& loaded);
+  void drop_aside(const std::string& name, Model& model, const std::string& reason);
   void withdraw_all(const std::string& name, Model& model, const std::string& reason);
   void withdraw(const std::string& name, LoadedVersion& version, const std::string& reason);
 

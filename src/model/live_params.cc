@@ -21,12 +21,6 @@ constexpr double kMinSloMs = 0.001;
 constexpr double kMaxWeight = 1e6;
 constexpr double kMinMaxShare = 0.001;
 
-Result<bool> truth(std::string_view name, const std::string& value) {
-  if (value == "true" || value == "1") return true;
-  if (value == "false" || value == "0") return false;
-  return wrong_param(name, "must be true or false", value);
-}
-
 // The shortest text that reads back as the same number.
 std::string text_of(double value) {
   std::array<char, 32> text{};
@@ -54,6 +48,12 @@ Result<double> param_number(std::string_view name, const std::string& value, dou
   return parsed;
 }
 
+Result<bool> param_truth(std::string_view name, const std::string& value) {
+  if (value == "true" || value == "1") return true;
+  if (value == "false" || value == "0") return false;
+  return wrong_param(name, "must be true or false", value);
+}
+
 bool is_live_param(std::string_view name) { return std::find(kLive.begin(), kLive.end(), name) != kLive.end(); }
 
 Status set_live_param(std::string_view name, const std::string& value, sched::LiveParams& params) {
@@ -70,7 +70,7 @@ Status set_live_param(std::string_view name, const std::string& value, sched::Li
   } else if (name == "reserved_share") {
     TESSERA_ASSIGN_OR_RETURN(params.reserved_share, param_number(name, value, 0, 1));
   } else if (name == "reserved_lend") {
-    TESSERA_ASSIGN_OR_RETURN(params.reserved_lend, truth(name, value));
+    TESSERA_ASSIGN_OR_RETURN(params.reserved_lend, param_truth(name, value));
   } else {
     TESSERA_CHECK(name == "max_share");
     TESSERA_ASSIGN_OR_RETURN(params.max_share, param_number(name, value, kMinMaxShare, 1));

@@ -39,6 +39,7 @@ std::shared_ptr<const inference::ModelConfig> config_with(const ModelConfig& con
 
 // A number of a parameter, the lowest and highest value included.
 Result<double> param_number(std::string_view name, const std::string& value, double lowest, double highest);
+Result<bool> param_truth(std::string_view name, const std::string& value);
 Error wrong_param(std::string_view name, std::string_view what, std::string_view value);
 
 }  // namespace tessera::model

@@ -237,8 +237,9 @@ Result<LoadedVersion> Loader::load_once(const ModelSource& source, const Written
   const Status fit = warm_and_measure(source, alone, loaded);
   if (fit.ok()) return loaded;
   // A batch dimension that nobody asked for may be none after all.
+  const ErrorCode code = fit.error().code();
   files.single =
-      guessed && fit.error().code() != ErrorCode::kUnavailable && fit.error().code() != ErrorCode::kDeviceLost;
+      guessed && code != ErrorCode::kUnavailable && code != ErrorCode::kDeviceLost && code != ErrorCode::kOutOfMemory;
   return fit.error();
 }
 

@@ -99,6 +99,11 @@ void ModelCounters::fail(Failure reason, Duration waited, bool counts_for_slo) {
   }
 }
 
+void ModelCounters::answered_after_return(Duration latency) {
+  const std::lock_guard lock(returns_mutex_);
+  return_time_.record(latency);
+}
+
 ModelStatistics ModelCounters::snapshot() const {
   ModelStatistics out;
   out.model = model_;
@@ -131,6 +136,12 @@ ModelStatistics ModelCounters::snapshot() const {
   out.params = params();
   out.latency = latency_.get();
   out.queue_time = queue_time_.get();
+  out.evictions = evictions_.load(std::memory_order_relaxed);
+  out.waiting_for_return = waiting_for_return_.load();
+  {
+    const std::lock_guard lock(returns_mutex_);
+    out.return_time = return_time_;
+  }
   out.atom_seconds = static_cast<double>(atom_ns_.get()) * 1e-9;
   for (std::size_t atom = 0; atom < launches_by_atom_.size(); ++atom) {
     out.launches_by_atom[{device_, static_cast<std::uint16_t>(atom)}] = launches_by_atom_[atom].get();

@@ -71,8 +71,8 @@ struct BatchTimes {
   TimePoint ready{};  // when its answers could be sent
 };
 
-// Written by the holder of the dispatcher's role, except fail() (any thread); read by any thread. A reader may see a
-// request in one number and not yet in the next.
+// Written by the holder of the dispatcher's role, except where it says any thread, and fail(); read by any thread. A
+// reader may see a request in one number and not yet in the next.
 class ModelCounters {
  public:
   ModelCounters(std::string model, std::int64_t version, std::int32_t max_batch_size, const sched::LiveParams& params,
@@ -90,6 +90,11 @@ class ModelCounters {
   // A request got no result after `waited`. `counts_for_slo`: whether it thereby missed the objective, where one is
   // set.
   void fail(Failure reason, Duration waited, bool counts_for_slo);
+
+  // Any thread.
+  void evicted() { evictions_.fetch_add(1, std::memory_order_relaxed); }
+  void waits_for_return(bool begins) { waiting_for_return_.fetch_add(begins ? 1 : ~std::uint64_t{0}); }
+  void answered_after_return(Duration latency);
 
   std::uint64_t waiting() const { return waiting_.get(); }
   ModelStatistics snapshot() const;
@@ -113,6 +118,9 @@ class ModelCounters {
   Cell met_, late_, atom_ns_;
   std::vector<Cell> launches_by_atom_;
   HistogramCells latency_, queue_time_;
+  std::atomic<std::uint64_t> evictions_{0}, waiting_for_return_{0};
+  mutable std::mutex returns_mutex_;  // guards return_time_, which is rarely written
+  Histogram return_time_;
 };
 
 }  // namespace tessera::runtime

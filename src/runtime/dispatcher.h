@@ -211,6 +211,8 @@ class Dispatcher final : public device::CompletionSink {
   void answer(LaunchRecord& record);
   void answer(Ticket& ticket);
   void finish(Ticket& ticket, Result<InferResponse> result);
+  // The request had waited for its model; `first`: the one that the others waited behind.
+  void answered_after_return(bool first, TimePoint arrived, ServedInstance& served) const;
   bool may_be_taken_over(const LaunchRecord& record) const;
   using TakeOver = std::function<bool(std::shared_ptr<InferCall>& call, TimePoint arrived)>;
   // Who else may answer a request that was refused so; nullptr: nobody.

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "runtime/assembly.h"
 #include "runtime/dispatcher.h"
 
@@ -147,9 +148,24 @@ Error Dispatcher::lost_error() const {
           "device '" + shape_.name + "' is down" + (is_down() ? ": " + down_reason_->message() : std::string())};
 }
 
+void Dispatcher::answered_after_return(bool first, TimePoint arrived, ServedInstance& served) const {
+  const Duration took = now() - arrived;
+  served.counters->answered_after_return(took);
+  if (first) {
+    log(LogLevel::kInfo, "a model that was set aside answers again",
+        {{"model", served.instance->name},
+         {"version", served.instance->version},
+         {"device", shape_.name},
+         {"seconds_from_request", std::chrono::duration<double>(took).count()}});
+  }
+}
+
 void Dispatcher::finish(Ticket& ticket, Result<InferResponse> result) {
   const std::shared_ptr<InferCall> call = std::move(ticket.call);
   const std::shared_ptr<ServedInstance> served = std::move(ticket.served);
+  if (call->waited_ != InferCall::Waited::kNot && result.ok()) {
+    answered_after_return(call->waited_ == InferCall::Waited::kFirst, ticket.arrived, *served);
+  }
   // Before done(), which may post the next request and then finds this ticket free.
   if ((ticket.word.fetch_or(Ticket::kAnswered) & Ticket::kCancelPosted) == 0) {
     recycle(ticket);

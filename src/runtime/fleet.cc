@@ -29,6 +29,7 @@ Result<std::unique_ptr<Fleet>> Fleet::create(const ServingOptions& options,
       own.routes = &fleet->routes_;
     }
     own.neighbours = fleet->neighbours_of(own.number);
+    own.aside = &fleet->aside_;
     if (devices.size() == 1) {
       own.neighbours.load = nullptr;
       own.neighbours.take_over = nullptr;
@@ -39,10 +40,17 @@ Result<std::unique_ptr<Fleet>> Fleet::create(const ServingOptions& options,
   return fleet;
 }
 
-Fleet::Fleet(std::size_t devices) : routes_(devices) { units_.reserve(devices); }
+Fleet::Fleet(std::size_t devices)
+    : aside_([this](std::shared_ptr<InferCall>& call, TimePoint arrived) {
+        return alone() ? units_.front()->infer_if_known(call, arrived) : place(call, std::nullopt, arrived);
+      }),
+      routes_(devices) {
+  units_.reserve(devices);
+}
 
 Fleet::~Fleet() {
   closing_.store(true);
+  aside_.close();
   while (transfers_.load() != 0) {
     std::this_thread::sleep_for(kPoll);
   }
@@ -58,12 +66,8 @@ Neighbours Fleet::neighbours_of(std::uint16_t number) {
 }
 
 void Fleet::infer(std::shared_ptr<InferCall> call) {
-  if (alone()) {
-    units_.front()->infer(std::move(call));
-    return;
-  }
-  const std::optional<std::uint16_t> preferred = call->request.device;
-  if (place(call, preferred, std::nullopt)) {
+  call->waited_ = InferCall::Waited::kNot;
+  if (place_or_wait(call)) {
     return;
   }
   const InferRequest& request = call->request;
@@ -76,6 +80,21 @@ void Fleet::infer(std::shared_ptr<InferCall> call) {
   } else {
     call->done(unknown_model(request.model));
   }
+}
+
+bool Fleet::place_or_wait(std::shared_ptr<InferCall>& call) {
+  const std::optional<std::uint16_t> preferred = call->request.device;
+  std::uint64_t removals = 0;
+  do {
+    removals = aside_.removals();
+    if (alone() ? units_.front()->infer_if_known(call) : place(call, preferred, std::nullopt)) {
+      return true;
+    }
+    if (aside_.take(call, std::nullopt)) {
+      return true;
+    }
+  } while (aside_.removals() != removals);
+  return false;
 }
 
 bool Fleet::place(std::shared_ptr<InferCall>& call, std::optional<std::uint16_t> preferred,
@@ -119,6 +138,7 @@ void Fleet::cancel(const InferCall& call) {
   for (;;) {
     const std::uint64_t ticket = call.ticket_.load();
     if (ticket == 0) {
+      aside_.cancel(call);
       return;
     }
     const std::uint16_t device = call.device_.load();
@@ -130,6 +150,25 @@ void Fleet::cancel(const InferCall& call) {
 }
 
 Result<std::shared_ptr<BodyMemory>> Fleet::lease_body(std::string_view model, Bytes size) {
+  for (;;) {
+    const std::uint64_t removals = aside_.removals();
+    auto body = lease_from_devices(model, size);
+    if (body.ok() || (body.error().code() != ErrorCode::kNotFound && body.error().code() != ErrorCode::kDeviceLost)) {
+      return body;
+    }
+    if (auto lender = aside_.lender(model)) {
+      TESSERA_ASSIGN_OR_RETURN(
+          auto lent, runtime::lease_body(units_[lender->device]->staging(), std::move(lender->quota), model, size));
+      lent->device = lender->device;
+      return lent;
+    }
+    if (aside_.removals() == removals) {
+      return body;
+    }
+  }
+}
+
+Result<std::shared_ptr<BodyMemory>> Fleet::lease_from_devices(std::string_view model, Bytes size) {
   if (alone()) {
     return units_.front()->lease_body(model, size);
   }
@@ -153,7 +192,8 @@ Result<std::shared_ptr<BodyMemory>> Fleet::lease_body(std::string_view model, By
     // What one device cannot give now another may.
     const ErrorCode code = body.error().code();
     tried |= only(*choice.device);
-    const bool elsewhere = code == ErrorCode::kNotFound || code == ErrorCode::kResourceExhausted;
+    const bool elsewhere =
+        code == ErrorCode::kNotFound || code == ErrorCode::kResourceExhausted || code == ErrorCode::kOutOfMemory;
     if (!elsewhere || !routes_.choose(model, std::nullopt, tried).device) {
       return body;
     }
@@ -162,6 +202,23 @@ Result<std::shared_ptr<BodyMemory>> Fleet::lease_body(std::string_view model, By
 
 Result<std::shared_ptr<const model::Instance>> Fleet::find(std::string_view model,
                                                            std::optional<std::int64_t> version) const {
+  for (;;) {
+    const std::uint64_t removals = aside_.removals();
+    auto found = find_on_devices(model, version);
+    if (found.ok() || found.error().code() != ErrorCode::kNotFound) {
+      return found;
+    }
+    if (auto aside = aside_.find(model, version)) {
+      return aside;
+    }
+    if (aside_.removals() == removals) {
+      return found;
+    }
+  }
+}
+
+Result<std::shared_ptr<const model::Instance>> Fleet::find_on_devices(std::string_view model,
+                                                                      std::optional<std::int64_t> version) const {
   if (alone()) {
     return units_.front()->find(model, version);
   }
@@ -175,12 +232,29 @@ Result<std::shared_ptr<const model::Instance>> Fleet::find(std::string_view mode
   return found;
 }
 
+// What is set aside is looked at first: it is put there before it ceases to serve. Where it returns in between, it is
+// found twice.
 std::vector<std::int64_t> Fleet::versions(std::string_view model) const {
-  return alone() ? units_.front()->versions(model) : routes_.versions(model);
+  std::vector<std::int64_t> out = aside_.versions(model);
+  const auto served = alone() ? units_.front()->versions(model) : routes_.versions(model);
+  out.insert(out.end(), served.begin(), served.end());
+  std::sort(out.begin(), out.end());
+  out.erase(std::unique(out.begin(), out.end()), out.end());
+  return out;
 }
 
 std::vector<std::shared_ptr<const model::Instance>> Fleet::serving() const {
-  return alone() ? units_.front()->serving() : routes_.all();
+  const auto aside = aside_.all();
+  auto out = alone() ? units_.front()->serving() : routes_.all();
+  for (const auto& instance : aside) {
+    const auto same = [&](const auto& other) {
+      return other->name == instance->name && other->version == instance->version;
+    };
+    if (std::none_of(out.begin(), out.end(), same)) {
+      out.push_back(instance);
+    }
+  }
+  return out;
 }
 
 bool Fleet::any_up() const {
@@ -195,17 +269,30 @@ std::uint64_t Fleet::unanswered() const {
   return sum;
 }
 
-bool Fleet::drain(std::chrono::milliseconds limit) {
+bool Fleet::refuse_new() {
   draining_.store(true);
+  aside_.refuse_new();
   for (const auto& unit : units_) {
     unit->refuse_new();
   }
+  return aside_.unanswered() != 0;
+}
+
+void Fleet::abandon() {
+  aside_.close();
+  for (const auto& unit : units_) {
+    unit->abandon();
+  }
+}
+
+bool Fleet::drain(std::chrono::milliseconds limit) {
+  static_cast<void>(refuse_new());
   const TimePoint end = add_saturating(now(), limit);
   for (;;) {
     // A request that moved while they were counted may have been missed by both.
-    const std::uint64_t before = transfers_begun_.load();
-    const std::uint64_t left = unanswered();
-    if (left == 0 && transfers_.load() == 0 && transfers_begun_.load() == before) {
+    const std::uint64_t before = transfers_begun_.load() + aside_.taken();
+    const std::uint64_t left = aside_.unanswered() + unanswered();
+    if (left == 0 && transfers_.load() == 0 && transfers_begun_.load() + aside_.taken() == before) {
       return true;
     }
     if (now() >= end) {
@@ -233,6 +320,8 @@ std::vector<DeviceStatistics> Fleet::device_statistics() const {
 }
 
 void Fleet::lost(std::uint16_t number) {
+  const std::string& device = units_[number]->device().shape().name;
+  aside_.lose(number, {ErrorCode::kDeviceLost, "device '" + device + "' is down"});
   const std::lock_guard lock(loss_);
   if (told_.lost) {
     told_.lost(number);

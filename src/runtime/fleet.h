@@ -9,11 +9,13 @@
 #include <mutex>
 #include <optional>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "model/live_params.h"
 #include "runtime/route_table.h"
 #include "runtime/serving.h"
+#include "runtime/set_aside.h"
 
 namespace tessera::runtime {
 
@@ -38,6 +40,7 @@ class Fleet {
   std::vector<std::shared_ptr<const model::Instance>> serving() const;
   bool accepts() const { return !draining_.load() && any_up(); }
   bool any_up() const;
+  bool refuse_new();  // see Service
   bool drain(std::chrono::milliseconds limit);
   std::vector<ModelStatistics> statistics() const;
   std::vector<DeviceStatistics> device_statistics() const;
@@ -65,6 +68,12 @@ class Fleet {
   // Without functions: nobody wants to know any more.
   void on_faults(Faults told);
 
+  // A model that a device set aside is wanted again; see SetAside.
+  void on_wanted(SetAside::Want want) { aside_.on_wanted(std::move(want)); }
+  // Nobody brings anything back any more: who waits for it is told that the server stops.
+  void end_waits() { aside_.close(); }
+  void abandon();
+
  private:
   explicit Fleet(std::size_t devices);
 
@@ -74,10 +83,16 @@ class Fleet {
   bool place(std::shared_ptr<InferCall>& call, std::optional<std::uint16_t> preferred,
              std::optional<TimePoint> accepted);
   bool take_over(std::shared_ptr<InferCall>& call, TimePoint accepted);
+  // To a device that serves its model, or to wait for one. False: nobody knows it.
+  bool place_or_wait(std::shared_ptr<InferCall>& call);
+  Result<std::shared_ptr<const model::Instance>> find_on_devices(std::string_view model,
+                                                                 std::optional<std::int64_t> version) const;
+  Result<std::shared_ptr<BodyMemory>> lease_from_devices(std::string_view model, Bytes size);
   void lost(std::uint16_t number);
   void stuck(std::uint16_t number, const ServedInstance& served);
   std::uint64_t unanswered() const;
 
+  SetAside aside_;
   RouteTable routes_;
   std::atomic<bool> draining_{false};
   std::atomic<bool> closing_{false};

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/clock.h"
+
 namespace tessera::runtime {
 namespace {
 
@@ -13,15 +15,21 @@ bool chooses_shape(const ModelSignature& signature) {
   });
 }
 
+std::shared_ptr<ModelCounters> counters_of(const model::Instance& instance, const DeviceShape& device) {
+  return std::make_shared<ModelCounters>(instance.name, instance.version, instance.signature.max_batch_size,
+                                         instance.config.params, device);
+}
+
 }  // namespace
 
-ServedInstance::ServedInstance(std::shared_ptr<const model::Instance> loaded, const DeviceShape& device)
+ServedInstance::ServedInstance(std::shared_ptr<const model::Instance> loaded, const DeviceShape& device,
+                               std::shared_ptr<ModelCounters> kept)
     : instance(std::move(loaded)),
-      counters(std::make_shared<ModelCounters>(instance->name, instance->version, instance->signature.max_batch_size,
-                                               instance->config.params, device)),
+      counters(kept != nullptr ? std::move(kept) : counters_of(*instance, device)),
       shapes_vary(chooses_shape(instance->signature)),
       dynamic_shapes(instance->signature.max_batch_size > 0 && shapes_vary),
       plans(device, instance->config.params.buckets, instance->config.params.lanes,
-            instance->engine_model->one_plan_per_slice()) {}
+            instance->engine_model == nullptr || instance->engine_model->one_plan_per_slice()),
+      last_used(now().time_since_epoch().count()) {}
 
 }  // namespace tessera::runtime

@@ -22,7 +22,10 @@ namespace tessera::runtime {
 // Thread-safe; each member says who writes it. Everything a request touches lies here, one object an instance, so that
 // tenants share no lock and no counter.
 struct ServedInstance {
-  ServedInstance(std::shared_ptr<const model::Instance> loaded, const DeviceShape& device);
+  // `kept`: the counters of the same version before it was set aside; nullptr: new ones. An instance without an engine
+  // model is one that is set aside.
+  ServedInstance(std::shared_ptr<const model::Instance> loaded, const DeviceShape& device,
+                 std::shared_ptr<ModelCounters> kept = nullptr);
 
   const std::shared_ptr<const model::Instance> instance;
   const std::shared_ptr<ModelCounters> counters;  // outlives the instance: statistics are kept
@@ -38,6 +41,7 @@ struct ServedInstance {
 
   std::atomic<std::uint32_t> admitting{0};   // requests that found it and have not been posted yet
   std::atomic<std::uint32_t> unanswered{0};  // requests that found it and whose done() has not returned
+  std::atomic<std::int64_t> last_used;       // when the last of them arrived, or it was made; monotonic, ns
 
   // A batch of it does not end. `stuck_with` is written once, before `stuck` is true for the first time.
   std::atomic<bool> stuck{false};  // written by the holder of the role

@@ -56,8 +56,12 @@ class Service::State {
     this->fleet->on_faults(
         {[this](std::size_t number) { lost(number); }, [this](std::size_t number, const model::Instance& instance,
                                                               const Error* why) { stuck(number, instance, why); }});
+    this->fleet->on_wanted([this](std::size_t number, const std::string& model) { models.bring_back(number, model); });
   }
-  ~State() { fleet->on_faults({}); }
+  ~State() {
+    fleet->on_faults({});
+    fleet->end_waits();
+  }
   State(const State&) = delete;
   State& operator=(const State&) = delete;
 
@@ -272,11 +276,8 @@ std::vector<DeviceStatistics> Service::device_statistics() const {
 }
 void Service::count_copied(Bytes bytes) { state_->fleet->count_copied(bytes); }
 
+bool Service::refuse_new() { return state_->fleet->refuse_new(); }
 bool Service::drain(std::chrono::milliseconds limit) { return state_->fleet->drain(limit); }
-void Service::abandon() {
-  for (std::size_t i = 0; i < state_->fleet->size(); ++i) {
-    state_->fleet->unit(i).abandon();
-  }
-}
+void Service::abandon() { state_->fleet->abandon(); }
 
 }  // namespace tessera::runtime

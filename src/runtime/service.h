@@ -39,6 +39,11 @@ class InferCall {
  private:
   friend class Serving;
   friend class Fleet;
+  friend class SetAside;
+  friend class Dispatcher;
+  // Whether the request waited for its model to be loaded again, and whether as the first one.
+  enum class Waited : std::uint8_t { kNot, kFirst, kBehind };
+  Waited waited_ = Waited::kNot;          // written before it is queued, read when it is answered
   std::atomic<std::uint64_t> ticket_{0};  // a RequestId of its device, set by infer(); 0: none yet, or on its way
   std::atomic<std::uint16_t> device_{0};  // set before
 };
@@ -148,6 +153,9 @@ class Service {
   // A front end tells of tensor bytes that it copied from one user-space place to another (device_statistics()).
   void count_copied(Bytes bytes);
 
+  // New requests are refused from here on. Whether accepted ones wait for a model that is loaded again: then loads have
+  // to go on.
+  bool refuse_new();
   // Readiness off, new requests refused; returns when all accepted ones are answered or `limit` has passed (false).
   bool drain(std::chrono::milliseconds limit);
   // Answers all that waits and everything that comes. For who ends the process without destroying this.

@@ -31,6 +31,7 @@ Serving::Serving(ServingOptions options, std::unique_ptr<sched::Policy> policy, 
     : device_(std::move(device)),
       number_(options.number),
       routes_(options.routes),
+      aside_(options.aside),
       table_(options.body_quota_per_model),
       dispatcher_(*device_, std::move(policy), options.limits,
                   {.prepare = [this](const sched::PrepareHome& home) { return homing_.prepare(home); },
@@ -41,11 +42,12 @@ Serving::Serving(ServingOptions options, std::unique_ptr<sched::Policy> policy, 
                .failed = [this](const sched::HomeFailed& failed) { dispatcher_.home_failed(failed); },
                .device_is_down = [this] { return dispatcher_.is_down(); }}) {}
 
-// A request that an instance leaves behind when it is swapped for another one is that one's.
+// A request that an instance leaves behind when it is swapped for another one is that one's; where the model was set
+// aside, it waits for the return.
 Neighbours Serving::with_replacement(Neighbours neighbours) {
   neighbours.replaced = [this](std::shared_ptr<InferCall>& call, TimePoint arrived) {
     call->ticket_.store(0);
-    return infer_if_known(call, arrived);
+    return infer_if_known(call, arrived) || (aside_ != nullptr && aside_->take(call, arrived));
   };
   return neighbours;
 }
@@ -91,6 +93,7 @@ Status Serving::queue(std::shared_ptr<InferCall>& call, const std::shared_ptr<Se
     served->counters->fail(Failure::kQueueFull, now() - arrived, true);
     return Error(ErrorCode::kResourceExhausted, "Exceeds maximum queue size");
   }
+  served->last_used.store(arrived.time_since_epoch().count(), std::memory_order_relaxed);
   ticket->served = served;
   ticket->arrived = arrived;
   if (Status admitted = admit(call->request, *ticket); !admitted.ok()) {
@@ -172,7 +175,8 @@ Status Serving::publish(std::shared_ptr<const model::Instance> instance, sched::
     return internal_error("model '" + instance->name + "' has no batch sizes or no lane");
   }
   const InstanceId id = instance->id;
-  const auto served = std::make_shared<ServedInstance>(std::move(instance), device_->shape());
+  auto counters = kept_counters(*instance);
+  const auto served = std::make_shared<ServedInstance>(std::move(instance), device_->shape(), std::move(counters));
   published_[id] = served;
   if (served->instance->engine_model->homes_cheaply()) {
     homing_.add(served);
@@ -188,6 +192,9 @@ Status Serving::publish(std::shared_ptr<const model::Instance> instance, sched::
   table_.put(served);
   if (routes_ != nullptr) {
     routes_->put(number_, served);
+  }
+  if (aside_ != nullptr) {  // last: who does not find it there finds it here
+    aside_->back(number_, served->instance->name, served->instance->version);
   }
   return ok_status();
 }
@@ -263,6 +270,56 @@ std::vector<std::shared_ptr<ServedInstance>> Serving::served(std::string_view mo
   std::vector<std::shared_ptr<ServedInstance>> out = table_.all();
   std::erase_if(out, [&](const auto& served) { return served->instance->name != model; });
   return out;
+}
+
+// Those of the same version before it was set aside, so that nothing of what was counted goes.
+std::shared_ptr<ModelCounters> Serving::kept_counters(const model::Instance& instance) {
+  const auto model = left_.find(instance.name);
+  if (model == left_.end()) {
+    return nullptr;
+  }
+  const auto left = model->second.extract(instance.version);
+  const auto same = [&](const model::Instance& before) {
+    return before.signature.max_batch_size == instance.signature.max_batch_size &&
+           before.config.params.slo == instance.config.params.slo;
+  };
+  return left && same(*left.mapped()->instance) ? left.mapped()->counters : nullptr;
+}
+
+std::optional<TimePoint> Serving::idle_since(const model::Instance& instance) {
+  const auto found = published_.find(instance.id);
+  TESSERA_CHECK(found != published_.end());
+  const ServedInstance& served = *found->second;
+  if (served.unanswered.load() != 0 || served.stuck.load(std::memory_order_acquire)) {
+    return std::nullopt;
+  }
+  return TimePoint(Duration(served.last_used.load(std::memory_order_relaxed)));
+}
+
+sched::Profile Serving::set_aside(const model::Instance& instance) {
+  const auto found = published_.find(instance.id);
+  TESSERA_CHECK(found != published_.end());
+  const std::shared_ptr<ModelCounters>& counters = found->second->counters;
+  counters->evicted();
+  if (aside_ != nullptr) {
+    auto left = std::make_shared<ServedInstance>(model::without_engine_model(instance), device_->shape(), counters);
+    left_[instance.name][instance.version] = left;
+    aside_->put(number_, std::move(left), table_.quota(instance.name));
+  }
+  return withdraw(instance);
+}
+
+void Serving::end_aside(const std::string& model, const Status& why) {
+  left_.erase(model);
+  if (aside_ != nullptr) {
+    aside_->end(number_, model, why);
+  }
+}
+
+void Serving::return_failed(const std::string& model, const Error& error) {
+  if (aside_ != nullptr) {
+    aside_->failed(number_, model, error);
+  }
 }
 
 sched::Profile Serving::withdraw(const model::Instance& instance) {

@@ -18,6 +18,7 @@
 #include "runtime/model_table.h"
 #include "runtime/route_table.h"
 #include "runtime/service.h"
+#include "runtime/set_aside.h"
 #include "runtime/statistics_book.h"
 
 namespace tessera::runtime {
@@ -30,6 +31,8 @@ struct ServingOptions {
   std::uint16_t number = 0;      // this one's
   RouteTable* routes = nullptr;  // outlives the object
   Neighbours neighbours{};
+  // Where models go that leave for want of memory; outlives the object. nullptr: they are gone.
+  SetAside* aside = nullptr;
 };
 
 // Thread-safe; the methods of model::Host are the loader thread's.
@@ -56,6 +59,8 @@ class Serving final : public model::Host {
   bool drain(std::chrono::milliseconds limit);
   void refuse_new() { draining_.store(true); }
 
+  device::StagingPool& staging() { return device_->staging(); }
+
   const StatisticsBook& statistics() const { return book_; }
   DeviceStatistics device_statistics() const { return dispatcher_.statistics(); }
   void count_copied(Bytes bytes) { dispatcher_.count_copied(bytes); }
@@ -72,6 +77,10 @@ class Serving final : public model::Host {
   void buckets_end(const model::Instance& instance, const std::string& cause) override;
   void reloaded(const model::Instance& instance) override;
   sched::Profile withdraw(const model::Instance& instance) override;
+  std::optional<TimePoint> idle_since(const model::Instance& instance) override;
+  sched::Profile set_aside(const model::Instance& instance) override;
+  void end_aside(const std::string& model, const Status& why) override;
+  void return_failed(const std::string& model, const Error& error) override;
 
   // See Dispatcher. Of the name: every version that serves here, ascending.
   std::vector<std::shared_ptr<ServedInstance>> served(std::string_view model) const;
@@ -95,11 +104,13 @@ class Serving final : public model::Host {
   Status queue(std::shared_ptr<InferCall>& call, const std::shared_ptr<ServedInstance>& served,
                std::optional<TimePoint> accepted);
   Neighbours with_replacement(Neighbours neighbours);
+  std::shared_ptr<ModelCounters> kept_counters(const model::Instance& instance);
   Status enter_plans(ServedInstance& served, const Slice& slice);
 
   std::unique_ptr<device::Device> device_;
   const std::uint16_t number_;
   RouteTable* const routes_;
+  SetAside* const aside_;
   std::atomic<bool> draining_{false};
   std::atomic<std::uint32_t> next_instance_{1};
   ModelTable table_;
@@ -107,6 +118,7 @@ class Serving final : public model::Host {
   // Owned by the loader thread.
   std::map<InstanceId, std::shared_ptr<ServedInstance>> published_;
   std::map<InstanceId, std::vector<Slice>> ready_before_publishing_;
+  std::map<std::string, std::map<std::int64_t, std::shared_ptr<ServedInstance>>> left_;  // set aside
   Dispatcher dispatcher_;
   Homing homing_;
 };

@@ -37,6 +37,9 @@ void merge(ModelStatistics& into, const ModelStatistics& other) {
   into.met_slo += other.met_slo;
   into.latency.merge(other.latency);
   into.queue_time.merge(other.queue_time);
+  into.evictions += other.evictions;
+  into.waiting_for_return += other.waiting_for_return;
+  into.return_time.merge(other.return_time);
   into.atom_seconds += other.atom_seconds;
   for (const auto& [place, count] : other.launches_by_atom) {
     into.launches_by_atom[place] += count;

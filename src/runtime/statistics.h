@@ -42,7 +42,10 @@ struct ModelStatistics {
   sched::LiveParams params;  // as they are now, or were at the end
   Histogram latency;         // arrival to answer ready, successful requests
   Histogram queue_time;
-  double atom_seconds = 0;  // slice time used: as Prometheus counts it
+  std::uint64_t evictions = 0;           // how often it left for want of memory
+  std::uint64_t waiting_for_return = 0;  // requests that wait until it is loaded again
+  Histogram return_time;                 // arrival to answer ready, successful requests that waited for that
+  double atom_seconds = 0;               // slice time used: as Prometheus counts it
   std::map<std::pair<std::string, std::uint16_t>, std::uint64_t>
       launches_by_atom;  // by (device, atom): where batches ran
 };

@@ -20,6 +20,7 @@ int http_status(ErrorCode code) {
       return 501;
     case ErrorCode::kDeadlineExceeded:
     case ErrorCode::kResourceExhausted:
+    case ErrorCode::kOutOfMemory:
     case ErrorCode::kUnavailable:
     case ErrorCode::kDeviceLost:
       return 503;
@@ -49,6 +50,7 @@ int grpc_status(ErrorCode code) {
       return 13;  // INTERNAL
     case ErrorCode::kDeadlineExceeded:
     case ErrorCode::kResourceExhausted:
+    case ErrorCode::kOutOfMemory:
     case ErrorCode::kUnavailable:
     case ErrorCode::kDeviceLost:
       return 14;  // UNAVAILABLE

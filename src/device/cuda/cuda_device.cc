@@ -248,7 +248,8 @@ Status Cuda::copy(const Copy& copy) {
     return ok_status();
   }
   const ErrorCode code = queued.error().code();
-  const bool refused = code == ErrorCode::kResourceExhausted || code == ErrorCode::kInvalidArgument;
+  const bool refused =
+      code == ErrorCode::kResourceExhausted || code == ErrorCode::kOutOfMemory || code == ErrorCode::kInvalidArgument;
   if (!refused) {
     lose(queued.error());  // what is half queued may not be waited for
   }

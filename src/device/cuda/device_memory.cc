@@ -146,7 +146,7 @@ Error DeviceRegion::no_memory(std::size_t size) const {
   if (gpu_->driver().mem_get_info(&free, &total) == CUDA_SUCCESS) {
     text += ", and " + std::to_string(free / kMegabyte) + " MB are free";
   }
-  return {ErrorCode::kResourceExhausted, text};
+  return {ErrorCode::kOutOfMemory, text};
 }
 
 Result<CUdeviceptr> RegionHeap::allocate(std::size_t size) {

@@ -53,8 +53,8 @@ class DeviceRegion {
   Bytes reserved() const { return reserved_; }
 
   // From base() on, at least `to` bytes can be used; what is there stays as it is. What is new holds anything.
-  // Error: kResourceExhausted, in the budget's words, or where the card or the addresses do not suffice; else the
-  // driver's. Then the region is as before.
+  // Error: kResourceExhausted, in the budget's words, or where the addresses do not suffice; kOutOfMemory where the
+  // card does not; else the driver's. Then the region is as before.
   Status grow(Bytes to);
 
  private:

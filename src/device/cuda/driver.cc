@@ -67,7 +67,7 @@ Status Driver::check(CUresult result, std::string_view doing) const {
     name = "unknown error";
   }
   const ErrorCode code = is_sticky(result)                    ? ErrorCode::kDeviceLost
-                         : result == CUDA_ERROR_OUT_OF_MEMORY ? ErrorCode::kResourceExhausted
+                         : result == CUDA_ERROR_OUT_OF_MEMORY ? ErrorCode::kOutOfMemory
                                                               : ErrorCode::kInternal;
   return Error(code, std::string(doing) + ": " + name + " (" + std::to_string(static_cast<int>(result)) + ")");
 }

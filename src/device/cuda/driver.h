@@ -108,7 +108,7 @@ struct Driver {
   static Result<Driver> open();
 
   // The error of a call, as "doing: CUDA_ERROR_NAME (number)". kDeviceLost: the context is beyond repair;
-  // kResourceExhausted: out of memory; else kInternal.
+  // kOutOfMemory: the card has no more; else kInternal.
   Status check(CUresult result, std::string_view doing) const;
 };
 

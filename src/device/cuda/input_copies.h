@@ -28,7 +28,7 @@ class InputCopies {
   using Places = LaunchOrder::Places;
 
   // `ends`: the marks of kMaxCopies places. `pool` outlives it.
-  // Error: kResourceExhausted where the card has not so much memory.
+  // Error: kOutOfMemory where the card has not so much memory.
   static Result<std::unique_ptr<InputCopies>> make(const std::shared_ptr<Gpu>& gpu, const PinnedPool& pool,
                                                    OwnedStream stream, std::span<EndMark> ends);
 

@@ -1,5 +1,6 @@
 #include "engine/fake/fake_engine.h"
 
+#include <algorithm>
 #include <atomic>
 #include <map>
 #include <set>
@@ -22,6 +23,7 @@ struct Facts {
   FakeModelFile model;
   bool batching = false;
   std::shared_ptr<FakeFaults> faults;
+  std::shared_ptr<const void> memory;  // what the model takes, until it goes
 
   Duration latency(const Slice& slice, const Batch& batch) const {
     return model.latency.latency(batch.bucket, slice.count).value_or(Duration{0});
@@ -306,6 +308,28 @@ std::optional<Error> FakeFaults::take_run_fault() {
   return std::exchange(run_, std::nullopt);
 }
 
+void FakeMemory::set(std::optional<Bytes> size) {
+  const std::lock_guard lock(mutex_);
+  size_ = size;
+}
+
+Status FakeMemory::take(Bytes bytes) {
+  const std::lock_guard lock(mutex_);
+  if (size_ && (bytes > *size_ || taken_.value > size_->value - bytes.value)) {
+    const std::uint64_t free = size_->value - std::min(size_->value, taken_.value);
+    return Error(ErrorCode::kOutOfMemory,
+                 "the pretended device has no more memory: " + std::to_string(bytes.value >> 20) +
+                     " MB more are needed, and " + std::to_string(free >> 20) + " MB are free");
+  }
+  taken_.value += bytes.value;
+  return ok_status();
+}
+
+void FakeMemory::give_back(Bytes bytes) {
+  const std::lock_guard lock(mutex_);
+  taken_.value -= bytes.value;
+}
+
 Result<FileSignature> FakeEngine::inspect(const std::filesystem::path& file) {
   TESSERA_ASSIGN_OR_RETURN(FakeModelFile model, read_fake_model(file));
   return std::move(model.signature);
@@ -320,7 +344,10 @@ Result<std::unique_ptr<LoadedModel>> FakeEngine::load(const LoadOptions& options
   if (model.load_fault) {
     return *model.load_fault;
   }
-  Facts facts{std::move(model), options.max_batch_size > 0, faults_};
+  TESSERA_RETURN_IF_ERROR(memory_->take(model.memory));
+  std::shared_ptr<const void> taken(
+      nullptr, [memory = memory_, bytes = model.memory](const void* /*nothing*/) { memory->give_back(bytes); });
+  Facts facts{std::move(model), options.max_batch_size > 0, faults_, std::move(taken)};
   if (facts.model.captures) {
     return std::unique_ptr<LoadedModel>(std::make_unique<FakeCapturing>(std::move(facts), plans_, options.lanes));
   }

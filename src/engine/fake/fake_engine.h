@@ -31,6 +31,20 @@ class FakeFaults {
   std::atomic<bool> hangs_ended_{false};
 };
 
+// What the models of an engine take together. Thread-safe.
+class FakeMemory {
+ public:
+  void set(std::optional<Bytes> size);  // nothing: as much as is asked for
+  // Error: kOutOfMemory, naming what is needed and what is free.
+  Status take(Bytes bytes);
+  void give_back(Bytes bytes);
+
+ private:
+  std::mutex mutex_;
+  std::optional<Bytes> size_;
+  Bytes taken_{};
+};
+
 // Thread-safe. Models are text files (fake_model_file.h) under any name.
 class FakeEngine final : public Engine {
  public:
@@ -47,10 +61,12 @@ class FakeEngine final : public Engine {
   Result<std::unique_ptr<LoadedModel>> load(const LoadOptions& options) override;
 
   FakeFaults& faults() { return *faults_; }
+  FakeMemory& memory() { return *memory_; }
 
  private:
   const std::string name_ = "fake";
   const Plans plans_;
+  const std::shared_ptr<FakeMemory> memory_ = std::make_shared<FakeMemory>();
   const std::shared_ptr<FakeFaults> faults_ = std::make_shared<FakeFaults>();
 };
 

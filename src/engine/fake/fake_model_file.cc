@@ -103,6 +103,11 @@ class Parser {
       model_.captures = true;
       return rest.empty() ? Status() : Status(invalid_argument("'captures' stands alone"));
     }
+    if (key == "memory") {
+      const auto megabytes = number<std::uint32_t>(rest);
+      model_.memory = Bytes{std::uint64_t{megabytes.value_or(0)} << 20};
+      return megabytes ? Status() : Status(invalid_argument("memory is a number of MB"));
+    }
     return key == "fault" ? fault(rest) : Status(invalid_argument("unknown key '" + std::string(key) + "'"));
   }
 

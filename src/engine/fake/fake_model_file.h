@@ -15,6 +15,7 @@
 //   fault refuse              # plans of a kind that no device runs
 //   fault hang 66             # on a fake device, a run whose first input begins with byte 66 does not end;
 //                             # fault hang 66 3s: or takes that long
+//   memory 100                # MB that it takes of what its engine has (FakeEngine::memory), while it is loaded
 #pragma once
 
 #include <cstdint>
@@ -25,6 +26,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/ids.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "engine/engine.h"
@@ -56,6 +58,7 @@ struct FakeModelFile {
   bool refused_by_devices = false;
   std::optional<std::uint8_t> hangs_at;
   std::optional<Duration> hangs_for;  // nothing: for ever
+  Bytes memory{};
 };
 
 inline constexpr std::size_t kMaxFakeModelBytes = 64 << 10;

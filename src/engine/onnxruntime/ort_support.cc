@@ -1,14 +1,27 @@
 #include "engine/onnxruntime/ort_support.h"
 
+#include <algorithm>
+#include <array>
 #include <string>
 #include <string_view>
 
 namespace tessera::engine {
+namespace {
+
+// In ONNX Runtime's words, or in those of the CUDA libraries that it repeats.
+bool says_out_of_memory(std::string_view text) {
+  constexpr std::array<std::string_view, 4> kWords{"bad_alloc", "Failed to allocate", "out of memory",
+                                                   "STATUS_ALLOC_FAILED"};
+  return std::any_of(kWords.begin(), kWords.end(),
+                     [&](std::string_view words) { return text.find(words) != std::string_view::npos; });
+}
+
+}  // namespace
 
 Error ort_error(OrtErrorCode code, const char* words, Blame blame) {
   const std::string_view text = words == nullptr ? "unknown error" : words;
-  if (text.find("bad_alloc") != std::string_view::npos || text.find("Failed to allocate") != std::string_view::npos) {
-    return {ErrorCode::kResourceExhausted, "out of memory: " + std::string(text)};
+  if (says_out_of_memory(text)) {
+    return {ErrorCode::kOutOfMemory, "out of memory: " + std::string(text)};
   }
   if (code == ORT_NOT_IMPLEMENTED && blame != Blame::kUs) {
     return unsupported(std::string(text));

@@ -87,6 +87,10 @@ constexpr std::array kPerModel = {
              [](const ModelStatistics& m) { return m.atom_seconds; }},
     PerModel{"tessera_requests_with_slo_total", "Requests, answered or rejected, that had a latency objective",
              MetricType::Counter, [](const ModelStatistics& m) { return static_cast<double>(m.with_slo); }},
+    PerModel{"tessera_evictions_total", "How often the model left its device for want of memory", MetricType::Counter,
+             [](const ModelStatistics& m) { return static_cast<double>(m.evictions); }},
+    PerModel{"tessera_requests_waiting_for_return", "Requests that wait until the model is loaded again",
+             MetricType::Gauge, [](const ModelStatistics& m) { return static_cast<double>(m.waiting_for_return); }},
     PerModel{"tessera_requests_slo_met_total", "Requests answered within their latency objective", MetricType::Counter,
              [](const ModelStatistics& m) { return static_cast<double>(m.met_slo); }},
 };
@@ -208,6 +212,12 @@ std::vector<MetricFamily> model_families(const Models& all) {
                                  "Time from arrival to answer ready, successful requests", &ModelStatistics::latency));
   out.push_back(histogram_family(models, "tessera_queue_time_seconds", "Time in the queue, successful requests",
                                  &ModelStatistics::queue_time));
+  Models left(models);
+  std::erase_if(left, [](const ModelStatistics& m) { return m.evictions == 0; });
+  out.push_back(histogram_family(left, "tessera_return_time_seconds",
+                                 "Time from arrival to answer ready, successful requests that waited until their model "
+                                 "was loaded again",
+                                 &ModelStatistics::return_time));
   MetricFamily omitted = family("tessera_models_not_shown", "Model versions left out here", MetricType::Gauge);
   add(omitted, {}, static_cast<double>(all.size() - models.size()));
   out.push_back(std::move(omitted));

@@ -2,6 +2,7 @@
 // for tests that see a whole process end.
 #include <CLI/CLI.hpp>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
@@ -9,12 +10,15 @@
 
 #include "apps/serve.h"
 #include "apps/serve_flags.h"
+#include "base/ids.h"
 #include "device/fake/fake_device.h"
 #include "engine/fake/fake_engine.h"
 
 namespace {
 
 using tessera::apps::Computing;
+
+constexpr tessera::Bytes kMemory{std::uint64_t{100} << 20};
 
 std::vector<Computing> pretended(int devices) {
   std::vector<Computing> out(static_cast<std::size_t>(devices));
@@ -23,11 +27,12 @@ std::vector<Computing> pretended(int devices) {
     options.clock = tessera::device::FakeOptions::Clock::kReal;
     options.steady = true;
     options.name += out.size() > 1 ? ":" + std::to_string(i) : "";
-
+    auto engine = std::make_unique<tessera::engine::FakeEngine>(tessera::engine::FakeEngine::Plans::kFakeDevice);
+    engine->memory().set(kMemory);
     out[i].kind = "cuda";
     out[i].description = "pretended";
     out[i].device = std::make_unique<tessera::device::FakeDevice>(options);
-    out[i].engine = std::make_unique<tessera::engine::FakeEngine>(tessera::engine::FakeEngine::Plans::kFakeDevice);
+    out[i].engine = std::move(engine);
   }
   return out;
 }

@@ -10,10 +10,11 @@ std::string parameter(const std::string& key, const std::string& value) {
 }
 
 TEST(Parameters, AreRead) {
-  const auto config = complete_text(
-      parameter("slo_ms", "12.5") + parameter("weight", "3") + parameter("reserved_share", "0.25") +
-      parameter("max_share", "0.5") + parameter("memory_limit_mb", "64") + parameter("engine", "onnxruntime") +
-      parameter("determinism", "off") + parameter("slo_policy", "best_effort") + parameter("reserved_lend", "false"));
+  const auto config = complete_text(parameter("slo_ms", "12.5") + parameter("weight", "3") +
+                                    parameter("reserved_share", "0.25") + parameter("max_share", "0.5") +
+                                    parameter("memory_limit_mb", "64") + parameter("engine", "onnxruntime") +
+                                    parameter("determinism", "off") + parameter("slo_policy", "best_effort") +
+                                    parameter("reserved_lend", "false") + parameter("evictable", "true"));
   ASSERT_TRUE(config.ok()) << config.error().message();
   EXPECT_EQ(config->params.slo, Duration(12'500'000));
   EXPECT_EQ(config->params.weight, 3);
@@ -22,6 +23,7 @@ TEST(Parameters, AreRead) {
   EXPECT_EQ(config->memory_limit, Bytes{std::uint64_t{64} << 20});
   EXPECT_EQ(config->params.slo_policy, sched::SloPolicy::kBestEffort);
   EXPECT_FALSE(config->params.reserved_lend);
+  EXPECT_TRUE(config->evictable);
 }
 
 TEST(Parameters, DeterminismOfBatchesLeavesOneSize) {
@@ -48,6 +50,7 @@ TEST(Parameters, RangesAreChecked) {
       {"determinism", {"on", ""}},
       {"slo_policy", {"drop", ""}},
       {"reserved_lend", {"maybe", ""}},
+      {"evictable", {"yes", "TRUE", "", "2"}},
   };
   for (const auto& [key, values] : bad) {
     for (const std::string& value : values) {

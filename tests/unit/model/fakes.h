@@ -14,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <random>
 #include <set>
 #include <sstream>
@@ -185,6 +186,30 @@ class FakeHost : public Host {
     return sched::Profile({{1, 1, std::chrono::microseconds(77)}});
   }
 
+  std::optional<TimePoint> idle_since(const Instance& instance) override {
+    const std::lock_guard lock(mutex_);
+    ++looks;
+    const auto found = last_used_.find(instance.name);
+    return found == last_used_.end() ? TimePoint{} : found->second;
+  }
+  sched::Profile set_aside(const Instance& instance) override {
+    journal.note("aside " + instance.name + "/" + std::to_string(instance.version));
+    if (on_aside) on_aside(instance);
+    return withdraw(instance);
+  }
+  void end_aside(const std::string& model, const Status& why) override {
+    journal.note("end aside " + model + (why.ok() ? "" : ": " + why.error().message()));
+  }
+  void return_failed(const std::string& model, const Error& error) override {
+    journal.note("return failed " + model + ": " + error.message());
+  }
+
+  // As idle_since() says; nothing: busy. Models that are not here have never been used.
+  void use(const std::string& model, std::optional<TimePoint> at) {
+    const std::lock_guard lock(mutex_);
+    last_used_[model] = at;
+  }
+
   std::vector<std::shared_ptr<const Instance>> serving() const {
     const std::lock_guard lock(mutex_);
     return published_;
@@ -201,10 +226,13 @@ class FakeHost : public Host {
   std::function<void()> on_lane;
   std::atomic<bool> refuse_publish{false};
   std::map<std::string, sched::Profile> profiles;
+  std::function<void(const Instance&)> on_aside;
+  std::atomic<int> looks{0};  // of idle_since()
 
  private:
   mutable std::mutex mutex_;
   std::vector<std::shared_ptr<const Instance>> published_;
+  std::map<std::string, std::optional<TimePoint>> last_used_;
   FakeDevice device_;
   std::uint32_t last_id_ = 0;
 };
@@ -262,6 +290,8 @@ class FakeModel : public engine::LoadedModel {
     return habits_.outdated.contains(key) && built_.contains(bucket) && !renewed_.contains(key);
   }
 
+  std::shared_ptr<void> place;  // in the engine's memory
+
  private:
   const engine::FileSignature signature_;
   const HomeHabits habits_;
@@ -312,14 +342,21 @@ class FakeEngine : public engine::Engine {
     last_options = options;
     TESSERA_ASSIGN_OR_RETURN(auto signature, inspect(options.file));
     if (on_load) on_load(options);
-    return std::unique_ptr<engine::LoadedModel>(
-        std::make_unique<FakeModel>(std::move(signature), habits, host_.borrowed, host_.journal));
+    if (room->fetch_sub(1) <= 0) {
+      room->fetch_add(1);
+      return Error(ErrorCode::kOutOfMemory, "no memory left");
+    }
+    auto model = std::make_unique<FakeModel>(std::move(signature), habits, host_.borrowed, host_.journal);
+    model->place = std::shared_ptr<void>(nullptr, [room = room](void* /*nothing*/) { room->fetch_add(1); });
+    return std::unique_ptr<engine::LoadedModel>(std::move(model));
   }
 
   std::function<void(const std::filesystem::path&)> on_inspect;
   std::function<void(const engine::LoadOptions&)> on_load;
   engine::LoadOptions last_options;
   std::string version_number = "1.0";
+  // For how many more models there is memory.
+  const std::shared_ptr<std::atomic<int>> room = std::make_shared<std::atomic<int>>(1000);
   HomeHabits habits;
 
  private:

@@ -203,7 +203,7 @@ TEST_F(CudaDeviceTest, AStartThatFailsLeavesNothingBehind) {
       if (device.ok()) {
         continue;  // it does not make that many
       }
-      EXPECT_EQ(device.error().code(), ErrorCode::kResourceExhausted) << entry;
+      EXPECT_EQ(device.error().code(), ErrorCode::kOutOfMemory) << entry;
       EXPECT_EQ(device.error().message().rfind("cuda:0: ", 0), 0U) << device.error().message();
       EXPECT_EQ(cuda_.alive(), 0U) << entry << " after " << after;
     }

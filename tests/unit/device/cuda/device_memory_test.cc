@@ -102,7 +102,7 @@ TEST_F(DeviceRegionTest, SaysWhatIsFreeWhereTheCardIsFull) {
   ASSERT_TRUE(region->grow({60 * kMb}).ok());
   const Status refused = region->grow({66 * kMb});
   ASSERT_FALSE(refused.ok());
-  EXPECT_EQ(refused.error().code(), ErrorCode::kResourceExhausted);
+  EXPECT_EQ(refused.error().code(), ErrorCode::kOutOfMemory);
   EXPECT_EQ(refused.error().message(), "fake gpu has no more memory: 6 MB more are needed, and 4 MB are free");
   EXPECT_EQ(unlimited->taken(), Bytes{60 * kMb});
   EXPECT_EQ(region->mapped(), Bytes{60 * kMb});

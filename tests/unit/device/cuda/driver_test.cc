@@ -22,7 +22,7 @@ TEST(DriverTest, ErrorsCarryTheDriversNameForThem) {
   const Driver driver = test::FakeCuda::table();
   EXPECT_TRUE(driver.check(CUDA_SUCCESS, "do a thing").ok());
   const Status memory = driver.check(CUDA_ERROR_OUT_OF_MEMORY, "do a thing");
-  EXPECT_EQ(memory.error().code(), ErrorCode::kResourceExhausted);
+  EXPECT_EQ(memory.error().code(), ErrorCode::kOutOfMemory);
   EXPECT_EQ(memory.error().message(), "do a thing: CUDA_ERROR_OUT_OF_MEMORY (2)");
   EXPECT_EQ(driver.check(CUDA_ERROR_INVALID_VALUE, "do").error().code(), ErrorCode::kInternal);
   for (const CUresult result : {CUDA_ERROR_LAUNCH_FAILED, CUDA_ERROR_ILLEGAL_ADDRESS, CUDA_ERROR_ILLEGAL_INSTRUCTION,

@@ -164,7 +164,7 @@ TEST(GpuTest, AContextThatCannotBeMadeLeavesNothing) {
     cuda.fail(entry, CUDA_ERROR_OUT_OF_MEMORY);
     const auto made = gpu->context_of({0, 1}, Gpu::Use::kHome);
     ASSERT_FALSE(made.ok()) << entry;
-    EXPECT_EQ(made.error().code(), ErrorCode::kResourceExhausted);
+    EXPECT_EQ(made.error().code(), ErrorCode::kOutOfMemory);
     EXPECT_EQ(cuda.alive(), before) << entry;
   }
   EXPECT_TRUE(gpu->context_of({0, 1}, Gpu::Use::kHome).ok());

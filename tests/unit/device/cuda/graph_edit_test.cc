@@ -75,7 +75,7 @@ TEST_F(GraphEditTest, WhatFailsIsSaid) {
     cuda_.fail(entry, CUDA_ERROR_OUT_OF_MEMORY);
     const Status replaced = replace(graph, handle(fake(graph).nodes[2].get()), 9);
     ASSERT_FALSE(replaced.ok()) << entry;
-    EXPECT_EQ(replaced.error().code(), ErrorCode::kResourceExhausted) << entry;
+    EXPECT_EQ(replaced.error().code(), ErrorCode::kOutOfMemory) << entry;
   }
 }
 

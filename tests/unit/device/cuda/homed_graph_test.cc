@@ -153,7 +153,7 @@ TEST_F(HomedGraphTest, AFailureAnywhereLeavesNothingBehind) {
     cuda_.fail(entry, CUDA_ERROR_OUT_OF_MEMORY);
     const auto homed = HomedGraph::make(*gpu_, original.get(), context_, stream());
     ASSERT_FALSE(homed.ok()) << entry;
-    EXPECT_EQ(homed.error().code(), ErrorCode::kResourceExhausted) << entry;
+    EXPECT_EQ(homed.error().code(), ErrorCode::kOutOfMemory) << entry;
     EXPECT_EQ(cuda_.alive(), before) << entry;
   }
 }

@@ -236,7 +236,7 @@ TEST(InputCopiesOptions, ACardWithoutRoomForTheSlabSaysSo) {
   options.staging = {.total = {8 << 20}, .largest = {4 << 20}};
   const auto device = make_cuda_device(gpu, options);
   ASSERT_FALSE(device.ok());
-  EXPECT_EQ(device.error().code(), ErrorCode::kResourceExhausted);
+  EXPECT_EQ(device.error().code(), ErrorCode::kOutOfMemory);
   EXPECT_NE(device.error().message().find("has no more memory"), std::string::npos);
 }
 

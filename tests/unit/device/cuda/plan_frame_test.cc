@@ -198,7 +198,7 @@ TEST_F(PlanFrameTest, KernelsAreLoadedWholeAndGivenBack) {
     cuda_.fail(entry, CUDA_ERROR_OUT_OF_MEMORY, entry == std::string_view("cuFuncLoad") ? 1 : 0);
     const auto failed = PlanKernels::load(gpu_);
     ASSERT_FALSE(failed.ok()) << entry;
-    EXPECT_EQ(failed.error().code(), ErrorCode::kResourceExhausted);
+    EXPECT_EQ(failed.error().code(), ErrorCode::kOutOfMemory);
     EXPECT_EQ(cuda_.alive(), before) << entry;
   }
 }
@@ -208,7 +208,7 @@ TEST_F(PlanFrameTest, ErrorsOfTheDriverAreTold) {
                             "cuGraphAddKernelNode", "cuGraphAddDependencies"}) {
     const OwnedGraph graph = chain();
     cuda_.fail(entry, CUDA_ERROR_OUT_OF_MEMORY);
-    EXPECT_EQ(frame(graph).error().code(), ErrorCode::kResourceExhausted) << entry;
+    EXPECT_EQ(frame(graph).error().code(), ErrorCode::kOutOfMemory) << entry;
   }
 }
 

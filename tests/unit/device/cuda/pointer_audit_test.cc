@@ -109,7 +109,7 @@ TEST_F(PointerAuditTest, WhatTheDriverDoesNotTellIsAnError) {
     cuda_.fail(entry, CUDA_ERROR_OUT_OF_MEMORY);
     const auto checked = check(graph);
     ASSERT_FALSE(checked.ok()) << entry;
-    EXPECT_EQ(checked.error().code(), ErrorCode::kResourceExhausted) << entry;
+    EXPECT_EQ(checked.error().code(), ErrorCode::kOutOfMemory) << entry;
   }
 }
 
