@@ -320,8 +320,7 @@ std::vector<DeviceStatistics> Fleet::device_statistics() const {
 }
 
 void Fleet::lost(std::uint16_t number) {
-  const std::string& device = units_[number]->device().shape().name;
-  aside_.lose(number, {ErrorCode::kDeviceLost, "device '" + device + "' is down"});
+  aside_.lose(number, {ErrorCode::kDeviceLost, "the device that was to load the model again is down"});
   const std::lock_guard lock(loss_);
   if (told_.lost) {
     told_.lost(number);

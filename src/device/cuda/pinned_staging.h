@@ -32,7 +32,7 @@ Result<std::shared_ptr<void>> pin(std::shared_ptr<Gpu> gpu, std::size_t size);
 
 // Thread-safe: one lock, held for tens of nanoseconds. Blocks are pieces of one range, multiples of 1 KB, side by side
 // where they are leased one after the other, so that copies can take several at once; every GPU of the process can copy
-// from them. Leased blocks may outlive the pool, not the driver. Error: kResourceExhausted where the host has no such
+// from them. Leased blocks may outlive the pool, not the driver. Error: kOutOfMemory where the host has no such
 // memory to pin.
 Result<std::unique_ptr<PinnedPool>> make_pinned_staging(std::shared_ptr<Gpu> gpu, const PinnedLimits& limits);
 

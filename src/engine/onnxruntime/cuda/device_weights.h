@@ -16,7 +16,7 @@ namespace tessera::engine {
 class DeviceWeights {
  public:
   // Copies in pieces, through pinned memory, on the build stream: one large copy would hold up every launch on the
-  // card. Called by the loader thread. Error: kResourceExhausted where they do not fit.
+  // card. Called by the loader thread. Error: that of DeviceRegion::grow where they do not fit.
   static Result<std::unique_ptr<const DeviceWeights>> upload(const CudaParts& parts, SessionSource& memory,
                                                              const OptimizedFiles& files);
 
