@@ -283,7 +283,11 @@ std::shared_ptr<ModelCounters> Serving::kept_counters(const model::Instance& ins
     return before.signature.max_batch_size == instance.signature.max_batch_size &&
            before.config.params.slo == instance.config.params.slo;
   };
-  return left && same(*left.mapped()->instance) ? left.mapped()->counters : nullptr;
+  if (!left || !same(*left.mapped()->instance)) {
+    return nullptr;
+  }
+  left.mapped()->counters->set_params(instance.config.params);  // a load takes the file's values
+  return left.mapped()->counters;
 }
 
 std::optional<TimePoint> Serving::idle_since(const model::Instance& instance) {

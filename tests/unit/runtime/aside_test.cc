@@ -82,7 +82,7 @@ TEST_F(AsideTest, WhatClientsAskOfItIsAnsweredMeanwhile) {
   const auto found = s->find("a", std::nullopt);
   ASSERT_TRUE(found.ok());
   EXPECT_EQ((*found)->signature.inputs.at(0).name, "INPUT0");
-  EXPECT_NE(model::config_json((*found)->config).find("evictable"), std::string::npos);
+  EXPECT_NE(model::config_json(*(*found)->config.proto).find("evictable"), std::string::npos);
   EXPECT_EQ(s->versions("a"), (std::vector<std::int64_t>{1}));
   EXPECT_FALSE(s->find("a", 2).ok());
   EXPECT_EQ(s->serving().size(), 2U);
