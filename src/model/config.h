@@ -55,9 +55,9 @@ struct ModelConfig {
   std::vector<WarmupSample> warmup;
   std::vector<std::pair<std::string, std::string>> label_files;  // (output, file under the model's folder)
   std::optional<Bytes> memory_limit;  // of what the engine holds for the model: weights and homes
-  // What does not change a request's bits. "off": neither do slices, as long as a model is loaded. "slice": nor do loads
-  // and replicas, since nothing is chosen by timing it. "batch": nor does how many are joined, since all batches are
-  // padded to the largest size.
+  // What does not change a request's bits. "off": neither do slices, as long as a model is loaded. "slice": nor do
+  // loads and replicas, since nothing is chosen by timing it. "batch": nor does how many are joined, since all batches
+  // are padded to the largest size.
   std::string determinism = "off";
   bool evictable = false;  // may leave its device while idle, and comes back at its next request
 };

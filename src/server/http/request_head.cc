@@ -185,8 +185,8 @@ Coding accepted_coding(std::string_view accept_encoding) {
   return best;
 }
 
-// A last chunk is at least "0\r\n\r\n". Beast's parser counts on that much when it is asked again about one that was not
-// whole, and has it checked in builds with assertions.
+// A last chunk is at least "0\r\n\r\n". Beast's parser counts on that much when it is asked again about one that was
+// not whole, and has it checked in builds with assertions.
 constexpr std::size_t kLeastLastChunk = 5;
 
 // Beast's parser, put behind a head it has been fed, with every piece of content handed on. Owned by one thread.
