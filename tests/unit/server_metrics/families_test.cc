@@ -29,6 +29,9 @@ runtime::ModelStatistics busy_model() {
   m.params.slo = std::chrono::milliseconds(20);
   m.latency.record(std::chrono::microseconds(80));
   m.latency.record(std::chrono::milliseconds(70));
+  m.evictions = 2;
+  m.waiting_for_return = 3;
+  m.return_time.record(std::chrono::seconds(2));
   m.atom_seconds = 1.5;
   m.launches_by_atom = {{{"host", 0}, 9}, {{"host", 1}, 2}};
   return m;
@@ -57,6 +60,10 @@ TEST(MetricFamilies, AreTritonsAndOurs) {
            "tessera_launches_total{model=\"simple\",version=\"3\",device=\"host\",atom=\"1\"} 2\n",
            "tessera_batches_total{model=\"simple\",version=\"3\",size=\"4\"} 10\n",
            "tessera_slice_atom_seconds_total{model=\"simple\",version=\"3\"} 1.5\n",
+           "tessera_evictions_total{model=\"simple\",version=\"3\"} 2\n",
+           "tessera_requests_waiting_for_return{model=\"simple\",version=\"3\"} 3\n",
+           "tessera_return_time_seconds_count{model=\"simple\",version=\"3\"} 1\n",
+           "tessera_return_time_seconds_bucket{model=\"simple\",version=\"3\",le=\"2.5\"} 1\n",
            "# TYPE tessera_request_latency_seconds histogram\n",
            "tessera_request_latency_seconds_count{model=\"simple\",version=\"3\"} 2\n",
            "tessera_request_latency_seconds_bucket{model=\"simple\",version=\"3\",le=\"5e-05\"} 0\n",
