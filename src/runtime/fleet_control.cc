@@ -16,7 +16,9 @@ Result<sched::LiveParams> Fleet::params(std::string_view model, std::optional<st
       return served->counters->params();
     }
   }
-  return unknown_model(model);
+  // Set aside: what it comes back with.
+  TESSERA_ASSIGN_OR_RETURN(const auto away, find(model, version));
+  return away->config.params;
 }
 
 Result<sched::LiveParams> Fleet::change_params(std::string_view model, const model::ParamChanges& changes,
