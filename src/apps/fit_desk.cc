@@ -138,7 +138,7 @@ Result<sim::FitQuestion> fit_question(std::string_view body, const runtime::Snap
   return out;
 }
 
-void FitDesk::ask(std::string body, Reply reply) {
+void FitDesk::ask(std::string body, const Reply& reply) {
   if (stopped_.load()) {
     reply(unavailable("the server is stopping"));
     return;

@@ -38,7 +38,7 @@ class FitDesk {
 
   // Replies at once where another question is being answered (kResourceExhausted, with a time to come again), the body
   // is too large, or the desk has stopped.
-  void ask(std::string body, Reply reply);
+  void ask(std::string body, const Reply& reply);
   // Ends what is being answered, and answers nothing any more.
   void stop();
 

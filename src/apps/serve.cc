@@ -85,8 +85,8 @@ Result<FrontEnds> listen(const ServeOptions& options, const device::HostTopology
   FrontEnds front;
   TESSERA_ASSIGN_OR_RETURN(front.http,
                            server::HttpServer::start(http_options(options, topology), service, shared_memory,
-                                                     [&fit_desk](std::string body, FitDesk::Reply reply) {
-                                                       fit_desk.ask(std::move(body), std::move(reply));
+                                                     [&fit_desk](std::string body, const FitDesk::Reply& reply) {
+                                                       fit_desk.ask(std::move(body), reply);
                                                      }));
   server::GrpcOptions grpc;
   grpc.address = options.grpc.address;

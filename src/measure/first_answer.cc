@@ -60,6 +60,7 @@ double plain(const engine::Environment& environment, int gpu, const std::filesys
                                               type.GetTensorTypeAndShapeInfo().GetElementType()));
   }
   std::vector<const char*> input_names;
+  input_names.reserve(names.size());
   for (const auto& name : names) {
     input_names.push_back(name.get());
   }

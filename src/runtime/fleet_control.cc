@@ -18,7 +18,8 @@ Result<sched::LiveParams> Fleet::params(std::string_view model, std::optional<st
   }
   // Set aside: what it comes back with.
   TESSERA_ASSIGN_OR_RETURN(const auto away, find(model, version));
-  return away->config.params;
+  const sched::LiveParams& written = away->config.params;
+  return written;
 }
 
 Result<sched::LiveParams> Fleet::change_params(std::string_view model, const model::ParamChanges& changes,

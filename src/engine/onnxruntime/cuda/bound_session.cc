@@ -140,7 +140,7 @@ Result<Duration> BoundSession::time_captured(const Binding& binding, HeapSource&
     }
     return least;
   };
-  const auto took = timed();
+  auto took = timed();
   // In any case: what the captured run left in the host's memory is given back while the session is there.
   TESSERA_RETURN_IF_ERROR(run(binding, memory));
   return took;

@@ -227,7 +227,7 @@ Status CudaModel::capture(std::int32_t bucket, LaneIndex lane) {
   TESSERA_ASSIGN_OR_RETURN(auto plan, CapturedPlan::capture(facts_, *session, *memory, foreign));
   TESSERA_RETURN_IF_ERROR(check(*plan, *session));
   if (there != nullptr) {
-    const Status replaced = there->take_over(*plan, parts_->device.loader_stream());
+    Status replaced = there->take_over(*plan, parts_->device.loader_stream());
     if (!replaced.ok() && replaced.error().code() == ErrorCode::kUnsupported) {
       log(LogLevel::kInfo, "a plan stays as it is: the faster one does not fit every slice",
           {{"rows", std::int64_t{bucket}}, {"reason", replaced.error().message()}});
