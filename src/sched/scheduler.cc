@@ -129,11 +129,12 @@ void Scheduler::State::decide() {
       TESSERA_CHECK(found != requests_.end());
       reject(found->second, RejectReason::kDeadline);
     }
-    for (const WantedHome& wanted : decisions_.wanted_homes) {
-      want_home(wanted);
-    }
     for (const BatchDecision& decision : decisions_.launches) {
       launch(decision);
+    }
+    // After the launches: what makes room for a new home may not be one that this decision uses.
+    for (const WantedHome& wanted : decisions_.wanted_homes) {
+      want_home(wanted);
     }
     if (decisions_.launches.empty() && decisions_.hopeless.empty()) {
       break;
