@@ -9,19 +9,13 @@
 
 #include "base/clock.h"
 #include "engine/onnxruntime/cuda/captured_plan.h"
+#include "measure/numbers.h"
 
 namespace tessera::measure {
 namespace {
 
 constexpr std::chrono::milliseconds kBetweenHomes{10};
 constexpr std::int32_t kMostRows = 8;
-
-double ms(Duration span) { return static_cast<double>(span.count()) * 1e-6; }
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values.empty() ? 0 : values[values.size() / 2];
-}
 
 void note_steps(const device::Plan* plan, const Slice& slice, std::array<std::vector<double>, 3>& steps) {
   const auto* captured = dynamic_cast<const engine::CapturedPlan*>(plan);

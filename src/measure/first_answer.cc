@@ -8,16 +8,10 @@
 #include "base/clock.h"
 #include "engine/onnxruntime/environment.h"
 #include "measure/models.h"
+#include "measure/numbers.h"
 
 namespace tessera::measure {
 namespace {
-
-double ms(Duration span) { return static_cast<double>(span.count()) * 1e-6; }
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values.empty() ? 0 : values[values.size() / 2];
-}
 
 Result<double> ours(device::CudaDevice& device, engine::Engine& engine, const std::filesystem::path& repository,
                     const std::string& name) {

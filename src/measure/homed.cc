@@ -8,16 +8,10 @@
 #include <utility>
 
 #include "measure/models.h"
+#include "measure/numbers.h"
 
 namespace tessera::measure {
 namespace {
-
-double ms(Duration span) { return static_cast<double>(span.count()) * 1e-6; }
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values.empty() ? 0 : values[values.size() / 2];
-}
 
 // The device as an engine sees it that builds, tunes and captures in one slice, and homes what it captured in the very
 // context that it was captured in. Thread-safe as the device is.

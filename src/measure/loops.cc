@@ -10,11 +10,10 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/pause.h"
+#include "measure/numbers.h"
 
 namespace tessera::measure {
 namespace {
-
-double ms(Duration span) { return static_cast<double>(span.count()) * 1e-6; }
 
 LoopTimes times_of(std::vector<Duration> took, Duration length) {
   if (took.empty()) {

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "measure/numbers.h"
 
 namespace tessera::measure {
 namespace {
@@ -83,11 +84,6 @@ const Row& row_of(std::string_view id) {
 }
 
 bool is_worse(const Row& row, double figure, double than) { return row.sense == kMost ? figure > than : figure < than; }
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values.empty() ? 0 : values[values.size() / 2];
-}
 
 double images(const std::vector<Measured>& round) {
   double sum = 0;

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "measure/numbers.h"
 #include "measure/shared_parts.h"
 #include "measure/tenant.h"
 #include "runtime/service.h"
@@ -72,8 +73,6 @@ Result<std::vector<std::string>> fill(const Repository& repository, const Sharin
   }
   return names;
 }
-
-double ms(Duration span) { return static_cast<double>(span.count()) * 1e-6; }
 
 Measured summary(std::vector<Answer> answers, std::int64_t rows, Duration length) {
   if (answers.empty()) {
