@@ -165,7 +165,13 @@ Status CudaModel::tune(std::int32_t bucket) {
   if (std::exchange(sessions.tuned, true) || !timed_choices_ || tuned_.of(bucket)) {
     return ok_status();
   }
-  TESSERA_ASSIGN_OR_RETURN(Duration least, time(*sessions.current));
+  const auto current = time(*sessions.current);
+  if (!current.ok()) {
+    log(LogLevel::kInfo, "options are not tried: those there are cannot be timed",
+        {{"rows", std::int64_t{bucket}}, {"reason", current.error().message()}});
+    return ok_status();
+  }
+  Duration least = *current;
   for (const ProviderOptions& choice : tried_options()) {
     if (choice == sessions.current->options()) {
       continue;

@@ -39,13 +39,11 @@ struct CudaCalls {
 //   one pins memory, makes streams and loads two modules with data of their own, of which a process that has more than
 //   a few runs every kernel 0.35 us slower for good; letting go of one waits for all kernels. It is never let go of: a
 //   thread that ends leaves its handles to the next.
-// - A copy that the caller waits for is made on a stream of the thread's own, and it is that stream which is waited
-// for.
-//   In one piece and on the legacy stream, launches would wait for all of it.
+// - A copy that the caller waits for is made on a stream of the thread's own, which alone is waited for. In one piece
+//   and on the legacy stream, launches would wait for all of it.
 // - Waiting for the whole device waits for the work of the calling thread's load alone.
-// - Memory of the card that it takes from the driver itself comes from a heap of the load's; given back to the driver,
-// it
-//   would wait for every kernel that runs.
+// - Memory of the card that it takes from the driver itself comes from a heap of the load's: giving memory back to the
+//   driver waits for every kernel that runs.
 class ProviderCalls {
  public:
   explicit ProviderCalls(const CudaCalls& calls);
