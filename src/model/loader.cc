@@ -364,7 +364,11 @@ Status Loader::capture_beside(LoadedVersion& version, const PlanKey& plan, bool 
   }));
   TESSERA_RETURN_IF_ERROR(home_captured(version, plan));
   if (took) {
-    version.points.push_back({plan.bucket, host_.device().shape().processors_in(slice), *took});
+    const auto processors = static_cast<std::int32_t>(host_.device().shape().processors_in(slice));
+    std::erase_if(version.points, [&](const auto& point) {  // of the way that is outdated
+      return point.bucket == plan.bucket && point.processors == processors;
+    });
+    version.points.push_back({plan.bucket, processors, *took});
     host_.measured(instance, slice, plan.bucket, *took);
   }
   return ok_status();
