@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "runtime/admission.h"
+#include "sched/patience.h"
 
 namespace tessera::runtime {
 namespace {
@@ -206,23 +207,15 @@ std::optional<SetAside::Lender> SetAside::lender(std::string_view name) const {
 
 // ---- The requests that wait ----
 
-// As the scheduler has it (Scheduler::State::set_times).
 SetAside::Waiter SetAside::waiter_of(std::shared_ptr<ServedInstance> served, const Ticket& ticket, TimePoint arrived) {
   const sched::ModelParams& params = served->instance->config.params;
-  const std::uint32_t level = ticket.priority == 0 ? params.default_priority : ticket.priority;
-  const auto own = params.queue_policies.find(level);
-  const sched::QueuePolicy& policy = own == params.queue_policies.end() ? params.default_queue_policy : own->second;
-  Duration patience = ticket.timeout.value_or(kForever);
-  if (policy.timeout_action == sched::TimeoutAction::kReject) {
-    patience = std::min(patience, policy.default_timeout);
-  }
-  const Duration slo =
-      params.slo_policy == sched::SloPolicy::kReject ? params.slo.value_or(kForever) : Duration(kForever);
+  const sched::QueuePolicy& policy = sched::policy_of(params, sched::level_of(params, ticket.priority));
+  const sched::Patience patience = sched::patience_of(params, policy, ticket.timeout);
   Waiter waiter;
   waiter.served = std::move(served);
   waiter.arrived = arrived;
-  waiter.ends = add_saturating(arrived, std::min(slo, patience));
-  waiter.ends_by_objective = slo < patience;
+  waiter.ends = add_saturating(arrived, patience.ends);
+  waiter.ends_by_objective = patience.ends_by_objective;
   return waiter;
 }
 

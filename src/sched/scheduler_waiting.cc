@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "sched/patience.h"
 #include "sched/scheduler_state.h"
 
 namespace tessera::sched {
@@ -11,16 +12,6 @@ namespace {
 
 constexpr std::size_t kShapesKept = 64;  // empty queues, with what was learned of their shapes, an instance
 constexpr Duration kPause = std::chrono::seconds(1);
-
-std::uint32_t level_of(const Arrival& arrival, const ModelParams& params) {
-  const bool stated = arrival.priority > 0 && arrival.priority <= params.priority_levels;
-  return stated ? arrival.priority : params.default_priority;
-}
-
-const QueuePolicy& policy_of(const ModelParams& params, std::uint32_t level) {
-  const auto found = params.queue_policies.find(level);
-  return found == params.queue_policies.end() ? params.default_queue_policy : found->second;
-}
 
 }  // namespace
 
@@ -44,7 +35,7 @@ void Scheduler::State::handle(const Arrival& event) {
     refuse(RejectReason::kTooManyRows);
     return;
   }
-  const std::uint32_t level = level_of(event, *instance->params);
+  const std::uint32_t level = level_of(*instance->params, event.priority);
   const QueuePolicy& policy = policy_of(*instance->params, level);
   const bool level_full = policy.max_queue_size > 0 && instance->waiting_by_level[level] >= policy.max_queue_size;
   if (requests_.size() >= limits_.max_waiting || level_full) {
@@ -82,22 +73,14 @@ void Scheduler::State::admit(const Arrival& event, Instance& instance, const Que
 }
 
 void Scheduler::State::set_times(Request& request, const QueuePolicy& policy) const {
-  const ModelParams& params = *request.instance->params;
   const TimePoint arrival = request.arrival.arrival;
-  Duration patience = request.arrival.timeout.value_or(kForever);
-  if (policy.timeout_action == TimeoutAction::kReject) {
-    patience = std::min(patience, policy.default_timeout);
-  } else {
+  if (policy.timeout_action == TimeoutAction::kDelay) {
     request.delays = add_saturating(arrival, policy.default_timeout);
   }
-  const Duration slo = params.slo.value_or(kForever);
-  request.deadline = add_saturating(arrival, std::min(slo, patience));
-  request.ends = add_saturating(arrival, patience);
-  request.ends_with = RejectReason::kTimeout;
-  if (params.slo_policy == SloPolicy::kReject && slo < patience) {
-    request.ends = request.deadline;
-    request.ends_with = RejectReason::kDeadline;
-  }
+  const Patience patience = patience_of(*request.instance->params, policy, request.arrival.timeout);
+  request.deadline = add_saturating(arrival, patience.deadline);
+  request.ends = add_saturating(arrival, patience.ends);
+  request.ends_with = patience.ends_by_objective ? RejectReason::kDeadline : RejectReason::kTimeout;
 }
 
 // Requests that outstayed a queue policy that delays stay behind the others.
