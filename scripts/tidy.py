@@ -3,8 +3,9 @@
 
 usage: tidy.py --build FOLDER [--jobs N] [--quick] FILE...
 
-A unit is unchanged if the configuration, its compile command, itself and all headers of ours that it includes, directly
-or not, are. What passed is remembered in .cache/tidy. --quick leaves out units that include Asio, Beast, gRPC or protobuf,
+A unit is unchanged if clang-tidy, its configuration, the unit's compile command, itself and all headers of ours that it includes, directly
+or not, are. What passed is remembered in ~/.cache/tessera-tidy ($XDG_CACHE_HOME), for all checkouts together, and forgotten
+when nobody has asked for it for 30 days. --quick leaves out units that include Asio, Beast, gRPC or protobuf,
 and the static analyzer, which takes half the time.
 """
 
@@ -14,11 +15,14 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
+import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-CACHE = os.path.join(ROOT, ".cache", "tidy")
+CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "tessera-tidy")
+KEPT_S = 30 * 24 * 3600
 QUOTED = re.compile(rb'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
 HEAVY = re.compile(rb"^\s*#\s*include\s*<(boost/(asio|beast)|grpcpp|grpc)/|\.pb\.h\"", re.MULTILINE)
 
@@ -35,17 +39,19 @@ def own_files(path: str, seen: dict) -> None:
             own_files(os.path.join(folder, header), seen)
 
 
-def run(unit: str, command: str, build: str, quick: bool) -> tuple:
+def run(unit: str, command: str, build: str, quick: bool, version: str) -> tuple:
     texts = {}
     own_files(unit, texts)
     if quick and any(HEAVY.search(text) for text in texts.values()):
         return "heavy", ""
     tidy = ["clang-tidy-14", "-p", build, "--quiet", "--extra-arg=-Wno-unknown-warning-option"] + (["--checks=-clang-analyzer-*"] if quick else [])
-    digest = hashlib.sha256(repr((tidy, command)).encode())
+    # Relative to the checkout, whose path may be written with quotes or without.
+    arguments = [argument.replace(ROOT, "") for argument in shlex.split(command)]
+    digest = hashlib.sha256(repr((version, tidy, arguments)).encode())
     with open(os.path.join(ROOT, ".clang-tidy"), "rb") as file:
         digest.update(file.read())
     for path in sorted(texts):
-        digest.update(path.encode() + b"\0" + texts[path])
+        digest.update(os.path.relpath(path, ROOT).encode() + b"\0" + texts[path])
     stamp = os.path.join(CACHE, digest.hexdigest())
     if os.path.exists(stamp):
         os.utime(stamp)
@@ -59,6 +65,13 @@ def run(unit: str, command: str, build: str, quick: bool) -> tuple:
     return "found", result.stdout + errors
 
 
+def forget_old() -> None:
+    oldest = time.time() - KEPT_S
+    for entry in os.scandir(CACHE):
+        if entry.stat().st_mtime < oldest:
+            os.unlink(entry.path)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", required=True)
@@ -68,13 +81,15 @@ def main() -> int:
     arguments = parser.parse_args()
 
     os.makedirs(CACHE, exist_ok=True)
+    forget_old()
     with open(os.path.join(ROOT, arguments.build, "compile_commands.json"), encoding="utf-8") as file:
         commands = {os.path.realpath(entry["file"]): entry["command"] for entry in json.load(file)}
+    version = subprocess.run(["clang-tidy-14", "--version"], capture_output=True, text=True, check=True).stdout
     units = [os.path.realpath(os.path.join(ROOT, name)) for name in arguments.files]
     known = [unit for unit in units if unit in commands]
     counts = {"not built here": len(units) - len(known)}
     with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
-        jobs = [pool.submit(run, unit, commands[unit], arguments.build, arguments.quick) for unit in known]
+        jobs = [pool.submit(run, unit, commands[unit], arguments.build, arguments.quick, version) for unit in known]
         for job in concurrent.futures.as_completed(jobs):
             verdict, output = job.result()
             counts[verdict] = counts.get(verdict, 0) + 1

@@ -9,7 +9,7 @@
 #include "base/affinity.h"
 #include "tests/unit/engine/onnxruntime/engine_fixture.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef TESSERA_SANITIZED
 #define TESSERA_OWN_HEAP 0
 #else
 #define TESSERA_OWN_HEAP 1
