@@ -80,6 +80,9 @@ Result<std::string> run(const LoadOptions& options) {
   TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<loadgen::Target> target, open_target(options, workload));
   LoadPlan plan{std::move(workload), options, *target};
   TESSERA_RETURN_IF_ERROR(plan.prepare());
+  // The rates do not matter here.
+  TESSERA_ASSIGN_OR_RETURN(const auto tenants, plan.tenants(1.0));
+  TESSERA_RETURN_IF_ERROR(target->set_terms(tenants));
   // This thread's, where the system permits it: it needs little of a processor, but that at once.
   setpriority(PRIO_PROCESS, 0, kNice);
   return options.search ? search(options, plan, *target) : run_once(options, plan, *target);

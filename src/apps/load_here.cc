@@ -15,6 +15,8 @@
 #include "base/log.h"
 #include "client/inputs.h"
 #include "loadgen/random.h"
+#include "model/live_params.h"
+#include "sched/policy.h"
 #include "server/status.h"
 
 namespace tessera::apps {
@@ -22,6 +24,7 @@ namespace {
 
 constexpr std::size_t kAlign = 64;
 constexpr std::chrono::seconds kToFinish{30};
+constexpr std::chrono::minutes kToGrow{10};
 constexpr int kTryLater = 503;
 
 std::size_t aligned(std::size_t bytes) { return (bytes + kAlign - 1) / kAlign * kAlign; }
@@ -33,6 +36,31 @@ client::ModelFacts facts_of(const model::Instance& instance) {
     input.shape = instance.signature.max_batch_size > 0 ? input.shape.with_first(-1) : input.shape;
   }
   return out;
+}
+
+sched::LiveParams with_terms(sched::LiveParams params, const loadgen::Tenant& tenant, bool shares) {
+  if (tenant.slo) {
+    params.slo = tenant.slo;
+    params.slo_policy = tenant.spec.best_effort ? sched::SloPolicy::kBestEffort : sched::SloPolicy::kReject;
+  }
+  if (shares) {
+    params.weight = tenant.spec.weight;
+    params.reserved_share = tenant.spec.reserved_share;
+    params.max_share = tenant.spec.max_share;
+  }
+  return params;
+}
+
+// Of two tenants of one model.
+sched::LiveParams tightened(sched::LiveParams one, const sched::LiveParams& other) {
+  if (other.slo && (!one.slo || *other.slo < *one.slo)) {
+    one.slo = other.slo;
+    one.slo_policy = other.slo_policy;
+  }
+  one.weight = std::max(one.weight, other.weight);
+  one.reserved_share = std::max(one.reserved_share, other.reserved_share);
+  one.max_share = std::max(one.max_share, other.max_share);
+  return one;
 }
 
 }  // namespace
@@ -136,6 +164,9 @@ Result<std::unique_ptr<HereTarget>> HereTarget::create(const LoadOptions& option
   TESSERA_ASSIGN_OR_RETURN(const auto topology, device::HostTopology::of(serve.host_cores));
   TESSERA_ASSIGN_OR_RETURN(out->service_, make_service(serve, topology, {}));
   TESSERA_RETURN_IF_ERROR(out->service_->start());
+  if (!out->service_->models().settled(kToGrow)) {
+    return Error(ErrorCode::kDeadlineExceeded, "not all batch sizes of the models were there within 10 minutes");
+  }
   out->hand_over_ = std::make_unique<HandOver>(*out->service_, std::min(topology.cpus().size(), kMostIoThreads));
   return out;
 }
@@ -165,6 +196,28 @@ Status HereTarget::prepare(std::size_t tenant, std::int32_t rows) {
     at += aligned(input.bytes.size());
   }
   forms_[tenant].emplace(rows, std::move(form));
+  return ok_status();
+}
+
+Status HereTarget::set_terms(const std::vector<loadgen::Tenant>& tenants) {
+  TESSERA_ASSIGN_OR_RETURN(const auto policy, sched::make_policy(service_->policy()));
+  const bool shares = policy->heeds_shares();
+  std::map<std::string, sched::LiveParams> terms;
+  for (const loadgen::Tenant& tenant : tenants) {
+    const auto found = terms.find(tenant.spec.model);
+    if (found == terms.end()) {
+      TESSERA_ASSIGN_OR_RETURN(const auto now, service_->params(tenant.spec.model));
+      terms.emplace(tenant.spec.model, with_terms(now, tenant, shares));
+    } else {
+      found->second = tightened(found->second, with_terms(found->second, tenant, shares));
+    }
+  }
+  for (const auto& [model, params] : terms) {
+    const auto changed = service_->change_params(model, model::written_params(params));
+    if (!changed.ok()) {
+      return changed.error().in("model '" + model + "'");
+    }
+  }
   return ok_status();
 }
 

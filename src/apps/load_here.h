@@ -21,10 +21,13 @@ namespace tessera::apps {
 // thread.
 class HereTarget final : public loadgen::Target {
  public:
-  // Loads the workload's models from options.service's repositories. Error: one cannot be loaded.
+  // Loads the workload's models from options.service's repositories, with all their plans. Error: one cannot be loaded.
   static Result<std::unique_ptr<HereTarget>> create(const LoadOptions& options, const loadgen::Workload& workload);
   ~HereTarget() override;  // after what is still on its way
 
+  // Each model serves on its tenants' terms: the tightest of their objectives, where one has any, and, under a policy
+  // that heeds them, their largest weight and shares.
+  Status set_terms(const std::vector<loadgen::Tenant>& tenants) override;
   Status prepare(std::size_t tenant, std::int32_t rows) override;
   bool send(std::size_t tenant, std::int32_t rows, std::uint64_t number) override;
   void wait(TimePoint until, std::vector<loadgen::Answer>& answers) override { inbox_.take(until, answers); }

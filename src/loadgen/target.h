@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "base/time.h"
+#include "loadgen/workload.h"
 
 namespace tessera::loadgen {
 
@@ -31,6 +32,9 @@ class Target {
   // Makes requests of `tenant` with so many rows ready; to be called before they are sent. Error: its model is not
   // there or takes no such request.
   virtual Status prepare(std::size_t tenant, std::int32_t rows) = 0;
+
+  // What the tenants of the runs to come ask for, all of them. A server behind a wire keeps to its configuration.
+  virtual Status set_terms(const std::vector<Tenant>& /*tenants*/) { return ok_status(); }
 
   // Hands a request over and returns at once; its answer comes from wait(). False: as many are on their way for this
   // tenant as the target takes, and nothing was sent. Numbers are never used twice.

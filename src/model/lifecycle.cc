@@ -63,11 +63,14 @@ std::optional<Lifecycle::State::Command> Lifecycle::State::next() {
                      },
                      [](const Status& /*always good*/) {}};
     }
+    idle_ = true;
+    changed_.notify_all();  // settled()
     if (next_poll_) {
       changed_.wait_for(lock, *next_poll_ - now());
     } else {
       changed_.wait(lock);
     }
+    idle_ = false;
   }
 }
 
@@ -193,6 +196,12 @@ void Lifecycle::State::stuck_ended(const std::string& name, std::int64_t version
 bool Lifecycle::State::loading_ended(std::chrono::milliseconds limit) {
   std::unique_lock lock(mutex_);
   return changed_.wait_for(lock, limit, [this] { return resting_; });
+}
+
+bool Lifecycle::State::settled(TimePoint until) {
+  std::unique_lock lock(mutex_);
+  return changed_.wait_for(lock, until - now(), [this] { return (idle_ && commands_.empty()) || stopping_; }) &&
+         !stopping_;
 }
 
 // ---- The interface ----
@@ -341,6 +350,12 @@ bool Lifecycle::loading_ended(std::chrono::milliseconds limit) {
     const Duration rest = std::max(Duration{0}, end - now());
     return state->loading_ended(std::chrono::duration_cast<std::chrono::milliseconds>(rest));
   });
+}
+
+bool Lifecycle::settled(std::chrono::milliseconds limit) {
+  const TimePoint end = add_saturating(now(), limit);
+  const std::vector<State*> states = left();
+  return std::all_of(states.begin(), states.end(), [end](State* state) { return state->settled(end); });
 }
 
 void Lifecycle::everywhere(const std::string& name, const std::function<Status(State&)>& work,

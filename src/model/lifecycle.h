@@ -95,6 +95,9 @@ class Lifecycle {
   void load(LoadRequest request, std::function<void(Status)> done);
   void unload(const std::string& name, std::function<void(Status)> done);
 
+  // Whether, within `limit`, nothing was left to load and every plan had come that models get while they serve.
+  bool settled(std::chrono::milliseconds limit);
+
   std::vector<IndexEntry> index() const;
 
  private:

@@ -55,6 +55,7 @@ class Lifecycle::State {
   Status start();
   void stop_loading();
   bool loading_ended(std::chrono::milliseconds limit);
+  bool settled(TimePoint until);
   void stuck(const std::string& name, std::int64_t version, const std::string& why);
   void stuck_ended(const std::string& name, std::int64_t version);
 
@@ -124,10 +125,11 @@ class Lifecycle::State {
   Loader loader_;
   VersionIndex index_;
 
-  std::mutex mutex_;  // guards commands_ and the four below
+  std::mutex mutex_;  // guards commands_ and the five below
   std::condition_variable changed_;
   std::deque<Command> commands_;
   std::map<std::pair<std::string, std::int64_t>, std::string> stuck_;  // versions of which a batch does not end: why
+  bool idle_ = false;                                                  // the loader thread has nothing to do
   bool stopping_ = false;                                              // nothing is loaded any more
   bool resting_ = false;                                               // the loader thread has seen stopping_
   bool ending_ = false;

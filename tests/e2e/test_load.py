@@ -401,6 +401,23 @@ def test_the_report_is_one_page_that_needs_nothing(target, tmp_path):
     assert load("--url", url(target), "--workload", path, "--seconds", 0.5, "--html", tmp_path / "no" / "a").returncode == 1
 
 
+def test_in_this_process_the_objectives_of_a_workload_are_the_servers(models, tmp_path):
+    def rejected(**tenant):
+        (tmp_path / "w.json").write_text(json.dumps({"name": "w", "source": "a test", "tenants": [
+            {"name": "t", "model": "slow", "rows": 4, "outstanding": 64, **tenant}]}))
+        done = load("--model-repository", models, "--device", "host", "--cache-dir", "", "--workload", tmp_path / "w.json",
+                    "--seconds", 1, "--json", tmp_path / "out.json")
+        assert done.returncode == 0, done
+        tenant = json.loads((tmp_path / "out.json").read_text())["tenants"][0]
+        assert tenant["answered"] > 0, tenant
+        return tenant["rejected"]
+
+    # The last of 64 waits for many of the others.
+    assert rejected(no_slo=True) == 0
+    assert rejected(slo_factor=4) > 20
+    assert rejected(slo_factor=4, best_effort=True) == 0
+
+
 def test_a_search_finds_what_a_server_carries(tmp_path):
     one = threading.Lock()
 
