@@ -2,7 +2,7 @@
 // many threads as asked for; the figures do not depend on how many.
 //
 //   bench_sim [--workloads DIR] [--profiles FILE] [--device NAME] [--policy NAME]... [--tenants N]... [--slo X]...
-//             [--threads N] [--json FILE]
+//             [--even] [--threads N] [--json FILE]
 #include <CLI/CLI.hpp>
 #include <atomic>
 #include <cstdio>
@@ -32,6 +32,7 @@ struct Arguments {
   std::vector<double> slos = {5, 10, 20, 50};
   int seeds = 5;
   std::uint64_t least = 5000;
+  bool even = false;
   int threads = 2;
   std::string json;
 };
@@ -42,7 +43,8 @@ struct Job {
   double slo = 0;
   std::string policy;
   loadgen::Capacity capacity;
-  double bound = 0;
+  double fractional = 0;
+  double clairvoyant = 0;
   double seconds = 0;  // of this machine
   std::string error;
 };
@@ -61,6 +63,11 @@ Result<sim::Scenario> scenario(const Arguments& arguments, int tenants) {
   const std::string file = arguments.workloads + "/mix" + std::to_string(tenants) + ".json";
   TESSERA_ASSIGN_OR_RETURN(const std::string workload, read(file));
   TESSERA_ASSIGN_OR_RETURN(out.workload, loadgen::parse_workload(workload, file, read));
+  for (loadgen::TenantSpec& tenant : out.workload.tenants) {
+    if (arguments.even) {
+      tenant.process = loadgen::Constant{};
+    }
+  }
   return out;
 }
 
@@ -79,13 +86,14 @@ std::string with_options(const std::string& policy, const sim::Scenario& scenari
 
 Status run(const Arguments& arguments, Job& job) {
   TESSERA_ASSIGN_OR_RETURN(const sim::Scenario cell, scenario(arguments, job.tenants));
-  TESSERA_ASSIGN_OR_RETURN(job.bound, cell.fractional_bound(1, job.slo));
+  TESSERA_ASSIGN_OR_RETURN(job.fractional, cell.fractional_bound(1, job.slo));
   sim::ClusterOptions options;
   options.policy = with_options(job.policy, cell);
   loadgen::SearchOptions how;
   how.seeds = arguments.seeds;
   how.least_requests = arguments.least;
   TESSERA_ASSIGN_OR_RETURN(job.capacity, cell.capacity(options, how, job.slo, {}));
+  TESSERA_ASSIGN_OR_RETURN(job.clairvoyant, cell.clairvoyant_bound(options, how, job.slo));
   return ok_status();
 }
 
@@ -127,13 +135,14 @@ const Job* find(const std::vector<Job>& jobs, const Job& like, const std::string
 
 void print(const Arguments& arguments, const std::vector<Job>& jobs) {
   std::printf(
-      "requests a second at 99 %% attainment of every tenant, and the ratio to temporal\n\ntenants  SLO  fractional");
+      "requests a second at 99 %% attainment of every tenant, and the ratio to temporal\n\ntenants  SLO  fractional  "
+      "clairvoyant");
   for (const std::string& policy : arguments.policies) {
     std::printf("%18s", policy.c_str());
   }
   std::printf("\n");
   for (std::size_t i = 0; i < jobs.size(); i += arguments.policies.size()) {
-    std::printf("%7d%4gx%12.0f", jobs[i].tenants, jobs[i].slo, jobs[i].bound);
+    std::printf("%7d%4gx%12.0f%13.0f", jobs[i].tenants, jobs[i].slo, jobs[i].fractional, jobs[i].clairvoyant);
     const Job* temporal = find(jobs, jobs[i], "temporal");
     for (std::size_t p = 0; p < arguments.policies.size(); ++p) {
       const Job& job = jobs[i + p];
@@ -149,11 +158,11 @@ void print(const Arguments& arguments, const std::vector<Job>& jobs) {
 }
 
 std::string as_json(const Arguments& arguments, const std::vector<Job>& jobs) {
-  std::string out = "{\"command\": \"scripts/bench sim\", \"profiles\": " +
-                    loadgen::quoted(arguments.profiles.substr(arguments.profiles.rfind('/') + 1)) +
-                    ", \"device\": " + loadgen::quoted(arguments.device) +
-                    ", \"seeds\": " + std::to_string(arguments.seeds) +
-                    ", \"slowest_tenant_requests\": " + std::to_string(arguments.least) + ",\n \"cells\": [";
+  std::string out =
+      std::string("{\"command\": \"scripts/bench sim") + (arguments.even ? " --even" : "") +
+      "\", \"profiles\": " + loadgen::quoted(arguments.profiles.substr(arguments.profiles.rfind('/') + 1)) +
+      ", \"device\": " + loadgen::quoted(arguments.device) + ", \"seeds\": " + std::to_string(arguments.seeds) +
+      ", \"slowest_tenant_requests\": " + std::to_string(arguments.least) + ",\n \"cells\": [";
   for (const Job& job : jobs) {
     const Job* temporal = find(jobs, job, "temporal");
     const loadgen::Ratio ratio =
@@ -165,7 +174,8 @@ std::string as_json(const Arguments& arguments, const std::vector<Job>& jobs) {
            "], \"goodput\": " + loadgen::digits(job.capacity.goodput) +
            ", \"to_temporal\": " + loadgen::digits(ratio.value) + ", \"to_temporal_95\": [" +
            loadgen::digits(ratio.low) + ", " + loadgen::digits(ratio.high) +
-           "], \"fractional_bound\": " + loadgen::digits(job.bound) + "}";
+           "], \"fractional_bound\": " + loadgen::digits(job.fractional) +
+           ", \"clairvoyant_bound\": " + loadgen::digits(job.clairvoyant) + "}";
   }
   return out + "\n ]}\n";
 }
@@ -181,6 +191,7 @@ int main_of(int argc, char** argv) {
   app.add_option("--slo", arguments.slos, "objectives as multiples of one row on the whole device");
   app.add_option("--seeds", arguments.seeds, "pooled")->check(CLI::Range(2, 100));
   app.add_option("--requests", arguments.least, "that the slowest tenant sees over all seeds");
+  app.add_flag("--even", arguments.even, "each tenant's requests at equal distances: what bursts cost");
   app.add_option("--threads", arguments.threads, "of this machine")->check(CLI::Range(1, 256));
   app.add_option("--json", arguments.json, "file for the results");
   CLI11_PARSE(app, argc, argv);
@@ -196,7 +207,7 @@ int main_of(int argc, char** argv) {
   for (const int tenants : arguments.tenants) {
     for (const double slo : arguments.slos) {
       for (const std::string& policy : arguments.policies) {
-        jobs.push_back({tenants, slo, policy, {}, 0, 0, {}});
+        jobs.push_back({tenants, slo, policy, {}, 0, 0, 0, {}});
       }
     }
   }

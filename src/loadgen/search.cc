@@ -30,7 +30,6 @@ class Search {
 
  private:
   Result<bool> probe(double rate);
-  Duration length(double rate) const;
   double worst(const std::vector<Outcome>& outcomes, int without) const;
   double crossing(const std::vector<Probe>& probes, int without) const;
   void interval(Capacity& out) const;
@@ -40,18 +39,6 @@ class Search {
   const Trial& trial_;
   std::vector<Probe> probes_;
 };
-
-Duration Search::length(double rate) const {
-  double slowest = 0;
-  for (const Tenant& tenant : tenants_) {
-    if (tenant.slo && tenant.rate > 0 && (slowest == 0 || tenant.rate < slowest)) {
-      slowest = tenant.rate;
-    }
-  }
-  // A little more than it takes, as arrivals are random.
-  const double seconds = 1.05 * static_cast<double>(options_.least_requests) / (slowest * rate) / options_.seeds;
-  return std::min(Duration(std::llround(seconds * 1e9)), options_.most_length);
-}
 
 // The least attainment of tenants with an objective, pooled over all seeds but `without`.
 double Search::worst(const std::vector<Outcome>& outcomes, int without) const {
@@ -71,7 +58,7 @@ double Search::worst(const std::vector<Outcome>& outcomes, int without) const {
 Result<bool> Search::probe(double rate) {
   Probe probe;
   probe.rate = rate;
-  const Duration counted = length(rate);
+  const Duration counted = run_length(tenants_, options_, rate);
   const double seconds = std::chrono::duration<double>(counted).count();
   std::vector<std::uint64_t> left;
   for (const Tenant& tenant : tenants_) {
@@ -169,6 +156,18 @@ void Search::interval(Capacity& out) const {
 }
 
 }  // namespace
+
+Duration run_length(const std::vector<Tenant>& tenants, const SearchOptions& options, double rate) {
+  double slowest = 0;
+  for (const Tenant& tenant : tenants) {
+    if (tenant.slo && tenant.rate > 0 && (slowest == 0 || tenant.rate < slowest)) {
+      slowest = tenant.rate;
+    }
+  }
+  // A little more than it takes, as arrivals are random.
+  const double seconds = 1.05 * static_cast<double>(options.least_requests) / (slowest * rate) / options.seeds;
+  return std::min(Duration(std::llround(seconds * 1e9)), options.most_length);
+}
 
 Result<Capacity> find_capacity(const std::vector<Tenant>& tenants, const SearchOptions& options, const Trial& trial) {
   bool objective = false;

@@ -30,6 +30,10 @@ struct Probe {
   std::vector<Outcome> outcomes;  // by seed
 };
 
+// Of a run at that total rate: long enough that over all seeds the slowest tenant with an objective sees what the
+// options ask for. `tenants` as below.
+Duration run_length(const std::vector<Tenant>& tenants, const SearchOptions& options, double rate);
+
 struct Capacity {
   double rate = 0;     // the highest that passed; 0: none did
   double goodput = 0;  // there

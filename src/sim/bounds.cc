@@ -4,40 +4,21 @@
 #include <cmath>
 #include <optional>
 
+#include "sim/forms.h"
 #include "sim/tenants.h"
 
 namespace tessera::sim {
 namespace {
-
-// A form that a batch may take.
-struct Form {
-  double rows = 1;
-  double seconds = 0;
-  double processor_seconds = 0;  // a row
-};
-
-std::vector<Form> forms_of(const DeviceProfile& device, const TenantModel& model) {
-  std::vector<Form> forms;
-  const double atoms = device.shape.atoms();
-  for (const std::int32_t bucket : model.params->buckets) {
-    for (const Slice& slice : device.shape.ladder) {
-      const int processors = device.shape.processors_in(slice);
-      const double beside = 1 + device.traits.neighbour * (atoms - slice.count) / atoms;
-      const double seconds = std::chrono::duration<double>(model.run_time(bucket, processors)).count() * beside;
-      forms.push_back({static_cast<double>(bucket), seconds, seconds * processors / bucket});
-    }
-  }
-  return forms;
-}
 
 // Processor-seconds a second; nothing where the objective cannot be met.
 std::optional<double> demand(const std::vector<Form>& forms, const loadgen::Tenant& tenant, double rate) {
   std::optional<double> least;
   const double slo = tenant.slo ? std::chrono::duration<double>(*tenant.slo).count() : 0;
   for (const Form& form : forms) {
-    const bool feasible = !tenant.slo || (form.rows - 1) / rate + form.seconds <= slo;
-    if (feasible && (!least || form.processor_seconds < *least)) {
-      least = form.processor_seconds;
+    const bool feasible = !tenant.slo || (form.rows - 1) / rate + form.beside <= slo;
+    const double a_row = form.processor_seconds / form.rows;
+    if (feasible && (!least || a_row < *least)) {
+      least = a_row;
     }
   }
   return least ? std::optional(*least * rate) : std::nullopt;

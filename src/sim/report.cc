@@ -38,8 +38,9 @@ std::string json(const RunInfo& info, const std::vector<loadgen::Tenant>& tenant
   return out + "\n ]}\n";
 }
 
-std::string json(const RunInfo& info, const loadgen::Capacity& capacity, double fractional) {
-  return head(info) + "\"fractional_bound\": " + digits(fractional) + ", " + loadgen::search_json(capacity) + "}\n";
+std::string json(const RunInfo& info, const loadgen::Capacity& capacity, double fractional, double clairvoyant) {
+  return head(info) + "\"fractional_bound\": " + digits(fractional) +
+         ", \"clairvoyant_bound\": " + digits(clairvoyant) + ", " + loadgen::search_json(capacity) + "}\n";
 }
 
 }  // namespace tessera::sim

@@ -26,6 +26,6 @@ struct RunInfo {
 
 // Objects of JSON; nothing in them depends on the time or the machine.
 std::string json(const RunInfo& info, const std::vector<loadgen::Tenant>& tenants, const Outcome& outcome);
-std::string json(const RunInfo& info, const loadgen::Capacity& capacity, double fractional);
+std::string json(const RunInfo& info, const loadgen::Capacity& capacity, double fractional, double clairvoyant);
 
 }  // namespace tessera::sim

@@ -20,6 +20,12 @@ Result<double> Scenario::fractional_bound(std::size_t devices, std::optional<dou
   return sim::fractional_bound(device, devices, shares);
 }
 
+Result<double> Scenario::clairvoyant_bound(const ClusterOptions& options, const loadgen::SearchOptions& how,
+                                           std::optional<double> slo_factor) const {
+  TESSERA_ASSIGN_OR_RETURN(const auto shares, tenants(1.0, slo_factor));
+  return sim::clairvoyant_bound(device, options.devices, shares, how, options.seed);
+}
+
 Result<loadgen::Capacity> Scenario::capacity(const ClusterOptions& options, loadgen::SearchOptions how,
                                              std::optional<double> slo_factor,
                                              const std::function<void(double rate, std::uint64_t seed)>& tries) const {

@@ -29,6 +29,9 @@ struct Scenario {
                                      std::optional<double> slo_factor,
                                      const std::function<void(double rate, std::uint64_t seed)>& tries) const;
   Result<double> fractional_bound(std::size_t devices, std::optional<double> slo_factor) const;
+  // On the arrivals that capacity() with the same options would draw.
+  Result<double> clairvoyant_bound(const ClusterOptions& options, const loadgen::SearchOptions& how,
+                                   std::optional<double> slo_factor) const;
 };
 
 // The error lists the devices that the profiles have.

@@ -58,10 +58,10 @@ def test_a_search_prints_capacity_and_bound(tmp_path):
         {"model": "mobilenet_v2", "rate": 1, "slo_ms": 5}]}))
     done = simulate("--search", "--seeds", "2", "--policy", "temporal", "--json", tmp_path / "out.json", workload=small)
     assert done.returncode == 0, done
-    assert done.stdout.startswith("capacity ") and "fractional bound" in done.stdout
+    assert done.stdout.startswith("capacity ") and "fractional bound" in done.stdout and "clairvoyant bound" in done.stdout
     result = json.loads((tmp_path / "out.json").read_text())
     low, high = result["capacity_95"]
-    assert 0 < low <= result["capacity"] <= high and result["capacity"] < result["fractional_bound"]
+    assert 0 < low <= result["capacity"] <= high and result["capacity"] < min(result["fractional_bound"], result["clairvoyant_bound"])
 
 
 def test_bad_input_is_one_line_that_says_what_to_do(tmp_path):

@@ -9,7 +9,6 @@
 #include <fstream>
 #include <sstream>
 
-#include "sim/bounds.h"
 #include "sim/report.h"
 #include "sim/scenario.h"
 
@@ -205,25 +204,6 @@ TEST(Capacity, NeedsAnObjective) {
                            R"({"name": "w", "source": "s", "tenants": [{"model": "m", "rate": 1, "max_batch": 1}]})",
                            "temporal", {})
                    .ok());
-}
-
-TEST(Bounds, FractionalIsProcessorTimeOverTheCheapestForm) {
-  DeviceProfile device = plain_device();
-  device.shape.processors = {1, 1};
-  device.shape.ladder = aligned_ladder(2);
-  device.models["m"].points = {{1, 1, 4ms}, {1, 2, 3ms}, {4, 1, 8ms}, {4, 2, 5ms}};
-  const auto bound = [&](const std::string& slo) {
-    const auto tenants = tenants_of(
-        device, R"({"name": "w", "source": "s", "tenants": [{"model": "m", "rate": 1, "max_batch": 4, )" + slo + "}]}",
-        1);
-    return *fractional_bound(device, 1, tenants);
-  };
-  EXPECT_NEAR(bound("\"slo_ms\": 1000"), 1000, 1) << "four rows in 8 ms on each of two";
-  EXPECT_NEAR(bound("\"slo_ms\": 4"), 500, 1) << "one row in 4 ms on each";
-  EXPECT_NEAR(bound("\"slo_ms\": 3.5"), 1000.0 / 3, 1) << "one row in 3 ms on both";
-  EXPECT_EQ(bound("\"slo_ms\": 2"), 0);
-  device.traits.neighbour = 0.5;
-  EXPECT_NEAR(bound("\"slo_ms\": 1000"), 800, 1) << "both: 4 rows in 5 ms beat 8 ms * 1.25 on each";
 }
 
 TEST(Profiles, ErrorsSayWhere) {

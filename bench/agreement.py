@@ -1,0 +1,200 @@
+#!/usr/bin/env python3
+"""Whether the simulator says what a server does: runs of `tessera load` in process against `tessera simulate` with the same arrivals,
+at parts of the capacity that the simulator finds, with profiles of an earlier run.
+
+usage: agreement.py [--models FOLDER] [--workload FILE]... [--device host] [--host-cores LIST] [--policy NAME]... [--loads 0.7,0.95,1.1]
+                    [--runs 5] [--seconds 15] [--profiles FILE] [--json FILE] [--tessera FILE]
+
+Without --models, makes those of bench/workloads/host_*.json from what scripts/setup has brought. A model's figures are medians over the
+runs, each with a seed of its own. Prints what differs and by how much; `within` holds where attainment agrees within 3 points and p50
+within 10 % (on a GPU: 1 point, and p99 within 10 %).
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+DEPS = pathlib.Path(os.environ.get("TESSERA_DEPS", ROOT / ".deps"))
+WORKLOADS = [ROOT / "bench" / "workloads" / name for name in ("host_text.json", "host_rows.json")]
+
+
+def config(most, name, dtype, dims):
+    return (f'max_batch_size: {most}\ndynamic_batching {{}}\ninstance_group [{{ count: 2 }}]\n'
+            f'input [{{ name: "{name}" data_type: {dtype} dims: {dims} }}]\n')
+
+
+def make_models(folder):
+    """The models of the host's workloads."""
+    sys.path.insert(0, str(ROOT / "tests" / "e2e"))
+    from small_models import put, slow_rows
+    real = DEPS / "models"
+    for name, file, tensor, dims in (("orientation", "ocr_orientation", "x", [3, 48, 192]), ("recognition", "ocr_recognition", "x", [3, 48, 320]),
+                                     ("faces", "faces", "input.1", [3, 224, 224])):
+        put(folder, name, (real / f"{file}.onnx").read_bytes(), config=config(4, tensor, "TYPE_FP32", dims))
+    for number, (width, layers) in enumerate(((384, 4), (512, 6), (768, 8), (1024, 12)), 1):
+        put(folder, f"rows_{number}", slow_rows(width, layers), config=config(8, "IN", "TYPE_FP32", [4]))
+
+
+class Failed(Exception):
+    pass
+
+
+class Runs:
+    def __init__(self, arguments, folder):
+        self.arguments = arguments
+        self.folder = folder
+        self.models = arguments.models or folder / "models"
+        self.profiles = arguments.profiles or folder / "profiles.json"
+        self.here = ["--model-repository", str(self.models), "--device", arguments.device]
+        if arguments.host_cores:
+            self.here += ["--host-cores", arguments.host_cores]
+
+    def tessera(self, *words, json_to=None, may_fail=False):
+        command = [str(self.arguments.tessera), *map(str, words)]
+        if json_to:
+            command += ["--json", str(json_to)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+        if done.returncode not in ((0, 3) if may_fail else (0,)):
+            raise Failed(f"{' '.join(command)}:\n{done.stderr[-2000:]}")
+        return json.loads(pathlib.Path(json_to).read_text()) if json_to else done.stdout
+
+    def measure_profiles(self, workloads):
+        names = sorted({tenant["model"] for workload in workloads for tenant in json.loads(workload.read_text())["tenants"]})
+        self.tessera("profile", *names, *self.here, "--name", "here", "--point-ms", 1000, json_to=self.profiles)
+
+    def device(self):
+        return next(iter(json.loads(self.profiles.read_text())["devices"]))
+
+    def simulated(self, workload, policy, *words):
+        return self.tessera("simulate", "--workload", workload, "--profiles", self.profiles, "--device", self.device(), "--policy", policy,
+                            *words, json_to=self.folder / "simulated.json")
+
+    def real(self, workload, policy, *words):
+        return self.tessera("load", "--workload", workload, *self.here, "--policy", policy, "--cache-dir", self.folder / "cache", *words,
+                            json_to=self.folder / "real.json", may_fail=True)
+
+
+def with_objectives(workload, runs, folder):
+    """The same workload with its objectives in milliseconds and its rates written out, so that both sides have the same."""
+    known = json.loads(runs.profiles.read_text())["devices"][runs.device()]
+    whole = sum(known["processors"])
+
+    def latency(model, rows):
+        points = {(point[0], point[1]): point[2] for point in known["models"][model]["points"]}
+        buckets = sorted({key[0] for key in points})
+        return points[min(bucket for bucket in buckets if bucket >= min(rows, buckets[-1])), whole]
+
+    text = json.loads(workload.read_text())
+    defaults = text.pop("defaults", {})
+    for tenant in text["tenants"]:
+        for key, value in defaults.items():
+            tenant.setdefault(key, value)
+        if "slo_factor" in tenant:
+            tenant["slo_ms"] = round(tenant.pop("slo_factor") * latency(tenant["model"], 1) / 1e3, 3)
+        if tenant.pop("share_by_cost", False):
+            tenant["share"] = tenant["share"] / latency(tenant["model"], 8) * 1e4
+    path = folder / f"{text['name']}.json"
+    path.write_text(json.dumps(text, indent=1))
+    return path
+
+
+def tenant_figures(results):
+    """By tenant: medians over the runs."""
+    out = {}
+    for tenants in zip(*(result["tenants"] for result in results)):
+        name = tenants[0].get("tenant") or tenants[0]["name"]
+        out[name] = {key: statistics.median(tenant[key] for tenant in tenants) for key in ("attainment", "p50_ms", "p99_ms")}
+    return out
+
+
+def compare(real, simulated, on_gpu):
+    rows = []
+    for name, was in real.items():
+        said = simulated[name]
+        row = {"tenant": name, "real": was, "simulated": said, "attainment_points": 100 * (said["attainment"] - was["attainment"]),
+               "p50_ratio": said["p50_ms"] / was["p50_ms"], "p99_ratio": said["p99_ms"] / was["p99_ms"]}
+        points, latency = (1, row["p99_ratio"]) if on_gpu else (3, row["p50_ratio"])
+        row["within"] = abs(row["attainment_points"]) <= points and abs(latency - 1) <= 0.1
+        rows.append(row)
+    return rows
+
+
+def say(workload, policy, load, rate, rows, invalid):
+    print(f"\n{workload}, {policy}, {load:g} x capacity = {rate:.1f} a second" + (f"; {invalid} real runs did not keep their schedule" if invalid else ""))
+    print(f"{'tenant':>14}{'attainment':>13}{'simulated':>11}{'p50 ms':>10}{'simulated':>11}{'p99 ms':>10}{'simulated':>11}  within")
+    for row in rows:
+        was, said = row["real"], row["simulated"]
+        print(f"{row['tenant']:>14}{100 * was['attainment']:>12.1f}%{100 * said['attainment']:>10.1f}%{was['p50_ms']:>10.2f}{said['p50_ms']:>11.2f}"
+              f"{was['p99_ms']:>10.2f}{said['p99_ms']:>11.2f}  {'yes' if row['within'] else 'NO'}", flush=True)
+
+
+def measure(arguments, folder):
+    runs = Runs(arguments, folder)
+    if not arguments.models:
+        make_models(folder / "models")
+    if not arguments.profiles:
+        print("measuring profiles", flush=True)
+        runs.measure_profiles(arguments.workload)
+    cells = []
+    for given in arguments.workload:
+        workload = with_objectives(given, runs, folder)
+        for policy in arguments.policy:
+            found = runs.simulated(workload, policy, "--search")
+            # What the scheduler has learned of before: a run that counts nowhere.
+            runs.real(workload, policy, "--rate", 0.7 * found["capacity"], "--seconds", arguments.seconds, "--seed", 1000)
+            for load in arguments.loads:
+                rate = load * found["capacity"]
+                words = [("--rate", rate, "--seconds", arguments.seconds, "--warm-seconds", 2, "--seed", seed) for seed in range(1, arguments.runs + 1)]
+                real, simulated = [], []
+                for one in words:
+                    real.append(runs.real(workload, policy, *one))
+                    simulated.append(runs.simulated(workload, policy, *one))
+                rows = compare(tenant_figures(real), tenant_figures(simulated), arguments.device != "host")
+                invalid = sum(not run["valid"] for run in real)
+                say(given.stem, policy, load, rate, rows, invalid)
+                cells.append({"workload": given.stem, "policy": policy, "load": load, "rate": rate, "invalid_runs": invalid, "tenants": rows})
+    return {"command": "scripts/bench agreement " + " ".join(arguments.words), "device": arguments.device, "cores": os.cpu_count(), "runs": arguments.runs,
+            "seconds": arguments.seconds, "profiles": json.loads(runs.profiles.read_text()), "cells": cells,
+            "within": sum(row["within"] for cell in cells for row in cell["tenants"]), "of": sum(len(cell["tenants"]) for cell in cells)}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", type=pathlib.Path)
+    parser.add_argument("--workload", type=pathlib.Path, action="append")
+    parser.add_argument("--device", default="host")
+    parser.add_argument("--host-cores", default="")
+    parser.add_argument("--policy", action="append")
+    parser.add_argument("--loads", type=lambda text: [float(word) for word in text.split(",")], default=[0.7, 0.95, 1.1])
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=15)
+    parser.add_argument("--profiles", type=pathlib.Path)
+    parser.add_argument("--tessera", type=pathlib.Path, default=ROOT / "build" / "bin" / "tessera")
+    parser.add_argument("--json", type=pathlib.Path)
+    arguments = parser.parse_args()
+    arguments.words = sys.argv[1:]
+    arguments.workload = arguments.workload or WORKLOADS
+    arguments.policy = arguments.policy or ["tessera", "temporal"]
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="tessera-agreement-"))
+    try:
+        result = measure(arguments, folder)
+    except Failed as failed:
+        print(f"agreement: {failed}", file=sys.stderr)
+        return 1
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    print(f"\n{result['within']} of {result['of']} within")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(result, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
