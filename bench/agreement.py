@@ -3,7 +3,7 @@
 at parts of the capacity that the simulator finds, with profiles of an earlier run.
 
 usage: agreement.py [--models FOLDER] [--workload FILE]... [--device host] [--host-cores LIST] [--policy NAME]... [--loads 0.7,0.95,1.1]
-                    [--runs 5] [--seconds 15] [--profiles FILE] [--json FILE] [--tessera FILE]
+                    [--runs 5] [--seconds 15] [--point-ms 200] [--profiles FILE] [--json FILE] [--tessera FILE]
 
 Without --models, makes those of bench/workloads/host_*.json from what scripts/setup has brought. A model's figures are medians over the
 runs, each with a seed of its own. Prints what differs and by how much; `within` holds where attainment agrees within 3 points and p50
@@ -19,6 +19,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DEPS = pathlib.Path(os.environ.get("TESSERA_DEPS", ROOT / ".deps"))
@@ -38,8 +39,24 @@ def make_models(folder):
     for name, file, tensor, dims in (("orientation", "ocr_orientation", "x", [3, 48, 192]), ("recognition", "ocr_recognition", "x", [3, 48, 320]),
                                      ("faces", "faces", "input.1", [3, 224, 224])):
         put(folder, name, (real / f"{file}.onnx").read_bytes(), config=config(4, tensor, "TYPE_FP32", dims))
-    for number, (width, layers) in enumerate(((384, 4), (512, 6), (768, 8), (1024, 12)), 1):
+    for number, (width, layers) in enumerate(((768, 8), (1024, 8), (1024, 16), (1536, 16)), 1):
         put(folder, f"rows_{number}", slow_rows(width, layers), config=config(8, "IN", "TYPE_FP32", [4]))
+
+
+def core_list(text):
+    if not text:
+        return sorted(os.sched_getaffinity(0))
+    out = []
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        out += range(int(first), int(last or first) + 1)
+    return out
+
+
+def drift(before, after):
+    """How much slower the same runs are later, in the median."""
+    ratios = [b[2] / a[2] for name in before for a, b in zip(before[name]["points"], after[name]["points"])]
+    return statistics.median(ratios)
 
 
 class Failed(Exception):
@@ -65,9 +82,17 @@ class Runs:
             raise Failed(f"{' '.join(command)}:\n{done.stderr[-2000:]}")
         return json.loads(pathlib.Path(json_to).read_text()) if json_to else done.stdout
 
-    def measure_profiles(self, workloads):
-        names = sorted({tenant["model"] for workload in workloads for tenant in json.loads(workload.read_text())["tenants"]})
-        self.tessera("profile", *names, *self.here, "--name", "here", "--point-ms", 1000, json_to=self.profiles)
+    def profile(self, names, to, *words, device=None):
+        return self.tessera("profile", *names, *(device or self.here), "--name", "here", "--point-ms", self.arguments.point_ms, *words, json_to=to)
+
+    def learn_profiles(self, workload, names, policy, rate):
+        """What the scheduler has learned by the end of a run of its own, and what a request takes beyond its run."""
+        self.real(workload, policy, "--rate", rate, "--seconds", self.arguments.seconds, "--seed", 1000, "--learned", self.profiles)
+        known = json.loads(self.profiles.read_text())
+        device = next(iter(known["devices"].values()))
+        device["host_overhead_us"] = self.arguments.overhead_us
+        self.profiles.write_text(json.dumps(known))
+        return device
 
     def device(self):
         return next(iter(json.loads(self.profiles.read_text())["devices"]))
@@ -126,43 +151,64 @@ def compare(real, simulated, on_gpu):
     return rows
 
 
-def say(workload, policy, load, rate, rows, invalid):
-    print(f"\n{workload}, {policy}, {load:g} x capacity = {rate:.1f} a second" + (f"; {invalid} real runs did not keep their schedule" if invalid else ""))
+def say(cell):
+    notes = f", neighbour {cell['neighbour']:g}, overhead {cell['host_overhead_us']:g} us"
+    if "slower_afterwards" in cell:
+        notes += f", the machine afterwards {cell['slower_afterwards']:.2f} x as slow"
+    if cell["invalid_runs"]:
+        notes += f"; {cell['invalid_runs']} real runs did not keep their schedule"
+    print(f"\n{cell['workload']}, {cell['policy']}, {cell['load']:g} x capacity = {cell['rate']:.1f} a second{notes}")
     print(f"{'tenant':>14}{'attainment':>13}{'simulated':>11}{'p50 ms':>10}{'simulated':>11}{'p99 ms':>10}{'simulated':>11}  within")
-    for row in rows:
+    for row in cell["tenants"]:
         was, said = row["real"], row["simulated"]
         print(f"{row['tenant']:>14}{100 * was['attainment']:>12.1f}%{100 * said['attainment']:>10.1f}%{was['p50_ms']:>10.2f}{said['p50_ms']:>11.2f}"
               f"{was['p99_ms']:>10.2f}{said['p99_ms']:>11.2f}  {'yes' if row['within'] else 'NO'}", flush=True)
+
+
+def models_of(workload):
+    return sorted({tenant["model"] for tenant in json.loads(workload.read_text())["tenants"]})
 
 
 def measure(arguments, folder):
     runs = Runs(arguments, folder)
     if not arguments.models:
         make_models(folder / "models")
-    if not arguments.profiles:
-        print("measuring profiles", flush=True)
-        runs.measure_profiles(arguments.workload)
     cells = []
     for given in arguments.workload:
-        workload = with_objectives(given, runs, folder)
+        names = models_of(given)
         for policy in arguments.policy:
-            found = runs.simulated(workload, policy, "--search")
-            # What the scheduler has learned of before: a run that counts nowhere.
-            runs.real(workload, policy, "--rate", 0.7 * found["capacity"], "--seconds", arguments.seconds, "--seed", 1000)
             for load in arguments.loads:
-                rate = load * found["capacity"]
+                # Anew for each cell: what a shared machine is worth changes within minutes.
+                device = json.loads(runs.profiles.read_text())["devices"][runs.device()] if arguments.profiles else runs.measure_profiles(names)
+                workload = with_objectives(given, runs, folder)
+                rate = load * runs.simulated(workload, policy, "--search")["capacity"]
+                # What the scheduler has learned of before: a run that counts nowhere.
+                runs.real(workload, policy, "--rate", rate, "--seconds", arguments.seconds, "--seed", 1000)
                 words = [("--rate", rate, "--seconds", arguments.seconds, "--warm-seconds", 2, "--seed", seed) for seed in range(1, arguments.runs + 1)]
                 real, simulated = [], []
                 for one in words:
                     real.append(runs.real(workload, policy, *one))
                     simulated.append(runs.simulated(workload, policy, *one))
                 rows = compare(tenant_figures(real), tenant_figures(simulated), arguments.device != "host")
-                invalid = sum(not run["valid"] for run in real)
-                say(given.stem, policy, load, rate, rows, invalid)
-                cells.append({"workload": given.stem, "policy": policy, "load": load, "rate": rate, "invalid_runs": invalid, "tenants": rows})
+                cell = {"workload": given.stem, "policy": policy, "load": load, "rate": rate, "invalid_runs": sum(not run["valid"] for run in real),
+                        "neighbour": device.get("neighbour", 0), "host_overhead_us": device.get("host_overhead_us", 0), "tenants": rows}
+                if not arguments.profiles:
+                    later = runs.profile(names, folder / "later.json")["devices"]["here"]["models"]
+                    cell["slower_afterwards"] = round(drift(device["models"], later), 3)
+                say(cell)
+                cells.append(cell)
+    steady = [cell for cell in cells if abs(cell.get("slower_afterwards", 1) - 1) <= 0.05]
     return {"command": "scripts/bench agreement " + " ".join(arguments.words), "device": arguments.device, "cores": os.cpu_count(), "runs": arguments.runs,
-            "seconds": arguments.seconds, "profiles": json.loads(runs.profiles.read_text()), "cells": cells,
-            "within": sum(row["within"] for cell in cells for row in cell["tenants"]), "of": sum(len(cell["tenants"]) for cell in cells)}
+            "seconds": arguments.seconds, "cells": cells, "within": within(cells), "of": rows_in(cells), "within_where_the_machine_was_steady": within(steady),
+            "of_those": rows_in(steady)}
+
+
+def within(cells):
+    return sum(row["within"] for cell in cells for row in cell["tenants"])
+
+
+def rows_in(cells):
+    return sum(len(cell["tenants"]) for cell in cells)
 
 
 def main():
@@ -175,6 +221,7 @@ def main():
     parser.add_argument("--loads", type=lambda text: [float(word) for word in text.split(",")], default=[0.7, 0.95, 1.1])
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=15)
+    parser.add_argument("--point-ms", type=float, default=200)
     parser.add_argument("--profiles", type=pathlib.Path)
     parser.add_argument("--tessera", type=pathlib.Path, default=ROOT / "build" / "bin" / "tessera")
     parser.add_argument("--json", type=pathlib.Path)
@@ -190,7 +237,8 @@ def main():
         return 1
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    print(f"\n{result['within']} of {result['of']} within")
+    print(f"\n{result['within']} of {result['of']} within; {result['within_where_the_machine_was_steady']} of {result['of_those']} where its speed was the same "
+          "before and after within 5 %")
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=1) + "\n")
     return 0

@@ -9,9 +9,11 @@
 #include <memory>
 #include <utility>
 
+#include "apps/load_here.h"
 #include "apps/load_search.h"
 #include "apps/load_target.h"
 #include "apps/load_tenants.h"
+#include "apps/process_limits.h"
 #include "apps/progress.h"
 #include "apps/workload_files.h"
 #include "loadgen/generator.h"
@@ -77,7 +79,16 @@ Result<std::string> search(const LoadOptions& options, const LoadPlan& plan, loa
 
 Result<std::string> run(const LoadOptions& options) {
   TESSERA_ASSIGN_OR_RETURN(loadgen::Workload workload, workload_of(options));
-  TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<loadgen::Target> target, open_target(options, workload));
+  prepare_process();
+  std::unique_ptr<loadgen::Target> target;
+  const HereTarget* here = nullptr;
+  if (options.url.empty()) {
+    TESSERA_ASSIGN_OR_RETURN(auto made, HereTarget::create(options, workload));
+    here = made.get();
+    target = std::move(made);
+  } else {
+    TESSERA_ASSIGN_OR_RETURN(target, open_target(options, workload));
+  }
   LoadPlan plan{std::move(workload), options, *target};
   TESSERA_RETURN_IF_ERROR(plan.prepare());
   // The rates do not matter here.
@@ -85,7 +96,12 @@ Result<std::string> run(const LoadOptions& options) {
   TESSERA_RETURN_IF_ERROR(target->set_terms(tenants));
   // This thread's, where the system permits it: it needs little of a processor, but that at once.
   setpriority(PRIO_PROCESS, 0, kNice);
-  return options.search ? search(options, plan, *target) : run_once(options, plan, *target);
+  const auto invalid = options.search ? search(options, plan, *target) : run_once(options, plan, *target);
+  if (here != nullptr && !options.learned.empty()) {
+    TESSERA_ASSIGN_OR_RETURN(const std::string learned, here->learned());
+    TESSERA_RETURN_IF_ERROR(write_text(options.learned, learned, "--learned"));
+  }
+  return invalid;
 }
 
 }  // namespace

@@ -42,7 +42,8 @@ struct LoadOptions {
 
   std::filesystem::path json;
   std::filesystem::path html;
-  std::string command;  // as it was given
+  std::filesystem::path learned;  // of a server in this process
+  std::string command;            // as it was given
 };
 
 void add_load_flags(CLI::App& command, LoadOptions& options);

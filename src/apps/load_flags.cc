@@ -44,6 +44,9 @@ void refuse_mixtures(const LoadOptions& options) {
   if (options.url.empty() == options.service.repositories.empty()) {
     throw CLI::ValidationError("--url", "give a server's URL or --model-repository PATH, and not both");
   }
+  if (!options.url.empty() && !options.learned.empty()) {
+    throw CLI::ValidationError("--learned", "needs a server in this process (--model-repository)");
+  }
   if (options.workload.empty() == options.models.empty()) {
     throw CLI::ValidationError("--workload", "give a workload or --model NAME, and not both");
   }
@@ -103,6 +106,8 @@ void add_load_flags(CLI::App& command, LoadOptions& options) {
   command.option_defaults()->group("Results");
   command.add_option("--json", options.json, "file for the results")->type_name("FILE");
   command.add_option("--html", options.html, "file for a report to look at")->type_name("FILE");
+  command.add_option("--learned", options.learned, "in this process: file of profiles, as they are known\nby the end")
+      ->type_name("FILE");
   command.callback([&options] { refuse_mixtures(options); });
 }
 

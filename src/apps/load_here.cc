@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "apps/make_service.h"
+#include "apps/workload_files.h"
 #include "base/affinity.h"
 #include "base/check.h"
 #include "base/clock.h"
@@ -18,6 +19,7 @@
 #include "model/live_params.h"
 #include "sched/policy.h"
 #include "server/status.h"
+#include "sim/profiles.h"
 
 namespace tessera::apps {
 namespace {
@@ -219,6 +221,29 @@ Status HereTarget::set_terms(const std::vector<loadgen::Tenant>& tenants) {
     }
   }
   return ok_status();
+}
+
+Result<std::string> HereTarget::learned() const {
+  const runtime::Snapshot known = service_->snapshot();
+  sim::DeviceProfile device;
+  device.shape = known.device;
+  for (const runtime::Snapshot::Tenant& tenant : known.tenants) {
+    if (!tenant.points.empty()) {
+      device.models[tenant.name].points = tenant.points;
+    }
+  }
+  if (device.models.empty()) {
+    return unavailable("the scheduler has learned no latency yet; a longer run helps");
+  }
+  sim::MeasuredDevice about;
+  about.name = known.device.name;
+  about.hardware = known.device.name;
+  about.source = options_.command;
+  about.date = today();
+  about.note =
+      "points: [rows, processors, microseconds], as the scheduler had learned them by the end of this run, neighbours "
+      "taken out";
+  return sim::profiles_json(about, device);
 }
 
 bool HereTarget::send(std::size_t tenant, std::int32_t rows, std::uint64_t number) {

@@ -29,6 +29,9 @@ class HereTarget final : public loadgen::Target {
   // that heeds them, their largest weight and shares.
   Status set_terms(const std::vector<loadgen::Tenant>& tenants) override;
   Status prepare(std::size_t tenant, std::int32_t rows) override;
+  // A file of profiles (sim/profiles.h) with the latencies that the scheduler knows by now.
+  Result<std::string> learned() const;
+
   bool send(std::size_t tenant, std::int32_t rows, std::uint64_t number) override;
   void wait(TimePoint until, std::vector<loadgen::Answer>& answers) override { inbox_.take(until, answers); }
 

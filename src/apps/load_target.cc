@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include "apps/load_here.h"
-#include "apps/process_limits.h"
 #include "client/endpoint.h"
 #include "client/grpc/grpc_target.h"
 #include "client/http/http_target.h"
@@ -25,11 +23,6 @@ client::RequestOptions request_options(const LoadOptions& options, const loadgen
 }  // namespace
 
 Result<std::unique_ptr<loadgen::Target>> open_target(const LoadOptions& options, const loadgen::Workload& workload) {
-  prepare_process();
-  if (options.url.empty()) {
-    TESSERA_ASSIGN_OR_RETURN(auto here, HereTarget::create(options, workload));
-    return std::unique_ptr<loadgen::Target>(std::move(here));
-  }
   TESSERA_ASSIGN_OR_RETURN(const client::Endpoint endpoint, client::parse_endpoint(options.url));
   if (endpoint.protocol == client::Endpoint::Protocol::kGrpc) {
     TESSERA_ASSIGN_OR_RETURN(auto made, client::GrpcTarget::create(endpoint, request_options(options, workload)));

@@ -10,7 +10,7 @@
 
 namespace tessera::apps {
 
-// Its tenants are those of the workload. Error: nobody answers there.
+// A server behind a wire; its tenants are those of the workload. Error: nobody answers there.
 Result<std::unique_ptr<loadgen::Target>> open_target(const LoadOptions& options, const loadgen::Workload& workload);
 
 }  // namespace tessera::apps

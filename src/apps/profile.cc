@@ -1,10 +1,8 @@
 #include "apps/profile.h"
 
 #include <CLI/CLI.hpp>
-#include <array>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <set>
 
 #include "apps/core_list.h"
@@ -20,15 +18,6 @@ namespace tessera::apps {
 namespace {
 
 constexpr Bytes kMaxBody{std::uint64_t{256} << 20};
-
-std::string today() {
-  const std::time_t now = std::time(nullptr);
-  std::tm parts{};
-  gmtime_r(&now, &parts);
-  std::array<char, 16> text{};
-  std::strftime(text.data(), text.size(), "%Y-%m-%d", &parts);
-  return text.data();
-}
 
 sim::DeviceProfile as_profile(const device::Device& device, const std::vector<measure::Grid>& grids) {
   sim::DeviceProfile out;

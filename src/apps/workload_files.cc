@@ -1,6 +1,8 @@
 #include "apps/workload_files.h"
 
+#include <array>
 #include <cmath>
+#include <ctime>
 #include <fstream>
 
 #include "loadgen/trace.h"
@@ -33,5 +35,14 @@ Status write_text(const fs::path& path, const std::string& text, const std::stri
 }
 
 Duration seconds(double value) { return Duration(std::llround(value * 1e9)); }
+
+std::string today() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  gmtime_r(&now, &parts);
+  std::array<char, 16> text{};
+  std::strftime(text.data(), text.size(), "%Y-%m-%d", &parts);
+  return text.data();
+}
 
 }  // namespace tessera::apps

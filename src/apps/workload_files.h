@@ -19,4 +19,6 @@ Status write_text(const std::filesystem::path& path, const std::string& text, co
 
 Duration seconds(double value);
 
+std::string today();  // "2026-01-31"
+
 }  // namespace tessera::apps
