@@ -48,6 +48,10 @@ class Profile {
 
   std::vector<ProfilePoint> points() const;  // the corrected ones, to be kept on disk
 
+  // Everything there is of it, for a journal, whose replay has to predict the same; defined in journal_codec.h.
+  template <typename Archive, typename Self>
+  static void members(Archive& archive, Self& self);
+
  private:
   static constexpr std::uint32_t kConfidentAfter = 8;
   static constexpr std::size_t kErrors = 256;

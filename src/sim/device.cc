@@ -46,6 +46,7 @@ void Device::send(const sched::Event& event) {
   sched::Actions actions = std::exchange(actions_, {});
   scheduler_.on_event(event, loop_.time(), actions);
   ++events_;
+  observer_.decided(event, loop_.time(), actions);
   for (sched::Action& action : actions) {
     observer_.acts(action);
     std::visit([this](auto& one) { carry_out(one); }, action);

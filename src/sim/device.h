@@ -30,6 +30,8 @@ struct DeviceTraits {
 class Observer {
  public:
   virtual ~Observer() = default;
+  // What the scheduler answered to what it was told, before any of it is carried out.
+  virtual void decided(const sched::Event& /*event*/, TimePoint /*at*/, const sched::Actions& /*actions*/) {}
   virtual void acts(const sched::Action& action) = 0;  // before it is carried out
   // The scheduler is about to hear of it.
   virtual void ended(const sched::StartLaunch& launch) = 0;
