@@ -3,7 +3,7 @@
 at parts of the capacity that the simulator finds, with profiles of an earlier run.
 
 usage: agreement.py [--models FOLDER] [--workload FILE]... [--device host] [--host-cores LIST] [--policy NAME]... [--loads 0.7,0.95,1.1]
-                    [--runs 5] [--seconds 15] [--point-ms 200] [--profiles FILE] [--json FILE] [--tessera FILE]
+                    [--runs 5] [--seconds 15] [--point-ms 200] [--overhead-us 0] [--json FILE] [--tessera FILE]
 
 Without --models, makes those of bench/workloads/host_*.json from what scripts/setup has brought. A model's figures are medians over the
 runs, each with a seed of its own. Prints what differs and by how much; `within` holds where attainment agrees within 3 points and p50
@@ -19,7 +19,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DEPS = pathlib.Path(os.environ.get("TESSERA_DEPS", ROOT / ".deps"))
@@ -43,16 +42,6 @@ def make_models(folder):
         put(folder, f"rows_{number}", slow_rows(width, layers), config=config(8, "IN", "TYPE_FP32", [4]))
 
 
-def core_list(text):
-    if not text:
-        return sorted(os.sched_getaffinity(0))
-    out = []
-    for part in text.split(","):
-        first, _, last = part.partition("-")
-        out += range(int(first), int(last or first) + 1)
-    return out
-
-
 def drift(before, after):
     """How much slower the same runs are later, in the median."""
     ratios = [b[2] / a[2] for name in before for a, b in zip(before[name]["points"], after[name]["points"])]
@@ -68,7 +57,7 @@ class Runs:
         self.arguments = arguments
         self.folder = folder
         self.models = arguments.models or folder / "models"
-        self.profiles = arguments.profiles or folder / "profiles.json"
+        self.profiles = folder / "profiles.json"
         self.here = ["--model-repository", str(self.models), "--device", arguments.device]
         if arguments.host_cores:
             self.here += ["--host-cores", arguments.host_cores]
@@ -85,14 +74,14 @@ class Runs:
     def profile(self, names, to, *words, device=None):
         return self.tessera("profile", *names, *(device or self.here), "--name", "here", "--point-ms", self.arguments.point_ms, *words, json_to=to)
 
-    def learn_profiles(self, workload, names, policy, rate):
-        """What the scheduler has learned by the end of a run of its own, and what a request takes beyond its run."""
+    def learn_profiles(self, workload, policy, rate):
+        """What the scheduler has learned by the end of a run of its own takes the place of what was measured model by model."""
         self.real(workload, policy, "--rate", rate, "--seconds", self.arguments.seconds, "--seed", 1000, "--learned", self.profiles)
         known = json.loads(self.profiles.read_text())
-        device = next(iter(known["devices"].values()))
+        device = known["devices"].pop(self.device())
         device["host_overhead_us"] = self.arguments.overhead_us
+        known["devices"]["here"] = device
         self.profiles.write_text(json.dumps(known))
-        return device
 
     def device(self):
         return next(iter(json.loads(self.profiles.read_text())["devices"]))
@@ -152,9 +141,7 @@ def compare(real, simulated, on_gpu):
 
 
 def say(cell):
-    notes = f", neighbour {cell['neighbour']:g}, overhead {cell['host_overhead_us']:g} us"
-    if "slower_afterwards" in cell:
-        notes += f", the machine afterwards {cell['slower_afterwards']:.2f} x as slow"
+    notes = f", the machine afterwards {cell['slower_afterwards']:.2f} x as slow"
     if cell["invalid_runs"]:
         notes += f"; {cell['invalid_runs']} real runs did not keep their schedule"
     print(f"\n{cell['workload']}, {cell['policy']}, {cell['load']:g} x capacity = {cell['rate']:.1f} a second{notes}")
@@ -179,11 +166,10 @@ def measure(arguments, folder):
         for policy in arguments.policy:
             for load in arguments.loads:
                 # Anew for each cell: what a shared machine is worth changes within minutes.
-                device = json.loads(runs.profiles.read_text())["devices"][runs.device()] if arguments.profiles else runs.measure_profiles(names)
+                before = runs.profile(names, runs.profiles)["devices"]["here"]["models"]
                 workload = with_objectives(given, runs, folder)
+                runs.learn_profiles(workload, policy, load * runs.simulated(workload, policy, "--search")["capacity"])
                 rate = load * runs.simulated(workload, policy, "--search")["capacity"]
-                # What the scheduler has learned of before: a run that counts nowhere.
-                runs.real(workload, policy, "--rate", rate, "--seconds", arguments.seconds, "--seed", 1000)
                 words = [("--rate", rate, "--seconds", arguments.seconds, "--warm-seconds", 2, "--seed", seed) for seed in range(1, arguments.runs + 1)]
                 real, simulated = [], []
                 for one in words:
@@ -191,13 +177,12 @@ def measure(arguments, folder):
                     simulated.append(runs.simulated(workload, policy, *one))
                 rows = compare(tenant_figures(real), tenant_figures(simulated), arguments.device != "host")
                 cell = {"workload": given.stem, "policy": policy, "load": load, "rate": rate, "invalid_runs": sum(not run["valid"] for run in real),
-                        "neighbour": device.get("neighbour", 0), "host_overhead_us": device.get("host_overhead_us", 0), "tenants": rows}
-                if not arguments.profiles:
-                    later = runs.profile(names, folder / "later.json")["devices"]["here"]["models"]
-                    cell["slower_afterwards"] = round(drift(device["models"], later), 3)
+                        "tenants": rows}
+                later = runs.profile(names, folder / "later.json")["devices"]["here"]["models"]
+                cell["slower_afterwards"] = round(drift(before, later), 3)
                 say(cell)
                 cells.append(cell)
-    steady = [cell for cell in cells if abs(cell.get("slower_afterwards", 1) - 1) <= 0.05]
+    steady = [cell for cell in cells if abs(cell["slower_afterwards"] - 1) <= 0.05]
     return {"command": "scripts/bench agreement " + " ".join(arguments.words), "device": arguments.device, "cores": os.cpu_count(), "runs": arguments.runs,
             "seconds": arguments.seconds, "cells": cells, "within": within(cells), "of": rows_in(cells), "within_where_the_machine_was_steady": within(steady),
             "of_those": rows_in(steady)}
@@ -222,7 +207,7 @@ def main():
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=15)
     parser.add_argument("--point-ms", type=float, default=200)
-    parser.add_argument("--profiles", type=pathlib.Path)
+    parser.add_argument("--overhead-us", type=float, default=0)
     parser.add_argument("--tessera", type=pathlib.Path, default=ROOT / "build" / "bin" / "tessera")
     parser.add_argument("--json", type=pathlib.Path)
     arguments = parser.parse_args()

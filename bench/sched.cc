@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "sched/journal.h"
 #include "sched/policy.h"
 #include "sched/scheduler.h"
 
@@ -138,6 +139,24 @@ BENCHMARK_CAPTURE(measure_event, temporal, "temporal")->Arg(20)->Arg(80);
 BENCHMARK_CAPTURE(measure_event, fixed, "fixed")->Arg(50)->Arg(80);
 BENCHMARK_CAPTURE(measure_event, gslice, "gslice")->Arg(50)->Arg(80);
 BENCHMARK_CAPTURE(measure_event, dstack, "dstack")->Arg(50)->Arg(80);
+
+// What recording adds to a step: an arrival that launches a batch, written into memory.
+void record(benchmark::State& state) {
+  const sched::Event event = sched::Arrival{{123'456}, {17}, {3}, 1, 0, TimePoint(Duration(1'234'567'890'123))};
+  sched::StartLaunch launch{{4567}, {17}, {}, 4, 4, {1}, {4, 2}, Duration(2'345'678)};
+  for (std::uint64_t i = 0; i < 4; ++i) {
+    launch.requests.push_back({123'450 + i});
+  }
+  const sched::Actions actions = {launch, sched::SetTimer{TimePoint(Duration(1'234'569'000'000))}};
+  std::string journal;
+  for (auto _ : state) {
+    journal.clear();
+    sched::write_step(0, TimePoint(Duration(1'234'567'891'000)), event, actions, journal);
+    benchmark::DoNotOptimize(journal.data());
+  }
+  state.counters["bytes"] = static_cast<double>(journal.size());
+}
+BENCHMARK(record);
 
 }  // namespace
 }  // namespace tessera

@@ -96,7 +96,7 @@ Result<std::string> run(const LoadOptions& options) {
   TESSERA_RETURN_IF_ERROR(target->set_terms(tenants));
   // This thread's, where the system permits it: it needs little of a processor, but that at once.
   setpriority(PRIO_PROCESS, 0, kNice);
-  const auto invalid = options.search ? search(options, plan, *target) : run_once(options, plan, *target);
+  auto invalid = options.search ? search(options, plan, *target) : run_once(options, plan, *target);
   if (here != nullptr && !options.learned.empty()) {
     TESSERA_ASSIGN_OR_RETURN(const std::string learned, here->learned());
     TESSERA_RETURN_IF_ERROR(write_text(options.learned, learned, "--learned"));

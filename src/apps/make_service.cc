@@ -32,6 +32,9 @@ Result<std::unique_ptr<runtime::Service>> make_service(const ServeOptions& optio
   runtime::ServiceOptions service = service_options(options, opened.front().kind);
   service.on_all_lost = std::move(told.all_lost);
   service.on_stuck = std::move(told.stuck);
+  if (!options.record.empty()) {
+    TESSERA_ASSIGN_OR_RETURN(service.recorder, runtime::Recorder::open(options.record));
+  }
   std::vector<runtime::DeviceUnit> units;
   units.reserve(opened.size());
   for (Computing& one : opened) units.push_back({std::move(one.device), std::move(one.engine)});

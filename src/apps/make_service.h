@@ -23,7 +23,7 @@ struct ServiceEvents {
   std::function<void()> stuck = [] {};
 };
 
-// Error: a device that cannot be used, an unknown policy.
+// Error: a device that cannot be used, an unknown policy, a file that cannot be recorded into.
 Result<std::unique_ptr<runtime::Service>> make_service(const ServeOptions& options,
                                                        const device::HostTopology& topology, ServiceEvents told,
                                                        const OpenDevices& open = open_devices);

@@ -167,8 +167,9 @@ Drained drain(runtime::Service& service, FrontEnds& front, FitDesk& fit_desk, mi
 }
 
 // Destructors would wait for the batch.
-[[noreturn]] void leave_beside_stuck(const std::string& reason) {
+[[noreturn]] void leave_beside_stuck(runtime::Service& service, const std::string& reason) {
   log(LogLevel::kError, "ending beside a batch that does not end", {{"reason", reason}});
+  service.end_recording();
   std::_Exit(kExitStuck);
 }
 
@@ -201,7 +202,7 @@ int serve(const ServeOptions& options, const OpenDevices& open) {
   Status started;
   signals.during([&] { started = service->start(); }, [&] { service->models().stop_loading(); });
   if (!started.ok() && !signals.stopped()) {
-    if (options.exit_on_error && service->stuck()) leave_beside_stuck(started.error().message());
+    if (options.exit_on_error && service->stuck()) leave_beside_stuck(*service, started.error().message());
     if (options.exit_on_error) return fail(started.error());
     log(LogLevel::kWarning, "a model could not be loaded; serving without it", {{"error", started.error().message()}});
   }
@@ -217,7 +218,8 @@ int serve(const ServeOptions& options, const OpenDevices& open) {
   log(LogLevel::kInfo, "stopping: finishing what runs");
   // What still goes on at the end cannot be interrupted, and waiting for it is what the limit is against.
   const Drained drained = drain(*service, *front, fit_desk, options.exit_timeout);
-  if (const auto stuck = service->stuck()) leave_beside_stuck(*stuck);
+  if (const auto stuck = service->stuck()) leave_beside_stuck(*service, *stuck);
+  service->end_recording();
   switch (drained) {
     case Drained::kAll:
       break;

@@ -154,6 +154,9 @@ void add_scheduling(CLI::App& command, ServeOptions& options) {
       ->type_name("MS")
       ->check(CLI::Range(0.001, 1e9).description(""));
   count(command, "--max-waiting", options.max_waiting, 1'000'000, "requests in all queues (65536)");
+  command
+      .add_option("--record", options.record, "file for all that is decided, 1 GiB at\nmost: tessera simulate --replay")
+      ->type_name("FILE");
 }
 
 void add_limits(CLI::App& command, ServeOptions& options) {

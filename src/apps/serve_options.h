@@ -38,6 +38,7 @@ struct ServeOptions {
   std::string policy = "tessera";
   std::optional<std::chrono::duration<double, std::milli>> default_slo;
   std::size_t max_waiting = 65536;
+  std::filesystem::path record;  // a journal of what is decided; empty: none
 
   std::size_t io_threads = 0;  // 0: one for each of io_cores, at most kMostIoThreads
   std::vector<int> io_cores;   // empty: host_cores

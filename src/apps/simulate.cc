@@ -7,6 +7,8 @@
 #include "apps/progress.h"
 #include "apps/workload_files.h"
 #include "loadgen/text.h"
+#include "model/files.h"
+#include "sim/replay.h"
 #include "sim/report.h"
 #include "sim/scenario.h"
 
@@ -14,6 +16,7 @@ namespace tessera::apps {
 namespace {
 
 constexpr std::size_t kMaxDevices = 1000;
+constexpr Bytes kMaxJournal{std::uint64_t{2} << 30};  // twice what a server records
 
 Result<sim::Scenario> read_scenario(const SimulateOptions& options) {
   sim::Scenario scenario;
@@ -75,16 +78,47 @@ Status search(const SimulateOptions& options, const sim::Scenario& scenario) {
   return write_text(options.json, sim::json(info_of(options, scenario), capacity, fractional, clairvoyant), "--json");
 }
 
+// Whether all decisions were the same.
+Result<bool> replay(const SimulateOptions& options) {
+  auto journal = model::read_file(options.replay, kMaxJournal);
+  if (!journal.ok()) {
+    return journal.error().in(options.replay.string());
+  }
+  Progress progress;
+  const auto again = sim::replay(*journal, [&](double done) { progress.at(done, "replayed"); });
+  progress.clear();
+  if (!again.ok()) {
+    return again.error().in(options.replay.string());
+  }
+  std::fputs(sim::replay_text(*again).c_str(), stdout);
+  TESSERA_RETURN_IF_ERROR(write_text(options.json, sim::replay_json(*again, options.command), "--json"));
+  return !again->difference;
+}
+
+void refuse_mixtures(const CLI::App& command) {
+  const bool replays = command.count("--replay") > 0;
+  for (const CLI::Option* option : command.get_options()) {
+    const std::string name = option->get_name();
+    const bool either = name == "--replay" || name == "--json" || option == command.get_help_ptr();
+    if (replays && !either && option->count() > 0) {
+      throw CLI::ValidationError(name, "has no effect with --replay, which decides as the recorded server did");
+    }
+  }
+  for (const char* needed : {"--workload", "--profiles", "--device"}) {
+    if (!replays && command.count(needed) == 0) {
+      throw CLI::RequiredError(std::string(needed) + " (or --replay alone)");
+    }
+  }
+}
+
 }  // namespace
 
 void add_simulate_flags(CLI::App& command, SimulateOptions& options) {
   command.add_option("--workload", options.workload, "who asks for what: a file as in bench/workloads")
-      ->type_name("FILE")
-      ->required();
+      ->type_name("FILE");
   command.add_option("--profiles", options.profiles, "latencies as measured: a file as in bench/profiles")
-      ->type_name("FILE")
-      ->required();
-  command.add_option("--device", options.device, "which of the profiles' devices")->type_name("NAME")->required();
+      ->type_name("FILE");
+  command.add_option("--device", options.device, "which of the profiles' devices")->type_name("NAME");
   command.add_option("--devices", options.devices, "how many of it (1)")
       ->type_name("N")
       ->check(CLI::Range(std::size_t{1}, kMaxDevices).description(""));
@@ -111,10 +145,22 @@ void add_simulate_flags(CLI::App& command, SimulateOptions& options) {
       ->type_name("N")
       ->check(CLI::Range(2, 100).description(""));
   command.add_flag("--unprofiled", options.unprofiled, "schedulers know no latency at the start");
+  command
+      .add_option("--replay", options.replay,
+                  "instead of all that: what tessera serve --record\nwrote, decided again and compared")
+      ->type_name("FILE");
   command.add_option("--json", options.json, "file for the results")->type_name("FILE");
+  command.callback([&command] { refuse_mixtures(command); });
 }
 
 int simulate(const SimulateOptions& options) {
+  if (!options.replay.empty()) {
+    const auto same = replay(options);
+    if (!same.ok()) {
+      std::fprintf(stderr, "tessera simulate: %s\n", same.error().message().c_str());
+    }
+    return same.ok() && *same ? EXIT_SUCCESS : EXIT_FAILURE;
+  }
   const auto scenario = read_scenario(options);
   const Status status = !scenario.ok()   ? Status(scenario.error())
                         : options.search ? search(options, *scenario)

@@ -1,4 +1,4 @@
-// `tessera simulate`: a workload under a policy on devices that are not there.
+// `tessera simulate`: a workload under a policy on devices that are not there, or a recorded run decided again.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +13,7 @@ class App;
 namespace tessera::apps {
 
 struct SimulateOptions {
+  std::filesystem::path replay;  // a journal, instead of everything below but `json`
   std::filesystem::path workload;
   std::filesystem::path profiles;
   std::string device;

@@ -18,21 +18,25 @@ namespace {
 // the stack stays flat and answers are given in one place. A void pointer because Turn is the dispatcher's own.
 thread_local void* t_turn = nullptr;
 
+sched::SchedulerLimits limits_of(const DeviceShape& shape, const Dispatcher::Limits& limits) {
+  return {.max_waiting = limits.max_waiting,
+          .committed_per_atom = shape.committed_per_atom,
+          .max_homes = limits.max_homes,
+          .overdue = limits.overdue.value_or(sched::overdue_rule(shape))};
+}
+
 }  // namespace
 
 Dispatcher::Dispatcher(device::Device& device, std::unique_ptr<sched::Policy> policy, Limits limits, HomeMaker homes,
-                       Neighbours neighbours)
+                       Neighbours neighbours, Recording recording)
     : device_(device),
       shape_(device.shape()),
       homes_(std::move(homes)),
       neighbours_(std::move(neighbours)),
+      recording_(std::move(recording)),
       tickets_(std::min(limits.max_waiting + limits.max_running, kMaxSlots)),
       launches_(std::min(limits.max_running, kMaxSlots)),
-      scheduler_(device.shape(), std::move(policy),
-                 sched::SchedulerLimits{.max_waiting = limits.max_waiting,
-                                        .committed_per_atom = shape_.committed_per_atom,
-                                        .max_homes = limits.max_homes,
-                                        .overdue = limits.overdue.value_or(sched::overdue_rule(shape_))}),
+      scheduler_(device.shape(), std::move(policy), limits_of(shape_, limits)),
       copy_desk_(device),
       busy_ns_(device.shape().atoms()),
       timer_([this] {
@@ -41,6 +45,9 @@ Dispatcher::Dispatcher(device::Device& device, std::unique_ptr<sched::Policy> po
         }
         work({this, true}, false);
       }) {
+  if (recording_.to != nullptr) {
+    recording_.to->begin({recording_.device, recording_.policy, shape_, limits_of(shape_, limits)});
+  }
   device_.set_sink(*this);
 }
 

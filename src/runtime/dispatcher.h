@@ -28,6 +28,7 @@
 #include "runtime/copy_desk.h"
 #include "runtime/inbox.h"
 #include "runtime/load_cell.h"
+#include "runtime/recorder.h"
 #include "runtime/served_instance.h"
 #include "runtime/slot_pool.h"
 #include "runtime/statistics.h"
@@ -94,7 +95,7 @@ class Dispatcher final : public device::CompletionSink {
   static constexpr int kMaxRounds = 32;
 
   Dispatcher(device::Device& device, std::unique_ptr<sched::Policy> policy, Limits limits, HomeMaker homes = {},
-             Neighbours neighbours = {});
+             Neighbours neighbours = {}, Recording recording = {});
   // After stop() and after the device is gone.
   ~Dispatcher() override;
 
@@ -231,6 +232,7 @@ class Dispatcher final : public device::CompletionSink {
   const DeviceShape& shape_;
   const HomeMaker homes_;
   const Neighbours neighbours_;
+  const Recording recording_;
   SlotPool<Ticket> tickets_;
   SlotPool<LaunchRecord> launches_;
 

@@ -104,6 +104,9 @@ void Dispatcher::feed(const sched::Event& event, TimePoint at, Turn& turn) {
   }
   actions_.clear();
   scheduler_.on_event(event, at, actions_);
+  if (recording_.to != nullptr) {
+    recording_.to->step(recording_.device, at, event, actions_);
+  }
   for (const sched::Action& action : actions_) {
     std::visit([&](const auto& what) { perform(what, at, turn); }, action);
   }

@@ -46,6 +46,7 @@ class Service::State {
         std::unique_ptr<Fleet> fleet)
       : named_by_policy(policy.named_models()),
         policy_name(std::move(policy_name)),
+        recorder(options.recorder),
         strict_readiness(options.strict_readiness),
         control(options.models.control),
         on_all_lost(std::move(options.on_all_lost)),
@@ -150,7 +151,8 @@ class Service::State {
 
   const std::vector<std::string> named_by_policy;  // of the start
   const std::shared_ptr<PolicyName> policy_name;
-  std::mutex changing;  // of parameters and policy, one at a time
+  std::mutex changing;                       // of parameters and policy, one at a time
+  const std::shared_ptr<Recorder> recorder;  // may be nullptr
   const bool strict_readiness;
   const model::ControlMode control;
   std::atomic<bool> started{false};
@@ -179,6 +181,7 @@ Result<std::unique_ptr<Service>> Service::create(ServiceOptions options, std::ve
   options.models.defaults.policy_without_shares = [policy_name] { return policy_name->without_shares(); };
   ServingOptions serving_options;
   serving_options.policy = options.policy;
+  serving_options.recorder = options.recorder;
   serving_options.body_quota_per_model = options.body_quota_per_model;
   serving_options.limits.max_waiting = options.max_waiting;
   serving_options.limits.max_homes = options.max_homes;
@@ -278,6 +281,12 @@ void Service::count_copied(Bytes bytes) { state_->fleet->count_copied(bytes); }
 
 bool Service::refuse_new() { return state_->fleet->refuse_new(); }
 bool Service::drain(std::chrono::milliseconds limit) { return state_->fleet->drain(limit); }
+void Service::end_recording() {
+  if (state_->recorder != nullptr) {
+    state_->recorder->finish();
+  }
+}
+
 void Service::abandon() { state_->fleet->abandon(); }
 
 }  // namespace tessera::runtime

@@ -20,6 +20,7 @@
 #include "model/instance.h"
 #include "model/lifecycle.h"
 #include "model/live_params.h"
+#include "runtime/recorder.h"
 #include "runtime/statistics.h"
 #include "sched/policy.h"
 #include "sched/scheduler.h"
@@ -75,7 +76,8 @@ struct Snapshot {
 };
 
 struct ServiceOptions {
-  std::string policy = "tessera";  // sched::make_policy
+  std::string policy = "tessera";      // sched::make_policy
+  std::shared_ptr<Recorder> recorder;  // of what is decided; nullptr: none
   model::LifecycleOptions models;
   Bytes body_quota_per_model{std::uint64_t{1} << 30};
   std::size_t max_waiting = 65536;  // requests in all queues; further ones get kResourceExhausted
@@ -158,6 +160,9 @@ class Service {
   bool refuse_new();
   // Readiness off, new requests refused; returns when all accepted ones are answered or `limit` has passed (false).
   bool drain(std::chrono::milliseconds limit);
+  // What was decided until now is on the disk; nothing more is recorded. For who ends the process without destroying
+  // this.
+  void end_recording();
   // Answers all that waits and everything that comes. For who ends the process without destroying this.
   void abandon();
 

@@ -27,6 +27,7 @@ struct ServingOptions {
   std::string policy = "tessera";
   Bytes body_quota_per_model{std::uint64_t{1} << 30};
   Dispatcher::Limits limits;
+  std::shared_ptr<Recorder> recorder;  // nullptr: nothing is recorded
   // Where there are other devices.
   std::uint16_t number = 0;      // this one's
   RouteTable* routes = nullptr;  // outlives the object

@@ -33,6 +33,12 @@ std::uint32_t get_fixed(const char* in) {
   return out;
 }
 
+void seal(std::string& out, std::size_t begin) {
+  const std::string_view payload = std::string_view(out).substr(begin + kFrame);
+  put_fixed(static_cast<std::uint32_t>(payload.size()), &out[begin]);
+  put_fixed(hash_of(payload), &out[begin + 4]);
+}
+
 // A record of that kind, whose members `fill` writes.
 template <typename Kind, typename Fill>
 void frame(std::string& out, const Fill& fill) {
@@ -41,9 +47,7 @@ void frame(std::string& out, const Fill& fill) {
   Writer writer(out);
   writer.whole(JournalRecord(Kind{}).index());
   fill(writer);
-  const std::string_view payload = std::string_view(out).substr(begin + kFrame);
-  put_fixed(static_cast<std::uint32_t>(payload.size()), &out[begin]);
-  put_fixed(hash_of(payload), &out[begin + 4]);
+  seal(out, begin);
 }
 
 Error damaged(std::size_t at, std::string_view what) {
@@ -66,6 +70,12 @@ void write_step(std::uint16_t device, TimePoint at, const Event& event, const Ac
 
 void write_end(const JournalEnd& end, std::string& out) {
   frame<JournalEnd>(out, [&](Writer& writer) { put(writer, end); });
+}
+
+void write_record(std::string_view payload, std::string& out) {
+  const std::size_t begin = out.size();
+  out.append(kFrame, '\0').append(payload);
+  seal(out, begin);
 }
 
 std::string encode_actions(const Actions& actions) {

@@ -162,6 +162,14 @@ def test_exit_on_error_and_strict_readiness(flags, tmp_path):
         assert (status_of(f"http://{server.http}/v2/health/ready") == 200) == (strict == "false")
 
 
+def test_record(flags, tmp_path):
+    server = flags("--record", tmp_path / "journal")
+    assert works(server)
+    server.stop()
+    assert (tmp_path / "journal").read_bytes().startswith(b"tessera journal 1\n")
+    assert (tmp_path / "journal").stat().st_size > 500
+
+
 def test_max_waiting(flags, tmp_path):
     put(tmp_path, "busy", busy(), config="instance_group [{ count: 1 }]\n")
     server = flags("--max-waiting", "2", repository=tmp_path)
