@@ -142,7 +142,12 @@ BENCHMARK_CAPTURE(measure_event, dstack, "dstack")->Arg(50)->Arg(80);
 
 // What recording adds to a step: an arrival that launches a batch, written into memory.
 void record(benchmark::State& state) {
-  const sched::Event event = sched::Arrival{{123'456}, {17}, {3}, 1, 0, TimePoint(Duration(1'234'567'890'123))};
+  const sched::Event event = sched::Arrival{.request = {123'456},
+                                            .instance = {17},
+                                            .shape = {3},
+                                            .arrival = TimePoint(Duration(1'234'567'890'123)),
+                                            .timeout = std::nullopt,
+                                            .poster_atom = std::nullopt};
   sched::StartLaunch launch{{4567}, {17}, {}, 4, 4, {1}, {4, 2}, Duration(2'345'678)};
   for (std::uint64_t i = 0; i < 4; ++i) {
     launch.requests.push_back({123'450 + i});

@@ -282,7 +282,12 @@ std::string small_journal() {
   up.params = params;
   up.profile = Profile({{1, 1, 5ms}});
   write_step(0, TimePoint(1ms), up, {}, out);
-  write_step(0, TimePoint(2ms), Arrival{{1}, {0}}, {StartLaunch{{1}, {0}, {{1}}}}, out);
+  Arrival arrival;
+  arrival.request = {1};
+  StartLaunch launch;
+  launch.launch = {1};
+  launch.requests = {{1}};
+  write_step(0, TimePoint(2ms), arrival, {launch}, out);
   write_end({}, out);
   return out;
 }
