@@ -17,11 +17,13 @@ namespace {
 // What a killed server loses at most, and from how much on the thread is woken before that.
 constexpr std::chrono::milliseconds kFlush{100};
 constexpr std::size_t kWake = std::size_t{1} << 20;
+constexpr std::size_t kRoomForEnd = 256;
 
 }  // namespace
 
 Result<std::unique_ptr<Recorder>> Recorder::open(const std::filesystem::path& path, RecorderLimits limits) {
-  const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  // A pipe that nobody reads would hold up the start otherwise; files know no such waiting.
+  const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK, 0644);
   if (file < 0) {
     return invalid_argument("cannot record into " + path.string() + ": " + std::strerror(errno));
   }
@@ -89,10 +91,10 @@ void Recorder::write_all() {
     bytes.swap(unwritten_);
     if (last) sched::write_end({why_}, bytes);
     lock.unlock();
-    const bool written = write(bytes);
+    const std::string failed = write(bytes);
     lock.lock();
-    if (!written) {
-      why_ = std::string("cannot write: ") + std::strerror(errno);
+    if (!failed.empty()) {
+      why_ = "cannot write: " + failed;
       ended_ = last = true;
     }
   }
@@ -102,15 +104,35 @@ void Recorder::write_all() {
   ::close(file_);
 }
 
-bool Recorder::write(const std::string& bytes) {
+// What was wrong; empty: all of it is there.
+std::string Recorder::write(const std::string& bytes) {
   std::size_t done = 0;
   while (done < bytes.size()) {
     const ssize_t more = ::write(file_, bytes.data() + done, bytes.size() - done);
     if (more < 0 && errno == EINTR) continue;
-    if (more <= 0) return false;
+    if (more <= 0) {
+      std::string why = more < 0 ? std::strerror(errno) : "nothing was taken";
+      end_after_failure(std::string_view(bytes).substr(0, done), why);
+      return why;
+    }
     done += static_cast<std::size_t>(more);
   }
-  return true;
+  written_ += bytes.size();
+  return {};
+}
+
+// Of what came through, takes back the last records: room for saying why they are missing.
+void Recorder::end_after_failure(std::string_view came_through, const std::string& why) {
+  const std::size_t head = written_ == 0 ? sched::kJournalHead.size() : 0;
+  if (came_through.size() < head + kRoomForEnd) return;
+  const std::string_view records = came_through.substr(head, came_through.size() - head - kRoomForEnd);
+  const std::uint64_t kept = written_ + head + sched::whole_records(records);
+  std::string end;
+  sched::write_end({"cannot write: " + why}, end);
+  if (::ftruncate(file_, static_cast<off_t>(kept)) != 0 || ::lseek(file_, 0, SEEK_END) < 0 ||
+      ::write(file_, end.data(), end.size()) != static_cast<ssize_t>(end.size())) {
+    log(LogLevel::kWarning, "the recording's file does not say that it ends early", {{"file", name_}});
+  }
 }
 
 }  // namespace tessera::runtime

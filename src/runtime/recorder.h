@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <thread>
 
 #include "base/ids.h"
@@ -42,11 +43,13 @@ class Recorder {
   Recorder(int file, std::string name, RecorderLimits limits);
   void add(const std::string& record);
   void write_all();
-  bool write(const std::string& bytes);
+  std::string write(const std::string& bytes);
+  void end_after_failure(std::string_view came_through, const std::string& why);
 
   const int file_;
   const std::string name_;
   const RecorderLimits limits_;
+  std::uint64_t written_ = 0;  // bytes; owned by the thread
 
   std::mutex mutex_;  // guards all below but thread_
   std::condition_variable changed_;

@@ -78,6 +78,16 @@ void write_record(std::string_view payload, std::string& out) {
   seal(out, begin);
 }
 
+std::size_t whole_records(std::string_view bytes) {
+  std::size_t at = 0;
+  while (bytes.size() - at >= kFrame) {
+    const std::size_t size = kFrame + get_fixed(bytes.data() + at);
+    if (size > bytes.size() - at) break;
+    at += size;
+  }
+  return at;
+}
+
 std::string encode_actions(const Actions& actions) {
   std::string out;
   Writer writer(out);

@@ -49,6 +49,9 @@ void write_device(const JournalDevice& device, std::string& out);
 void write_step(std::uint16_t device, TimePoint at, const Event& event, const Actions& actions, std::string& out);
 void write_end(const JournalEnd& end, std::string& out);
 
+// How many of these bytes, which begin with a record, are whole records.
+std::size_t whole_records(std::string_view bytes);
+
 // A record of these very bytes, whatever they are.
 void write_record(std::string_view payload, std::string& out);
 

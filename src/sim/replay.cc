@@ -53,6 +53,7 @@ class Replayer {
     }
     return std::move(out_);
   }
+  bool ended() const { return ended_; }
   bool differs() const { return out_.difference.has_value(); }
 
  private:
@@ -179,6 +180,9 @@ Result<Replay> replay(std::string_view journal, const std::function<void(double)
     TESSERA_ASSIGN_OR_RETURN(const auto record, reader.next());
     if (!record) {
       break;
+    }
+    if (replayer.ended()) {
+      return invalid_argument("the journal goes on after its end");
     }
     TESSERA_RETURN_IF_ERROR(std::visit([&](const auto& one) { return replayer.take(one); }, *record));
     if (progress && records % kStepsBetweenTold == 0) {

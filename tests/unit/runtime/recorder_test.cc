@@ -1,6 +1,10 @@
 // What a service records is what its schedulers decide, whatever threads it serves and however recording ends.
 #include "runtime/recorder.h"
 
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
 #include <atomic>
 #include <fstream>
 #include <sstream>
@@ -124,12 +128,25 @@ TEST_F(RecorderTest, AFileThatCannotBeWrittenIsSaid) {
   const auto none = Recorder::open("/nowhere/journal");
   ASSERT_FALSE(none.ok());
   EXPECT_NE(none.error().message().find("cannot record into /nowhere/journal"), std::string::npos);
-  if (fs::exists("/dev/full")) {
-    const auto full = Recorder::open("/dev/full").value();
-    timers(*full, [](int i) { return i == 100; });
-    full->finish();
-    full->finish();
+  ASSERT_EQ(::mkfifo(path_.c_str(), 0600), 0);
+  EXPECT_FALSE(Recorder::open(path_).ok()) << "a pipe that nobody reads";
+}
+
+// The process may write no more than 64 KB into a file.
+TEST_F(RecorderTest, AFullDiskIsSaidInTheFile) {
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  const rlimit small{64 << 10, before.rlim_max};
+  ::signal(SIGXFSZ, SIG_IGN);
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+  {
+    const auto recorder = Recorder::open(path_).value();
+    timers(*recorder, [](int i) { return i == 20'000; });
+    recorder->finish();
+    recorder->finish();
   }
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+  EXPECT_EQ(end_of(), "cannot write: File too large");
 }
 
 }  // namespace

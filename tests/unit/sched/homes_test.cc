@@ -1,6 +1,8 @@
 // Homes that are made when a policy wants them, and go again: how many there may be, which one goes, which never does.
 #include <gtest/gtest.h>
 
+#include "sched/journal.h"
+#include "sched/view.h"
 #include "tests/support/virtual_world.h"
 
 namespace tessera::testing {
@@ -89,6 +91,48 @@ TEST(Homes, WhatWasUsedAMomentAgoIsNotDroppedForAnother) {
   w.run_to_rest();
   EXPECT_EQ(w.drops(), 0U);
   EXPECT_LE(w.most_homes(), 3U);
+}
+
+// Launches whatever waits in the last atom's slice, and would have liked the first one's.
+class Wishful final : public sched::Policy {
+ public:
+  std::string_view name() const override { return "wishful"; }
+  void decide(const sched::View& view, TimePoint /*now*/, sched::Decisions& out) override {
+    if (view.active.empty() || view.device.in_flight() > 0) {
+      return;
+    }
+    out.launches.push_back({InstanceId{1}, ShapeId{0}, 1, 1, LaneIndex{0}, Slice{1, 1}});
+    out.wanted_homes.push_back({InstanceId{1}, Slice{0, 1}, std::nullopt});
+  }
+};
+
+TEST(Homes, RoomIsNotMadeByDroppingWhatTheSameDecisionUses) {
+  const DeviceShape shape = device_of(2);
+  sched::SchedulerLimits limits;
+  limits.max_homes = 2;
+  sched::Scheduler scheduler(shape, std::make_unique<Wishful>(), limits);
+  sched::Actions actions;
+  sched::ModelUp up;
+  up.instance = {1};
+  up.params = std::make_shared<sched::ModelParams>(one_bucket("m"));
+  up.lazy_homes = true;
+  scheduler.on_event(up, TimePoint(1ms), actions);
+  for (const Slice slice : {shape.whole(), Slice{1, 1}}) {
+    scheduler.on_event(sched::SliceReady{{1}, slice, 1, LaneIndex{0}}, TimePoint(2ms), actions);
+  }
+  actions.clear();
+  sched::Arrival arrival;
+  arrival.request = {1};
+  arrival.instance = {1};
+  arrival.arrival = TimePoint(5s);  // the home of the last atom is the one that was not used for longest
+  scheduler.on_event(arrival, TimePoint(5s), actions);
+  int launches = 0;
+  for (const sched::Action& action : actions) {
+    const auto* launch = std::get_if<sched::StartLaunch>(&action);
+    launches += launch != nullptr && launch->slice == Slice{1, 1} ? 1 : 0;
+    EXPECT_FALSE(std::holds_alternative<sched::DropHome>(action)) << sched::describe(action);
+  }
+  EXPECT_EQ(launches, 1);
 }
 
 TEST(Homes, AnImpossibleOneIsAskedForOnceAndAFailedOneAgainAfterAPause) {

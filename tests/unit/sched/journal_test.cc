@@ -321,6 +321,12 @@ TEST(Journal, IsReadUpToWhereItWasCutShort) {
     EXPECT_EQ(reader->cut_short(), size != kJournalHead.size() && !between) << size;
   }
   EXPECT_EQ(most, 3U);
+  const std::string_view records = std::string_view(whole).substr(kJournalHead.size());
+  for (std::size_t count = 0; count <= 4; ++count) {
+    const std::size_t end = ends_after(whole, count) - kJournalHead.size();
+    EXPECT_EQ(whole_records(records.substr(0, end)), end);
+    EXPECT_EQ(whole_records(records.substr(0, std::min(end + 9, records.size()))), end);
+  }
   EXPECT_FALSE(JournalReader::open("tessera journal 2\n").ok());
   EXPECT_FALSE(JournalReader::open("").ok());
 }

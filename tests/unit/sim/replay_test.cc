@@ -199,6 +199,11 @@ TEST(Replay, RefusesWhatIsNoJournal) {
   const auto none = replay(journal, {});
   ASSERT_FALSE(none.ok());
   EXPECT_NE(none.error().message().find("never began"), std::string::npos);
+  std::string twice(sched::kJournalHead);
+  sched::write_end({}, twice);
+  sched::write_end({}, twice);
+  ASSERT_FALSE(replay(twice, {}).ok());
+  EXPECT_NE(replay(twice, {}).error().message().find("after its end"), std::string::npos);
   std::string unknown(sched::kJournalHead);
   sched::write_device({0, "clever", {"d", {1}, aligned_ladder(1), {0, 1}}, {}}, unknown);
   ASSERT_FALSE(replay(unknown, {}).ok());
