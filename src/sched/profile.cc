@@ -49,7 +49,9 @@ std::optional<Duration> Profile::latency(std::int32_t bucket, std::int32_t proce
   }
   const double log_processors = std::log(static_cast<double>(processors));
   const double log_bucket = std::log(static_cast<double>(bucket));
-  const auto result = [](double log_ns) { return Duration(static_cast<Duration::rep>(std::exp(log_ns))); };
+  const auto result = [](double log_ns) {
+    return Duration(static_cast<Duration::rep>(std::max(1.0, std::exp(log_ns))));
+  };
 
   // Rows below `bucket` bound it from below: a running maximum keeps the curve monotone in rows.
   double before = 0;

@@ -27,7 +27,7 @@ class Profile {
   explicit Profile(const std::vector<ProfilePoint>& points);
 
   // Time of one run of `bucket` rows on `processors`; nothing when no point is known at all. Monotone: never shorter
-  // with more rows or fewer processors.
+  // with more rows or fewer processors. At least 1 ns, whatever was observed: others divide by it.
   std::optional<Duration> latency(std::int32_t bucket, std::int32_t processors) const;
 
   // One more measured point; ignored where runs of that size were seen already.

@@ -121,6 +121,17 @@ TEST(Profile, TheVersionChangesWithWhatIsPredictedAndNotOtherwise) {
   EXPECT_NE(profile.version(), before);
 }
 
+TEST(Profile, IsNeverNothingWhateverWasObserved) {
+  Profile profile({{1, 1, 10ms}, {1, 8, 2ms}, {4, 8, 3ms}});
+  for (int i = 0; i < 100; ++i) {
+    profile.observe(1, 8, 0ns);
+  }
+  for (const std::int32_t processors : {1, 2, 8, 64}) {
+    EXPECT_GE(*profile.latency(1, processors), 1ns);
+    EXPECT_GE(*profile.latency(2, processors), 1ns);
+  }
+}
+
 TEST(Profile, ErrorsAreTakenAgainstWhatReadersWereTold) {
   Profile profile({{1, 1, 10ms}});
   for (int i = 0; i < 16; ++i) {

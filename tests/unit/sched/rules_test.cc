@@ -41,6 +41,29 @@ TEST_P(EveryPolicy, ALoneRequestOnAnIdleDeviceIsLaunchedInTheSameCall) {
   }
 }
 
+// As a clock of coarse steps has it. What is learned from such runs is divided by later.
+TEST_P(EveryPolicy, RunsThatTakeNoTimeSpoilNoPrediction) {
+  World w = world(4);
+  auto params = model("m", 4);
+  params.slo = 50ms;
+  const InstanceId m{1};
+  w.add_model(m, params, Truth{.per_row = 0ms}, sched::Profile({{1, 1, 1ms}, {4, 4, 1ms}}));
+  for (int i = 0; i < 300; ++i) {
+    if (i == 200) w.truth(m).per_row = 1ms;
+    // Ever more at once, so that sizes of slices and batches come which no run has shown, but others have corrected.
+    for (int n = 0; n <= i / 20 % 10; ++n) {
+      w.request(m);
+    }
+    w.run_until(at(Duration(20ms) * (i + 1)));
+  }
+  w.run_to_rest();
+  w.expect_all_ended();
+  for (const sched::StartLaunch& launch : w.launches()) {
+    ASSERT_GE(launch.predicted, 0ns);
+    ASSERT_LE(launch.predicted, 1s);
+  }
+}
+
 TEST_P(EveryPolicy, ATimeoutEndsAWaitAtExactlyItsMoment) {
   World w = world();
   const InstanceId m = w.add_model(model("m", 1), Truth{.per_row = 100ms});
