@@ -9,10 +9,14 @@ from clients import Client, InferenceServerException
 
 
 def trips_per_second(client):
+    """Where nothing disturbs: of one that something did, runs would be shorter than they are meant to be."""
     client.infer("busy", {"TRIPS": np.array([50], np.int64)})
-    begin = time.perf_counter()
-    client.infer("busy", {"TRIPS": np.array([500], np.int64)})
-    return 500 / (time.perf_counter() - begin)
+    shortest = float("inf")
+    for _ in range(5):
+        begin = time.perf_counter()
+        client.infer("busy", {"TRIPS": np.array([500], np.int64)})
+        shortest = min(shortest, time.perf_counter() - begin)
+    return 500 / shortest
 
 
 def trips_for(server, seconds):
