@@ -2,7 +2,7 @@
 // many threads as asked for; the figures do not depend on how many.
 //
 //   bench_sim [--workloads DIR] [--profiles FILE] [--device NAME] [--policy NAME]... [--tenants N]... [--slo X]...
-//             [--even] [--threads N] [--json FILE]
+//             [--even] [--loads X...] [--threads N] [--json FILE]
 #include <CLI/CLI.hpp>
 #include <atomic>
 #include <cstdio>
@@ -33,8 +33,18 @@ struct Arguments {
   int seeds = 5;
   std::uint64_t least = 5000;
   bool even = false;
+  std::vector<double> loads;
   int threads = 2;
   std::string json;
+};
+
+// What comes of a multiple of the capacity.
+struct Load {
+  double of_capacity = 0;
+  double goodput = 0;
+  double rejected = 0;     // share of what was offered
+  double of_admitted = 0;  // share of what was not rejected that is in time
+  double worst = 0;        // tenant's attainment
 };
 
 // One policy in one cell.
@@ -45,6 +55,7 @@ struct Job {
   loadgen::Capacity capacity;
   double fractional = 0;
   double clairvoyant = 0;
+  std::vector<Load> loads;
   double seconds = 0;  // of this machine
   std::string error;
 };
@@ -84,6 +95,34 @@ std::string with_options(const std::string& policy, const sim::Scenario& scenari
   return out;
 }
 
+// Of all seeds together, 10 s each.
+Result<Load> play(const sim::Scenario& cell, sim::ClusterOptions options, const Job& job, double of_capacity,
+                  int seeds) {
+  Load load;
+  load.of_capacity = of_capacity;
+  TESSERA_ASSIGN_OR_RETURN(const auto tenants, cell.tenants(of_capacity * job.capacity.rate, job.slo));
+  std::vector<loadgen::Tally> tallies(tenants.size());
+  for (options.seed = 1; options.seed <= static_cast<std::uint64_t>(seeds); ++options.seed) {
+    TESSERA_ASSIGN_OR_RETURN(const auto cluster, sim::Cluster::make(cell.device, tenants, options));
+    const sim::Outcome outcome = cluster->run({});
+    load.goodput += outcome.goodput() / seeds;
+    for (std::size_t i = 0; i < tallies.size(); ++i) {
+      tallies[i].merge(outcome.tenants[i].tally);
+    }
+  }
+  loadgen::Tally all;
+  load.worst = 1;
+  for (const loadgen::Tally& tally : tallies) {
+    all.merge(tally);
+    load.worst = std::min(load.worst, tally.attainment());
+  }
+  const auto offered = static_cast<double>(all.offered_count());
+  const auto rejected = static_cast<double>(all.rejected_count());
+  load.rejected = rejected / offered;
+  load.of_admitted = static_cast<double>(all.met_count()) / (offered - rejected);
+  return load;
+}
+
 Status run(const Arguments& arguments, Job& job) {
   TESSERA_ASSIGN_OR_RETURN(const sim::Scenario cell, scenario(arguments, job.tenants));
   TESSERA_ASSIGN_OR_RETURN(job.fractional, cell.fractional_bound(1, job.slo));
@@ -94,6 +133,10 @@ Status run(const Arguments& arguments, Job& job) {
   how.least_requests = arguments.least;
   TESSERA_ASSIGN_OR_RETURN(job.capacity, cell.capacity(options, how, job.slo, {}));
   TESSERA_ASSIGN_OR_RETURN(job.clairvoyant, cell.clairvoyant_bound(options, how, job.slo));
+  for (const double of_capacity : job.capacity.rate > 0 ? arguments.loads : std::vector<double>()) {
+    TESSERA_ASSIGN_OR_RETURN(const Load load, play(cell, options, job, of_capacity, arguments.seeds));
+    job.loads.push_back(load);
+  }
   return ok_status();
 }
 
@@ -157,9 +200,34 @@ void print(const Arguments& arguments, const std::vector<Job>& jobs) {
   }
 }
 
+void print_loads(const std::vector<Job>& jobs) {
+  std::printf("\ntenants  SLO  policy        of capacity   goodput  rejected  of the admitted in time  worst tenant\n");
+  for (const Job& job : jobs) {
+    for (const Load& load : job.loads) {
+      std::printf("%7d%4gx  %-12s%13.2f%10.0f%8.2f %%%23.2f %%%12.2f %%\n", job.tenants, job.slo, job.policy.c_str(),
+                  load.of_capacity, load.goodput, 100 * load.rejected, 100 * load.of_admitted, 100 * load.worst);
+    }
+  }
+}
+
+std::string as_json(const std::vector<Load>& loads) {
+  std::string out;
+  for (const Load& load : loads) {
+    out += std::string(out.empty() ? "[" : ", ") + "{\"of_capacity\": " + loadgen::digits(load.of_capacity) +
+           ", \"goodput\": " + loadgen::digits(load.goodput) + ", \"rejected\": " + loadgen::digits(load.rejected) +
+           ", \"of_admitted\": " + loadgen::digits(load.of_admitted) + ", \"worst\": " + loadgen::digits(load.worst) +
+           "}";
+  }
+  return out + "]";
+}
+
 std::string as_json(const Arguments& arguments, const std::vector<Job>& jobs) {
+  std::string loads;
+  for (const double load : arguments.loads) {
+    loads += (loads.empty() ? " --loads " : " ") + loadgen::digits(load);
+  }
   std::string out =
-      std::string("{\"command\": \"scripts/bench sim") + (arguments.even ? " --even" : "") +
+      std::string("{\"command\": \"scripts/bench sim") + (arguments.even ? " --even" : "") + loads +
       "\", \"profiles\": " + loadgen::quoted(arguments.profiles.substr(arguments.profiles.rfind('/') + 1)) +
       ", \"device\": " + loadgen::quoted(arguments.device) + ", \"seeds\": " + std::to_string(arguments.seeds) +
       ", \"slowest_tenant_requests\": " + std::to_string(arguments.least) + ",\n \"cells\": [";
@@ -175,7 +243,8 @@ std::string as_json(const Arguments& arguments, const std::vector<Job>& jobs) {
            ", \"to_temporal\": " + loadgen::digits(ratio.value) + ", \"to_temporal_95\": [" +
            loadgen::digits(ratio.low) + ", " + loadgen::digits(ratio.high) +
            "], \"fractional_bound\": " + loadgen::digits(job.fractional) +
-           ", \"clairvoyant_bound\": " + loadgen::digits(job.clairvoyant) + "}";
+           ", \"clairvoyant_bound\": " + loadgen::digits(job.clairvoyant) +
+           (job.loads.empty() ? "" : ", \"loads\": " + as_json(job.loads)) + "}";
   }
   return out + "\n ]}\n";
 }
@@ -192,6 +261,7 @@ int main_of(int argc, char** argv) {
   app.add_option("--seeds", arguments.seeds, "pooled")->check(CLI::Range(2, 100));
   app.add_option("--requests", arguments.least, "that the slowest tenant sees over all seeds");
   app.add_flag("--even", arguments.even, "each tenant's requests at equal distances: what bursts cost");
+  app.add_option("--loads", arguments.loads, "multiples of the capacity found, to be played, too");
   app.add_option("--threads", arguments.threads, "of this machine")->check(CLI::Range(1, 256));
   app.add_option("--json", arguments.json, "file for the results");
   CLI11_PARSE(app, argc, argv);
@@ -207,12 +277,15 @@ int main_of(int argc, char** argv) {
   for (const int tenants : arguments.tenants) {
     for (const double slo : arguments.slos) {
       for (const std::string& policy : arguments.policies) {
-        jobs.push_back({tenants, slo, policy, {}, 0, 0, 0, {}});
+        jobs.push_back({tenants, slo, policy, {}, 0, 0, {}, 0, {}});
       }
     }
   }
   run_all(arguments, jobs);
   print(arguments, jobs);
+  if (!arguments.loads.empty()) {
+    print_loads(jobs);
+  }
   int status = EXIT_SUCCESS;
   for (const Job& job : jobs) {
     if (!job.error.empty()) {

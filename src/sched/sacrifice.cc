@@ -52,7 +52,10 @@ std::optional<Sacrifice> Outlook::better(const View& view, const ShapeQueue& que
 }
 
 // From the beginning of a batch to that of the next.
-Duration Outlook::step(std::size_t bucket) const { return latency_[bucket] / pace_.lanes + pace_.between; }
+Duration Outlook::step(std::size_t bucket) const {
+  const double own = static_cast<double>(latency_[bucket].count()) / pace_.at_once;
+  return Duration(static_cast<Duration::rep>(own)) + pace_.between;
+}
 
 std::size_t Outlook::skip_lost(std::size_t at, TimePoint ends) const {
   while (at < waiting_.size() && waiting_[at].deadline < ends) {

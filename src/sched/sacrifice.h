@@ -16,7 +16,7 @@ namespace tessera::sched {
 // How the batches of a queue follow each other, as far as that can be foreseen.
 struct Pace {
   std::size_t group = 0;  // of the slices they run in
-  int lanes = 1;          // so many at once
+  double at_once = 1;     // so many at a time; below 1 where the others leave less than one slice of that size
   Duration between{0};    // the others' turn, from one to the next
 };
 

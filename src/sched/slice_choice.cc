@@ -11,10 +11,16 @@ namespace {
 // A batch without a deadline takes more than the most efficient slice where it is long, and that much faster there.
 constexpr Duration kWorthSpreading = std::chrono::microseconds(200);
 constexpr double kMuchFaster = 0.75;
+constexpr double kLastLane = 0.5;        // what a lane's part of the device counts where it is the last one free
 constexpr std::size_t kClaims = 4;       // of one decision
 constexpr std::size_t kOptionBits = 64;  // options that can be ruled out one by one
 
 double ns(Duration span) { return static_cast<double>(span.count()); }
+
+std::size_t usable_lanes(const Instance& instance) {
+  const auto usable = [](const Lane& lane) { return lane.usable(); };
+  return static_cast<std::size_t>(std::count_if(instance.lanes.begin(), instance.lanes.end(), usable));
+}
 
 }  // namespace
 
@@ -48,8 +54,7 @@ std::size_t SliceChoice::fair_group(const View& view) {
   std::size_t batches = view.device.in_flight();
   for (const ShapeQueue* queue : view.active) {
     const Instance& instance = queue->instance();
-    const auto lanes = static_cast<std::size_t>(
-        std::count_if(instance.lanes.begin(), instance.lanes.end(), [](const Lane& lane) { return lane.usable(); }));
+    const std::size_t lanes = usable_lanes(instance);
     const std::int64_t most = std::max(1, instance.max_rows());
     batches += std::min<std::size_t>(lanes, static_cast<std::size_t>((queue->rows() + most - 1) / most));
   }
@@ -111,8 +116,9 @@ std::optional<Option> SliceChoice::best(const View& view, const ShapeQueue& queu
   const Headroom headroom(instance, target.margin, target.rate);
   const Duration slack = target.deadline == kNever ? kForever : target.deadline - now_;
   const std::size_t smallest = demand == Demand::kFillingDevice ? fair_group(view) : 0;
-  const std::int32_t lanes_part =
-      view.device.group_processors(view.device.groups() - 1) / std::max<std::int32_t>(1, instance.params->lanes);
+  const double lanes_part = static_cast<double>(view.device.group_processors(view.device.groups() - 1)) /
+                            std::max<int>(1, instance.params->lanes);
+  const bool last_lane = instance.lanes.size() > 1 && usable_lanes(instance) == 1;
   std::optional<Option> best;
   for (std::size_t bucket = first; bucket <= last; ++bucket) {
     const std::int64_t rows = std::min<std::int64_t>(target.rows, instance.params->buckets[bucket]);
@@ -129,8 +135,9 @@ std::optional<Option> SliceChoice::best(const View& view, const ShapeQueue& queu
       }
       const std::int32_t processors = view.device.group_processors(group);
       Option option{bucket, group, 0, score_of(rows, latency, processors), latency};
-      if (demand >= Demand::kInTime && !headroom.leaves_lanes(latency, rows)) {
-        option.lane_score = score_of(rows, latency, std::max(processors, lanes_part));
+      if (demand >= Demand::kInTime && (last_lane || !headroom.leaves_lanes(latency, rows))) {
+        const double counts_as = lanes_part * (headroom.leaves_lanes(latency, rows) ? kLastLane : 1.0);
+        option.lane_score = score_of(rows, latency, std::max(processors, static_cast<std::int32_t>(counts_as)));
       }
       if (!best || better(option, *best)) {
         best = option;

@@ -22,8 +22,9 @@ struct Option {
   std::size_t slice = 0;
   double score = 0;
   Duration latency{0};
-  // Where the model's lanes would be busy all the time with batches like this: rows per time in a lane, and per
-  // processor beyond the lane's part of the device. 0: there are lanes enough.
+  // Where the model's lanes would be busy all the time with batches like this, or it takes the last that is free: rows
+  // per time in a lane, and per processor beyond the lane's part of the device (for the last one, half of that). 0:
+  // there are lanes enough.
   double lane_score = 0;
   bool with_margin = true;  // what runs may take longer is allowed for
 };

@@ -28,9 +28,9 @@ class Headroom {
   bool leaves_lanes(Duration latency, std::int64_t rows) const;
 
  private:
-  static constexpr double kPartOfSlack = 0.7;
+  static constexpr double kPartOfSlack = 0.9;
   static constexpr double kMargins = 1.2;
-  static constexpr double kLaneUse = 0.6;
+  static constexpr double kLaneUse = 0.4;
 
   double margin_ns_;
   double lane_ns_per_row_;  // how long a run may take for each of its rows

@@ -43,10 +43,17 @@ TEST(Cells, AtSixtyPercentLoadHardlyAnybodyMisses) {
   }
 }
 
-TEST(Cells, UnderThreefoldOverloadMostOfTheGoodputRemains) {
-  const Cell cell{.device = gpu(), .tenants = gpu_mix(16), .slo_factor = 20};
-  const double carried = play(cell, "tessera", 9500, 2s).goodput;
-  EXPECT_GE(play(cell, "tessera", 28500, 2s).goodput, 0.85 * carried);
+// More than can be carried is no reason to carry less: heads that force small batches are given up in time.
+TEST(Cells, GoodputStaysWhereItIsPastCapacity) {
+  for (const auto& [tenants, slo] : {std::pair(4, 10.0), {4, 20.0}, {16, 5.0}, {16, 20.0}}) {
+    const Cell cell{.device = gpu(), .tenants = gpu_mix(tenants), .slo_factor = slo};
+    double most = 0;
+    for (const double rate : {6000, 8000, 9000, 10000, 11000, 12000, 16000, 28500}) {
+      const double goodput = play(cell, "tessera", rate, 2s).goodput;
+      EXPECT_GE(goodput, 0.92 * most) << tenants << " tenants, objective x" << slo << ", " << rate << " a second";
+      most = std::max(most, goodput);
+    }
+  }
 }
 
 TEST(Cells, UnderOverloadWeightsDecideWhoIsServed) {

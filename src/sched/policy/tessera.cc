@@ -28,6 +28,19 @@ constexpr int kEarlyTries = 4;          // likewise for an early launch
 
 enum class Tier { kDue, kOverEntitled, kLate, kSpare };
 
+// The first request that is in time where a batch ends at `ends`, if with what waits behind it fills `rows`; else the
+// end. Nobody of a better priority is passed over.
+ShapeQueue::Entries::const_iterator first_to_fill(const ShapeQueue& queue, std::int32_t rows, TimePoint ends) {
+  const auto& entries = queue.entries();
+  std::int64_t left = queue.rows();
+  auto first = entries.begin();
+  for (; first != entries.end() && first->request->deadline < ends && left >= rows; ++first) {
+    left -= first->request->arrival.rows;
+  }
+  const bool fills = left >= rows && first != entries.end() && first->request->arrival.rows <= rows;
+  return fills && !entries.begin()->outranks(*first) ? first : entries.end();
+}
+
 struct Candidate {
   const ShapeQueue* queue = nullptr;
   const Target* target = nullptr;
@@ -58,6 +71,7 @@ class Tessera final : public Policy {
   static bool worth_waiting(const Option& now, const Option& soon);
   bool try_due(const View& view, const Candidate& candidate, TimePoint now, Decisions& out);
   bool try_early(const View& view, const Candidate& candidate, TimePoint now, Decisions& out);
+  static bool keeps_up(const View& view, const Candidate& candidate, const Option& option, TimePoint now);
   bool launch_after_sacrifice(const View& view, const Candidate& candidate, const Option& option, TimePoint now,
                               Decisions& out);
   bool launch_without_head(const View& view, const Candidate& candidate, double score, TimePoint now,
@@ -291,9 +305,11 @@ bool Tessera::launch_after_sacrifice(const View& view, const Candidate& candidat
   if (!instance.params->dynamic_batching || !may_reject_early(queue, now) || is_closed(queue)) {
     return false;
   }
+  // As many batches at a time as it has lanes, where the others who wait get as much of the device each.
   Pace pace;
   pace.group = option.group;
-  pace.lanes = instance.params->lanes;
+  const double slices = processors_ / view.device.group_processors(option.group);
+  pace.at_once = std::min<double>(instance.params->lanes, slices / static_cast<double>(view.active.size()));
   const auto sacrifice = outlook_.better(view, queue, option.bucket, pace, now);
   const auto instead = sacrifice ? choice_.at(view, queue, sacrifice->bucket, option.group, out) : std::nullopt;
   if (!instead) {
@@ -306,40 +322,47 @@ bool Tessera::launch_after_sacrifice(const View& view, const Candidate& candidat
 }
 
 // Under overload somebody is lost anyway. Where the head's little slack permits only a wasteful batch and those behind
-// it can fill a better one, the head is the one to lose. The largest such batch in slices of the target's size is
-// taken.
+// it can fill a better one, the head is the one to lose. The most efficient such batch is taken, in slices no smaller
+// than the target's: in smaller ones lanes might not suffice.
 bool Tessera::launch_without_head(const View& view, const Candidate& candidate, double score, TimePoint now,
                                   Decisions& out) const {
   const ShapeQueue& queue = *candidate.queue;
-  const Target& target = *candidate.target;
   const Instance& instance = queue.instance();
   // Behind the head it may not be this shape's turn, where answers keep the order of arrival.
   if (!instance.params->dynamic_batching || !may_reject_early(queue, now) || is_closed(queue)) {
     return false;
   }
-  for (std::size_t bucket = target.bucket + 1; bucket-- > 0;) {
+  std::optional<Option> best;
+  auto first = queue.entries().end();
+  for (std::size_t bucket = instance.bucket_for(queue.rows()) + 1; bucket-- > 0;) {
     const std::int32_t rows = std::min(instance.params->buckets[bucket], instance.max_rows());
-    const Duration latency = view.predicted(queue, bucket, target.group);
-    if (score > kWorthDropping * score_of(rows, latency, view.device.group_processors(target.group))) {
-      continue;
+    for (std::size_t group = candidate.target->group; group < view.device.groups(); ++group) {
+      const Duration latency = view.predicted(queue, bucket, group);
+      const double would = score_of(rows, latency, view.device.group_processors(group));
+      if (score > kWorthDropping * would || (best && best->score >= would)) {
+        continue;
+      }
+      const auto from = first_to_fill(queue, rows, now + latency + candidate.target->margin);
+      const auto option = from == queue.entries().end() ? std::nullopt : choice_.at(view, queue, bucket, group, out);
+      if (option) {
+        best = option;
+        best->score = would;
+        first = from;
+      }
     }
-    const TimePoint needed = now + latency + target.margin;
-    std::int64_t left = queue.rows();
-    auto first = queue.entries().begin();
-    for (; first != queue.entries().end() && first->request->deadline < needed && left >= rows; ++first) {
-      left -= first->request->arrival.rows;
-    }
-    const bool fits =
-        left >= rows && first->request->arrival.rows <= rows && !queue.entries().begin()->outranks(*first);
-    const auto option = fits ? choice_.at(view, queue, bucket, target.group, out) : std::nullopt;
-    if (!option) {
-      continue;
-    }
-    give_up(queue, first, out);
-    launch(view, queue, *option, first, out);
-    return true;
   }
-  return false;
+  if (best) {
+    give_up(queue, first, out);
+    launch(view, queue, *best, first, out);
+  }
+  return best.has_value();
+}
+
+// Whether the whole device could keep up with the model's requests, were all its batches like this one. Early ones that
+// are worse take from their own model what it will need: the lanes, and the time in which those behind could gather.
+bool Tessera::keeps_up(const View& view, const Candidate& candidate, const Option& option, TimePoint now) {
+  const double processors = view.device.slice(view.device.whole()).processors;
+  return option.score * processors >= candidate.queue->instance().rate.per_second(now);
 }
 
 bool Tessera::try_early(const View& view, const Candidate& candidate, TimePoint now, Decisions& out) {
@@ -348,6 +371,10 @@ bool Tessera::try_early(const View& view, const Candidate& candidate, TimePoint 
   std::size_t groups = view.device.groups();
   while (const std::optional<Option> option = option_now(view, candidate, groups, out)) {
     const Slice slice = view.device.slice(option->slice).slice;
+    if (!alone && candidate.target->known && candidate.tier != Tier::kSpare &&
+        !keeps_up(view, candidate, *option, now)) {
+      return false;
+    }
     if (alone || guard_.allows(view, now, slice, now + option->latency)) {
       launch(view, *candidate.queue, *option, candidate.queue->entries().begin(), out);
       return true;
