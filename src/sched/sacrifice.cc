@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "sched/guard.h"
+
 namespace tessera::sched {
 
 void give_up(const ShapeQueue& queue, ShapeQueue::Entries::const_iterator first, Decisions& out) {
@@ -24,13 +26,14 @@ std::optional<Sacrifice> Outlook::better(const View& view, const ShapeQueue& que
   for (std::size_t one = 0; one <= largest; ++one) {
     latency_.push_back(view.predicted(queue, one, pace.group));
   }
+  const Duration margin = bounded_margin(instance.table.margin(), *instance.params->slo, latency_.back());
   waiting_.clear();
   const ShapeQueue::Entry& head = *queue.entries().begin();
   for (const ShapeQueue::Entry& entry : queue.entries()) {
     if (head.outranks(entry) || waiting_.size() == kMostRequests) {
       break;  // nobody of a better priority is lost for others
     }
-    waiting_.push_back({entry.deadline, entry.request->arrival.rows});
+    waiting_.push_back({entry.deadline - margin, entry.request->arrival.rows});
   }
   const Part first = take(0, instance.params->buckets[bucket]);
   std::int64_t most = first.rows + rows_in_time(first.end, begin + step(bucket));

@@ -29,7 +29,8 @@ struct Sacrifice {
 void give_up(const ShapeQueue& queue, ShapeQueue::Entries::const_iterator first, Decisions& out);
 
 // Plays out what waits, and nothing that may come, for each size of the next batch: every later one is the largest that
-// its first request permits. Owned by its policy; keeps its memory.
+// its first request permits. In time is what ends the learned margin before its deadline: where somebody is lost
+// anyway, it should not be for a batch that may come too late. Owned by its policy; keeps its memory.
 class Outlook {
  public:
   // Instead of a batch of `bucket` that begins at `begin` with the head: the larger batch, and the requests to give up
