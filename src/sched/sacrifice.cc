@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "sched/guard.h"
+#include "sched/target.h"
 
 namespace tessera::sched {
 
@@ -10,6 +11,44 @@ void give_up(const ShapeQueue& queue, ShapeQueue::Entries::const_iterator first,
   for (auto lost = queue.entries().begin(); lost != first; ++lost) {
     out.hopeless.push_back(lost->request->arrival.request);
   }
+}
+
+namespace {
+
+// The first request that is in time where a batch ends at `ends`, if with what waits behind it fills `rows`; else the
+// end. Nobody of a better priority is passed over.
+ShapeQueue::Entries::const_iterator first_to_fill(const ShapeQueue& queue, std::int32_t rows, TimePoint ends) {
+  const auto& entries = queue.entries();
+  std::int64_t left = queue.rows();
+  auto first = entries.begin();
+  for (; first != entries.end() && first->request->deadline < ends && left >= rows; ++first) {
+    left -= first->request->arrival.rows;
+  }
+  const bool fills = left >= rows && first != entries.end() && first->request->arrival.rows <= rows;
+  return fills && !entries.begin()->outranks(*first) ? first : entries.end();
+}
+
+}  // namespace
+
+void fills_without_head(const View& view, const ShapeQueue& queue, std::size_t from_group, double least_score,
+                        TimePoint begin, std::vector<Fill>& out) {
+  const Instance& instance = queue.instance();
+  out.clear();
+  for (std::size_t bucket = instance.bucket_for(queue.rows()) + 1; bucket-- > 0;) {
+    const std::int32_t rows = std::min(instance.params->buckets[bucket], instance.max_rows());
+    for (std::size_t group = from_group; group < view.device.groups(); ++group) {
+      const Duration latency = view.predicted(queue, bucket, group);
+      const double score = score_of(rows, latency, view.device.group_processors(group));
+      if (score < least_score) {
+        continue;
+      }
+      const auto first = first_to_fill(queue, rows, begin + latency);
+      if (first != queue.entries().end()) {
+        out.push_back({score, bucket, group, first});
+      }
+    }
+  }
+  std::stable_sort(out.begin(), out.end(), [](const Fill& a, const Fill& b) { return a.score > b.score; });
 }
 
 std::optional<Sacrifice> Outlook::better(const View& view, const ShapeQueue& queue, std::size_t bucket, Pace pace,

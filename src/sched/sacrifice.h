@@ -28,6 +28,19 @@ struct Sacrifice {
 // Has the requests before `first` rejected.
 void give_up(const ShapeQueue& queue, ShapeQueue::Entries::const_iterator first, Decisions& out);
 
+// A batch of waiting requests from `first` on that fills its rows, with those before it given up.
+struct Fill {
+  double score = 0;  // rows per processor-second
+  std::size_t bucket = 0;
+  std::size_t group = 0;
+  ShapeQueue::Entries::const_iterator first;
+};
+
+// All of at least that score in slices of the groups from `from_group` on that are in time where they begin at `begin`,
+// best first. What is given up may be nothing.
+void fills_without_head(const View& view, const ShapeQueue& queue, std::size_t from_group, double least_score,
+                        TimePoint begin, std::vector<Fill>& out);
+
 // Plays out what waits, and nothing that may come, for each size of the next batch: every later one is the largest that
 // its first request permits. In time is what ends the learned margin before its deadline: where somebody is lost
 // anyway, it should not be for a batch that may come too late. Owned by its policy; keeps its memory.

@@ -200,12 +200,12 @@ std::optional<Option> SliceChoice::soon(const View& view, const ShapeQueue& queu
 }
 
 std::optional<Option> SliceChoice::at(const View& view, const ShapeQueue& queue, std::size_t bucket, std::size_t group,
-                                      Decisions& out) const {
+                                      Decisions* ask) const {
   if (group_open_[group] == 0) {
     return std::nullopt;
   }
   const Duration latency = predicted_now(view, queue, bucket, group);
-  const auto slice = pick(view, queue, bucket, group, now_ + latency, &out);
+  const auto slice = pick(view, queue, bucket, group, now_ + latency, ask);
   return slice ? std::optional(Option{bucket, group, *slice, 0, latency}) : std::nullopt;
 }
 

@@ -47,9 +47,9 @@ class SliceChoice {
                             std::size_t groups, Decisions& out) const;
   // The most efficient batch that could begin on a busy slice and still be in time.
   std::optional<Option> soon(const View& view, const ShapeQueue& queue, const Target& target, Decisions& out) const;
-  // That batch in a slice of that group, where one is free.
+  // That batch in a slice of that group, where one is free and homed; where only the home is missing, it is asked for.
   std::optional<Option> at(const View& view, const ShapeQueue& queue, std::size_t bucket, std::size_t group,
-                           Decisions& out) const;
+                           Decisions* ask) const;
   // With nothing known of a model: the largest slice that is free teaches most.
   std::optional<Option> largest(const View& view, const ShapeQueue& queue, Decisions& out) const;
 

@@ -28,19 +28,6 @@ constexpr int kEarlyTries = 4;          // likewise for an early launch
 
 enum class Tier { kDue, kOverEntitled, kLate, kSpare };
 
-// The first request that is in time where a batch ends at `ends`, if with what waits behind it fills `rows`; else the
-// end. Nobody of a better priority is passed over.
-ShapeQueue::Entries::const_iterator first_to_fill(const ShapeQueue& queue, std::int32_t rows, TimePoint ends) {
-  const auto& entries = queue.entries();
-  std::int64_t left = queue.rows();
-  auto first = entries.begin();
-  for (; first != entries.end() && first->request->deadline < ends && left >= rows; ++first) {
-    left -= first->request->arrival.rows;
-  }
-  const bool fills = left >= rows && first != entries.end() && first->request->arrival.rows <= rows;
-  return fills && !entries.begin()->outranks(*first) ? first : entries.end();
-}
-
 struct Candidate {
   const ShapeQueue* queue = nullptr;
   const Target* target = nullptr;
@@ -74,8 +61,7 @@ class Tessera final : public Policy {
   static bool keeps_up(const View& view, const Candidate& candidate, const Option& option, TimePoint now);
   bool launch_after_sacrifice(const View& view, const Candidate& candidate, const Option& option, TimePoint now,
                               Decisions& out);
-  bool launch_without_head(const View& view, const Candidate& candidate, double score, TimePoint now,
-                           Decisions& out) const;
+  bool launch_without_head(const View& view, const Candidate& candidate, double score, TimePoint now, Decisions& out);
   static void launch(const View& view, const ShapeQueue& queue, const Option& option,
                      ShapeQueue::Entries::const_iterator first, Decisions& out);
 
@@ -85,6 +71,7 @@ class Tessera final : public Policy {
   Outlook outlook_;
   std::vector<Candidate> due_;
   std::vector<Candidate> early_;
+  std::vector<Fill> fills_;
 
   std::uint64_t instances_version_ = 0;
   TimePoint kept_at_ = TimePoint::min();
@@ -311,7 +298,7 @@ bool Tessera::launch_after_sacrifice(const View& view, const Candidate& candidat
   const double slices = processors_ / view.device.group_processors(option.group);
   pace.at_once = std::min<double>(instance.params->lanes, slices / static_cast<double>(view.active.size()));
   const auto sacrifice = outlook_.better(view, queue, option.bucket, pace, now);
-  const auto instead = sacrifice ? choice_.at(view, queue, sacrifice->bucket, option.group, out) : std::nullopt;
+  const auto instead = sacrifice ? choice_.at(view, queue, sacrifice->bucket, option.group, &out) : std::nullopt;
   if (!instead) {
     return false;
   }
@@ -325,37 +312,25 @@ bool Tessera::launch_after_sacrifice(const View& view, const Candidate& candidat
 // it can fill a better one, the head is the one to lose. The most efficient such batch is taken, in slices no smaller
 // than the target's: in smaller ones lanes might not suffice.
 bool Tessera::launch_without_head(const View& view, const Candidate& candidate, double score, TimePoint now,
-                                  Decisions& out) const {
+                                  Decisions& out) {
   const ShapeQueue& queue = *candidate.queue;
   const Instance& instance = queue.instance();
   // Behind the head it may not be this shape's turn, where answers keep the order of arrival.
   if (!instance.params->dynamic_batching || !may_reject_early(queue, now) || is_closed(queue)) {
     return false;
   }
-  std::optional<Option> best;
-  auto first = queue.entries().end();
-  for (std::size_t bucket = instance.bucket_for(queue.rows()) + 1; bucket-- > 0;) {
-    const std::int32_t rows = std::min(instance.params->buckets[bucket], instance.max_rows());
-    for (std::size_t group = candidate.target->group; group < view.device.groups(); ++group) {
-      const Duration latency = view.predicted(queue, bucket, group);
-      const double would = score_of(rows, latency, view.device.group_processors(group));
-      if (score > kWorthDropping * would || (best && best->score >= would)) {
-        continue;
-      }
-      const auto from = first_to_fill(queue, rows, now + latency + candidate.target->margin);
-      const auto option = from == queue.entries().end() ? std::nullopt : choice_.at(view, queue, bucket, group, out);
-      if (option) {
-        best = option;
-        best->score = would;
-        first = from;
-      }
+  fills_without_head(view, queue, candidate.target->group, score / kWorthDropping, now + candidate.target->margin,
+                     fills_);
+  for (const Fill& fill : fills_) {
+    // Only for the best one a home is asked for.
+    Decisions* ask = &fill == fills_.data() ? &out : nullptr;
+    if (const auto option = choice_.at(view, queue, fill.bucket, fill.group, ask)) {
+      give_up(queue, fill.first, out);
+      launch(view, queue, *option, fill.first, out);
+      return true;
     }
   }
-  if (best) {
-    give_up(queue, first, out);
-    launch(view, queue, *best, first, out);
-  }
-  return best.has_value();
+  return false;
 }
 
 // Whether the whole device could keep up with the model's requests, were all its batches like this one. Early ones that
