@@ -28,7 +28,7 @@ class Headroom {
   bool leaves_lanes(Duration latency, std::int64_t rows) const;
 
  private:
-  static constexpr double kPartOfSlack = 0.9;
+  static constexpr double kPartOfSlack = 0.7;
   static constexpr double kMargins = 1.2;
   static constexpr double kLaneUse = 0.4;
 

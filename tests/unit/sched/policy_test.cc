@@ -325,7 +325,7 @@ TEST(TesseraPolicy, ALoneBatchLeavesRoomForOthers) {
 }
 
 TEST(TesseraPolicy, ATightObjectiveTakesALargerSliceUpToTheWholeDevice) {
-  for (const auto& [slo, atoms] : std::map<Duration, int>{{100ms, 1}, {20ms, 2}, {12ms, 4}, {6ms, 8}, {2500us, 16}}) {
+  for (const auto& [slo, atoms] : std::map<Duration, int>{{100ms, 1}, {20ms, 2}, {12ms, 4}, {8ms, 8}, {2500us, 16}}) {
     World w(device_of(16), "tessera");
     auto params = model("m");
     params.slo = slo;
