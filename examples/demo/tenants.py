@@ -4,6 +4,7 @@ Latencies count from the moment a request was due, not from when the client got 
 falls behind cannot hide a slow server.
 """
 
+import math
 import queue
 import random
 import threading
@@ -137,7 +138,13 @@ def _run_all(threads):
         thread.join()
 
 
-def play(tenants, server, wanted, limit_s, seed, progress, callers_per_tenant=8):
+def callers_of(tenant):
+    """So many that a request hardly ever waits for a caller: the server orders only what it has. Twice what comes within
+    one objective."""
+    return min(64, max(8, math.ceil(2 * tenant.rate * tenant.slo_s)))
+
+
+def play(tenants, server, wanted, limit_s, seed, progress):
     """Poisson arrivals for every tenant at its rate until each was offered `wanted` requests or `limit_s` has passed.
 
     `progress(seconds, tenants)` is called about twice a second. Returns how long requests were offered.
@@ -148,9 +155,9 @@ def play(tenants, server, wanted, limit_s, seed, progress, callers_per_tenant=8)
     for number, tenant in enumerate(tenants):
         due = queue.Queue()
         clock = threading.Thread(target=_offer, args=(tenant, due, random.Random(seed + number), begin, limit_s, stop,
-                                                      callers_per_tenant))
+                                                      callers_of(tenant)))
         clocks.append(clock)
-        threads += [threading.Thread(target=_answer, args=(tenant, server, due)) for _ in range(callers_per_tenant)]
+        threads += [threading.Thread(target=_answer, args=(tenant, server, due)) for _ in range(callers_of(tenant))]
     for thread in threads + clocks:
         thread.start()
     while any(clock.is_alive() for clock in clocks):
