@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from clients import Client, InferenceServerException, PROTOCOLS
+from hog import trips_per_second
 from serving import Serve
 from small_models import busy, put, simple
 
@@ -77,7 +78,8 @@ def test_what_is_not_known_stands_alone(server, protocol):
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_requests_that_waited_in_vain(server, protocol):
     with Client(server, protocol) as client, Client(server, "http") as other, Client(server, "http") as third:
-        running = threading.Thread(target=lambda: other.infer("busy", {"TRIPS": np.array([4000], np.int64)}))
+        trips = int(trips_per_second(client) * 1.5)
+        running = threading.Thread(target=lambda: other.infer("busy", {"TRIPS": np.array([trips], np.int64)}))
         running.start()
         time.sleep(0.2)
         assert text(client, BOTH, "waits", id="r7", timeout=50_000) == "[request id: r7] Request timeout expired"

@@ -22,7 +22,7 @@ ROWS = np.ones((2, 4), np.float32)
 def repository(tmp_path):
     folder = tmp_path / "models"
     put(folder, "simple", simple())
-    put(folder, "rows", slow_rows(width=1024, layers=8),
+    put(folder, "rows", slow_rows(width=1024, layers=32),
         config='max_batch_size: 8\ndynamic_batching {}\nparameters { key: "slo_ms" value { string_value: "200" } }\n')
     return folder
 
@@ -44,7 +44,7 @@ def busy_server(repository, journal, log):
             for i in range(40):
                 try:
                     if number < 3:
-                        client.infer("rows", {"IN": ROWS}, timeout=2000 if i % 8 == 7 else None)
+                        client.infer("rows", {"IN": ROWS}, timeout=500 if i % 8 == 7 else None)
                     else:
                         client.simple(ONES, ONES)
                 except InferenceServerException as error:
