@@ -178,7 +178,7 @@ def test_max_waiting(flags, tmp_path):
     def infer():
         with Client(server, "http") as client:
             try:
-                client.infer("busy", {"TRIPS": np.array([600], np.int64)})
+                client.infer("busy", {"TRIPS": np.array([2000], np.int64)})
                 outcomes.append("")
             except InferenceServerException as error:
                 outcomes.append(str(error))
