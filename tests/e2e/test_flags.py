@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from clients import Client, InferenceServerException
+from hog import trips_for
 from serving import Serve, ServeFailed
 from small_models import busy, put, simple
 
@@ -173,12 +174,13 @@ def test_record(flags, tmp_path):
 def test_max_waiting(flags, tmp_path):
     put(tmp_path, "busy", busy(), config="instance_group [{ count: 1 }]\n")
     server = flags("--max-waiting", "2", repository=tmp_path)
+    trips = trips_for(server, 1.5)
     outcomes = []
 
     def infer():
         with Client(server, "http") as client:
             try:
-                client.infer("busy", {"TRIPS": np.array([2000], np.int64)})
+                client.infer("busy", {"TRIPS": np.array([trips], np.int64)})
                 outcomes.append("")
             except InferenceServerException as error:
                 outcomes.append(str(error))
