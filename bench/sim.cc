@@ -222,12 +222,18 @@ std::string as_json(const std::vector<Load>& loads) {
 }
 
 std::string as_json(const Arguments& arguments, const std::vector<Job>& jobs) {
-  std::string loads;
+  std::string options = arguments.even ? " --even" : "";
+  options += arguments.loads.empty() ? "" : " --loads";
   for (const double load : arguments.loads) {
-    loads += (loads.empty() ? " --loads " : " ") + loadgen::digits(load);
+    options += " " + loadgen::digits(load);
+  }
+  if (arguments.policies.size() < Arguments().policies.size()) {
+    for (const std::string& policy : arguments.policies) {
+      options += " --policy " + policy;
+    }
   }
   std::string out =
-      std::string("{\"command\": \"scripts/bench sim") + (arguments.even ? " --even" : "") + loads +
+      std::string("{\"command\": \"scripts/bench sim") + options +
       "\", \"profiles\": " + loadgen::quoted(arguments.profiles.substr(arguments.profiles.rfind('/') + 1)) +
       ", \"device\": " + loadgen::quoted(arguments.device) + ", \"seeds\": " + std::to_string(arguments.seeds) +
       ", \"slowest_tenant_requests\": " + std::to_string(arguments.least) + ",\n \"cells\": [";

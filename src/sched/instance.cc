@@ -104,6 +104,11 @@ bool Instance::any_free_lane() const {
   return std::any_of(lanes.begin(), lanes.end(), [](const Lane& lane) { return lane.usable(); });
 }
 
+std::size_t Instance::usable_lanes() const {
+  const auto usable = [](const Lane& lane) { return lane.usable(); };
+  return static_cast<std::size_t>(std::count_if(lanes.begin(), lanes.end(), usable));
+}
+
 std::optional<std::size_t> Instance::free_lane(std::size_t slice, std::size_t bucket) const {
   if (params->preserve_ordering && launches > 0) {
     return std::nullopt;

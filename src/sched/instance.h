@@ -118,6 +118,7 @@ struct Instance {
   // A usable lane with a plan for the bucket in that slice.
   std::optional<std::size_t> free_lane(std::size_t slice, std::size_t bucket) const;
   bool any_free_lane() const;
+  std::size_t usable_lanes() const;
 };
 
 }  // namespace tessera::sched

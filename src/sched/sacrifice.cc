@@ -34,7 +34,8 @@ void fills_without_head(const View& view, const ShapeQueue& queue, std::size_t f
                         TimePoint begin, std::vector<Fill>& out) {
   const Instance& instance = queue.instance();
   out.clear();
-  for (std::size_t bucket = instance.bucket_for(queue.rows()) + 1; bucket-- > 0;) {
+  const std::size_t largest = instance.bucket_for(std::min<std::int64_t>(queue.rows(), instance.max_rows()));
+  for (std::size_t bucket = largest + 1; bucket-- > 0;) {
     const std::int32_t rows = std::min(instance.params->buckets[bucket], instance.max_rows());
     for (std::size_t group = from_group; group < view.device.groups(); ++group) {
       const Duration latency = view.predicted(queue, bucket, group);

@@ -17,11 +17,6 @@ constexpr std::size_t kOptionBits = 64;  // options that can be ruled out one by
 
 double ns(Duration span) { return static_cast<double>(span.count()); }
 
-std::size_t usable_lanes(const Instance& instance) {
-  const auto usable = [](const Lane& lane) { return lane.usable(); };
-  return static_cast<std::size_t>(std::count_if(instance.lanes.begin(), instance.lanes.end(), usable));
-}
-
 }  // namespace
 
 std::uint16_t atoms_left(const Instance& instance, const Occupancy& device) {
@@ -54,7 +49,7 @@ std::size_t SliceChoice::fair_group(const View& view) {
   std::size_t batches = view.device.in_flight();
   for (const ShapeQueue* queue : view.active) {
     const Instance& instance = queue->instance();
-    const std::size_t lanes = usable_lanes(instance);
+    const std::size_t lanes = instance.usable_lanes();
     const std::int64_t most = std::max(1, instance.max_rows());
     batches += std::min<std::size_t>(lanes, static_cast<std::size_t>((queue->rows() + most - 1) / most));
   }
@@ -118,7 +113,7 @@ std::optional<Option> SliceChoice::best(const View& view, const ShapeQueue& queu
   const std::size_t smallest = demand == Demand::kFillingDevice ? fair_group(view) : 0;
   const double lanes_part = static_cast<double>(view.device.group_processors(view.device.groups() - 1)) /
                             std::max<int>(1, instance.params->lanes);
-  const bool last_lane = instance.lanes.size() > 1 && usable_lanes(instance) == 1;
+  const bool last_lane = instance.lanes.size() > 1 && instance.usable_lanes() == 1;
   std::optional<Option> best;
   for (std::size_t bucket = first; bucket <= last; ++bucket) {
     const std::int64_t rows = std::min<std::int64_t>(target.rows, instance.params->buckets[bucket]);
@@ -135,8 +130,9 @@ std::optional<Option> SliceChoice::best(const View& view, const ShapeQueue& queu
       }
       const std::int32_t processors = view.device.group_processors(group);
       Option option{bucket, group, 0, score_of(rows, latency, processors), latency};
-      if (demand >= Demand::kInTime && (last_lane || !headroom.leaves_lanes(latency, rows))) {
-        const double counts_as = lanes_part * (headroom.leaves_lanes(latency, rows) ? kLastLane : 1.0);
+      const bool lanes_enough = headroom.leaves_lanes(latency, rows);
+      if (demand >= Demand::kInTime && (last_lane || !lanes_enough)) {
+        const double counts_as = lanes_part * (lanes_enough ? kLastLane : 1.0);
         option.lane_score = score_of(rows, latency, std::max(processors, static_cast<std::int32_t>(counts_as)));
       }
       if (!best || better(option, *best)) {

@@ -58,7 +58,7 @@ class Tessera final : public Policy {
   static bool worth_waiting(const Option& now, const Option& soon);
   bool try_due(const View& view, const Candidate& candidate, TimePoint now, Decisions& out);
   bool try_early(const View& view, const Candidate& candidate, TimePoint now, Decisions& out);
-  static bool keeps_up(const View& view, const Candidate& candidate, const Option& option, TimePoint now);
+  bool keeps_up(const Candidate& candidate, const Option& option, TimePoint now) const;
   bool launch_after_sacrifice(const View& view, const Candidate& candidate, const Option& option, TimePoint now,
                               Decisions& out);
   bool launch_without_head(const View& view, const Candidate& candidate, double score, TimePoint now, Decisions& out);
@@ -335,9 +335,8 @@ bool Tessera::launch_without_head(const View& view, const Candidate& candidate, 
 
 // Whether the whole device could keep up with the model's requests, were all its batches like this one. Early ones that
 // are worse take from their own model what it will need: the lanes, and the time in which those behind could gather.
-bool Tessera::keeps_up(const View& view, const Candidate& candidate, const Option& option, TimePoint now) {
-  const double processors = view.device.slice(view.device.whole()).processors;
-  return option.score * processors >= candidate.queue->instance().rate.per_second(now);
+bool Tessera::keeps_up(const Candidate& candidate, const Option& option, TimePoint now) const {
+  return option.score * processors_ >= candidate.queue->instance().rate.per_second(now);
 }
 
 bool Tessera::try_early(const View& view, const Candidate& candidate, TimePoint now, Decisions& out) {
@@ -346,8 +345,7 @@ bool Tessera::try_early(const View& view, const Candidate& candidate, TimePoint 
   std::size_t groups = view.device.groups();
   while (const std::optional<Option> option = option_now(view, candidate, groups, out)) {
     const Slice slice = view.device.slice(option->slice).slice;
-    if (!alone && candidate.target->known && candidate.tier != Tier::kSpare &&
-        !keeps_up(view, candidate, *option, now)) {
+    if (!alone && candidate.target->known && candidate.tier != Tier::kSpare && !keeps_up(candidate, *option, now)) {
       return false;
     }
     if (alone || guard_.allows(view, now, slice, now + option->latency)) {
