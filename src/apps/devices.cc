@@ -50,8 +50,8 @@ constexpr Bytes kPinned{512ULL << 20};
 // `parts`: devices of that card, which divide its streams and outstanding copies.
 Result<device::CudaOptions> cuda_options(const device::CudaDeviceSpec& spec, std::size_t parts, Bytes max_body) {
   device::CudaOptions options{.spec = spec};
-  options.streams = std::min(options.streams,
-                             std::max(device::Gpu::kMaxStreams / parts, device::kOtherStreams) - device::kOtherStreams);
+  const std::size_t not_for_launches = device::kOtherStreams + std::max<std::size_t>(device::kWorkerStreams / parts, 1);
+  options.streams = std::max(device::Gpu::kMaxStreams / parts, not_for_launches) - not_for_launches;
   options.copies = static_cast<std::uint16_t>(std::max<std::size_t>(options.copies / parts, 1));
   options.staging.largest = Bytes{std::bit_ceil(std::max(options.staging.largest, largest_block(max_body)).value)};
   options.staging.total = std::max(kPinned, Bytes{2 * options.staging.largest.value});

@@ -70,6 +70,16 @@ Status measure_critical(measure::Neighbourhood& around, measure::Scores& scores)
   return ok_status();
 }
 
+Status measure_fallback(measure::Neighbourhood& around, measure::Scores& scores) {
+  using Against = measure::Neighbourhood::Against;
+  TESSERA_ASSIGN_OR_RETURN(const measure::Beside alone, around.uncaptured("resnet50", Against::kAlone));
+  TESSERA_ASSIGN_OR_RETURN(const measure::Beside captured, around.uncaptured("resnet50", Against::kCaptured));
+  std::fprintf(stderr, "uncaptured against none: %s\nuncaptured against captured: %s\n",
+               measure::to_json(alone).c_str(), measure::to_json(captured).c_str());
+  measure::score_fallback(alone, captured, scores);
+  return ok_status();
+}
+
 Status measure_sharing(Computing& computing, const RowOptions& options, measure::Scores& scores) {
   measure::SharingOptions sharing;
   sharing.models = options.models;
@@ -115,7 +125,8 @@ void leave_out(std::string_view part, const std::string& cause, measure::Scores&
 }  // namespace
 
 const std::vector<std::string>& RowOptions::known() {
-  static const std::vector<std::string> kParts{"homed", "homing", "loading", "critical", "first", "sharing"};
+  static const std::vector<std::string> kParts{"homed", "homing",   "loading", "critical",
+                                               "first", "fallback", "sharing"};
   return kParts;
 }
 
@@ -149,9 +160,10 @@ void measure_rows(Computing& computing, const RowOptions& options, measure::Scor
       done = measure_sharing(computing, options, scores);
     } else {
       done = with_neighbours([&](measure::Neighbourhood& those) {
-        return part == "homing"    ? measure_homing(those, scores)
-               : part == "loading" ? measure_loading(those, options.full, scores)
-                                   : measure_critical(those, scores);
+        return part == "homing"     ? measure_homing(those, scores)
+               : part == "loading"  ? measure_loading(those, options.full, scores)
+               : part == "fallback" ? measure_fallback(those, scores)
+                                    : measure_critical(those, scores);
       });
     }
     if (!done.ok()) {

@@ -34,6 +34,9 @@ struct LoadOptions {
   bool timed_choices = true;
   // What the model may take of a GPU's memory: weights and lanes; nothing: all there is. Loading fails beyond.
   std::optional<Bytes> memory_limit = std::nullopt;
+  // Where given: the model is not captured, but launched anew for every batch, in this slice alone. For models whose
+  // capture was refused, by engines that capture().
+  std::optional<Slice> uncaptured_in = std::nullopt;
 };
 
 // Figures that an engine can tell about a loaded model; shown in metrics and /config.
@@ -59,6 +62,9 @@ class LoadedModel {
 
   // Whether prepare_home gives the same plan for every bucket and lane of a slice, so that one call homes them all.
   virtual bool one_plan_per_slice() const = 0;
+
+  // The one slice that it runs in, one batch at a time in lane 0, where it cannot be put elsewhere.
+  virtual std::optional<Slice> only_slice() const { return std::nullopt; }
 
   // Whether a plan has nothing left to set up in its first run. Then nobody runs it to warm it: its lane may be busy.
   virtual bool warm_when_homed() const { return false; }
@@ -112,7 +118,11 @@ class Engine {
 
   // Reads the signature only. Error: kInvalidArgument with the parser's words for a broken file.
   virtual Result<FileSignature> inspect(const std::filesystem::path& file) = 0;
+  // Error: kUnsupported, from here or from preparing the first home, where the model cannot be captured.
   virtual Result<std::unique_ptr<LoadedModel>> load(const LoadOptions& options) = 0;
+
+  // Whether it captures models, and can run those that cannot be: LoadOptions::uncaptured_in.
+  virtual bool captures() const { return false; }
 
   // Tensor bytes that its plans copied from one user-space place to another since the start: inputs of batches beyond
   // one request, inputs that lay unaligned, and strings both ways.

@@ -151,6 +151,26 @@ Result<Beside> Neighbourhood::homing() {
   return result;
 }
 
+Result<Beside> Neighbourhood::uncaptured(const std::string& model, Against against) {
+  const auto with = [&](const std::optional<Slice>& uncaptured_in) -> Result<std::vector<LoopTimes>> {
+    TESSERA_ASSIGN_OR_RETURN(
+        const auto other, Model::load(device_, engine_, options_.models, model, options_.rows, {1000}, uncaptured_in));
+    std::vector<Loop> all = loops_;
+    TESSERA_ASSIGN_OR_RETURN(all.emplace_back(), other->loop(options_.rows, {0}, slices_.back()));
+    return runner_.run(all, span());
+  };
+  Beside result;
+  result.names = options_.neighbours;
+  TESSERA_ASSIGN_OR_RETURN(result.alone, against == Against::kAlone ? runner_.run(loops_, span()) : with(std::nullopt));
+  TESSERA_ASSIGN_OR_RETURN(result.beside, with(slices_.back()));
+  if (against == Against::kCaptured) {
+    result.names.push_back(model);  // how it fares itself
+  } else {
+    result.beside.pop_back();
+  }
+  return result;
+}
+
 Result<Beside> Neighbourhood::critical(Sharing sharing, std::int32_t greedy_rows) {
   std::vector<Loop> all;
   for (std::size_t i = 0; i < models_.size(); ++i) {

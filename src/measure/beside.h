@@ -44,6 +44,10 @@ class Neighbourhood {
   Result<Beside> loading(const std::string& model);
   // Making plans that are captured already ready in slice after slice, one every few milliseconds.
   Result<Beside> homing();
+  // One more model, in the last slice, launched kernel by kernel as one that cannot be captured. The neighbours alone,
+  // or beside the same model captured, which takes its part of the memory's bandwidth too.
+  enum class Against { kAlone, kCaptured };
+  Result<Beside> uncaptured(const std::string& model, Against against);
   // The first neighbour's batches of one, alone, then beside all others' of `greedy_rows`: each in its slice, or all on
   // the whole device at once, as plain streams share it. Only the critical one's times are told.
   enum class Sharing { kSlices, kStreams };

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,10 +19,11 @@ class Model {
  public:
   static constexpr std::uint16_t kLanes = 2;
 
-  // `instance`: of all models that run at once, each has another.
+  // `instance`: of all models that run at once, each has another. `uncaptured_in`: launched kernel by kernel, there.
   static Result<std::unique_ptr<Model>> load(device::Device& device, engine::Engine& engine,
                                              const std::filesystem::path& repository, const std::string& name,
-                                             std::int32_t max_batch_size, InstanceId instance);
+                                             std::int32_t max_batch_size, InstanceId instance,
+                                             const std::optional<Slice>& uncaptured_in = std::nullopt);
 
   engine::LoadedModel& loaded() { return *loaded_; }
   // A full batch of made-up rows; lives as long as the model.

@@ -67,8 +67,7 @@ std::vector<Row> make_rows() {
        {"sockets_share", "the same fed over sockets, against in process", "x", kLeast, 0.85, "not measured yet"},
        {"critical_p99", "latency-critical model beside three greedy ones: p99 against alone in its slice", "x", kMost,
         1.25},
-       {"fallback_p99", "neighbours' p99 beside an uncaptured model, against alone", "x", kMost, 1.05,
-        "not measured yet"},
+       {"fallback_p99", "neighbours' p99 beside an uncaptured model, against alone", "x", kMost, 1.05},
        {"loading_p99", "neighbours' p99 while a model is loaded, against alone", "x", kMost, 1.05},
        {"loading_worst_ms", "their latest launch then, later than alone by", "ms", kMost, 1},
        {"first_answer", "first answer against plain ONNX Runtime", "x", kMost, 1.1},
@@ -238,6 +237,17 @@ void score_loading(const std::string& model, const Beside& result, Scores& score
 void score_critical(const Beside& slices, const Beside& streams, Scores& scores) {
   scores.add("critical_p99", slices.worst_p99_ratio(),
              "as plain streams " + number(streams.worst_p99_ratio(), "%.2f") + " x");
+}
+
+void score_fallback(const Beside& alone, const Beside& captured, Scores& scores) {
+  const auto own = captured.alone.size() - 1;
+  double worst = 0;  // of the neighbours
+  for (std::size_t i = 0; i < own; ++i) {
+    worst = std::max(worst, captured.beside[i].p99_ms / captured.alone[i].p99_ms);
+  }
+  scores.add("fallback_p99", alone.worst_p99_ratio(),
+             "against beside it captured " + number(worst) + " x; it itself takes " +
+                 number(captured.beside[own].p50_ms / captured.alone[own].p50_ms, "%.2f") + " x as long");
 }
 
 }  // namespace tessera::measure

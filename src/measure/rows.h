@@ -56,5 +56,7 @@ void score(const Run& run, Scores& scores);
 void score_homing(const Beside& result, Scores& scores);
 void score_loading(const std::string& model, const Beside& result, Scores& scores);
 void score_critical(const Beside& slices, const Beside& streams, Scores& scores);
+// `captured`: the last one is the model itself.
+void score_fallback(const Beside& alone, const Beside& captured, Scores& scores);
 
 }  // namespace tessera::measure

@@ -60,6 +60,9 @@ struct ModelConfig {
   // are padded to the largest size.
   std::string determinism = "off";
   bool evictable = false;  // may leave its device while idle, and comes back at its next request
+  // Found while it was loaded: why its device cannot capture it. It then runs in one slice and one lane, launched anew
+  // for every batch. Empty: it does, or captures nothing.
+  std::string uncaptured;
 };
 
 inline constexpr std::size_t kMaxConfigBytes = 1 << 20;

@@ -136,10 +136,13 @@ ParamChanges written_params(const sched::LiveParams& params) {
 
 std::shared_ptr<const inference::ModelConfig> config_with(const ModelConfig& config, const sched::LiveParams& now) {
   const sched::LiveParams& read = config.params;
-  if (now == read) {
+  if (now == read && config.uncaptured.empty()) {
     return config.proto;
   }
   auto shown = std::make_shared<inference::ModelConfig>(*config.proto);
+  if (!config.uncaptured.empty()) {
+    (*shown->mutable_parameters())["uncaptured"].set_string_value(config.uncaptured);
+  }
   const ParamChanges before = written_params(read);
   const ParamChanges after = written_params(now);
   auto& parameters = *shown->mutable_parameters();

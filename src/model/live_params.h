@@ -34,7 +34,7 @@ Result<sched::LiveParams> with_changes(sched::LiveParams params, const ParamChan
 // All of them, as config.pbtxt would write them; slo_ms without a value where there is no objective.
 ParamChanges written_params(const sched::LiveParams& params);
 
-// The configuration with what has changed since it was read.
+// The configuration with what has changed since it was read, and why the model runs uncaptured, where it does.
 std::shared_ptr<const inference::ModelConfig> config_with(const ModelConfig& config, const sched::LiveParams& now);
 
 // A number of a parameter, the lowest and highest value included.

@@ -11,47 +11,14 @@
 namespace tessera::model {
 namespace {
 
-constexpr Duration kUnknownStep = std::chrono::milliseconds(500);  // announced where nothing is known yet
 constexpr Duration kHashStep = std::chrono::milliseconds(50);
 constexpr Duration kCaptureStep = std::chrono::milliseconds(50);  // of what is built already, with runs to measure it
-
-// One of these, besides the whole device, is what a model is published with: the smallest within the loader slice, from
-// the device's end.
-std::vector<Slice> small_slices(const DeviceShape& shape) {
-  std::vector<Slice> slices;
-  for (const Slice& slice : shape.ladder) {
-    if (slice.first >= shape.loader.first && slice.end() <= shape.loader.end()) slices.push_back(slice);
-  }
-  std::stable_sort(slices.begin(), slices.end(), [](const Slice& a, const Slice& b) {
-    return a.count != b.count ? a.count < b.count : a.first > b.first;
-  });
-  if (slices.empty()) slices.push_back(shape.ladder.front());
-  return slices;
-}
-
-std::vector<Slice> other_slices(const DeviceShape& shape, const std::vector<Slice>& homed) {
-  std::vector<Slice> rest;
-  for (const Slice& slice : shape.ladder) {
-    if (std::find(homed.begin(), homed.end(), slice) == homed.end()) rest.push_back(slice);
-  }
-  return rest;
-}
 
 std::string describe(const DeviceShape& shape) {
   std::string text = shape.name + " [";
   for (const std::uint16_t processors : shape.processors) text += std::to_string(processors) + " ";
   text.back() = ']';
   return text;
-}
-
-Status check_memory(const engine::LoadedModel& model, const ModelConfig& config, std::size_t homes) {
-  const engine::MemoryUse use = model.memory();
-  const std::uint64_t total = use.weights.value + use.per_home.value * homes;
-  if (config.memory_limit && total > config.memory_limit->value) {
-    return invalid_argument("parameters.memory_limit_mb: weights and " + std::to_string(homes) + " slices take " +
-                            std::to_string((total + (1 << 20) - 1) >> 20) + " MB");
-  }
-  return ok_status();
 }
 
 Result<std::map<std::string, std::vector<std::string>>> read_all_labels(const ModelFolder& folder,
@@ -89,17 +56,13 @@ WrittenConfig with_file(const WrittenConfig& written, const std::string& file, b
 
 }  // namespace
 
-// What was found of a version, before it is loaded.
-struct Loader::Files {
-  VersionFiles found;
-  engine::FileSignature signature;
-  std::string digest;   // of their content
-  bool single = false;  // the batch dimension that the file seems to have turned out to be none
-};
-
 Status Loader::step(Duration expected, const std::function<Status()>& work) {
+  return step_in(host_.device().shape().loader, expected, work);
+}
+
+Status Loader::step_in(const Slice& slice, Duration expected, const std::function<Status()>& work) {
   if (stopped_.load()) return unavailable("the server is stopping");
-  return host_.with_borrowed(host_.device().shape().loader, expected, work);
+  return host_.with_borrowed(slice, expected, work);
 }
 
 Status Loader::inspect(const ModelSource& source, std::int64_t version, Files& files) {
@@ -126,55 +89,6 @@ Result<std::string> Loader::hash(const Files& files) {
   }
   for (const std::string& location : files.signature.external_data) sum.add_text(location);
   return sum.finish();
-}
-
-Status Loader::load_engine(const Files& files, Instance& instance, Duration& took) {
-  engine::LoadOptions options;
-  options.file = files.found.model;
-  options.digest = instance.digest;
-  options.max_batch_size = instance.signature.max_batch_size;
-  options.lanes = instance.config.params.lanes;
-  options.cache_dir = cache_dir_;
-  options.memory_limit = instance.config.memory_limit;
-  options.timed_choices = instance.config.determinism == "off";
-  const TimePoint begin = now();
-  TESSERA_RETURN_IF_ERROR(step(kUnknownStep, [&]() -> Status {
-    TESSERA_ASSIGN_OR_RETURN(instance.engine_model, engine_.load(options));
-    return ok_status();
-  }));
-  took = now() - begin;
-  return ok_status();
-}
-
-Status Loader::home(const LoadedVersion& loaded, const Instance& instance, const Slice& slice, Duration& took) {
-  engine::LoadedModel& model = *instance.engine_model;
-  for (const PlanKey& plan : loaded.captured) {
-    TESSERA_RETURN_IF_ERROR(prepare(model, plan.bucket, plan.lane, slice, took));
-    if (model.one_plan_per_slice()) return ok_status();
-  }
-  return ok_status();
-}
-
-// What is heavy takes the loader slice, one step at a time.
-Status Loader::prepare(engine::LoadedModel& model, std::int32_t bucket, LaneIndex lane, const Slice& slice,
-                       Duration& took) {
-  const bool captures = model.homes_cheaply();
-  Duration one{0};
-  TESSERA_RETURN_IF_ERROR(step(took, [&]() -> Status {
-    const TimePoint begin = now();
-    if (captures) {
-      TESSERA_RETURN_IF_ERROR(model.capture(bucket, lane));
-    } else {
-      TESSERA_RETURN_IF_ERROR(model.prepare_home(bucket, lane, slice));
-    }
-    one = now() - begin;
-    return ok_status();
-  }));
-  took = one;
-  if (captures) {
-    TESSERA_RETURN_IF_ERROR(model.prepare_home(bucket, lane, slice));
-  }
-  return ok_status();
 }
 
 Result<LoadedVersion> Loader::load(const ModelSource& source, std::int64_t version, const Instance* serving,
@@ -223,16 +137,14 @@ Result<LoadedVersion> Loader::load_once(const ModelSource& source, const Written
   instance->id = host_.next_instance_id();
   LoadedVersion loaded;
   loaded.brought = source.brought;
-  TESSERA_RETURN_IF_ERROR(load_engine(files, *instance, loaded.last_home));
-  const DeviceShape& shape = host_.device().shape();
   const bool guessed =
       !written.says_batch_size && written.proto->max_batch_size() == 0 && instance->signature.max_batch_size > 1;
-  plan_growth(*instance, guessed, loaded);
-  instance->grows = !loaded.to_capture.empty();
-  TESSERA_RETURN_IF_ERROR(home_first(*instance, loaded));
-  if (!instance->engine_model->homes_cheaply()) loaded.to_home = other_slices(shape, loaded.homed);
-  loaded.measurer = std::make_unique<Measurer>(host_, *instance->engine_model, instance->config, stopped_);
-  loaded.profile_key = {instance->digest, describe(shape), engine_.name() + " " + engine_.version()};
+  Status ready = make_ready(files, guessed, std::nullopt, *instance, loaded);
+  if (!ready.ok() && ready.error().code() == ErrorCode::kUnsupported && engine_.captures()) {
+    ready = make_ready_uncaptured(files, guessed, ready.error(), *instance, loaded);
+  }
+  TESSERA_RETURN_IF_ERROR(ready);
+  loaded.profile_key = {instance->digest, describe(host_.device().shape()), engine_.name() + " " + engine_.version()};
   loaded.instance = instance;
   const Status fit = warm_and_measure(source, alone, loaded);
   if (fit.ok()) return loaded;
@@ -241,41 +153,6 @@ Result<LoadedVersion> Loader::load_once(const ModelSource& source, const Written
   files.single =
       guessed && code != ErrorCode::kUnavailable && code != ErrorCode::kDeviceLost && code != ErrorCode::kOutOfMemory;
   return fit.error();
-}
-
-// All plans; or, where homes are cheap and answers need not keep the order of arrival, the smallest bucket in one lane
-// first. Where only the file looks as if the model batches, a second one shows whether it does.
-void Loader::plan_growth(const Instance& instance, bool guessed, LoadedVersion& loaded) {
-  const sched::ModelParams& params = instance.config.params;
-  const bool grows = instance.engine_model->homes_cheaply() && !params.preserve_ordering;
-  const std::size_t first = guessed ? 2 : 1;
-  for (std::size_t bucket = 0; bucket < params.buckets.size(); ++bucket) {
-    for (std::uint16_t lane = 0; lane < params.lanes; ++lane) {
-      const bool at_once = !grows || (lane == 0 && bucket < first);
-      (at_once ? loaded.captured : loaded.to_capture).push_back({params.buckets[bucket], {lane}});
-    }
-  }
-  // What it is published with was made in a hurry: there may be a faster way.
-  if (grows) {
-    loaded.to_capture.insert(loaded.to_capture.end(), loaded.captured.begin(), loaded.captured.end());
-  }
-}
-
-Status Loader::home_first(const Instance& instance, LoadedVersion& loaded) {
-  const DeviceShape& shape = host_.device().shape();
-  const auto home_in = [&](const Slice& slice) -> Status {
-    if (std::find(loaded.homed.begin(), loaded.homed.end(), slice) != loaded.homed.end()) return ok_status();
-    TESSERA_RETURN_IF_ERROR(home(loaded, instance, slice, loaded.last_home));
-    loaded.homed.push_back(slice);
-    return check_memory(*instance.engine_model, instance.config, loaded.homed.size());
-  };
-  TESSERA_RETURN_IF_ERROR(home_in(shape.whole()));
-  for (const Slice& slice : small_slices(shape)) {
-    Status homed = home_in(slice);
-    // A model need not fit every slice of a device; without a small one, the whole device measures it.
-    if (homed.ok() || homed.error().code() != ErrorCode::kUnsupported) return homed;
-  }
-  return ok_status();
 }
 
 Status Loader::warm_and_measure(const ModelSource& source, bool alone, LoadedVersion& loaded) {
@@ -384,28 +261,6 @@ Status Loader::home_captured(const LoadedVersion& version, const PlanKey& plan) 
     }
   }
   return ok_status();
-}
-
-std::optional<Slice> Loader::home_next(LoadedVersion& version) {
-  TESSERA_CHECK(!version.to_home.empty());
-  const Slice slice = version.to_home.front();
-  version.to_home.erase(version.to_home.begin());
-  engine::LoadedModel& model = *version.instance->engine_model;
-  const ModelConfig& config = version.instance->config;
-  Status done = check_memory(model, config, version.homed.size() + 1);
-  if (done.ok()) done = home(version, *version.instance, slice, version.last_home);
-  if (!done.ok() && done.error().code() == ErrorCode::kUnsupported) return std::nullopt;  // not in this slice
-  if (!done.ok()) {
-    if (!stopped_.load()) {
-      log(LogLevel::kWarning, "the model keeps the slices it has",
-          {{"model", config.name}, {"version", version.instance->version}, {"reason", done.error().message()}});
-    }
-    version.to_home.clear();
-    return std::nullopt;
-  }
-  version.homed.push_back(slice);
-  version.measurer->touch(slice);
-  return slice;
 }
 
 void Loader::keep_profile(const LoadedVersion& version, const sched::Profile& profile) const {

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -54,6 +55,8 @@ struct LoadedVersion {
 
 // How often files that change meanwhile are read anew.
 inline constexpr int kLoadAttempts = 3;
+// Announced for steps of which nothing is known yet.
+inline constexpr Duration kUnknownStep = std::chrono::milliseconds(500);
 // Hashing borrows the loader slice for pieces of this size.
 inline constexpr Bytes kHashPiece{std::uint64_t{32} << 20};
 
@@ -84,14 +87,24 @@ class Loader {
   bool stopped() const { return stopped_.load(); }
 
  private:
-  struct Files;
+  // What was found of a version, before it is loaded.
+  struct Files {
+    VersionFiles found;
+    engine::FileSignature signature;
+    std::string digest;   // of their content
+    bool single = false;  // the batch dimension that the file seems to have turned out to be none
+  };
   Result<LoadedVersion> load_once(const ModelSource& source, const WrittenConfig& written, std::int64_t version,
                                   const Instance* serving, bool alone, Files& files);
   Result<LoadedVersion> load_with(const ModelSource& source, std::int64_t version, const Instance* serving, bool alone,
                                   Files& files);
   Status inspect(const ModelSource& source, std::int64_t version, Files& files);
   Result<std::string> hash(const Files& files);
-  Status load_engine(const Files& files, Instance& instance, Duration& took);
+  Status make_ready(const Files& files, bool guessed, const std::optional<Slice>& uncaptured_in, Instance& instance,
+                    LoadedVersion& loaded);
+  Status make_ready_uncaptured(const Files& files, bool guessed, const Error& why, Instance& instance,
+                               LoadedVersion& loaded);
+  Status load_engine(const Files& files, const std::optional<Slice>& uncaptured_in, Instance& instance, Duration& took);
   static void plan_growth(const Instance& instance, bool guessed, LoadedVersion& loaded);
   Status capture_beside(LoadedVersion& version, const PlanKey& plan, bool again);
   Status home_captured(const LoadedVersion& version, const PlanKey& plan);
@@ -100,6 +113,7 @@ class Loader {
   Status prepare(engine::LoadedModel& model, std::int32_t bucket, LaneIndex lane, const Slice& slice, Duration& took);
   Status warm_and_measure(const ModelSource& source, bool alone, LoadedVersion& loaded);
   Status step(Duration expected, const std::function<Status()>& work);
+  Status step_in(const Slice& slice, Duration expected, const std::function<Status()>& work);
 
   Host& host_;
   engine::Engine& engine_;

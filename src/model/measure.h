@@ -42,6 +42,7 @@ class Measurer {
   // only because its made-up sizes are wrong is fine; runs() is false then and nothing can be measured.
   Status first_run(const Slice& slice);
   bool runs() const { return side_ > 0; }
+  Duration one_row() const { return one_row_; }  // what the last first_run() took; zero where nothing runs
 
   // Runs so many rows once, if one row took little enough. Error: what is wrong with them.
   Status try_rows(const Slice& slice, std::int32_t rows);

@@ -37,10 +37,11 @@ Histogram HistogramCells::get() const {
 }
 
 ModelCounters::ModelCounters(std::string model, std::int64_t version, std::int32_t max_batch_size,
-                             const sched::LiveParams& params, const DeviceShape& device)
+                             const sched::LiveParams& params, const DeviceShape& device, bool uncaptured)
     : model_(std::move(model)),
       version_(version),
       device_(device.name),
+      uncaptured_(uncaptured),
       batches_(static_cast<std::size_t>(std::max(max_batch_size, 1)) + 1),
       launches_by_atom_(device.atoms()) {
   set_params(params);
@@ -110,6 +111,7 @@ ModelStatistics ModelCounters::snapshot() const {
   out.version = version_;
   out.inference_count = rows_.get();
   out.execution_count = executions_.get();
+  out.uncaptured_batches = uncaptured_ ? out.execution_count : 0;
   if (const std::uint64_t last = last_ended_ns_.get(); last != 0) {
     out.last_inference_ms = unix_ms(TimePoint(Duration(static_cast<std::int64_t>(last))));
   }

@@ -75,8 +75,9 @@ struct BatchTimes {
 // reader may see a request in one number and not yet in the next.
 class ModelCounters {
  public:
+  // `uncaptured`: its batches are launched kernel by kernel.
   ModelCounters(std::string model, std::int64_t version, std::int32_t max_batch_size, const sched::LiveParams& params,
-                const DeviceShape& device);
+                const DeviceShape& device, bool uncaptured);
 
   // What holds for requests that end from now on: written by the holder of the role.
   void set_params(const sched::LiveParams& params);
@@ -107,6 +108,7 @@ class ModelCounters {
   const std::string model_;
   const std::int64_t version_;
   const std::string device_;
+  const bool uncaptured_;
   mutable std::mutex params_mutex_;
   sched::LiveParams params_;
   std::atomic<Duration::rep> slo_ns_{0};  // of params_, for the way of a request

@@ -112,6 +112,7 @@ void Dispatcher::model_up(const std::shared_ptr<ServedInstance>& served, sched::
   up.lazy_homes = instance->engine_model->homes_cheaply();
   up.all_buckets = !instance->grows;
   up.shapes_vary = served->shapes_vary;
+  up.only_slice = instance->engine_model->only_slice();
   send(std::move(up), served);
 }
 

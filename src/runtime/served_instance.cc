@@ -17,7 +17,7 @@ bool chooses_shape(const ModelSignature& signature) {
 
 std::shared_ptr<ModelCounters> counters_of(const model::Instance& instance, const DeviceShape& device) {
   return std::make_shared<ModelCounters>(instance.name, instance.version, instance.signature.max_batch_size,
-                                         instance.config.params, device);
+                                         instance.config.params, device, !instance.config.uncaptured.empty());
 }
 
 }  // namespace

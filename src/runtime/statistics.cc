@@ -16,6 +16,7 @@ void add(CountAndTime& into, const CountAndTime& other) {
 void merge(ModelStatistics& into, const ModelStatistics& other) {
   into.inference_count += other.inference_count;
   into.execution_count += other.execution_count;
+  into.uncaptured_batches += other.uncaptured_batches;
   into.last_inference_ms = std::max(into.last_inference_ms, other.last_inference_ms);
   add(into.success, other.success);
   add(into.fail, other.fail);

@@ -25,9 +25,10 @@ struct CountAndTime {
 struct ModelStatistics {
   std::string model;
   std::int64_t version = 0;
-  std::uint64_t inference_count = 0;    // rows
-  std::uint64_t execution_count = 0;    // batches
-  std::uint64_t last_inference_ms = 0;  // Unix time; as Triton's protocol counts it
+  std::uint64_t inference_count = 0;     // rows
+  std::uint64_t execution_count = 0;     // batches
+  std::uint64_t uncaptured_batches = 0;  // of these, launched kernel by kernel
+  std::uint64_t last_inference_ms = 0;   // Unix time; as Triton's protocol counts it
   CountAndTime success, fail, queue, compute_input, compute_infer, compute_output;
   struct Batch {
     CountAndTime compute_input, compute_infer, compute_output;

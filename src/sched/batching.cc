@@ -161,6 +161,7 @@ bool turned_away_in(const View& view, const ShapeQueue& queue, std::size_t slice
 
 std::optional<std::size_t> usable_slice(const View& view, const Instance& instance, std::size_t wanted) {
   const Occupancy& device = view.device;
+  wanted = instance.only_slice.value_or(wanted);
   const Slice within = device.slice(wanted).slice;
   const auto usable = [&](std::size_t slice) {
     if (device.slice(slice).blocked) {

@@ -64,6 +64,8 @@ struct ModelUp {
   // first SliceReady: requests with more rows than those there are hold wait.
   bool all_buckets = true;
   bool shapes_vary = false;  // its requests may have other shapes than the one that was measured
+  // On the ladder: the one slice that it runs in, whatever the policy would choose, since it cannot be put elsewhere.
+  std::optional<Slice> only_slice = std::nullopt;
 };
 
 // The instance goes on under other terms. Waiting requests get their deadlines anew, from their arrivals, as if they

@@ -43,9 +43,10 @@ void Guard::read(const View& view, TimePoint now) {
     }
     Row& row = rows_[used];
     row.instance = instance.get();
-    row.may_wait.resize(groups);
+    row.may_wait.assign(groups, Duration{-1});
+    const GroupRange& its = instance->groups;
     bool possible = false;
-    for (std::size_t group = 0; group < groups; ++group) {
+    for (std::size_t group = its.first; group < its.end; ++group) {
       const Duration latency = instance->table.at(0, group);
       row.may_wait[group] = *params.slo - latency - bounded_margin(instance->table.margin(), *params.slo, latency);
       possible = possible || row.may_wait[group] >= Duration{0};
@@ -84,7 +85,8 @@ bool Guard::allows(const View& view, TimePoint now, const Slice& taken, TimePoin
   return std::all_of(rows_.begin(), rows_.end(), [&](const Row& row) {
     TimePoint with = kNever;
     TimePoint without = kNever;
-    for (std::size_t group = 0; group < groups; ++group) {
+    const GroupRange& its = row.instance->groups;
+    for (std::size_t group = its.first; group < its.end; ++group) {
       if (starts_[group] != kNever && starts_[group] - now <= row.may_wait[group]) {
         return true;
       }

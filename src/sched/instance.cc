@@ -13,10 +13,18 @@ namespace {
 
 constexpr double kNoticeable = 0.02;  // change of the co-run factor that is worth reading the profile again
 
+GroupRange groups_of(const Occupancy& device, std::optional<std::size_t> only_slice) {
+  if (!only_slice) {
+    return {0, device.groups()};
+  }
+  const std::size_t group = device.slice(*only_slice).group;
+  return {group, group + 1};
+}
+
 }  // namespace
 
-void LatencyTable::read(const Profile& profile, const CoRun& co_run, const ModelParams& params,
-                        const Occupancy& device) {
+void LatencyTable::read(const Profile& profile, const CoRun& co_run, const ModelParams& params, const Occupancy& device,
+                        const GroupRange& groups) {
   const double usual_factor = co_run.usual(1);
   if (version_ > 0 && profile_version_ == profile.version() && std::abs(usual_factor - usual_factor_) < kNoticeable) {
     return;
@@ -43,6 +51,9 @@ void LatencyTable::read(const Profile& profile, const CoRun& co_run, const Model
       const double factor = co_run.usual(device.others_share(group));
       const Duration usual(static_cast<Duration::rep>(static_cast<double>(latency->count()) * factor));
       latencies_[bucket * groups_ + group] = usual;
+      if (!groups.contains(group)) {
+        continue;
+      }
       fastest_[bucket] = std::min(fastest_[bucket], usual);
       const auto work = static_cast<double>(usual.count()) * device.group_processors(group);
       least = std::min(least, work / params.buckets[bucket]);
@@ -60,11 +71,13 @@ Instance::Instance(const ModelUp& up, const Occupancy& device)
       shapes_vary(up.shapes_vary),
       lanes(params->lanes),
       buckets_there(up.all_buckets ? params->buckets.size() : 0),
+      only_slice(up.only_slice ? device.index_of(*up.only_slice) : std::nullopt),
+      groups(groups_of(device, only_slice)),
       homes(params->lanes, device.slices().size(), params->buckets.size(), up.lazy_homes, up.all_buckets) {
   TESSERA_CHECK(std::is_sorted(params->buckets.begin(), params->buckets.end()) && params->buckets.front() > 0);
   TESSERA_CHECK(params->buckets.back() >= request_rows());
   TESSERA_CHECK(params->lanes > 0);
-  table.read(profile, co_run, *params, device);
+  table.read(profile, co_run, *params, device, groups);
 }
 
 std::size_t Instance::place_of(std::int32_t bucket) const {

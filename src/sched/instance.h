@@ -22,12 +22,20 @@
 
 namespace tessera::sched {
 
+// Groups of slices: all from `first` to before `end`. Value.
+struct GroupRange {
+  std::size_t first = 0;
+  std::size_t end = 0;
+  bool contains(std::size_t group) const { return group >= first && group < end; }
+};
+
 // Predicted latency by (bucket, group of slices): the profile read out once, so that a decision costs a table look-up.
 // Value, owned by the scheduler's thread.
 class LatencyTable {
  public:
-  // Latencies are those beside as many busy atoms as usual.
-  void read(const Profile& profile, const CoRun& co_run, const ModelParams& params, const Occupancy& device);
+  // Latencies are those beside as many busy atoms as usual. Of `groups` the fastest and the most efficient are found.
+  void read(const Profile& profile, const CoRun& co_run, const ModelParams& params, const Occupancy& device,
+            const GroupRange& groups);
 
   bool known() const { return known_; }
   Duration at(std::size_t bucket, std::size_t group) const { return latencies_[bucket * groups_ + group]; }
@@ -106,6 +114,11 @@ struct Instance {
   std::size_t buckets_there = 0;  // so many of the smallest ones
   bool buckets_end = false;       // and no more come
   std::vector<Request*> parked;   // wait for a bucket that holds them, in no queue; in the order of arrival
+
+  // Where it can run at all: in one slice only, by its place on the ladder, where it cannot be put elsewhere; else
+  // nothing, and all groups.
+  std::optional<std::size_t> only_slice;
+  GroupRange groups;
 
   // Homed plans: without one a slice is not an option.
   Homes homes;

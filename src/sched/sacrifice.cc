@@ -37,7 +37,7 @@ void fills_without_head(const View& view, const ShapeQueue& queue, std::size_t f
   const std::size_t largest = instance.bucket_for(std::min<std::int64_t>(queue.rows(), instance.max_rows()));
   for (std::size_t bucket = largest + 1; bucket-- > 0;) {
     const std::int32_t rows = std::min(instance.params->buckets[bucket], instance.max_rows());
-    for (std::size_t group = from_group; group < view.device.groups(); ++group) {
+    for (std::size_t group = from_group; group < instance.groups.end; ++group) {
       const Duration latency = view.predicted(queue, bucket, group);
       const double score = score_of(rows, latency, view.device.group_processors(group));
       if (score < least_score) {

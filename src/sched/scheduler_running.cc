@@ -144,7 +144,7 @@ void Scheduler::State::lose(LaunchId id) {
 
 void Scheduler::State::read_profile(Instance& instance) {
   const std::uint32_t before = instance.table.version();
-  instance.table.read(instance.profile, instance.co_run, *instance.params, view_.device);
+  instance.table.read(instance.profile, instance.co_run, *instance.params, view_.device, instance.groups);
   view_.instances_version += instance.table.version() != before ? 1 : 0;
 }
 

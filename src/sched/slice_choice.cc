@@ -110,7 +110,8 @@ std::optional<Option> SliceChoice::best(const View& view, const ShapeQueue& queu
   const std::size_t last = std::max(first, instance.bucket_for(target.rows));
   const Headroom headroom(instance, target.margin, target.rate);
   const Duration slack = target.deadline == kNever ? kForever : target.deadline - now_;
-  const std::size_t smallest = demand == Demand::kFillingDevice ? fair_group(view) : 0;
+  const std::size_t fair = demand == Demand::kFillingDevice ? fair_group(view) : 0;
+  const std::size_t smallest = instance.groups.contains(fair) ? fair : instance.groups.first;
   const double lanes_part = static_cast<double>(view.device.group_processors(view.device.groups() - 1)) /
                             std::max<int>(1, instance.params->lanes);
   const bool last_lane = instance.lanes.size() > 1 && instance.usable_lanes() == 1;
@@ -161,7 +162,7 @@ std::optional<Option> SliceChoice::soon(const View& view, const ShapeQueue& queu
   std::optional<Option> best;
   for (std::size_t bucket = instance.bucket_for(queue.head().arrival.rows); bucket <= last; ++bucket) {
     const std::int64_t rows = std::min<std::int64_t>(target.rows, instance.params->buckets[bucket]);
-    for (std::size_t group = 0; group < view.device.groups(); ++group) {
+    for (std::size_t group = instance.groups.first; group < instance.groups.end; ++group) {
       if (group_open_[group] != 0 || group_start_[group] == kNever) {
         continue;
       }
@@ -208,7 +209,7 @@ std::optional<Option> SliceChoice::at(const View& view, const ShapeQueue& queue,
 std::optional<Option> SliceChoice::largest(const View& view, const ShapeQueue& queue, Decisions& out) const {
   const Instance& instance = queue.instance();
   const std::size_t bucket = instance.bucket_for(take(queue, instance.max_rows()).rows);
-  for (std::size_t group = view.device.groups(); group-- > 0;) {
+  for (std::size_t group = instance.groups.end; group-- > instance.groups.first;) {
     const auto slice = group_open_[group] != 0 ? pick(view, queue, bucket, group, now_, &out) : std::nullopt;
     if (slice) {
       return Option{bucket, group, *slice, 0, Duration{0}};

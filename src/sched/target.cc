@@ -75,7 +75,7 @@ void Targets::aim(const View& view, const ShapeQueue& queue, double overload, Ta
   for (std::size_t bucket = 0; bucket < buckets; ++bucket) {
     const std::int32_t rows = std::min(params.buckets[bucket], instance.max_rows());
     const Duration collecting{static_cast<Duration::rep>((rows - 1) / arriving * 1e9)};
-    for (std::size_t group = 0; group < view.device.groups(); ++group) {
+    for (std::size_t group = instance.groups.first; group < instance.groups.end; ++group) {
       const Duration latency = view.predicted(queue, bucket, group);
       if (params.slo) {
         const Headroom headroom(instance, bounded_margin(instance.table.margin(), *params.slo, latency), target.rate);
@@ -106,7 +106,7 @@ void Targets::aim_without_headroom(const View& view, const ShapeQueue& queue, do
   for (std::size_t bucket = 0; bucket < buckets; ++bucket) {
     const std::int32_t rows = std::min(params.buckets[bucket], instance.max_rows());
     const double collecting = (rows - 1) / arriving * 1e9;
-    for (std::size_t group = 0; group < view.device.groups(); ++group) {
+    for (std::size_t group = instance.groups.first; group < instance.groups.end; ++group) {
       const double latency = ns(view.predicted(queue, bucket, group));
       const double throughput = rows / std::max(1.0, latency);
       const bool in_time = bucket == 0 || collecting + latency <= ns(*params.slo);

@@ -30,12 +30,15 @@ Device::Device(Loop& loop, DeviceShape shape, std::unique_ptr<sched::Policy> pol
       crowd_(traits.contention) {}
 
 void Device::add_model(InstanceId id, std::shared_ptr<const sched::ModelParams> params, RunTime run_time,
-                       sched::Profile profile, bool buckets_follow) {
+                       sched::Profile profile, bool buckets_follow, const std::optional<Slice>& only_slice) {
   models_[id] = std::move(run_time);
-  const bool lazy = buckets_follow || !traits_.home_everything;
-  send(sched::ModelUp{id, std::move(params), std::move(profile), lazy, !buckets_follow});
-  if (!lazy) {
-    for (const Slice& slice : shape_.ladder) {
+  const bool lazy = !only_slice && (buckets_follow || !traits_.home_everything);
+  send(sched::ModelUp{id, std::move(params), std::move(profile), lazy, !buckets_follow, false, only_slice});
+  if (lazy) {
+    return;
+  }
+  for (const Slice& slice : shape_.ladder) {
+    if (!only_slice || slice == *only_slice) {
       send(sched::SliceReady{id, slice, std::nullopt, std::nullopt});
     }
   }

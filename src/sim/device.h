@@ -50,9 +50,11 @@ class Device final : private Loop::Target {
   Device(Loop& loop, DeviceShape shape, std::unique_ptr<sched::Policy> policy, sched::SchedulerLimits limits,
          DeviceTraits traits, std::uint64_t seed, Observer& observer);
 
-  // `buckets_follow`: it comes up without any plan, and who sends events says which there are.
+  // `buckets_follow`: it comes up without any plan, and who sends events says which there are. `only_slice`: it runs
+  // there alone.
   void add_model(InstanceId id, std::shared_ptr<const sched::ModelParams> params, RunTime run_time,
-                 sched::Profile profile, bool buckets_follow = false);
+                 sched::Profile profile, bool buckets_follow = false,
+                 const std::optional<Slice>& only_slice = std::nullopt);
   void send(const sched::Event& event);
 
   const DeviceShape& shape() const { return shape_; }

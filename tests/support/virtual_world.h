@@ -132,6 +132,20 @@ class World : private sim::Observer, private sim::Loop::Target {
         std::move(profile));
   }
 
+  // Has plans in one slice and one lane alone, and will have no others.
+  InstanceId add_model_in(const Slice& slice, sched::ModelParams params, Truth truth) {
+    const InstanceId id{next_instance_++};
+    params.lanes = 1;
+    auto shared = std::make_shared<const sched::ModelParams>(std::move(params));
+    models_[id] = {shared, truth};
+    note_home(id, slice);
+    device_.add_model(
+        id, shared,
+        [this, id](std::int32_t bucket, std::int32_t processors) { return models_.at(id).truth(bucket, processors); },
+        profile_of(*shared, truth), false, slice);
+    return id;
+  }
+
   // Up without any plan: its buckets come one by one.
   InstanceId add_model_without_buckets(sched::ModelParams params, Truth truth) {
     const InstanceId id{next_instance_++};

@@ -1,8 +1,10 @@
 #include "device/cuda/cuda_device.h"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -61,7 +63,8 @@ constexpr std::uint32_t kLooksPerGlance = 64;  // at the clock
 struct Flight {
   EndMark* end = nullptr;  // its place's
   Launch launch;
-  Status queued;  // error: what was queued of it failed
+  Status queued;         // error: what was queued of it failed
+  bool by_host = false;  // a worker makes it: only its word tells its end
   std::atomic<bool> cancelled{false};
 };
 
@@ -80,6 +83,9 @@ class Cuda final : public CudaDevice {
     closing_.store(true);
     if (poller_ != nullptr) {
       poller_->stop();  // sees everything in flight to its end; the thread may be launching still
+    }
+    for (const Launch& launch : std::exchange(held_, {})) {
+      drop(launch, closing_error());
     }
   }
 
@@ -104,6 +110,7 @@ class Cuda final : public CudaDevice {
   CUstream loader_stream() override { return loader_stream_.get(); }
   CUstream homing_stream() override { return homing_stream_.get(); }
   CUstream build_stream() override { return build_stream_.get(); }
+  Result<StreamWorker*> worker_of(const Slice& slice) override;
   bool reads_in_place(std::span<const std::byte> bytes) const override {
     return staging_->offset_of(bytes).has_value();
   }
@@ -119,16 +126,21 @@ class Cuda final : public CudaDevice {
   }
   Status make_streams(std::size_t to_run);
   Status follow(CUstream stream, const LaunchOrder::Places& ends) const;
+  bool has_to_be_held(const Launch& launch) const;
+  void begin(const Launch& launch);
+  void begin_held();
+  void drop(const Launch& launch, const Error& why);
   Status queue(Flight& flight, const LaunchOrder::Placed& placed);
   CompletionPoller::Look look(std::size_t place);
-  CompletionPoller::Look ask(const EndMark& end);
+  CompletionPoller::Look ask(std::size_t place);
   void report(const CompletionPoller::Ended& ended);
   void report_copy(const CompletionPoller::Ended& ended);
   Status admit();
   void close_one();
-  Status wait_for(const EndMark& end) const;
+  Status wait_for(const EndMark& end, bool by_host) const;
   void lose(const Error& reason);
   void tell_down();
+  Error closing_error() const { return {ErrorCode::kCancelled, "device " + shape_.name + " is closing"}; }
   Error lost_error() const { return {ErrorCode::kDeviceLost, "device " + shape_.name + " is lost: " + lost_reason_}; }
 
   const std::shared_ptr<Gpu> gpu_;
@@ -143,6 +155,7 @@ class Cuda final : public CudaDevice {
   std::array<OwnedStream, kInboundStreams> inbound_;
   std::size_t next_inbound_ = 0;
   std::array<Flight, LaunchOrder::kMaxInFlight> flights_;
+  std::vector<Launch> held_;  // accepted, behind what a worker runs; the role holder's, in order
 
   std::vector<EndMark> ends_;            // by place: the launches', the copies' and, last, the loader's
   std::unique_ptr<InputCopies> copies_;  // none where the device makes none
@@ -154,6 +167,7 @@ class Cuda final : public CudaDevice {
   OwnedStream loader_stream_;
   OwnedStream homing_stream_;
   OwnedStream build_stream_;
+  std::map<Slice, std::unique_ptr<StreamWorker>> workers_;
 
   InFlight in_flight_;
   std::atomic<bool> closing_{false};
@@ -219,11 +233,21 @@ Result<CUcontext> Cuda::context_of(const Slice& slice, Gpu::Use use) {
   return gpu_->context_of(on_gpu(slice), use);
 }
 
+Result<StreamWorker*> Cuda::worker_of(const Slice& slice) {
+  TESSERA_RETURN_IF_ERROR(check_within(slice));
+  auto& worker = workers_[slice];
+  if (worker == nullptr) {
+    const std::string name = shape_.name + ":w" + std::to_string(slice.first) + "+" + std::to_string(slice.count);
+    TESSERA_ASSIGN_OR_RETURN(worker, StreamWorker::start(gpu_, on_gpu(slice), name));
+  }
+  return worker.get();
+}
+
 // To be answered by one close_one().
 Status Cuda::admit() {
   TESSERA_CHECK(sink_.load() != nullptr);
   if (closing_.load()) {
-    return Error(ErrorCode::kCancelled, "device " + shape_.name + " is closing");
+    return closing_error();
   }
   return in_flight_.open() ? ok_status() : Status(lost_error());
 }
@@ -260,12 +284,49 @@ Status Cuda::copy(const Copy& copy) {
 Result<Started> Cuda::launch(const Launch& launch) {
   TESSERA_RETURN_IF_ERROR(check_launch(shape_, launch));
   TESSERA_RETURN_IF_ERROR(admit());
-  auto placed = order_.add(launch);
-  if (!placed) {
+  if (order_.size() + held_.size() == LaunchOrder::kMaxInFlight) {
     close_one();
     return Error(ErrorCode::kResourceExhausted,
                  "device " + shape_.name + " has " + std::to_string(LaunchOrder::kMaxInFlight) + " launches in flight");
   }
+  if (has_to_be_held(launch)) {
+    held_.push_back(launch);
+  } else {
+    begin(launch);
+  }
+  return Started::kQueued;
+}
+
+// Behind what a worker runs, or behind one that is held for that.
+bool Cuda::has_to_be_held(const Launch& launch) const {
+  return order_.waits_for_host(launch) || std::any_of(held_.begin(), held_.end(), [&](const Launch& earlier) {
+           return LaunchOrder::must_wait(launch, earlier);
+         });
+}
+
+// In order: what is held still holds up those behind it.
+void Cuda::begin_held() {
+  for (Launch& launch : std::exchange(held_, {})) {
+    if (in_flight_.lost() || closing_.load()) {
+      drop(launch, in_flight_.lost() ? lost_error() : closing_error());
+    } else if (has_to_be_held(launch)) {
+      held_.push_back(launch);
+    } else {
+      begin(launch);
+    }
+  }
+}
+
+void Cuda::drop(const Launch& launch, const Error& why) {
+  discard_results(*launch.batch);
+  sink_.load()->completed({.id = launch.id, .status = why});
+  close_one();
+}
+
+void Cuda::begin(const Launch& launch) {
+  const bool by_host = static_cast<const CudaPlan&>(*launch.plan).worker(launch.slice) != nullptr;
+  auto placed = order_.add(launch, by_host ? LaunchOrder::On::kItsOwn : LaunchOrder::On::kPool);
+  TESSERA_CHECK(placed.has_value());
   if (copies_ != nullptr) {
     const LaunchOrder::Places copies = copies_->before(launch.after_copy);
     placed->waits_for |= copies;
@@ -275,23 +336,25 @@ Result<Started> Cuda::launch(const Launch& launch) {
   flight.launch = launch;
   flight.end->begin();
   flight.cancelled.store(false, std::memory_order_relaxed);
+  flight.by_host = by_host;
   const TimePoint queued = now();
   flight.queued = queue(flight, *placed);
   if (is_fault(flight.queued)) {
     lose(flight.queued.error());  // now, and not only when its turn would come
   }
   poller_->watch(placed->place, placed->waits_for, queued);
-  return Started::kQueued;
 }
 
 // An order that the driver does not take is a fault of the device: nothing after it could be trusted to wait.
 Status Cuda::queue(Flight& flight, const LaunchOrder::Placed& placed) {
   const CurrentContext current(*gpu_);
-  const LaunchQueue to{.run = streams_[placed.stream].get(),
-                       .inbound = inbound_[next_inbound_].get(),
-                       .arrived = arrived_[placed.place].get(),
-                       .end_word = flight.end->word(),
-                       .end_number = flight.end->number()};
+  const auto& plan = static_cast<const CudaPlan&>(*flight.launch.plan);
+  const LaunchQueue to{
+      .run = flight.by_host ? plan.worker(flight.launch.slice)->stream() : streams_[placed.stream].get(),
+      .inbound = inbound_[next_inbound_].get(),
+      .arrived = arrived_[placed.place].get(),
+      .end_word = flight.end->word(),
+      .end_number = flight.end->number()};
   next_inbound_ = (next_inbound_ + 1) % inbound_.size();
   Status status = current.status();
   if (status.ok()) {
@@ -303,8 +366,11 @@ Status Cuda::queue(Flight& flight, const LaunchOrder::Placed& placed) {
   if (!status.ok()) {
     return Error(ErrorCode::kDeviceLost, status.error().message());
   }
-  const auto& plan = static_cast<const CudaPlan&>(*flight.launch.plan);
   status = plan.enqueue(flight.launch.slice, to, *flight.launch.batch);
+  flight.by_host = flight.by_host && status.ok();
+  if (flight.by_host) {
+    return status;
+  }
   // Of what could not be queued whole, nothing may be there to write the word.
   if (const Status marked = flight.end->mark(to.run, status.ok() && plan.writes_end()); !marked.ok()) {
     return Error(ErrorCode::kDeviceLost, marked.error().message());
@@ -328,17 +394,19 @@ CompletionPoller::Look Cuda::look(std::size_t place) {
     return CompletionPoller::Look::kEnded;
   }
   const bool time_to_ask = ++looks_ % kLooksPerGlance == 0 && now() >= ask_at_;
-  return time_to_ask || in_flight_.lost() ? ask(end) : CompletionPoller::Look::kRunning;
+  return time_to_ask || in_flight_.lost() ? ask(place) : CompletionPoller::Look::kRunning;
 }
 
-CompletionPoller::Look Cuda::ask(const EndMark& end) {
+// What a worker runs has no event: then only a fault is an answer.
+CompletionPoller::Look Cuda::ask(std::size_t place) {
   if (in_flight_.lost()) {
     return CompletionPoller::Look::kEverythingEnded;
   }
   ask_at_ = now() + kAskEvery;
-  const CUresult result = end.ask();
+  const CUresult result = ends_[place].ask();
   if (result == CUDA_SUCCESS || result == CUDA_ERROR_NOT_READY) {
-    return result == CUDA_SUCCESS ? CompletionPoller::Look::kEnded : CompletionPoller::Look::kRunning;
+    const bool by_host = place < flights_.size() && flights_[place].by_host;
+    return result == CUDA_SUCCESS && !by_host ? CompletionPoller::Look::kEnded : CompletionPoller::Look::kRunning;
   }
   lose(driver_.check(result, "run").error());
   return CompletionPoller::Look::kEverythingEnded;
@@ -357,10 +425,14 @@ void Cuda::report(const CompletionPoller::Ended& ended) {
     completion.started = ended.started;
     completion.ended = ended.ended;
   }
+  const auto& plan = static_cast<const CudaPlan&>(*launch.plan);
   if (in_flight_.lost()) {
+    if (completion.status.ok()) {
+      plan.abandon(*launch.batch);
+    }
     completion.status = lost_error();
   } else if (completion.status.ok()) {
-    completion.status = static_cast<const CudaPlan*>(launch.plan)->finish(launch.slice, *launch.batch);
+    completion.status = plan.finish(launch.slice, *launch.batch);
     if (is_fault(completion.status)) {
       lose(completion.status.error());
       completion.status = lost_error();
@@ -413,13 +485,24 @@ void Cuda::run_here(LaunchId id) {
 void Cuda::cancel(LaunchId id) {
   if (const auto place = order_.find(id)) {
     flights_[*place].cancelled.store(true, std::memory_order_relaxed);
+    return;
+  }
+  const auto held = std::find_if(held_.begin(), held_.end(), [&](const Launch& launch) { return launch.id == id; });
+  if (held != held_.end()) {
+    const Launch launch = *held;
+    held_.erase(held);
+    drop(launch, {ErrorCode::kCancelled, "cancelled before it began"});
+    begin_held();
   }
 }
 
 void Cuda::retire(LaunchId id) {
-  const auto place = order_.find(id);
-  TESSERA_CHECK(place.has_value());
-  order_.remove(*place);
+  if (const auto place = order_.find(id)) {
+    order_.remove(*place);
+  }  // else it was dropped
+  if (!held_.empty()) {
+    begin_held();
+  }
 }
 
 Status Cuda::become_loader_thread() {
@@ -436,7 +519,8 @@ Result<Duration> Cuda::run_borrowed(const Plan& plan, const Slice& slice, Batch&
   TESSERA_RETURN_IF_ERROR(current.status());
   const auto& run = static_cast<const CudaPlan&>(plan);
   EndMark& end = ends_.back();
-  const CUstream stream = loader_stream_.get();
+  StreamWorker* const worker = run.worker(slice);
+  const CUstream stream = worker != nullptr ? worker->stream() : loader_stream_.get();
   const TimePoint started = now();
   end.begin();
   Status status = run.enqueue(slice,
@@ -447,13 +531,17 @@ Result<Duration> Cuda::run_borrowed(const Plan& plan, const Slice& slice, Batch&
                                .end_number = end.number()},
                               batch);
   // Also where only a part of it was queued: that part has to end before the caller takes its memory back.
-  Status ended = end.mark(stream, status.ok() && run.writes_end());
+  const bool by_host = worker != nullptr && status.ok();
+  Status ended = by_host ? ok_status() : end.mark(stream, status.ok() && run.writes_end());
   if (ended.ok()) {
-    ended = wait_for(end);
+    ended = wait_for(end, by_host);
   }
   const Duration took = now() - started;
   if (!ended.ok()) {
     lose(ended.error());
+    if (status.ok()) {
+      run.abandon(batch);
+    }
     return lost_error();
   }
   if (status.ok()) {
@@ -465,11 +553,12 @@ Result<Duration> Cuda::run_borrowed(const Plan& plan, const Slice& slice, Batch&
   return status.ok() ? Result<Duration>(took) : status.error();
 }
 
-Status Cuda::wait_for(const EndMark& end) const {
+Status Cuda::wait_for(const EndMark& end, bool by_host) const {
   TimePoint ask_at = now() + kAskEvery;
   while (!end.written()) {
     if (now() >= ask_at) {
-      if (const CUresult result = end.ask(); result != CUDA_ERROR_NOT_READY) {
+      const CUresult result = end.ask();
+      if (result != CUDA_ERROR_NOT_READY && !(by_host && result == CUDA_SUCCESS)) {
         return driver_.check(result, "run");
       }
       ask_at = now() + kAskEvery;

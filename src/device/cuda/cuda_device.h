@@ -13,6 +13,7 @@
 #include "device/cuda/device_spec.h"
 #include "device/cuda/gpu.h"
 #include "device/cuda/pinned_staging.h"
+#include "device/cuda/stream_worker.h"
 #include "device/device.h"
 
 namespace tessera::device {
@@ -20,11 +21,14 @@ namespace tessera::device {
 // Streams of a device beside those that launches run on: three for copies of inputs, two of the loader's, one for
 // homing.
 inline constexpr std::size_t kOtherStreams = 6;
+// What is left for workers of plans that cannot be captured, one a slice, on a card that is one device.
+inline constexpr std::size_t kWorkerStreams = 4;
 
 struct CudaOptions {
   CudaDeviceSpec spec{};  // names the device, and says which atoms of the gpu it has
-  // Launches that can run at once. With kOtherStreams more, all devices of a gpu together get Gpu::kMaxStreams at most.
-  std::size_t streams = 24;
+  // Launches that can run at once. With kOtherStreams more, all devices of a gpu together get Gpu::kMaxStreams at most;
+  // workers get those that nobody has.
+  std::size_t streams = Gpu::kMaxStreams - kOtherStreams - kWorkerStreams;
   PinnedLimits staging{};
   // Copies of inputs ahead of their launches that may be outstanding, at most LaunchOrder::kMaxCopies. They take as
   // much of the card's memory as `staging` has. 0: none are made, every launch copies for itself.
@@ -52,6 +56,11 @@ class CudaDevice : public Device {
   // captures. The primary context is the loader thread's current one, as libraries expect it.
   virtual CUstream build_stream() = 0;
 
+  // For plans that cannot be captured: the thread that launches them in that slice, started where it is asked for first
+  // and kept as long as the device. For the loader thread. Error: kResourceExhausted where the card has no more
+  // streams.
+  virtual Result<StreamWorker*> worker_of(const Slice& slice) = 0;
+
   // Whether the card may read these bytes where they lie: they are in the device's request memory. Thread-safe.
   virtual bool reads_in_place(std::span<const std::byte> bytes) const = 0;
 
@@ -60,7 +69,8 @@ class CudaDevice : public Device {
 };
 
 // A launch is queued to the card at once and orders itself there, so it can be dropped no more (cancel() only discards
-// its result), and retire() only gives its place back. A launch's `started` is when the last launch that it waited for
+// its result), and retire() only gives its place back; but one that has to wait for what a worker runs is queued when
+// that has been retired, and can be dropped before. A launch's `started` is when the last launch that it waited for
 // was seen to have ended, or when it was queued: what the slice had to spend, as a scheduler counts it.
 // Errors: those of the driver; kInvalidArgument for atoms that the gpu does not have, and options out of their bounds.
 Result<std::unique_ptr<CudaDevice>> make_cuda_device(std::shared_ptr<Gpu> gpu, const CudaOptions& options);

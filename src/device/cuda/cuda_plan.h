@@ -24,6 +24,8 @@ struct LaunchQueue {
 // What is queued on `run` from here on waits for what is queued on `inbound` so far. For plans that copy.
 Status inputs_arrived(const Driver& driver, const LaunchQueue& queue);
 
+class StreamWorker;
+
 // One plan serves the slices it has been homed in; whether a launch may run at all in a slice, its owner knows.
 class CudaPlan : public Plan {
  public:
@@ -33,6 +35,14 @@ class CudaPlan : public Plan {
   // so far still runs.
   virtual Status enqueue(const Slice& slice, const LaunchQueue& queue, Batch& batch) const = 0;
 
+  // Who launches it in that slice, on a stream of his, which is `queue.run` then: enqueue() only hands the batch over,
+  // and the worker writes the end's number to its word. The card cannot order anything behind that: launches that have
+  // to wait for it are held back until it has been retired. nullptr: who calls enqueue().
+  virtual StreamWorker* worker(const Slice& slice) const {
+    static_cast<void>(slice);
+    return nullptr;
+  }
+
   // Whether the last that enqueue() queues writes the end's number to its word, as a plan's scatter kernel does: it is
   // seen 2 us sooner than what the stream writes after it, and costs nothing to launch.
   virtual bool writes_end() const { return false; }
@@ -40,6 +50,10 @@ class CudaPlan : public Plan {
   // The run has ended: fills batch.outputs and batch.output_memory. Called by the device's polling thread, which
   // everybody's completions wait for: it looks at memory that is there, and copies none.
   virtual Status finish(const Slice& slice, Batch& batch) const = 0;
+
+  // Instead of finish(), where the device was lost while it ran: returns when no thread of the plan's touches the batch
+  // any more.
+  virtual void abandon(Batch& batch) const { static_cast<void>(batch); }
 };
 
 }  // namespace tessera::device

@@ -11,11 +11,18 @@ bool same_lane(const Launch& one, const Launch& other) {
   return one.instance == other.instance && one.lane == other.lane;
 }
 
-bool must_wait(const Launch& later, const Launch& earlier) {
+}  // namespace
+
+bool LaunchOrder::must_wait(const Launch& later, const Launch& earlier) {
   return later.after == After::kLane ? same_lane(later, earlier) : later.slice.overlaps(earlier.slice);
 }
 
-}  // namespace
+bool LaunchOrder::waits_for_host(const Launch& launch) const {
+  return std::any_of(in_order_.begin(), in_order_.end(), [&](std::size_t place) {
+    const Slot& slot = slots_[place];
+    return slot.stream == kItsOwnStream && !has_ended(place) && must_wait(launch, slot.launch);
+  });
+}
 
 std::optional<std::size_t> LaunchOrder::tail(const Stream& stream) const {
   const bool there = stream.sequence != 0 && slots_[stream.last].sequence == stream.sequence && !has_ended(stream.last);
@@ -40,7 +47,7 @@ std::size_t LaunchOrder::choose_stream(const Places& before) const {
   return behind.value_or(idle.value_or(oldest));
 }
 
-std::optional<LaunchOrder::Placed> LaunchOrder::add(const Launch& launch) {
+std::optional<LaunchOrder::Placed> LaunchOrder::add(const Launch& launch, On stream) {
   TESSERA_CHECK(launch.id.value != 0 && !find(launch.id));
   std::size_t place = 0;
   while (place < slots_.size() && slots_[place].sequence != 0) {
@@ -60,8 +67,8 @@ std::optional<LaunchOrder::Placed> LaunchOrder::add(const Launch& launch) {
       before |= slot.before;
     }
   }
-  placed.stream = choose_stream(before);
-  if (const auto last = tail(streams_[placed.stream])) {
+  placed.stream = stream == On::kItsOwn ? kItsOwnStream : choose_stream(before);
+  if (const auto last = stream == On::kItsOwn ? std::nullopt : tail(streams_[placed.stream])) {
     if (!before.test(*last)) {
       placed.waits_for.set(*last);
     }
@@ -85,7 +92,9 @@ std::optional<LaunchOrder::Placed> LaunchOrder::add(const Launch& launch) {
   slot.sequence = ++last_sequence_;
   slot.before = before;
   slot.ended.store(false, std::memory_order_relaxed);
-  streams_[placed.stream] = {place, slot.sequence};
+  if (stream == On::kPool) {
+    streams_[placed.stream] = {place, slot.sequence};
+  }
   in_order_.push_back(place);
   return placed;
 }

@@ -16,6 +16,9 @@ namespace tessera::device {
 
 // Owned by the holder of the dispatcher role; note_ended() may be called by the polling thread.
 //
+// A launch that the host makes as it runs (CudaPlan::worker) is on a stream of its own. The card knows no end of it
+// before it has ended, so those that would have to wait for it may not be added until then: waits_for_host().
+//
 // Work queues are scarce, so a launch goes behind one that it has to wait for anyway, where that one is the last of its
 // stream; else to a stream on which nothing is left to run; else, where all are busy, behind the oldest last launch,
 // for which it then waits without need.
@@ -29,22 +32,30 @@ class LaunchOrder {
   using Places = std::bitset<kPlaces>;
 
   struct Placed {
-    std::size_t place = 0;  // the launch's own, below kMaxInFlight, until remove()
-    std::size_t stream = 0;
-    Places waits_for{};  // launches that run before it; those that ended may be missing
-    Places events{};     // of these, the ones whose end the stream has to be told to wait for
-    Places lane{};       // launches of its lane before it, whose ends copies on another stream have to wait for
+    std::size_t place = 0;   // the launch's own, below kMaxInFlight, until remove()
+    std::size_t stream = 0;  // not of one on a stream of its own
+    Places waits_for{};      // launches that run before it; those that ended may be missing
+    Places events{};         // of these, the ones whose end the stream has to be told to wait for
+    Places lane{};           // launches of its lane before it, whose ends copies on another stream have to wait for
   };
 
   explicit LaunchOrder(std::size_t streams) : streams_(streams) { in_order_.reserve(kMaxInFlight); }
 
+  // Whether it has to wait for one that the host makes.
+  bool waits_for_host(const Launch& launch) const;
+  // The same of two launches, whoever makes them.
+  static bool must_wait(const Launch& later, const Launch& earlier);
   // Nothing when all places are taken.
-  std::optional<Placed> add(const Launch& launch);
+  enum class On { kPool, kItsOwn };
+  std::optional<Placed> add(const Launch& launch, On stream = On::kPool);
+  std::size_t size() const { return in_order_.size(); }
   std::optional<std::size_t> find(LaunchId id) const;
   void note_ended(std::size_t place) { slots_[place].ended.store(true, std::memory_order_release); }
   void remove(std::size_t place);
 
  private:
+  static constexpr std::size_t kItsOwnStream = SIZE_MAX;
+
   struct Slot {
     Launch launch;
     std::size_t stream = 0;

@@ -202,18 +202,23 @@ class FakeLoaded final : public LoadedModel {
 };
 
 // A plan for each bucket and lane; a run in a slice that it is not homed in, and two at once in a lane, are errors.
+// `only`: it is not captured, and runs in that slice alone.
 class FakeCapturing final : public LoadedModel {
  public:
-  FakeCapturing(Facts facts, FakeEngine::Plans plans, std::uint16_t lanes)
-      : facts_(std::move(facts)), kind_(plans), lanes_(lanes) {}
+  FakeCapturing(Facts facts, FakeEngine::Plans plans, std::uint16_t lanes, const std::optional<Slice>& only)
+      : facts_(std::move(facts)), kind_(plans), only_(only), lanes_(lanes) {}
 
   const FileSignature& signature() const override { return facts_.model.signature; }
   MemoryUse memory() const override { return {}; }
   bool one_plan_per_slice() const override { return false; }
   bool warm_when_homed() const override { return true; }
-  bool homes_cheaply() const override { return true; }
+  bool homes_cheaply() const override { return !only_; }
+  std::optional<Slice> only_slice() const override { return only_; }
 
   Result<const device::Plan*> prepare_home(std::int32_t bucket, LaneIndex lane, const Slice& slice) override {
+    if (only_ && (slice != *only_ || lane.value != 0)) {
+      return unsupported("it runs in one slice and one lane");
+    }
     TESSERA_RETURN_IF_ERROR(capture(bucket, lane));
     return home(bucket, lane, slice);
   }
@@ -233,7 +238,7 @@ class FakeCapturing final : public LoadedModel {
     }
     std::this_thread::sleep_for(facts_.model.capture_time);
     memory.end();
-    if (bucket >= facts_.model.first_capture_fault) {
+    if (!only_ && bucket >= facts_.model.first_capture_fault) {
       return *facts_.model.capture_fault;
     }
     auto captured = std::make_unique<Captured>();
@@ -281,6 +286,7 @@ class FakeCapturing final : public LoadedModel {
 
   const Facts facts_;
   const FakeEngine::Plans kind_;
+  const std::optional<Slice> only_;
   std::vector<FakeLane> lanes_;
   mutable std::mutex mutex_;  // guards captured_
   std::map<std::pair<std::int32_t, LaneIndex>, std::unique_ptr<Captured>> captured_;
@@ -349,7 +355,8 @@ Result<std::unique_ptr<LoadedModel>> FakeEngine::load(const LoadOptions& options
       nullptr, [memory = memory_, bytes = model.memory](const void* /*nothing*/) { memory->give_back(bytes); });
   Facts facts{std::move(model), options.max_batch_size > 0, faults_, std::move(taken)};
   if (facts.model.captures) {
-    return std::unique_ptr<LoadedModel>(std::make_unique<FakeCapturing>(std::move(facts), plans_, options.lanes));
+    return std::unique_ptr<LoadedModel>(
+        std::make_unique<FakeCapturing>(std::move(facts), plans_, options.lanes, options.uncaptured_in));
   }
   return std::unique_ptr<LoadedModel>(std::make_unique<FakeLoaded>(std::move(facts), plans_));
 }

@@ -59,6 +59,7 @@ class FakeEngine final : public Engine {
   std::string version() const override { return "1"; }
   Result<FileSignature> inspect(const std::filesystem::path& file) override;
   Result<std::unique_ptr<LoadedModel>> load(const LoadOptions& options) override;
+  bool captures() const override { return true; }  // models that say so
 
   FakeFaults& faults() { return *faults_; }
   FakeMemory& memory() { return *memory_; }

@@ -181,6 +181,9 @@ class Parser {
       }
       model_.first_capture_fault = *bucket;
       model_.capture_fault = Error(ErrorCode::kResourceExhausted, std::string(rest));
+    } else if (where == "uncapturable") {
+      model_.first_capture_fault = 1;
+      model_.capture_fault = unsupported(std::string(rest));
     } else if (where == "refuse") {
       model_.refused_by_devices = true;
     } else if (where == "hang") {

@@ -9,6 +9,7 @@
 //   captures                  # as engines on gpus: a plan for each bucket and lane, homed cheaply, one run a lane
 //   build_time 20ms           # what a capture takes before it needs its lane; capture_time: with the lane
 //   fault capture 8 too large # captures of that bucket and larger ones: every time, with these words
+//   fault uncapturable its run asks the host # no capture; it runs in one slice, launched anew for every batch
 //   fault load disk on fire   # load and home: every time, with these words
 //   fault run 13 bad luck     # a run whose first input begins with byte 13
 //   fault lost 99 bus error   # likewise, as a fault of the processor itself

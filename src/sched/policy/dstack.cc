@@ -173,6 +173,8 @@ void Dstack::begin_session(const View& view, TimePoint now, Decisions& out) {
     const Duration run = tenant.instance->table.at(tenant.bucket, sizes_->group(tenant.size));
     TimePoint release = now;
     const double rows = batch_of(tenant);
+    const auto& only = tenant.instance->only_slice;
+    const std::span<const std::size_t> slices = only ? std::span(&*only, 1) : sizes_->slices(tenant.size);
     for (; release < session_ends_; release += slo) {
       tenant.expected += rate * std::chrono::duration<double>(slo).count();
       if (tenant.expected < 1.0) {
@@ -185,7 +187,7 @@ void Dstack::begin_session(const View& view, TimePoint now, Decisions& out) {
       for (int n = 0; n < runs; ++n) {
         const TimePoint from = release + step * n;
         const TimePoint until = std::min(release + (step > Duration{0} ? step * (n + 1) : slo), session_ends_);
-        jobs_.push_back({i, tenant.served_lately, from, until, run, sizes_->slices(tenant.size)});
+        jobs_.push_back({i, tenant.served_lately, from, until, run, slices});
       }
     }
   }
@@ -208,12 +210,16 @@ void Dstack::find_knee(const View& view, Tenant& tenant, TimePoint now) const {
   const ModelParams& params = *instance.params;
   const KneeLimits limits{params.slo.value_or(kForever), std::max(1e-3, instance.rate.per_second(now))};
   tenant.bucket = 0;
-  tenant.size = sizes_->all().back();  // where nothing meets the SLO, this comes closest
+  // Where nothing meets the SLO, this comes closest.
+  tenant.size = instance.only_slice ? view.device.slice(*instance.only_slice).slice.count : sizes_->all().back();
   double best = 0;
   for (std::size_t bucket = 0; bucket < (params.dynamic_batching ? params.buckets.size() : 1); ++bucket) {
     const double rows = std::min(params.buckets[bucket], instance.max_rows());
     for (const std::uint16_t size : sizes_->all()) {
       const std::size_t group = sizes_->group(size);
+      if (!instance.groups.contains(group)) {
+        continue;
+      }
       const Duration latency = instance.table.at(bucket, group);
       const double here = efficacy(rows, latency, view.device.group_processors(group));
       if (limits.keeps(rows, latency) && here > best) {

@@ -2,7 +2,7 @@
 //
 // "share.MODEL=0.5" gives a model half of the atoms; models without a share divide what is left equally. A share is
 // rounded down to a size on the ladder, at least one atom. Where there are more models than atoms some share a slice
-// and wait for each other there.
+// and wait for each other there. A model that can run in one slice only is there, whatever its share.
 #include <algorithm>
 #include <charconv>
 #include <tuple>
@@ -31,7 +31,7 @@ class Fixed final : public Policy {
  private:
   void assign(const View& view, Decisions& out);
   double share_of(const View& view, const Instance& instance) const;
-  std::size_t place(const View& view, std::uint16_t atoms, double share);
+  std::size_t emptiest(const View& view, std::uint16_t atoms) const;
   std::optional<BatchDecision> batch_of(const View& view, const ShapeQueue& queue, TimePoint now, Decisions& out) const;
 
   std::map<std::string, double> shares_;
@@ -109,14 +109,24 @@ void Fixed::assign(const View& view, Decisions& out) {
   for (const auto& instance : view.instances) {
     wishes.emplace_back(share_of(view, *instance), instance.get());
   }
+  // Those first that have no choice.
   std::sort(wishes.begin(), wishes.end(), [](const auto& a, const auto& b) {
-    return a.first != b.first ? a.first > b.first : a.second->id < b.second->id;
+    const auto order = [](const auto& wish) {
+      return std::tuple(!wish.second->only_slice.has_value(), -wish.first, wish.second->id);
+    };
+    return order(a) < order(b);
   });
   for (const auto& [share, instance] : wishes) {
     const double atoms = share * view.device.shape().atoms();
-    const std::size_t slice = place(view, static_cast<std::uint16_t>(std::max(1.0, atoms + 1e-9)), share);
-    slices_[instance->id] = slice;
-    out.wanted_homes.push_back({instance->id, view.device.slice(slice).slice});
+    const std::size_t place = instance->only_slice
+                                  ? *instance->only_slice
+                                  : emptiest(view, static_cast<std::uint16_t>(std::max(1.0, atoms + 1e-9)));
+    const Slice slice = view.device.slice(place).slice;
+    for (std::uint16_t atom = slice.first; atom < slice.end(); ++atom) {
+      load_[atom] += atoms / slice.count;
+    }
+    slices_[instance->id] = place;
+    out.wanted_homes.push_back({instance->id, slice});
   }
 }
 
@@ -135,7 +145,7 @@ double Fixed::share_of(const View& view, const Instance& instance) const {
 }
 
 // The largest slice of at most `atoms` atoms, where least is placed so far.
-std::size_t Fixed::place(const View& view, std::uint16_t atoms, double share) {
+std::size_t Fixed::emptiest(const View& view, std::uint16_t atoms) const {
   std::size_t best = 0;
   std::pair<int, double> best_rank{0, 0.0};
   for (std::size_t index = 0; index < view.device.slices().size(); ++index) {
@@ -152,10 +162,6 @@ std::size_t Fixed::place(const View& view, std::uint16_t atoms, double share) {
       best = index;
       best_rank = rank;
     }
-  }
-  const Slice slice = view.device.slice(best).slice;
-  for (std::uint16_t atom = slice.first; atom < slice.end(); ++atom) {
-    load_[atom] += share * view.device.shape().atoms() / slice.count;
   }
   return best;
 }

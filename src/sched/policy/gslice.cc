@@ -209,7 +209,7 @@ void Gslice::plan(const View& view, Decisions& out) {
   }
   const std::vector<std::size_t> slices = plan_shares(view.device, *sizes_, wishes);
   for (std::size_t i = 0; i < tenants_.size(); ++i) {
-    tenants_[i].stand_by = slices[seat_of_[i]];
+    tenants_[i].stand_by = tenants_[i].instance->only_slice.value_or(slices[seat_of_[i]]);
     if (tenants_[i].stand_by != tenants_[i].slice) {
       out.wanted_homes.push_back({tenants_[i].id, view.device.slice(tenants_[i].stand_by).slice});
     }

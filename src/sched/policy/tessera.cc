@@ -190,7 +190,8 @@ bool Tessera::is_lost(const View& view, const ShapeQueue& queue, const Target& t
   }
   const std::size_t bucket = queue.instance().bucket_for(queue.head().arrival.rows);
   TimePoint soonest = kNever;
-  for (std::size_t group = 0; group < view.device.groups(); ++group) {
+  const GroupRange groups = queue.instance().groups;
+  for (std::size_t group = groups.first; group < groups.end; ++group) {
     soonest = std::min(soonest, add_saturating(choice_.group_start(group), view.predicted(queue, bucket, group)));
   }
   return soonest > target.deadline && soonest != kNever;
@@ -259,7 +260,7 @@ bool Tessera::worth_waiting(const Option& now, const Option& soon) {
 
 bool Tessera::try_due(const View& view, const Candidate& candidate, TimePoint now, Decisions& out) {
   const Target& target = *candidate.target;
-  const std::optional<Option> option = option_now(view, candidate, view.device.groups(), out);
+  const std::optional<Option> option = option_now(view, candidate, candidate.queue->instance().groups.end, out);
   if (target.known && candidate.tier != Tier::kLate) {
     const std::optional<Option> soon = choice_.soon(view, *candidate.queue, target, out);
     if (soon && (!option || worth_waiting(*option, *soon))) {
@@ -342,7 +343,7 @@ bool Tessera::keeps_up(const Candidate& candidate, const Option& option, TimePoi
 bool Tessera::try_early(const View& view, const Candidate& candidate, TimePoint now, Decisions& out) {
   // On an idle device holding back a request with an objective would help nobody: it has to run some time.
   const bool alone = view.device.in_flight() == 0 && candidate.tier != Tier::kSpare;
-  std::size_t groups = view.device.groups();
+  std::size_t groups = candidate.queue->instance().groups.end;
   while (const std::optional<Option> option = option_now(view, candidate, groups, out)) {
     const Slice slice = view.device.slice(option->slice).slice;
     if (!alone && candidate.target->known && candidate.tier != Tier::kSpare && !keeps_up(candidate, *option, now)) {

@@ -10,10 +10,10 @@ namespace {
 
 class OverFakeDriver final : public DeviceUnderTest {
  public:
-  OverFakeDriver(const char* spec, ProbeKit::Frame frame) {
+  OverFakeDriver(const char* spec, ProbeForm form) {
     test::add_probe_kernels(driver_);
     test::add_plan_kernels(driver_);
-    cuda_ = make_cuda_under_test(test::FakeCuda::table(), spec, frame);
+    cuda_ = make_cuda_under_test(test::FakeCuda::table(), spec, form);
   }
 
   Device& device() override { return cuda_->device(); }
@@ -28,13 +28,15 @@ class OverFakeDriver final : public DeviceUnderTest {
   std::unique_ptr<DeviceUnderTest> cuda_;
 };
 
-DeviceKind kind(const char* name, const char* spec, ProbeKit::Frame frame = ProbeKit::Frame::kNo) {
-  return {name, [spec, frame] { return std::make_unique<OverFakeDriver>(spec, frame); }};
+DeviceKind kind(const char* name, const char* spec, ProbeForm form = ProbeForm::kPlain) {
+  return {name, [spec, form] { return std::make_unique<OverFakeDriver>(spec, form); }};
 }
 
 INSTANTIATE_TEST_SUITE_P(CudaOverFakeDriver, DeviceContract,
                          testing::Values(kind("whole", "cuda:0"), kind("upper_half", "cuda:0/2-3"),
-                                         kind("one_atom", "cuda:0/1"), kind("framed", "cuda:0", ProbeKit::Frame::kYes)),
+                                         kind("one_atom", "cuda:0/1"), kind("framed", "cuda:0", ProbeForm::kFramed),
+                                         kind("by_worker", "cuda:0", ProbeForm::kByWorker),
+                                         kind("mixed", "cuda:0", ProbeForm::kMixed)),
                          [](const auto& info) { return info.param.name; });
 
 }  // namespace

@@ -2,10 +2,12 @@
 
 #include <atomic>
 #include <cstring>
+#include <map>
 #include <mutex>
 
 #include "base/check.h"
 #include "device/cuda/cuda_plan.h"
+#include "device/cuda/worker_plan.h"
 
 namespace tessera::device::contract {
 namespace {
@@ -23,10 +25,57 @@ class CudaGate final : public Gate {
   const MappedMemory memory_;
 };
 
+// The workers of all slices; none where probes need none.
+class Workers {
+ public:
+  Workers(CudaDevice& device, ProbeForm form) {
+    if (form != ProbeForm::kByWorker && form != ProbeForm::kMixed) {
+      return;
+    }
+    for (const Slice& slice : device.shape().ladder) {
+      auto worker = device.worker_of(slice);
+      TESSERA_CHECK(worker.ok());
+      by_slice_.emplace(slice, *worker);
+    }
+  }
+  bool any() const { return !by_slice_.empty(); }
+  StreamWorker* of(const Slice& slice) const {
+    const auto found = by_slice_.find(slice);
+    return found == by_slice_.end() ? nullptr : found->second;
+  }
+
+ private:
+  std::map<Slice, StreamWorker*> by_slice_;
+};
+
+// One run of a probe by a worker.
+class RunByWorker final : public WorkerPlan {
+ public:
+  static Result<std::unique_ptr<RunByWorker>> make(const Workers& workers, const Slice& slice, const ProbeKit& kit,
+                                                   const ProbeArgs& args) {
+    StreamWorker* worker = workers.of(slice);
+    if (worker == nullptr) {
+      return invalid_argument("no worker is there");
+    }
+    return std::make_unique<RunByWorker>(*worker, slice, kit, args);
+  }
+
+  RunByWorker(StreamWorker& worker, const Slice& slice, const ProbeKit& kit, const ProbeArgs& args)
+      : WorkerPlan(worker, slice), kit_(kit), args_(args) {}
+
+ private:
+  Status run(CUstream stream, Batch& /*batch*/) const override { return kit_.enqueue(slice(), stream, args_); }
+
+  const ProbeKit& kit_;
+  const ProbeArgs args_;
+};
+
 // Thread-safe.
 class CudaProbe final : public Probe, public CudaPlan {
  public:
-  CudaProbe(const ProbeWork& work, std::shared_ptr<ProbeKit> kit) : work_(work), kit_(std::move(kit)) {}
+  // `workers`: nullptr where it is a graph.
+  CudaProbe(const ProbeWork& work, std::shared_ptr<ProbeKit> kit, const Workers* workers)
+      : work_(work), kit_(std::move(kit)), workers_(workers) {}
 
   const Plan& plan() const override { return *this; }
 
@@ -66,13 +115,21 @@ class CudaProbe final : public Probe, public CudaPlan {
     args.busy_ns = static_cast<std::uint64_t>(work_.busy.count());
     args.bytes = static_cast<std::uint32_t>(size);
     args.fault = work_.outcome == Outcome::kFault ? ProbeFault::kTrap : ProbeFault::kNone;
+    if (workers_ != nullptr) {
+      return enqueue_by_worker(slice, queue, batch, args);
+    }
     return kit_->framed() ? kit_->enqueue(slice, queue, *slot, args) : kit_->enqueue(slice, queue.run, args);
   }
 
+  StreamWorker* worker(const Slice& slice) const override {
+    return workers_ != nullptr ? workers_->of(slice) : nullptr;
+  }
   bool writes_end() const override { return kit_->framed(); }
 
   Status finish(const Slice& slice, Batch& batch) const override {
-    static_cast<void>(slice);
+    if (const auto run = take_run(batch)) {
+      TESSERA_RETURN_IF_ERROR(run->finish(slice, batch));
+    }
     const std::lock_guard lock(mutex_);
     const ProbeSlot& slot = by_batch_.at(&batch);
     if (work_.outcome == Outcome::kFail) {
@@ -90,24 +147,58 @@ class CudaProbe final : public Probe, public CudaPlan {
     return ok_status();
   }
 
+  void abandon(Batch& batch) const override {
+    if (const auto run = take_run(batch)) {
+      run->abandon(batch);
+    }
+  }
+
  private:
+  Status enqueue_by_worker(const Slice& slice, const LaunchQueue& queue, Batch& batch, const ProbeArgs& args) const {
+    TESSERA_ASSIGN_OR_RETURN(auto run, RunByWorker::make(*workers_, slice, *kit_, args));
+    TESSERA_RETURN_IF_ERROR(run->enqueue(slice, queue, batch));
+    const std::lock_guard lock(mutex_);
+    by_worker_.emplace(&batch, std::move(run));
+    return ok_status();
+  }
+  std::unique_ptr<RunByWorker> take_run(const Batch& batch) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = by_worker_.find(&batch);
+    if (found == by_worker_.end()) {
+      return nullptr;
+    }
+    auto run = std::move(found->second);
+    by_worker_.erase(found);
+    return run;
+  }
+
   const ProbeWork work_;
   const std::shared_ptr<ProbeKit> kit_;
+  const Workers* const workers_;
   mutable std::mutex mutex_;
+  mutable std::map<const Batch*, std::unique_ptr<RunByWorker>> by_worker_;
   mutable std::vector<ProbeSlot> slots_;
   mutable std::map<const Batch*, ProbeSlot> by_batch_;
 };
 
 class CudaUnderTest final : public DeviceUnderTest {
  public:
-  CudaUnderTest(std::unique_ptr<CudaDevice> device, ProbeKit::Frame frame)
-      : gpu_(device->gpu()), device_(std::move(device)), kit_(std::make_shared<ProbeKit>(*device_, kSlots, frame)) {}
+  CudaUnderTest(std::unique_ptr<CudaDevice> device, ProbeForm form)
+      : gpu_(device->gpu()),
+        device_(std::move(device)),
+        kit_(std::make_shared<ProbeKit>(*device_, kSlots,
+                                        form == ProbeForm::kFramed ? ProbeKit::Frame::kYes : ProbeKit::Frame::kNo)),
+        workers_(*device_, form),
+        form_(form) {}
 
   Device& device() override { return *device_; }
   void destroy_device() override { device_.reset(); }
   std::unique_ptr<Gate> make_gate() override { return std::make_unique<CudaGate>(gpu_); }
-  std::unique_ptr<Probe> make_probe(const ProbeWork& work) override { return std::make_unique<CudaProbe>(work, kit_); }
-  bool commits_at_launch() const override { return true; }
+  std::unique_ptr<Probe> make_probe(const ProbeWork& work) override {
+    const bool by_worker = workers_.any() && (form_ == ProbeForm::kByWorker || probes_++ % 2 == 0);
+    return std::make_unique<CudaProbe>(work, kit_, by_worker ? &workers_ : nullptr);
+  }
+  bool commits_at_launch() const override { return !workers_.any(); }
   std::set<std::uint16_t> atoms_of_this_thread() override {
     // No thread of ours computes: what the loader thread queues for it does.
     const CurrentContext current(*gpu_);
@@ -124,21 +215,29 @@ class CudaUnderTest final : public DeviceUnderTest {
   const std::shared_ptr<Gpu> gpu_;
   std::unique_ptr<CudaDevice> device_;
   const std::shared_ptr<ProbeKit> kit_;
+  const Workers workers_;
+  const ProbeForm form_;
+  int probes_ = 0;
 };
+
+// Of a device whose slices have workers, which have streams of their own.
+constexpr std::size_t kStreamsBesideWorkers = 16;
 
 }  // namespace
 
-std::unique_ptr<DeviceUnderTest> make_cuda_under_test(const Driver& driver, const char* spec, ProbeKit::Frame frame) {
+std::unique_ptr<DeviceUnderTest> make_cuda_under_test(const Driver& driver, const char* spec, ProbeForm form) {
   auto gpu = Gpu::open(driver, parse_cuda_devices(spec)->front().gpu);
   if (!gpu.ok()) {
     ADD_FAILURE() << gpu.error().message();
     return nullptr;
   }
-  return make_cuda_under_test(*std::move(gpu), spec, CudaOptions{}.streams, frame);
+  const std::size_t streams =
+      form == ProbeForm::kByWorker || form == ProbeForm::kMixed ? kStreamsBesideWorkers : CudaOptions{}.streams;
+  return make_cuda_under_test(*std::move(gpu), spec, streams, form);
 }
 
 std::unique_ptr<DeviceUnderTest> make_cuda_under_test(std::shared_ptr<Gpu> gpu, const char* spec, std::size_t streams,
-                                                      ProbeKit::Frame frame) {
+                                                      ProbeForm form) {
   CudaOptions options;
   options.spec = parse_cuda_devices(spec)->front();
   options.streams = streams;
@@ -147,7 +246,7 @@ std::unique_ptr<DeviceUnderTest> make_cuda_under_test(std::shared_ptr<Gpu> gpu, 
     ADD_FAILURE() << device.error().message();
     return nullptr;
   }
-  return std::make_unique<CudaUnderTest>(*std::move(device), frame);
+  return std::make_unique<CudaUnderTest>(*std::move(device), form);
 }
 
 }  // namespace tessera::device::contract

@@ -245,12 +245,19 @@ struct HomeHabits {
   std::set<Slice> refused{};           // kUnsupported
   std::set<std::string> no_capture{};  // "bucket.lane"
   std::set<std::string> outdated{};    // likewise: once built, until it is captured a second time
+  bool uncapturable = false;           // kUnsupported, every capture
 };
 
 class FakeModel : public engine::LoadedModel {
  public:
-  FakeModel(engine::FileSignature signature, HomeHabits habits, const std::atomic<bool>& borrowed, Journal& journal)
-      : signature_(std::move(signature)), habits_(std::move(habits)), borrowed_(borrowed), journal_(journal) {
+  FakeModel(engine::FileSignature signature, HomeHabits habits, std::optional<Slice> only,
+            const std::atomic<bool>& borrowed, Journal& journal)
+      : signature_(std::move(signature)),
+        habits_(std::move(habits)),
+        only_(only),
+        borrowed_(borrowed),
+        journal_(journal) {
+    habits_.cheap = habits_.cheap && !only_;
     plan_.signature.outputs = signature_.outputs;
     for (TensorSpec& output : plan_.signature.outputs) {
       if (output.shape.rank() > 0) output.shape = output.shape.without_first();
@@ -262,12 +269,14 @@ class FakeModel : public engine::LoadedModel {
     EXPECT_TRUE(borrowed_.load() || habits_.cheap);
     const std::string key = std::to_string(bucket) + "." + std::to_string(lane.value) + "@" + text_of(slice);
     if (habits_.refused.contains(slice)) return unsupported("no room for a cluster");
+    if (only_ && (slice != *only_ || lane.value != 0)) return unsupported("not there");
     if (homes_.insert(habits_.one_plan ? text_of(slice) : key).second) journal_.note("home " + key);
     return &plan_;
   }
   bool one_plan_per_slice() const override { return habits_.one_plan; }
   bool warm_when_homed() const override { return habits_.warm; }
   bool homes_cheaply() const override { return habits_.cheap; }
+  std::optional<Slice> only_slice() const override { return only_; }
   Status build(std::int32_t bucket) override {
     built_.insert(bucket);
     EXPECT_TRUE(borrowed_.load());
@@ -277,6 +286,7 @@ class FakeModel : public engine::LoadedModel {
   Status capture(std::int32_t bucket, LaneIndex lane) override {
     EXPECT_TRUE(borrowed_.load());
     const std::string key = std::to_string(bucket) + "." + std::to_string(lane.value);
+    if (habits_.uncapturable) return unsupported("its run asks the host");
     if (habits_.no_capture.contains(key)) return Error(ErrorCode::kResourceExhausted, "no memory for " + key);
     if (captured_.insert(key).second) {
       journal_.note("capture " + key);
@@ -294,7 +304,8 @@ class FakeModel : public engine::LoadedModel {
 
  private:
   const engine::FileSignature signature_;
-  const HomeHabits habits_;
+  HomeHabits habits_;
+  const std::optional<Slice> only_;
   const std::atomic<bool>& borrowed_;
   Journal& journal_;
   FakePlan plan_;
@@ -346,7 +357,8 @@ class FakeEngine : public engine::Engine {
       room->fetch_add(1);
       return Error(ErrorCode::kOutOfMemory, "no memory left");
     }
-    auto model = std::make_unique<FakeModel>(std::move(signature), habits, host_.borrowed, host_.journal);
+    auto model =
+        std::make_unique<FakeModel>(std::move(signature), habits, options.uncaptured_in, host_.borrowed, host_.journal);
     model->place = std::shared_ptr<void>(nullptr, [room = room](void* /*nothing*/) { room->fetch_add(1); });
     return std::unique_ptr<engine::LoadedModel>(std::move(model));
   }
@@ -354,6 +366,7 @@ class FakeEngine : public engine::Engine {
   std::function<void(const std::filesystem::path&)> on_inspect;
   std::function<void(const engine::LoadOptions&)> on_load;
   engine::LoadOptions last_options;
+  bool captures() const override { return habits.cheap; }
   std::string version_number = "1.0";
   // For how many more models there is memory.
   const std::shared_ptr<std::atomic<int>> room = std::make_shared<std::atomic<int>>(1000);

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <future>
 
+#include "model/live_params.h"
 #include "tests/unit/model/fakes.h"
 
 namespace tessera::model {
@@ -212,6 +213,68 @@ TEST_F(GrowingTest, WhatIsUnloadedGrowsNoMore) {
   repository.write("n/1/model.onnx", "broken");
   EXPECT_FALSE(load("n").ok());
   EXPECT_EQ(host.journal.count("capture "), captured);
+}
+
+// Models whose capture is refused. The loader slice is 6+2, so what is beside it are 0+1, 0+2, 0+4 and 0+6.
+class UncapturableTest : public GrowingTest {
+ protected:
+  UncapturableTest() { engine.habits.uncapturable = true; }
+  void with_slo(const std::string& ms) {
+    configure("parameters { key: \"slo_ms\" value { string_value: \"" + ms + "\" } }\n");
+  }
+  Lines homes_in(const std::string& slice) {
+    return {"home 1.0@" + slice, "home 2.0@" + slice, "home 4.0@" + slice, "home 8.0@" + slice};
+  }
+};
+
+TEST_F(UncapturableTest, RunsInOneSliceAndOneLaneAsLargeAsTheLoaders) {
+  begin();
+  ASSERT_TRUE(load("m").ok());
+  EXPECT_EQ(before_publish("home "), homes_in("0+2"));
+  EXPECT_EQ(host.journal.events("ready "), (Lines{"ready m 0+2"}));
+  EXPECT_EQ(host.journal.count("capture ") + host.journal.count("plan "), 0U);
+  const auto instance = host.serving("m");
+  EXPECT_EQ(instance->config.params.lanes, 1);
+  EXPECT_FALSE(instance->grows);
+  EXPECT_EQ(instance->config.uncaptured, "its run asks the host");
+  const auto shown = config_json(*config_with(instance->config, instance->config.params));
+  EXPECT_NE(shown.find(R"("uncaptured":{"string_value":"its run asks the host"})"), std::string::npos) << shown;
+  EXPECT_TRUE(load("m").ok());
+  EXPECT_EQ(host.journal.count("publish "), 1U) << "nothing has changed";
+}
+
+// A row takes 1 ms on one atom, and a request may have to wait for one run.
+TEST_F(UncapturableTest, TakesTheSmallestSliceThatLeavesTimeForItsObjective) {
+  begin();
+  const std::vector<std::pair<std::string, std::string>> expected{
+      {"2.1", "0+1"}, {"1.9", "0+2"}, {"0.6", "0+4"}, {"0.4", "0+6"}, {"0.1", "0+6"}};
+  for (const auto& [slo, slice] : expected) {
+    with_slo(slo);
+    ASSERT_TRUE(load("m").ok()) << slo;
+    EXPECT_EQ(host.journal.events("ready ").back(), "ready m " + slice) << slo;
+  }
+  EXPECT_LE(host.journal.count("load "), 3 * expected.size()) << "sizes that cannot be are left out";
+}
+
+TEST_F(UncapturableTest, WhereItsLatencyIsUnknownTheUsualSizeIsTaken) {
+  repository.write("m/1/model.onnx", "free");
+  with_slo("5");
+  host.device().run = [](const Slice& /*slice*/, Batch& /*batch*/) { return invalid_argument("not these sizes"); };
+  begin();
+  ASSERT_TRUE(load("m").ok());
+  EXPECT_EQ(host.journal.events("ready "), (Lines{"ready m 0+2"}));
+}
+
+TEST_F(UncapturableTest, WhatStopsTheFallbackIsTheError) {
+  engine.on_load = [&](const engine::LoadOptions& load) {
+    if (load.uncaptured_in) engine.room->store(0);
+  };
+  begin();
+  const std::string said = text(load("m"));
+  EXPECT_EQ(
+      said.rfind("out of memory: load failed for model 'm': version 1 is at UNAVAILABLE state: no memory left", 0), 0U)
+      << said;
+  EXPECT_TRUE(host.serving().empty());
 }
 
 }  // namespace

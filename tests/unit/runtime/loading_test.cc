@@ -270,6 +270,41 @@ TEST_F(LoadingTest, WhatNoBucketHoldsIsRefusedWithTheCause) {
   EXPECT_FALSE(infer(3).ok());
 }
 
+// The pretended plans are of one lane, and are there in one slice.
+TEST_F(LoadingTest, AModelThatCannotBeCapturedServesBesideOthersUnderEveryPolicy) {
+  model("odd", "fault uncapturable its run asks the host\n");
+  model("usual");
+  for (const char* policy : {"tessera", "temporal", "streams", "fixed", "gslice", "dstack"}) {
+    SCOPED_TRACE(policy);
+    const auto s = service([&](ServiceOptions& options) { options.policy = policy; });
+    const Status started = s->start();
+    ASSERT_TRUE(started.ok()) << started.error().message();
+    Load odd(*s, "odd", 8);
+    Load usual(*s, "usual", 8);
+    while (odd.right() < 100 || usual.right() < 100) {
+      std::this_thread::sleep_for(milliseconds(1));
+    }
+    odd.expect_all_right();
+    if (policy == std::string_view("tessera")) {  // others lend a slice late where all are busy
+      ASSERT_TRUE(wait_for([&](auto done) { s->models().unload("odd", std::move(done)); }).ok());
+      ASSERT_TRUE(load(*s, "odd").ok());
+      Load again(*s, "odd", 8);
+      while (again.right() < 20) {
+        std::this_thread::sleep_for(milliseconds(1));
+      }
+      again.expect_all_right();
+    }
+    usual.expect_all_right();
+    const ModelStatistics of_odd = s->statistics("odd", 1)->at(0);
+    EXPECT_GT(of_odd.uncaptured_batches, 0U);
+    EXPECT_EQ(of_odd.uncaptured_batches, of_odd.execution_count);
+    for (const auto& [atom, launches] : of_odd.launches_by_atom) {
+      EXPECT_EQ(launches > 0, atom.second < 2) << atom.second;
+    }
+    EXPECT_EQ(s->statistics("usual", 1)->at(0).uncaptured_batches, 0U);
+  }
+}
+
 TEST_F(LoadingTest, AModelThatIsUnloadedWhileItGrowsAnswersWhoWaits) {
   model("m", "build_time 100ms\n");
   const auto s = service();

@@ -156,6 +156,9 @@ TEST(Journal, KeepsAllOfAModel) {
                               [](ModelUp& e) { e.all_buckets = false; },
                               [](ModelUp& e) { e.shapes_vary = true; },
                               [](ModelUp& e) {
+                                e.only_slice = Slice{4, 2};
+                              },
+                              [](ModelUp& e) {
                                 e.profile = Profile({{1, 1, 5ms}});
                               },
                               change([](auto& p) { p.slo = 5ms; }),
@@ -327,7 +330,7 @@ TEST(Journal, IsReadUpToWhereItWasCutShort) {
     EXPECT_EQ(whole_records(records.substr(0, end)), end);
     EXPECT_EQ(whole_records(records.substr(0, std::min(end + 9, records.size()))), end);
   }
-  EXPECT_FALSE(JournalReader::open("tessera journal 2\n").ok());
+  EXPECT_FALSE(JournalReader::open("tessera journal 1\n").ok());
   EXPECT_FALSE(JournalReader::open("").ok());
 }
 

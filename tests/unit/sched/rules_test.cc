@@ -64,6 +64,33 @@ TEST_P(EveryPolicy, RunsThatTakeNoTimeSpoilNoPrediction) {
   }
 }
 
+// The world checks that nothing is launched where it has no plan.
+TEST_P(EveryPolicy, AModelThatHasOneSliceIsServedThereBesideOthers) {
+  for (const bool lazy : {false, true}) {
+    for (const Slice slice : {Slice{0, 1}, Slice{4, 2}, Slice{0, 8}}) {
+      World::Options options = World::with_policy(GetParam());
+      options.home_everything = !lazy;
+      World w(device_of(8), options);
+      auto params = model("m", 4);
+      params.slo = 100ms;
+      const InstanceId only = w.add_model_in(slice, params, Truth{.per_row = 4ms});
+      std::vector<InstanceId> others;
+      for (int i = 0; i < 3; ++i) {
+        params.name = "other " + std::to_string(i);
+        others.push_back(w.add_model(params, Truth{.per_row = 8ms}));
+        w.poisson(others.back(), 60, at(3s), static_cast<std::uint64_t>(i));
+      }
+      w.poisson(only, 40, at(3s), 7);
+      w.run_to_rest();
+      w.expect_all_ended();
+      EXPECT_GT(w.score(only, at(500ms), at(3s)).attainment(), 0.9) << slice.first << "+" << slice.count;
+      for (const InstanceId other : others) {
+        EXPECT_GT(w.score(other, at(500ms), at(3s)).attainment(), 0.9) << slice.first << "+" << slice.count;
+      }
+    }
+  }
+}
+
 TEST_P(EveryPolicy, ATimeoutEndsAWaitAtExactlyItsMoment) {
   World w = world();
   const InstanceId m = w.add_model(model("m", 1), Truth{.per_row = 100ms});

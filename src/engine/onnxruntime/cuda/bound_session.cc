@@ -26,11 +26,11 @@ Result<std::unique_ptr<BoundSession>> BoundSession::make(const SessionFacts& fac
   std::unique_ptr<BoundSession> made(new BoundSession(facts, bucket, choice));  // NOLINT: the constructor is private
   SessionSource& memory = *facts.kept;
   memory.begin_session();
-  const OnLoader loading(*facts.parts, memory);
+  const WorkingAt loading(facts.parts->loader_place(), memory);
   auto session = guarded(Blame::kUs, [&] {
     Ort::SessionOptions options = facts.parts->environment->session_options();
     options.SetGraphOptimizationLevel(ORT_DISABLE_ALL);
-    add_provider(*facts.parts, choice, options);
+    add_provider(*facts.parts, facts.parts->device.build_stream(), choice, options);
     weights.add_to(options);
     return Ort::Session(facts.parts->environment->env(), files.graph().c_str(), options);
   });
@@ -90,7 +90,7 @@ void BoundSession::release(const Binding& binding, HeapSource& memory) {
 }
 
 Status BoundSession::learn_outputs(HeapSource& memory, const std::vector<BoundTensor>& inputs) {
-  const OnLoader loading(*facts_.parts, memory);
+  const WorkingAt loading(facts_.parts->loader_place(), memory);
   auto ran = guarded(Blame::kModelFile, [&]() -> Status {
     Ort::IoBinding io(session_);
     for (const BoundTensor& input : inputs) {
@@ -147,7 +147,7 @@ Result<Duration> BoundSession::time_captured(const Binding& binding, HeapSource&
 }
 
 Status BoundSession::run_with(const Binding& binding, HeapSource& memory, bool captured) {
-  const OnLoader loading(*facts_.parts, memory);
+  const WorkingAt loading(facts_.parts->loader_place(), memory);
   const auto ran = guarded(Blame::kModelFile, [&] {
     Ort::IoBinding io(session_);
     for (const BoundTensor& input : binding.inputs) {

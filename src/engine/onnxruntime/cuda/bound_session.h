@@ -8,7 +8,7 @@
 #include "base/time.h"
 #include "engine/engine.h"
 #include "engine/onnxruntime/cuda/cuda_parts.h"
-#include "engine/onnxruntime/cuda/device_weights.h"
+#include "engine/onnxruntime/cuda/model_on_card.h"
 #include "engine/onnxruntime/cuda/provider.h"
 
 namespace tessera::engine {
@@ -26,14 +26,6 @@ struct BoundTensor {
 struct Binding {
   std::vector<BoundTensor> inputs;
   std::vector<BoundTensor> outputs;
-};
-
-// What the sessions of a model are made from. Immutable; outlives them.
-struct SessionFacts {
-  const CudaParts* parts = nullptr;
-  FileSignature signature;
-  std::int32_t max_batch_size = 0;
-  SessionSource* kept = nullptr;  // memory of the model's that lives as long as its sessions and captures
 };
 
 // The input shape of a session never changes after its first run: else what the provider keeps of a shape (plans,

@@ -35,6 +35,18 @@ int fewest_processors(const DeviceShape& shape) {
   return fewest;
 }
 
+// A run that ended well but cannot be captured waits for the card, or asks for what has no place in a graph.
+Error of_capture(const Error& error) {
+  switch (error.code()) {
+    case ErrorCode::kOutOfMemory:
+    case ErrorCode::kResourceExhausted:
+    case ErrorCode::kDeviceLost:
+      return error;
+    default:
+      return unsupported("its run cannot be captured: " + error.message());
+  }
+}
+
 }  // namespace
 
 // Fills the lane's control block. Gathers come first.
@@ -112,9 +124,12 @@ Status CapturedPlan::record() {
 Status CapturedPlan::capture_run() {
   const CudaParts& parts = *facts_.parts;
   const CUstream stream = parts.device.build_stream();
-  TESSERA_ASSIGN_OR_RETURN(graph_, device::capture(*parts.gpu, stream, [&](CUstream) {
-                             return session_->run_captured(binding_, lane_.memory());
-                           }));
+  auto captured =
+      device::capture(*parts.gpu, stream, [&](CUstream) { return session_->run_captured(binding_, lane_.memory()); });
+  if (!captured.ok()) {
+    return of_capture(captured.error());
+  }
+  graph_ = *std::move(captured);
   // Not in the lane's memory, where the graph itself will write.
   return device::freeze_host_tables(*parts.gpu, graph_.get(), stream,
                                     [&](std::size_t size) { return facts_.kept->append(size); });

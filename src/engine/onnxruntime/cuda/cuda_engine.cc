@@ -5,6 +5,7 @@
 
 #include "engine/onnxruntime/cuda/cuda_model.h"
 #include "engine/onnxruntime/cuda/provider.h"
+#include "engine/onnxruntime/cuda/uncaptured_model.h"
 #include "engine/onnxruntime/inspect.h"
 
 namespace tessera::engine {
@@ -51,7 +52,8 @@ Result<FileSignature> CudaEngine::inspect(const std::filesystem::path& file) {
 
 Result<std::unique_ptr<LoadedModel>> CudaEngine::load(const LoadOptions& options) {
   TESSERA_ASSIGN_OR_RETURN(FileSignature signature, inspect_file(*parts_->environment, options.file));
-  return CudaModel::load(parts_, options, std::move(signature));
+  return options.uncaptured_in ? UncapturedModel::load(parts_, options, std::move(signature), *options.uncaptured_in)
+                               : CudaModel::load(parts_, options, std::move(signature));
 }
 
 }  // namespace tessera::engine

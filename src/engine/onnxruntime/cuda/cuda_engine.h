@@ -21,6 +21,7 @@ class CudaEngine final : public Engine {
   std::string version() const override;
   Result<FileSignature> inspect(const std::filesystem::path& file) override;
   Result<std::unique_ptr<LoadedModel>> load(const LoadOptions& options) override;
+  bool captures() const override { return true; }
   Bytes copied_tensor_bytes() const override { return parts_->copies->total(); }
 
  private:

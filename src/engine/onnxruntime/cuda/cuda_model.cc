@@ -13,9 +13,6 @@ namespace {
 // Options are taken where they save more than one part of so many.
 constexpr int kWorthwhile = 33;
 
-// Of addresses, of which there are plenty; memory is mapped into them as it is needed.
-constexpr Bytes kSessionAddresses{std::uint64_t{16} << 30};
-
 // A row of an input that the batch does not own is copied or read in one part a request.
 std::size_t most_moves(const FileSignature& signature, std::int32_t rows) {
   return signature.inputs.size() * (static_cast<std::size_t>(rows) + 1) + signature.outputs.size();
@@ -48,52 +45,26 @@ Status check_signature(const FileSignature& signature, bool batches) {
 
 }  // namespace
 
-CudaModel::CudaModel(std::shared_ptr<const CudaParts> parts, OptimizedFiles files, const LoadOptions& options,
-                     FileSignature signature, std::unique_ptr<device::DeviceRegion> region,
-                     std::shared_ptr<device::MemoryBudget> budget)
-    : parts_(std::move(parts)),
-      files_(std::move(files)),
+CudaModel::CudaModel(std::unique_ptr<const ModelOnCard> on_card, const LoadOptions& options)
+    : on_card_(std::move(on_card)),
       most_rows_(std::max(options.max_batch_size, 1)),
       timed_choices_(options.timed_choices),
-      facts_{.parts = parts_.get(),
-             .signature = std::move(signature),
-             .max_batch_size = options.max_batch_size,
-             .kept = nullptr},
-      budget_(std::move(budget)),
-      session_memory_(*parts_->allocator, std::move(region)),
-      tuned_(options.cache_dir, options.digest, parts_->gpu->name()),
-      lanes_(options.lanes) {
-  facts_.kept = &*session_memory_;
-}
+      tuned_(options.cache_dir, options.digest, parts().gpu->name()),
+      lanes_(options.lanes) {}
 
 Result<std::unique_ptr<LoadedModel>> CudaModel::load(std::shared_ptr<const CudaParts> parts, const LoadOptions& options,
                                                      FileSignature signature) {
   TESSERA_RETURN_IF_ERROR(check_signature(signature, options.max_batch_size > 0));
-  auto budget = std::make_shared<device::MemoryBudget>(options.memory_limit);
-  TESSERA_ASSIGN_OR_RETURN(std::unique_ptr<device::DeviceRegion> region,
-                           device::DeviceRegion::reserve(parts->gpu, kSessionAddresses, budget));
-  auto files = [&] {
-    const OnLoader loading(*parts, **parts->scratch);
-    return OptimizedFiles::make(*parts->environment, optimized_for(*parts, ProviderOptions{}), options.file,
-                                options.digest, options.cache_dir);
-  }();
-  if (!files) {
-    return files.error();
-  }
-  std::unique_ptr<CudaModel> model(new CudaModel(std::move(parts), std::move(files).value(), options,
-                                                 std::move(signature), std::move(region),
-                                                 std::move(budget)));  // NOLINT: the constructor is private
-  TESSERA_ASSIGN_OR_RETURN(model->weights_,
-                           DeviceWeights::upload(*model->parts_, *model->session_memory_, model->files_));
-  return std::unique_ptr<LoadedModel>(std::move(model));
+  TESSERA_ASSIGN_OR_RETURN(auto on_card, ModelOnCard::load(std::move(parts), options, std::move(signature)));
+  return std::unique_ptr<LoadedModel>(new CudaModel(std::move(on_card), options));  // NOLINT: private
 }
 
-MemoryUse CudaModel::memory() const { return {budget_->taken(), {}}; }
+MemoryUse CudaModel::memory() const { return {on_card_->budget()->taken(), {}}; }
 
 Result<const device::Plan*> CudaModel::prepare_home(std::int32_t bucket, LaneIndex lane, const Slice& slice) {
   TESSERA_RETURN_IF_ERROR(capture(bucket, lane));
   CapturedPlan* plan = captured(bucket, lane);
-  TESSERA_RETURN_IF_ERROR(plan->home(slice, parts_->device.loader_stream()));
+  TESSERA_RETURN_IF_ERROR(plan->home(slice, parts().device.loader_stream()));
   return static_cast<const device::Plan*>(plan);
 }
 
@@ -103,7 +74,7 @@ Result<const device::Plan*> CudaModel::home(std::int32_t bucket, LaneIndex lane,
     return unavailable("bucket " + std::to_string(bucket) + " has not been captured in lane " +
                        std::to_string(lane.value));
   }
-  TESSERA_RETURN_IF_ERROR(plan->home(slice, parts_->device.homing_stream()));
+  TESSERA_RETURN_IF_ERROR(plan->home(slice, parts().device.homing_stream()));
   return static_cast<const device::Plan*>(plan);
 }
 
@@ -135,14 +106,15 @@ Result<BoundSession*> CudaModel::session_for(std::int32_t bucket) {
 
 // With its first runs over.
 Result<std::unique_ptr<BoundSession>> CudaModel::make_session(std::int32_t bucket, const ProviderOptions& choice) {
-  TESSERA_ASSIGN_OR_RETURN(auto made, BoundSession::make(facts_, files_, *weights_, bucket, choice));
-  HeapSource& scratch = **parts_->scratch;
+  TESSERA_ASSIGN_OR_RETURN(auto made,
+                           BoundSession::make(facts(), on_card_->files(), on_card_->weights(), bucket, choice));
+  HeapSource& scratch = **parts().scratch;
   TESSERA_ASSIGN_OR_RETURN(const Binding binding, made->bind(scratch));
   Status ran;
   for (int i = 0; i < kFirstRuns && ran.ok(); ++i) {
     ran = made->run(binding, scratch);
   }
-  const Status ended = parts_->driver().check(parts_->driver().stream_synchronize(parts_->device.build_stream()),
+  const Status ended = parts().driver().check(parts().driver().stream_synchronize(parts().device.build_stream()),
                                               "run a model for the first time");
   BoundSession::release(binding, scratch);
   if (!ran.ok() || !ended.ok()) {
@@ -152,7 +124,7 @@ Result<std::unique_ptr<BoundSession>> CudaModel::make_session(std::int32_t bucke
 }
 
 Result<Duration> CudaModel::time(BoundSession& session) {
-  HeapSource& scratch = **parts_->scratch;
+  HeapSource& scratch = **parts().scratch;
   TESSERA_ASSIGN_OR_RETURN(const Binding binding, session.bind(scratch));
   auto took = session.time_captured(binding, scratch);
   BoundSession::release(binding, scratch);
@@ -201,7 +173,7 @@ Result<Lane*> CudaModel::lane_for(LaneIndex lane) {
   }
   auto& found = lanes_[lane.value];
   if (found == nullptr) {
-    TESSERA_ASSIGN_OR_RETURN(found, Lane::make(*parts_, budget_, most_moves(facts_.signature, most_rows_)));
+    TESSERA_ASSIGN_OR_RETURN(found, Lane::make(parts(), on_card_->budget(), most_moves(facts().signature, most_rows_)));
   }
   return found.get();
 }
@@ -230,10 +202,10 @@ Status CudaModel::capture(std::int32_t bucket, LaneIndex lane) {
       foreign.push_back(lanes_[other]->addresses("lane " + std::to_string(other)));
     }
   }
-  TESSERA_ASSIGN_OR_RETURN(auto plan, CapturedPlan::capture(facts_, *session, *memory, foreign));
+  TESSERA_ASSIGN_OR_RETURN(auto plan, CapturedPlan::capture(facts(), *session, *memory, foreign));
   TESSERA_RETURN_IF_ERROR(check(*plan, *session));
   if (there != nullptr) {
-    Status replaced = there->take_over(*plan, parts_->device.loader_stream());
+    Status replaced = there->take_over(*plan, parts().device.loader_stream());
     if (!replaced.ok() && replaced.error().code() == ErrorCode::kUnsupported) {
       log(LogLevel::kInfo, "a plan stays as it is: the faster one does not fit every slice",
           {{"rows", std::int64_t{bucket}}, {"reason", replaced.error().message()}});
@@ -248,13 +220,13 @@ Status CudaModel::capture(std::int32_t bucket, LaneIndex lane) {
 
 // The smallest slice within the loader's that the plan can be homed in.
 Result<Slice> CudaModel::smallest_home(CapturedPlan& plan) const {
-  const DeviceShape& shape = parts_->device.shape();
+  const DeviceShape& shape = parts().device.shape();
   Error last = unsupported("the loader's slice is not on the ladder");
   for (const Slice& slice : shape.ladder) {
     if (slice.first < shape.loader.first || slice.end() > shape.loader.end()) {
       continue;
     }
-    const Status homed = plan.home(slice, parts_->device.loader_stream());
+    const Status homed = plan.home(slice, parts().device.loader_stream());
     if (homed.ok()) {
       return slice;
     }
@@ -270,9 +242,9 @@ Result<Slice> CudaModel::smallest_home(CapturedPlan& plan) const {
 Status CudaModel::check(CapturedPlan& plan, const BoundSession& session) {
   TESSERA_ASSIGN_OR_RETURN(const Slice in, smallest_home(plan));
   for (const std::uint32_t seed : {1U, 2U}) {
-    TESSERA_ASSIGN_OR_RETURN(
-        TrialBatch trial, TrialBatch::make(parts_->device.staging(), facts_.signature, session.rows(), session.bucket(),
-                                           facts_.max_batch_size > 0, seed));
+    TESSERA_ASSIGN_OR_RETURN(TrialBatch trial,
+                             TrialBatch::make(parts().device.staging(), facts().signature, session.rows(),
+                                              session.bucket(), facts().max_batch_size > 0, seed));
     TESSERA_RETURN_IF_ERROR(plan.check_replay(in, trial.batch()));
   }
   return ok_status();

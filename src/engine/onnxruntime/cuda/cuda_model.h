@@ -13,8 +13,8 @@
 #include "engine/onnxruntime/cuda/bound_session.h"
 #include "engine/onnxruntime/cuda/captured_plan.h"
 #include "engine/onnxruntime/cuda/lane.h"
+#include "engine/onnxruntime/cuda/model_on_card.h"
 #include "engine/onnxruntime/cuda/tuned_options.h"
-#include "engine/onnxruntime/optimized_files.h"
 
 namespace tessera::engine {
 
@@ -28,7 +28,7 @@ class CudaModel final : public LoadedModel {
   static Result<std::unique_ptr<LoadedModel>> load(std::shared_ptr<const CudaParts> parts, const LoadOptions& options,
                                                    FileSignature signature);
 
-  const FileSignature& signature() const override { return facts_.signature; }
+  const FileSignature& signature() const override { return facts().signature; }
   MemoryUse memory() const override;
   Result<const device::Plan*> prepare_home(std::int32_t bucket, LaneIndex lane, const Slice& slice) override;
   bool one_plan_per_slice() const override { return false; }
@@ -41,9 +41,9 @@ class CudaModel final : public LoadedModel {
   void drop_home(std::int32_t bucket, LaneIndex lane, const Slice& slice) override;
 
  private:
-  CudaModel(std::shared_ptr<const CudaParts> parts, OptimizedFiles files, const LoadOptions& options,
-            FileSignature signature, std::unique_ptr<device::DeviceRegion> region,
-            std::shared_ptr<device::MemoryBudget> budget);
+  CudaModel(std::unique_ptr<const ModelOnCard> on_card, const LoadOptions& options);
+  const CudaParts& parts() const { return on_card_->parts(); }
+  const SessionFacts& facts() const { return on_card_->facts(); }
 
   Result<BoundSession*> session_for(std::int32_t bucket);
   Result<std::unique_ptr<BoundSession>> make_session(std::int32_t bucket, const ProviderOptions& choice);
@@ -56,14 +56,9 @@ class CudaModel final : public LoadedModel {
   Status check(CapturedPlan& plan, const BoundSession& session);
 
   // In the order in which they may go: plans first, memory last.
-  const std::shared_ptr<const CudaParts> parts_;
-  const OptimizedFiles files_;
+  const std::unique_ptr<const ModelOnCard> on_card_;
   const std::int32_t most_rows_;
   const bool timed_choices_;
-  SessionFacts facts_;
-  const std::shared_ptr<device::MemoryBudget> budget_;
-  Registered<SessionSource> session_memory_;
-  std::unique_ptr<const DeviceWeights> weights_;
 
   // The loader thread's.
   TunedOptions tuned_;

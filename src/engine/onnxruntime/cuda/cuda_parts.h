@@ -13,6 +13,13 @@
 
 namespace tessera::engine {
 
+// Where ONNX Runtime's work goes: it is queued on `stream`, and what the provider takes from the driver itself comes
+// from `scratch`, which is a session's own, and may hold other bytes in each.
+struct WorkPlace {
+  CUstream stream = nullptr;
+  HeapSource* scratch = nullptr;
+};
+
 // Immutable. The device outlives it.
 struct CudaParts {
   device::CudaDevice& device;
@@ -25,15 +32,14 @@ struct CudaParts {
   std::unique_ptr<Registered<HeapSource>> scratch;
 
   const device::Driver& driver() const { return gpu->driver(); }
+  WorkPlace loader_place() const { return {device.build_stream(), &**scratch}; }
 };
 
-// While it lives the calling thread, the loader's, has ONNX Runtime make or run something: on the build stream, with
-// memory from `source`. Owned by that thread; nests.
-class OnLoader {
+// While it lives the calling thread has ONNX Runtime make or run something at `place`, with memory from `source`. Owned
+// by that thread, whose the place is; nests.
+class WorkingAt {
  public:
-  // What the provider takes from the driver itself is a session's own, and may hold other bytes in each.
-  OnLoader(const CudaParts& parts, MemorySource& source)
-      : from_(source), load_(parts.device.build_stream(), **parts.scratch) {}
+  WorkingAt(const WorkPlace& place, MemorySource& source) : from_(source), load_(place.stream, *place.scratch) {}
 
  private:
   const DeviceAllocator::From from_;

@@ -34,7 +34,8 @@ std::span<const ProviderOptions> tried_options() {
   return kTried;
 }
 
-void add_provider(const CudaParts& parts, const ProviderOptions& choice, Ort::SessionOptions& options) {
+void add_provider(const CudaParts& parts, CUstream stream, const ProviderOptions& choice,
+                  Ort::SessionOptions& options) {
   const OrtApi& api = Ort::GetApi();
   OrtCUDAProviderOptionsV2* raw = nullptr;
   Ort::ThrowOnError(api.CreateCUDAProviderOptions(&raw));
@@ -46,14 +47,14 @@ void add_provider(const CudaParts& parts, const ProviderOptions& choice, Ort::Se
                                           choice.timed_search ? "EXHAUSTIVE" : "HEURISTIC"};
   Ort::ThrowOnError(api.UpdateCUDAProviderOptions(raw, keys.data(), values.data(), keys.size()));
   // Last: an update of the others would forget it.
-  Ort::ThrowOnError(api.UpdateCUDAProviderOptionsWithValue(raw, "user_compute_stream", parts.device.build_stream()));
+  Ort::ThrowOnError(api.UpdateCUDAProviderOptionsWithValue(raw, "user_compute_stream", stream));
   options.AppendExecutionProvider_CUDA_V2(*raw);
 }
 
 Status check_provider(const CudaParts& parts) {
   const auto added = guarded(Blame::kUs, [&] {
     Ort::SessionOptions options = parts.environment->session_options();
-    add_provider(parts, {}, options);
+    add_provider(parts, parts.device.build_stream(), {}, options);
   });
   if (added.ok()) {
     return ok_status();
@@ -66,7 +67,9 @@ Status check_provider(const CudaParts& parts) {
 
 OptimizedFor optimized_for(const CudaParts& parts, const ProviderOptions& choice) {
   return {.key = optimization_key("cuda " + parts.gpu->name() + " " + choice.name()),
-          .prepare = [&parts, choice](Ort::SessionOptions& options) { add_provider(parts, choice, options); }};
+          .prepare = [&parts, choice](Ort::SessionOptions& options) {
+            add_provider(parts, parts.device.build_stream(), choice, options);
+          }};
 }
 
 }  // namespace tessera::engine

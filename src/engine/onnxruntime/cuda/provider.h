@@ -30,9 +30,9 @@ struct ProviderOptions {
 // resnet50 a quarter more.
 std::span<const ProviderOptions> tried_options();
 
-// Makes a session built with `options` compute on the gpu, everything of it queued on the device's build stream.
+// Makes a session built with `options` compute on the gpu, everything of it queued on `stream`.
 // May throw Ort::Exception: also where this build of ONNX Runtime has no CUDA provider.
-void add_provider(const CudaParts& parts, const ProviderOptions& choice, Ort::SessionOptions& options);
+void add_provider(const CudaParts& parts, CUstream stream, const ProviderOptions& choice, Ort::SessionOptions& options);
 
 // Error: kUnavailable, one line that says what is missing.
 Status check_provider(const CudaParts& parts);

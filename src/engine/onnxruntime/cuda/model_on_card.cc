@@ -1,0 +1,47 @@
+#include "engine/onnxruntime/cuda/model_on_card.h"
+
+#include <utility>
+
+#include "engine/onnxruntime/cuda/provider.h"
+
+namespace tessera::engine {
+namespace {
+
+// Of addresses, of which there are plenty; memory is mapped into them as it is needed.
+constexpr Bytes kSessionAddresses{std::uint64_t{16} << 30};
+
+}  // namespace
+
+ModelOnCard::ModelOnCard(std::shared_ptr<const CudaParts> parts, OptimizedFiles files, const LoadOptions& options,
+                         FileSignature signature, std::unique_ptr<device::DeviceRegion> region,
+                         std::shared_ptr<device::MemoryBudget> budget)
+    : parts_(std::move(parts)),
+      files_(std::move(files)),
+      budget_(std::move(budget)),
+      session_memory_(*parts_->allocator, std::move(region)),
+      facts_{.parts = parts_.get(),
+             .signature = std::move(signature),
+             .max_batch_size = options.max_batch_size,
+             .kept = &*session_memory_} {}
+
+Result<std::unique_ptr<ModelOnCard>> ModelOnCard::load(std::shared_ptr<const CudaParts> parts,
+                                                       const LoadOptions& options, FileSignature signature) {
+  auto budget = std::make_shared<device::MemoryBudget>(options.memory_limit);
+  TESSERA_ASSIGN_OR_RETURN(std::unique_ptr<device::DeviceRegion> region,
+                           device::DeviceRegion::reserve(parts->gpu, kSessionAddresses, budget));
+  auto files = [&] {
+    const WorkingAt loading(parts->loader_place(), **parts->scratch);
+    return OptimizedFiles::make(*parts->environment, optimized_for(*parts, ProviderOptions{}), options.file,
+                                options.digest, options.cache_dir);
+  }();
+  if (!files) {
+    return files.error();
+  }
+  std::unique_ptr<ModelOnCard> made(new ModelOnCard(std::move(parts), std::move(files).value(), options,
+                                                    std::move(signature), std::move(region),
+                                                    std::move(budget)));  // NOLINT: the constructor is private
+  TESSERA_ASSIGN_OR_RETURN(made->weights_, DeviceWeights::upload(made->parts(), *made->session_memory_, made->files()));
+  return made;
+}
+
+}  // namespace tessera::engine

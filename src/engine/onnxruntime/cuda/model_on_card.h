@@ -1,0 +1,50 @@
+// What a model keeps on a gpu however it runs: its optimised form, its weights, and the memory of its sessions.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "engine/engine.h"
+#include "engine/onnxruntime/cuda/cuda_parts.h"
+#include "engine/onnxruntime/cuda/device_weights.h"
+#include "engine/onnxruntime/optimized_files.h"
+
+namespace tessera::engine {
+
+// What the sessions of a model are made from. Immutable; outlives them.
+struct SessionFacts {
+  const CudaParts* parts = nullptr;
+  FileSignature signature;
+  std::int32_t max_batch_size = 0;
+  SessionSource* kept = nullptr;  // memory of the model's that lives as long as its sessions and captures
+};
+
+// Outlives what is made from it. Immutable but for the memory, which is the loader thread's.
+class ModelOnCard {
+ public:
+  // Optimises the model, on the loader thread, and uploads its weights. Error: what ONNX Runtime says of the model, or
+  // where the weights do not fit.
+  static Result<std::unique_ptr<ModelOnCard>> load(std::shared_ptr<const CudaParts> parts, const LoadOptions& options,
+                                                   FileSignature signature);
+
+  const CudaParts& parts() const { return *parts_; }
+  const SessionFacts& facts() const { return facts_; }
+  const OptimizedFiles& files() const { return files_; }
+  const DeviceWeights& weights() const { return *weights_; }
+  // What all regions of the model draw on.
+  const std::shared_ptr<device::MemoryBudget>& budget() const { return budget_; }
+
+ private:
+  ModelOnCard(std::shared_ptr<const CudaParts> parts, OptimizedFiles files, const LoadOptions& options,
+              FileSignature signature, std::unique_ptr<device::DeviceRegion> region,
+              std::shared_ptr<device::MemoryBudget> budget);
+
+  const std::shared_ptr<const CudaParts> parts_;
+  const OptimizedFiles files_;
+  const std::shared_ptr<device::MemoryBudget> budget_;
+  Registered<SessionSource> session_memory_;
+  const SessionFacts facts_;
+  std::unique_ptr<const DeviceWeights> weights_;
+};
+
+}  // namespace tessera::engine
