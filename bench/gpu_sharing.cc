@@ -46,6 +46,7 @@ Status run(const Arguments& arguments, const std::string& command) {
   TESSERA_ASSIGN_OR_RETURN(const auto topology, device::HostTopology::of());
   TESSERA_ASSIGN_OR_RETURN(apps::Computing shared, apps::open_device(choice, topology, kMaxBody));
   measure::SharingOptions sharing = arguments.sharing;
+  sharing.bare = shared.kind == "cuda" && !arguments.wait;
   if (arguments.wait) {
     sharing.before_each = wait_to_begin;
   }
@@ -57,6 +58,9 @@ Status run(const Arguments& arguments, const std::string& command) {
       const measure::Run run,
       measure::share({shared.kind, shared.description, *shared.device, *shared.engine}, sharing, command));
   shared.engine.reset();
+  if (!arguments.json.empty()) {
+    std::ofstream(arguments.json) << measure::json(run);
+  }
   measure::print(run);
   return ok_status();
 }

@@ -1,10 +1,10 @@
 """Makes a model repository of well-known networks with random weights, for measurements: what they compute means nothing,
 how long they take is theirs.
 
-usage: models.py FOLDER [--only NAME,NAME...] [--fp32-input]
+usage: models.py FOLDER [--only NAME,NAME...] [--given FP32|UINT8|UINT8:HWC]
 
-Needs PyTorch and torchvision, and uses a GPU where there is one. Weights and inputs are fp16 (--fp32-input: the inputs
-of images are fp32, and the model's first operator converts them), the batch dimension is free, weights are the same in
+Needs PyTorch and torchvision, and uses a GPU where there is one. Weights and inputs are fp16 (--given: requests give
+images in another form, which the server converts on the GPU), the batch dimension is free, weights are the same in
 every run. Models without the folder of a version are made; what is there is left alone.
 """
 
@@ -98,17 +98,6 @@ class Detector(nn.Module):
         return torch.softmax(torch.cat(classes, 1), -1), torch.cat(boxes, 1)
 
 
-class FromFp32(nn.Module):
-    """A network of fp16 with inputs of fp32."""
-
-    def __init__(self, network: nn.Module):
-        super().__init__()
-        self.network = network
-
-    def forward(self, image):
-        return self.network(image.half())
-
-
 def images(side: int):
     return lambda rows: {"input": torch.randn(rows, 3, side, side)}
 
@@ -180,11 +169,13 @@ def tensors(kind: str, named: dict) -> str:
     return f"{kind} [\n" + ",\n".join(each) + "\n]\n"
 
 
-def write(folder: pathlib.Path, name: str, fp32_input: bool, device: str) -> None:
+def converts(given: str) -> str:
+    return f'parameters {{ key: "convert_inputs" value {{ string_value: "input={given}" }} }}\n' if given else ""
+
+
+def write(folder: pathlib.Path, name: str, given: str, device: str) -> None:
     make, inputs_of, output_names = MODELS[name]
     network, inputs = build(make, inputs_of, device)
-    if fp32_input and "input" in inputs:
-        network, inputs = FromFp32(network).eval(), {"input": inputs["input"].float()}
     with torch.no_grad():
         outputs = network(*inputs.values())
     check(name, outputs)
@@ -195,7 +186,7 @@ def write(folder: pathlib.Path, name: str, fp32_input: bool, device: str) -> Non
     named = dict(zip(output_names, outputs if isinstance(outputs, tuple) else (outputs,)))
     (folder / name / "config.pbtxt").write_text(
         f'name: "{name}"\nplatform: "onnxruntime_onnx"\nmax_batch_size: {MAX_BATCH_SIZE}\n' + tensors("input", inputs) +
-        tensors("output", named) + "dynamic_batching { }\n")
+        tensors("output", named) + "dynamic_batching { }\n" + converts(given if "input" in inputs else ""))
     part.rename(version)
 
 
@@ -203,7 +194,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--only", default=",".join(MODELS), help=f"some of {','.join(MODELS)}")
-    parser.add_argument("--fp32-input", action="store_true", help="images are fp32")
+    parser.add_argument("--given", default="", choices=["", "FP32", "UINT8", "UINT8:HWC"],
+                        help="how requests give images, which the server then converts on the GPU; else as FP16")
     arguments = parser.parse_args()
     names = arguments.only.split(",")
     if unknown := [name for name in names if name not in MODELS]:
@@ -213,7 +205,7 @@ def main() -> None:
         version = arguments.folder / name / "1"
         begin = time.monotonic()
         if not version.exists():
-            write(arguments.folder, name, arguments.fp32_input, device)
+            write(arguments.folder, name, arguments.given, device)
         size = sum(file.stat().st_size for file in version.iterdir())
         print(f"{name}: {size / 1e6:.1f} MB, {time.monotonic() - begin:.1f} s", flush=True)
 

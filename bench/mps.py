@@ -5,7 +5,8 @@ process with all tenants under the policies temporal, streams and tessera. Print
 tenant and of all, and ratios against temporal.
 
 usage: mps.py --models FOLDER [--program FILE] [--device cuda:0] [--mix A,B,...] [--batches 1,8] [--rounds 3]
-              [--seconds 2] [--arms process,turns,mps,mps-percent] [--percentages 25,25,25,25] [--json FILE]
+              [--seconds 2] [--arms process,turns,mps,mps-percent] [--percentages 25,25,25,25] [--connections 8]
+              [--json FILE]
 
 Starts a daemon of MPS with folders of its own for each arm that needs one, and ends what it started, by process.
 """
@@ -34,6 +35,7 @@ class Daemon:
 
     def __init__(self, folder: pathlib.Path):
         self.env = {"CUDA_MPS_PIPE_DIRECTORY": str(folder / "pipe"), "CUDA_MPS_LOG_DIRECTORY": str(folder / "log")}
+        self.log = folder / "log" / "server.log"
         for each in self.env.values():
             os.makedirs(each)
         # In the foreground and in a group of its own, so that it can be ended by its number.
@@ -46,6 +48,10 @@ class Daemon:
         time.sleep(1)
         if self.process.poll() is not None:
             raise Failed(f"{CONTROL} ended at once with status {self.process.returncode}")
+
+    def words(self) -> str:
+        lines = self.log.read_text(errors="replace").strip().splitlines() if self.log.exists() else []
+        return "; MPS says: " + " | ".join(lines[-3:]) if lines else ""
 
     def end(self) -> None:
         try:
@@ -151,11 +157,14 @@ def run_arm(arguments, arm: str, folder: pathlib.Path) -> dict:
     own.mkdir()
     daemon = Daemon(own)
     try:
-        envs = [dict(daemon.env) for _ in arguments.mix]
+        # All clients' queues are those of one server, which has not as many as each would take alone.
+        envs = [{**daemon.env, "CUDA_DEVICE_MAX_CONNECTIONS": str(arguments.connections)} for _ in arguments.mix]
         if arm == "mps-percent":
             for env, percent in zip(envs, arguments.percentages):
                 env["CUDA_MPS_ACTIVE_THREAD_PERCENTAGE"] = percent
         return processes(arguments, folder, arm, envs)
+    except Failed as error:
+        raise Failed(str(error) + daemon.words()) from error
     finally:
         daemon.end()
 
@@ -187,6 +196,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--arms", default=",".join(ARMS))
     parser.add_argument("--percentages", default="", help="one for each tenant; so by default: equal ones")
+    parser.add_argument("--connections", type=int, default=8, help="CUDA_DEVICE_MAX_CONNECTIONS of a client of MPS")
     parser.add_argument("--json", type=pathlib.Path)
     arguments = parser.parse_args()
     arguments.mix = arguments.mix.split(",")
@@ -210,6 +220,7 @@ def main() -> None:
                 arguments.json.write_text(json.dumps({
                     "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "command": " ".join(sys.argv),
                     "mix": arguments.mix, "rounds": arguments.rounds, "percentages": arguments.percentages,
+                    "connections": arguments.connections,
                     "arms": arms, "failed": failed}, indent=1) + "\n")
     print(table(arms, arguments.mix, arguments.batches.split(",")))
     sys.exit(1 if failed else 0)

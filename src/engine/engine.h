@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,6 +24,13 @@ struct FileSignature {
   std::vector<std::string> external_data = {};  // other files that hold its weights, relative to its folder, each once
 };
 
+// How requests give an input that the file has as FP16: the device converts it on its way into the model.
+struct InputForm {
+  DType dtype = DType::kFp16;  // FP32, UINT8, or FP16
+  bool channels_last = false;  // rows of [height, width, channels], where the file has [channels, height, width]
+  bool operator==(const InputForm&) const = default;
+};
+
 struct LoadOptions {
   std::filesystem::path file;       // checked and confined by model/ already; read during load() alone
   std::string digest;               // of everything the file stands for; keys caches
@@ -37,6 +45,8 @@ struct LoadOptions {
   // Where given: the model is not captured, but launched anew for every batch, in this slice alone. For models whose
   // capture was refused, by engines that capture().
   std::optional<Slice> uncaptured_in = std::nullopt;
+  // By input. Those that are not here come as the file has them. For engines of GPUs; others are not given any.
+  std::map<std::string, InputForm> input_forms = {};
 };
 
 // Figures that an engine can tell about a loaded model; shown in metrics and /config.

@@ -48,6 +48,12 @@ Result<std::shared_ptr<engine::LoadedModel>> ModelStore::model(const engine::Loa
   return models_[options.file] = shared;
 }
 
+std::shared_ptr<engine::LoadedModel> ModelStore::find(const std::string& file) {
+  const std::lock_guard lock(mutex_);
+  const auto found = models_.find(file);
+  return found == models_.end() ? nullptr : found->second;
+}
+
 void ModelStore::forget_homes() {
   const std::lock_guard lock(mutex_);
   homes_.clear();

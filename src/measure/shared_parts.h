@@ -54,6 +54,8 @@ class ModelStore {
   engine::Engine& engine() { return engine_; }
   Result<std::shared_ptr<engine::LoadedModel>> model(const engine::LoadOptions& options);
 
+  // What was loaded from that file; nullptr: nothing.
+  std::shared_ptr<engine::LoadedModel> find(const std::string& file);
   void forget_homes();  // before the next service
   void note_home(const engine::LoadedModel* model, const Slice& slice);
   // Whether all of `models` models came to have all slices before nothing went on for `patience`.

@@ -13,6 +13,8 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "engine/onnxruntime/cuda/trial_batch.h"
+#include "measure/loops.h"
 #include "measure/numbers.h"
 #include "measure/shared_parts.h"
 #include "measure/tenant.h"
@@ -88,12 +90,15 @@ Duration seconds_of(double seconds) {
   return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
 }
 
-Result<std::vector<Measured>> closed_loop(runtime::Service& service, const std::vector<std::string>& names,
-                                          std::int64_t rows, const SharingOptions& options) {
+double dispatching(const runtime::Service& service) { return service.device_statistics().front().dispatching_seconds; }
+
+// One round of `cell`.
+Status closed_loop(runtime::Service& service, const std::vector<std::string>& names, const SharingOptions& options,
+                   Cell& cell) {
   std::vector<std::unique_ptr<Tenant>> tenants;
   for (const std::string& name : names) {
     TESSERA_ASSIGN_OR_RETURN(const auto instance, service.find(name, std::nullopt));
-    TESSERA_ASSIGN_OR_RETURN(auto tenant, Tenant::make(service, *instance, rows, options.outstanding));
+    TESSERA_ASSIGN_OR_RETURN(auto tenant, Tenant::make(service, *instance, cell.rows, options.outstanding));
     tenants.push_back(std::move(tenant));
   }
   for (const auto& tenant : tenants) {
@@ -101,16 +106,69 @@ Result<std::vector<Measured>> closed_loop(runtime::Service& service, const std::
   }
   const TimePoint from = now() + seconds_of(options.warm_seconds);
   const TimePoint until = from + seconds_of(options.seconds);
+  std::this_thread::sleep_for(from - now());
+  const double before = dispatching(service);
   std::this_thread::sleep_for(until - now());
+  cell.dispatching.push_back((dispatching(service) - before) / options.seconds);
   for (const auto& tenant : tenants) {
     tenant->stop();
   }
-  std::vector<Measured> measured;
-  measured.reserve(tenants.size());
+  std::vector<Measured>& measured = cell.rounds.emplace_back();
   for (const auto& tenant : tenants) {
-    measured.push_back(summary(tenant->answers(from, until), rows, until - from));
+    measured.push_back(summary(tenant->answers(from, until), cell.rows, until - from));
   }
-  return measured;
+  return ok_status();
+}
+
+// Nothing between the device and its plans: every tenant's lanes, each with one launch on its way, as the policy would
+// have them share the device.
+Result<double> bare_loops(const Subject& subject, const Repository& repository, ModelStore& store,
+                          const std::vector<std::string>& names, const SharingOptions& options, const Cell& cell) {
+  const std::vector<Slice> slices = side_by_side(subject.device.shape(), names.size());
+  const bool sliced = cell.policy == "fixed";
+  if (sliced && slices.size() < names.size()) {
+    return unsupported("the device has fewer slices than there are tenants");
+  }
+  std::vector<std::unique_ptr<engine::TrialBatch>> batches;
+  std::vector<Loop> loops;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    const auto model = store.find(repository.folder() / names[i] / "1" / "model.onnx");
+    if (model == nullptr) {
+      return not_found(names[i] + " was not loaded");
+    }
+    for (std::uint16_t lane = 0; lane < options.lanes; ++lane) {
+      const Slice slice = sliced ? slices[i] : subject.device.shape().whole();
+      const auto rows = static_cast<std::int32_t>(cell.rows);
+      TESSERA_ASSIGN_OR_RETURN(const device::Plan* plan, model->prepare_home(rows, {lane}, slice));
+      TESSERA_ASSIGN_OR_RETURN(
+          auto batch, engine::TrialBatch::make(subject.device.staging(), model->signature(), rows, rows, true, lane));
+      batches.push_back(std::make_unique<engine::TrialBatch>(std::move(batch)));
+      loops.push_back({.plan = plan,
+                       .batch = &batches.back()->batch(),
+                       .instance = {static_cast<std::uint32_t>(i + 1)},
+                       .lane = {lane},
+                       .slice = slice,
+                       .after = cell.policy == "streams" ? device::After::kLane : device::After::kOverlap});
+    }
+  }
+  Loops runner(subject.device);
+  TESSERA_ASSIGN_OR_RETURN(const auto times, runner.run(loops, seconds_of(options.seconds)));
+  double launches = 0;
+  for (const LoopTimes& loop : times) {
+    launches += loop.per_second;
+  }
+  return launches * static_cast<double>(cell.rows);
+}
+
+// Of those whose launches can be had without a scheduler.
+Status add_bare(const Subject& subject, const Repository& repository, ModelStore& store, const SharingOptions& options,
+                Run& run) {
+  for (Cell& cell : run.cells) {
+    if (cell.policy == "temporal" || cell.policy == "streams" || cell.policy == "fixed") {
+      TESSERA_ASSIGN_OR_RETURN(cell.bare_per_s, bare_loops(subject, repository, store, run.tenants, options, cell));
+    }
+  }
+  return ok_status();
 }
 
 // "temporal/0" is the policy temporal with nothing committed behind the running launch.
@@ -153,10 +211,9 @@ Status run_policy(const std::string& policy, const SharingOptions& options, cons
     if (options.before_each) {
       TESSERA_RETURN_IF_ERROR(options.before_each());
     }
-    TESSERA_ASSIGN_OR_RETURN(auto measured, closed_loop(*service, names, rows, options));
     const auto cell = std::find_if(run.cells.begin(), run.cells.end(),
                                    [&](const Cell& each) { return each.policy == policy && each.rows == rows; });
-    cell->rounds.push_back(std::move(measured));
+    TESSERA_RETURN_IF_ERROR(closed_loop(*service, names, options, *cell));
   }
   return service->drain(kDrain) ? ok_status() : unavailable("requests were still running after the last batch size");
 }
@@ -187,6 +244,9 @@ Result<Run> share(const Subject& subject, const SharingOptions& options, const s
         options.after_policy(run);
       }
     }
+  }
+  if (options.bare) {
+    TESSERA_RETURN_IF_ERROR(add_bare(subject, repository, store, options, run));
   }
   return run;
 }

@@ -34,6 +34,8 @@ struct SharingOptions {
   int rounds = 3;
   int outstanding = 2;
   int lanes = 2;
+  bool bare =
+      false;  // at the end: bare launches of the same plans beside each policy, for devices whose plans are homed
   std::function<Status()> before_each = {};           // called before every measurement, which an error ends
   std::function<void(const Run&)> after_policy = {};  // what there is so far, after each policy of each round
 };

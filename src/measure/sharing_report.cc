@@ -89,7 +89,10 @@ std::string as_json(const Spread& value) {
 std::string as_json(const Run& run, const Cell& cell) {
   std::string text = "{\"policy\":" + quoted(cell.policy) + ",\"batch\":" + std::to_string(cell.rows) +
                      ",\"images_per_s\":" + as_json(over_rounds(cell, total)) +
-                     ",\"worst_p99_over_p50\":" + as_json(over_rounds(cell, worst_ratio)) + ",\"tenants\":[";
+                     ",\"worst_p99_over_p50\":" + as_json(over_rounds(cell, worst_ratio)) +
+                     ",\"dispatching\":" + as_json(spread(cell.dispatching)) +
+                     (cell.bare_per_s > 0 ? ",\"bare_images_per_s\":" + number(cell.bare_per_s) : "") +
+                     ",\"tenants\":[";
   for (std::size_t tenant = 0; tenant < run.tenants.size(); ++tenant) {
     const auto of = [&](double Measured::*member) {
       return as_json(over_rounds(cell, [&](const auto& round) { return round[tenant].*member; }));
@@ -115,12 +118,15 @@ std::string today() {
 void print(const Run& run) {
   std::printf("%s, %s; images/s as median (least to most) over rounds; x: against temporal, streams\n",
               run.device.c_str(), run.engine.c_str());
-  std::printf("%5s  %-28s %10s %21s %8s %8s %8s\n", "batch", "policy", "images/s", "", "x temp.", "x strms", "p99/p50");
+  std::printf("%5s  %-28s %10s %21s %8s %8s %8s %8s %8s\n", "batch", "policy", "images/s", "", "x temp.", "x strms",
+              "p99/p50", "x bare", "dispatch");
   for (const Cell& cell : run.cells) {
     const Spread rate = over_rounds(cell, total);
-    std::printf("%5lld  %-28s %10.0f (%8.0f to %8.0f) %8.3f %8.3f %8.3f\n", static_cast<long long>(cell.rows),
-                cell.policy.substr(0, 28).c_str(), rate.median, rate.least, rate.most, against(run, cell, "temporal"),
-                against(run, cell, "streams"), over_rounds(cell, worst_ratio).median);
+    std::printf("%5lld  %-28s %10.0f (%8.0f to %8.0f) %8.3f %8.3f %8.3f %8.3f %8.3f\n",
+                static_cast<long long>(cell.rows), cell.policy.substr(0, 28).c_str(), rate.median, rate.least,
+                rate.most, against(run, cell, "temporal"), against(run, cell, "streams"),
+                over_rounds(cell, worst_ratio).median, cell.bare_per_s > 0 ? rate.median / cell.bare_per_s : 0,
+                spread(cell.dispatching).median);
     for (std::size_t tenant = 0; tenant < run.tenants.size(); ++tenant) {
       const auto of = [&](double Measured::*member) {
         return over_rounds(cell, [&](const auto& round) { return round[tenant].*member; }).median;

@@ -18,6 +18,8 @@ struct Cell {
   std::string policy;
   std::int64_t rows = 0;                      // of a request
   std::vector<std::vector<Measured>> rounds;  // by round, then by tenant
+  std::vector<double> dispatching = {};       // by round: the share of the time in which the dispatcher's role was held
+  double bare_per_s = 0;  // rows of bare launches of the same plans, as the policy would have them; 0: not measured
 };
 
 struct Run {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -59,6 +60,8 @@ struct ModelConfig {
   // loads and replicas, since nothing is chosen by timing it. "batch": nor does how many are joined, since all batches
   // are padded to the largest size.
   std::string determinism = "off";
+  // By input: how requests give it, where that is not how the file has it; the signature says it as requests do.
+  std::map<std::string, engine::InputForm> input_forms;
   bool evictable = false;  // may leave its device while idle, and comes back at its next request
   // Found while it was loaded: why its device cannot capture it. It then runs in one slice and one lane, launched anew
   // for every batch. Empty: it does, or captures nothing.

@@ -61,7 +61,9 @@ Result<ModelConfig> complete_config(std::string_view name, const WrittenConfig& 
   config.platform = "onnxruntime_onnx";
   config.default_model_file = files.default_model_file;
   config.versions = files.versions;
-  TESSERA_ASSIGN_OR_RETURN(config.signature, complete_tensors(written, file, *completed));
+  TESSERA_ASSIGN_OR_RETURN(config.input_forms, read_input_forms(*completed, file, defaults));
+  const engine::FileSignature given = as_given(file, config.input_forms, *completed);
+  TESSERA_ASSIGN_OR_RETURN(config.signature, complete_tensors(written, given, *completed));
   const bool automatic = !written.says_batch_size && written.proto->max_batch_size() == 0;
   if (automatic && config.signature.max_batch_size > 1 && !completed->has_dynamic_batching()) {
     completed->mutable_dynamic_batching();

@@ -9,9 +9,9 @@
 namespace tessera::model {
 namespace {
 
-constexpr std::array<std::string_view, 11> kKeys{"slo_ms",          "weight",        "reserved_share", "max_share",
-                                                 "memory_limit_mb", "engine",        "determinism",    "shape_buckets",
-                                                 "slo_policy",      "reserved_lend", "evictable"};
+constexpr std::array<std::string_view, 12> kKeys{
+    "slo_ms",      "weight",        "reserved_share", "max_share",     "memory_limit_mb", "engine",
+    "determinism", "shape_buckets", "slo_policy",     "reserved_lend", "evictable",       "convert_inputs"};
 
 constexpr double kMaxMemoryMb = 1 << 24;
 
@@ -71,6 +71,8 @@ Status read_own(const std::string& key, const std::string& value, const ConfigDe
     const auto evictable = param_truth(key, value);
     if (!evictable.ok()) return in_parameters(evictable.error());
     config.evictable = *evictable;
+  } else if (key == "convert_inputs") {
+    return ok_status();  // read_input_forms()
   } else {
     TESSERA_CHECK(key == "shape_buckets");
     return unsupported("parameters.shape_buckets: not offered by this build; requests of one shape are joined");

@@ -1,6 +1,8 @@
 // The steps of complete_config. Internal to model/.
 #pragma once
 
+#include <map>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -12,6 +14,15 @@ namespace tessera::model {
 
 // Refuses, by the field's name, every setting that would have an effect elsewhere and has none here.
 Status refuse_unsupported(const inference::ModelConfig& proto, const ConfigDefaults& defaults);
+
+// What parameters.convert_inputs says. Error: as complete_config.
+Result<std::map<std::string, engine::InputForm>> read_input_forms(const inference::ModelConfig& proto,
+                                                                  const engine::FileSignature& file,
+                                                                  const ConfigDefaults& defaults);
+// The file as requests see it: its inputs in those forms, also where the configuration has written them as the file
+// does.
+engine::FileSignature as_given(const engine::FileSignature& file, const std::map<std::string, engine::InputForm>& forms,
+                               inference::ModelConfig& completed);
 
 // Completes input, output and max_batch_size, and says what requests are checked against.
 Result<ModelSignature> complete_tensors(const WrittenConfig& written, const engine::FileSignature& file,

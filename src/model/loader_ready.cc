@@ -78,6 +78,7 @@ Status Loader::load_engine(const Files& files, const std::optional<Slice>& uncap
   options.memory_limit = instance.config.memory_limit;
   options.timed_choices = instance.config.determinism == "off";
   options.uncaptured_in = uncaptured_in;
+  options.input_forms = instance.config.input_forms;
   const TimePoint begin = now();
   TESSERA_RETURN_IF_ERROR(step(kUnknownStep, [&]() -> Status {
     TESSERA_ASSIGN_OR_RETURN(instance.engine_model, engine_.load(options));

@@ -248,10 +248,12 @@ void Dispatcher::work(Turn turn, bool holds_role) {
 // holds the role already is such a holder.
 bool Dispatcher::take_part(Turn& turn, bool holds_role) {
   while (holds_role || (!inbox_.empty() && !held_.exchange(true, std::memory_order_seq_cst))) {
+    const TimePoint begin = now();
     const bool more = drain(turn);
     if (neighbours_.load != nullptr) {
       publish_load();
     }
+    role_ns_.add(static_cast<std::uint64_t>((now() - begin).count()));
     held_.store(false, std::memory_order_seq_cst);
     holds_role = false;
     if (more) {
@@ -287,6 +289,7 @@ DeviceStatistics Dispatcher::statistics() const {
   for (const Cell& busy : busy_ns_) {
     out.busy_seconds.push_back(static_cast<double>(busy.get()) * 1e-9);
   }
+  out.dispatching_seconds = static_cast<double>(role_ns_.get()) * 1e-9;
   out.launches = launch_count_.get();
   out.copied_tensor_bytes = copied_.load(std::memory_order_relaxed);
   return out;

@@ -254,6 +254,7 @@ class Dispatcher final : public device::CompletionSink {
   bool stopped_ = false;
   std::vector<Cell> busy_ns_;
   Cell launch_count_;
+  Cell role_ns_;     // in which the role was held
   Cell stuck_cell_;  // stuck_now_, for who reads statistics
 
   std::atomic<bool> down_{false};

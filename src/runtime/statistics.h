@@ -64,6 +64,7 @@ struct DeviceStatistics {
   bool up = true;
   std::uint64_t stuck = 0;           // launches that do not end
   std::vector<double> busy_seconds;  // per atom
+  double dispatching_seconds = 0;    // in which somebody held the dispatcher's role
   std::uint64_t launches = 0;
   std::uint64_t copied_tensor_bytes = 0;  // user-space copies of tensor bytes on the request path
 };

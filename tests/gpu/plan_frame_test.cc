@@ -181,6 +181,36 @@ TEST_F(PlanFrameOnGpu, ConversionsAreThoseOfTheHost) {
   EXPECT_EQ(on_card(card_to_, expected.size()), expected);
 }
 
+TEST_F(PlanFrameOnGpu, ImagesBecomePlanesAsOnTheHost) {
+  auto* const bytes = pinned_->as<std::byte>();
+  constexpr std::uint32_t kPixels = 57 * 31;
+  constexpr std::uint32_t kChannels = 3;
+  constexpr std::uint32_t kSize = kPixels * kChannels * 2;
+  for (std::size_t i = 0; i < std::size_t{kSize} * 2 + 16; ++i) {
+    bytes[i] = static_cast<std::byte>(i % 4 == 3 ? 0x40 + random_() % 4 : random_() % 256);  // no NaN
+  }
+  const auto from = reinterpret_cast<std::uintptr_t>(bytes);
+  const HomedGraph graph = framed({kBytes}, {0});
+  std::uint32_t number = 0;
+  for (const MoveForm conversion : {kFp32ToFp16, kUint8ToFp16, kFp16ToFp16}) {
+    for (const std::uint32_t channels : {1U, kChannels}) {
+      for (const auto& [shift_from, shift_to] : {std::pair(0, 0), std::pair(4, 2), std::pair(1, 16), std::pair(3, 6)}) {
+        const Move move{from + static_cast<std::uintptr_t>(shift_from), card_to_ + static_cast<CUdeviceptr>(shift_to),
+                        kSize, planes_of(conversion, channels)};
+        control(++number, {move}, {});
+        ASSERT_TRUE(graph.launch(stream()).ok());
+        ASSERT_TRUE(end_is(number));
+        std::vector<std::byte> expected(kSize);
+        Move on_host = move;
+        on_host.to = reinterpret_cast<std::uintptr_t>(expected.data());
+        test::carry_out(on_host);
+        EXPECT_EQ(on_card(move.to, kSize), expected)
+            << conversion << " " << channels << " " << shift_from << " " << shift_to;
+      }
+    }
+  }
+}
+
 TEST_F(PlanFrameOnGpu, WithoutAnEndWordNoneIsWritten) {
   const HomedGraph graph = framed({0}, {0});
   write_control(control_->as<std::byte>(), 0, 9, {}, {});
@@ -213,7 +243,7 @@ TEST_F(PlanFrameOnGpu, ACardWithoutMemorySaysWhatIsFree) {
   const auto region = *DeviceRegion::reserve(gpu_, {2 * total}, budget_);
   const Status refused = region->grow({total + total / 2});
   ASSERT_FALSE(refused.ok());
-  EXPECT_EQ(refused.error().code(), ErrorCode::kResourceExhausted);
+  EXPECT_EQ(refused.error().code(), ErrorCode::kOutOfMemory);
   EXPECT_NE(refused.error().message().find("MB are free"), std::string::npos) << refused.error().message();
   EXPECT_TRUE(region->grow({2 << 20}).ok()) << "and goes on";
 }

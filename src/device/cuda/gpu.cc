@@ -59,8 +59,9 @@ Status Gpu::split() {
   unsigned groups = 0;
   TESSERA_RETURN_IF_ERROR(driver_.check(driver_.sm_resource_split(nullptr, &groups, &all, nullptr, 0, smallest),
                                         "count groups of its processors"));
-  if (groups == 0) {
-    return unsupported("its processors cannot be split");
+  if (groups == 0) {  // too few for that: small cards, and a client of MPS that is given a part of one
+    atoms_.push_back({{all}, static_cast<std::uint16_t>(all.sm.smCount)});
+    return ok_status();
   }
   std::vector<CUdevResource> parts(groups);
   CUdevResource rest{};

@@ -46,6 +46,9 @@ __device__ bool both(u64 from, u64 from_multiple, u64 to, u64 to_multiple) {
 }
 
 __device__ u32 step_of(const Move& move) {
+  if (move.form >> kChannelsShift != 0) {
+    return move.to % 16 == 0 ? 16 : 2;
+  }
   if (move.form == kFp32ToFp16) {
     return both(move.from, 16, move.to, 16) ? 16 : 2;
   }
@@ -135,7 +138,48 @@ struct Load {
   uint4 high;
 };
 
-__device__ bool is_whole(const Part& part, u64 offset) { return part.step == 16 && part.bytes - offset >= 16; }
+// Whether it travels by fetch() and put().
+__device__ bool is_whole(const Part& part, u64 offset) {
+  return part.step == 16 && part.bytes - offset >= 16 && part.form >> kChannelsShift == 0;
+}
+
+__device__ u8 byte_at(u64 address) { return *reinterpret_cast<const u8*>(address); }
+
+__device__ u16 two_bytes_at(u64 address) {
+  return static_cast<u16>(byte_at(address) | static_cast<u32>(byte_at(address + 1)) << 8);
+}
+
+// One value of a conversion, whose ends may lie anywhere.
+__device__ u16 value_of(const Part& part, u64 element) {
+  if (part.from == 0) {
+    return 0;
+  }
+  const u32 channels = part.form >> kChannelsShift;
+  if (channels != 0) {
+    const u64 plane = part.bytes / 2 / channels;
+    element = element % plane * channels + element / plane;
+  }
+  const u32 conversion = part.form & kConversionMask;
+  if (conversion == kUint8ToFp16) {
+    return half_of(static_cast<u16>(byte_at(part.from + element)));
+  }
+  if (conversion == kFp16ToFp16) {
+    return two_bytes_at(part.from + element * 2);
+  }
+  const u64 at = part.from + element * 4;
+  const u32 bits = at % 4 == 0 ? *reinterpret_cast<const u32*>(at)
+                               : two_bytes_at(at) | static_cast<u32>(two_bytes_at(at + 2)) << 16;
+  return half_of(__uint_as_float(bits));
+}
+
+__device__ uint4 values_of(const Part& part, u64 element) {
+  u32 pairs[4];
+#pragma unroll 1
+  for (int i = 0; i < 4; ++i) {
+    pairs[i] = pair(value_of(part, element + 2 * i), value_of(part, element + 2 * i + 1));
+  }
+  return make_uint4(pairs[0], pairs[1], pairs[2], pairs[3]);
+}
 
 __device__ void fetch(const Part& part, u64 offset, Load& load) {
   if (part.from == 0) {
@@ -165,19 +209,8 @@ __device__ void put(const Part& part, u64 offset, const Load& load) {
   *reinterpret_cast<uint4*>(part.to + offset) = value;
 }
 
-__device__ u8 byte_at(u64 address) { return *reinterpret_cast<const u8*>(address); }
-
-// One value of a conversion, whose ends may lie anywhere.
 __device__ void convert(const Part& part, u64 offset) {
-  u16 half = 0;
-  if (part.from != 0 && part.form == kFp32ToFp16) {
-    const u64 at = part.from + offset * 2;
-    const u32 bits = byte_at(at) | static_cast<u32>(byte_at(at + 1)) << 8 | static_cast<u32>(byte_at(at + 2)) << 16 |
-                     static_cast<u32>(byte_at(at + 3)) << 24;
-    half = half_of(__uint_as_float(bits));
-  } else if (part.from != 0) {
-    half = half_of(static_cast<u16>(byte_at(part.from + offset / 2)));
-  }
+  const u16 half = value_of(part, offset / 2);
   auto* to = reinterpret_cast<u8*>(part.to + offset);
   to[0] = static_cast<u8>(half & 0xff);
   to[1] = static_cast<u8>(half >> 8);
@@ -189,10 +222,12 @@ __device__ void copy_word(const Part& part, u64 offset) {
       part.from == 0 ? Word{0} : *reinterpret_cast<const Word*>(part.from + offset);
 }
 
-// A unit that is short of 16 bytes: what alignment or the end of a move leaves.
+// Any other unit: what alignment or the end of a move leaves, and what becomes planes.
 __device__ __noinline__ void carry(const Part& part, u64 offset) {
   const u64 size = part.bytes - offset < part.step ? part.bytes - offset : part.step;
-  if (part.form != kCopy) {
+  if (size == 16) {
+    *reinterpret_cast<uint4*>(part.to + offset) = values_of(part, offset / 2);
+  } else if (part.form != kCopy) {
     for (u64 i = 0; i + 1 < size; i += 2) {
       convert(part, offset + i);
     }
@@ -271,7 +306,7 @@ __device__ void keep(const Work& work, u64 control, u64 scratch) {
 
 }  // namespace
 
-extern "C" __global__ void __launch_bounds__(kThreads) plan_gather(u64 control, u64 scratch) {
+extern "C" __global__ void __launch_bounds__(kThreads, 2) plan_gather(u64 control, u64 scratch) {
   __shared__ Work work;
   read_words(work, control, kFirstWords);
   if (blockIdx.x == 0) {
@@ -280,7 +315,7 @@ extern "C" __global__ void __launch_bounds__(kThreads) plan_gather(u64 control, 
   carry_out(work, {control, 0, work.header.gathers, kMovesAtOnce});
 }
 
-extern "C" __global__ void __launch_bounds__(kThreads) plan_scatter(u64 control, u64 scratch) {
+extern "C" __global__ void __launch_bounds__(kThreads, 2) plan_scatter(u64 control, u64 scratch) {
   __shared__ Work work;
   auto* shared = reinterpret_cast<FrameScratch*>(scratch);
   read_words(work, reinterpret_cast<u64>(&shared->header), kHeaderWords + kMovesKept * kMoveWords);

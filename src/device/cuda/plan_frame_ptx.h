@@ -1,5 +1,5 @@
 // Made by scripts/kernels-ptx: do not edit.
-// Of plan_frame.cu plan_moves.h with digest 14ef9df0d128c2d6faf4fa0a43fc97dd734ba2ccaa61057b6644cb2ff1ee3fa9.
+// Of plan_frame.cu plan_moves.h with digest 13ffc42cfbaf9e9672651b68eefe96176a2371c841e00670c3a0e97a0247af73.
 #pragma once
 
 namespace tessera::device {
@@ -11,16 +11,16 @@ inline constexpr const char* kPlanFramePtx = R"ptx(
 .address_size 64
 
 	// .globl	plan_gather
-.func _ZN44_INTERNAL_0884a15a_13_plan_frame_cu_b021fa6f46_GLOBAL__N__0884a15a_13_plan_frame_cu_b021fa6f9carry_outERNS0_4WorkERKNS0_5MovesE
+.func _ZN44_INTERNAL_57e70a80_13_plan_frame_cu_b021fa6f46_GLOBAL__N__57e70a80_13_plan_frame_cu_b021fa6f9carry_outERNS0_4WorkERKNS0_5MovesE
 (
-	.param .b64 _ZN44_INTERNAL_0884a15a_13_plan_frame_cu_b021fa6f46_GLOBAL__N__0884a15a_13_plan_frame_cu_b021fa6f9carry_outERNS0_4WorkERKNS0_5MovesE_param_0,
-	.param .b64 _ZN44_INTERNAL_0884a15a_13_plan_frame_cu_b021fa6f46_GLOBAL__N__0884a15a_13_plan_frame_cu_b021fa6f9carry_outERNS0_4WorkERKNS0_5MovesE_param_1
+	.param .b64 _ZN44_INTERNAL_57e70a80_13_plan_frame_cu_b021fa6f46_GLOBAL__N__57e70a80_13_plan_frame_cu_b021fa6f9carry_outERNS0_4WorkERKNS0_5MovesE_param_0,
+	.param .b64 _ZN44_INTERNAL_57e70a80_13_plan_frame_cu_b021fa6f46_GLOBAL__N__57e70a80_13_plan_frame_cu_b021fa6f9carry_outERNS0_4WorkERKNS0_5MovesE_param_1
 )
 ;
-.func _ZN44_INTERNAL_0884a15a_13_plan_frame_cu_b021fa6f46_GLOBAL__N__0884a15a_13_plan_frame_cu_b021fa6f5carryERKNS0_4PartEy
+.func _ZN44_INTERNAL_57e70a80_13_plan_frame_cu_b021fa6f46_GLOBAL__N__57e70a80_13_plan_frame_cu_b021fa6f5carryERKNS0_4PartEy
 (
-	.param .b64 _ZN44_INTERNAL_0884a15a_13_plan_frame_cu_b021fa6f46_GLOBAL__N__0884a15a_13_plan_frame_cu_b021fa6f5carryERKNS0_4PartEy_param_0,
-	.param .b64 _ZN44_INTERNAL_0884a15a_13_plan_frame_cu_b021fa6f46_GLOBAL__N__0884a15a_13_plan_frame_cu_b021fa6f5carryERKNS0_4PartEy_param_1
+	.param .b64 _ZN44_INTERNAL_57e70a80_13_plan_frame_cu_b021fa6f46_GLOBAL__N__57e70a80_13_plan_frame_cu_b021fa6f5carryERKNS0_4PartEy_param_0,
+	.param .b64 _ZN44_INTERNAL_57e70a80_13_plan_frame_cu_b021fa6f46_GLOBAL__N__57e70a80_13_plan_frame_cu_b021fa6f5carryERKNS0_4PartEy_param_1
 )
 ;
 
@@ -29,13 +29,14 @@ inline constexpr const char* kPlanFramePtx = R"ptx(
 	.param .u64 plan_gather_param_1
 )
 .maxntid 512, 1, 1
+.minnctapersm 2
 {
 	.local .align 8 .b8 	__local_depot0[24];
 	.reg .b64 	%SP;
 	.reg .b64 	%SPL;
 	.reg .pred 	%p<7>;
 	.reg .b16 	%rs<2>;
-	.reg .b32 	%r<20>;
+	.reg .b32 	%r<19>;
 	.reg .b64 	%rd<20>;
 	// demoted variable
 	.shared .align 8 .b8 _ZZ11plan_gatherE4work[6672];
@@ -98,19 +99,19 @@ $L__BB0_7:
 	st.global.u64 	[%rd15+32], %rd19;
 
 $L__BB0_8:
-	mov.u32 	%r16, 20;
+	mov.u32 	%r15, 20;
 	add.u64 	%rd16, %SP, 0;
 	add.u64 	%rd17, %SPL, 0;
-	st.local.u32 	[%rd17+16], %r16;
+	st.local.u32 	[%rd17+16], %r15;
 	mov.u16 	%rs1, 0;
 	st.local.v4.u8 	[%rd17+20], {%rs1, %rs1, %rs1, %rs1};
 	st.local.u64 	[%rd17], %rd4;
-	mov.u32 	%r17, _ZZ11plan_gatherE4work;
-	mov.u32 	%r18, 0;
-	ld.shared.u32 	%r19, [_ZZ11plan_gatherE4work+12];
-	st.local.v2.u32 	[%rd17+8], {%r18, %r19};
+	mov.u32 	%r16, _ZZ11plan_gatherE4work;
+	mov.u32 	%r17, 0;
+	ld.shared.u32 	%r18, [_ZZ11plan_gatherE4work+12];
+	st.local.v2.u32 	[%rd17+8], {%r17, %r18};
 	{ .reg .b64 %tmp;
-	  cvt.u64.u32 	%tmp, %r17;
+	  cvt.u64.u32 	%tmp, %r16;
 	  cvta.shared.u64 	%rd18, %tmp; }
 	{ // callseq 0, 0
 	.reg .b32 temp_param_reg;
@@ -119,7 +120,7 @@ $L__BB0_8:
 	.param .b64 param1;
 	st.param.b64 	[param1+0], %rd16;
 	call.uni 
-	_ZN44_INTERNAL_0884a15a_13_plan_frame_cu_b021fa6f46_GLOBAL__N__0884a15a_13_plan_frame_cu_b021fa6f9carry_outERNS0_4WorkERKNS0_5MovesE, 
+	_ZN44_INTERNAL_57e70a80_13_plan_frame_cu_b021fa6f46_GLOBAL__N__57e70a80_13_plan_frame_cu_b021fa6f9carry_outERNS0_4WorkERKNS0_5MovesE, 
 	(
 	param0, 
 	param1
@@ -128,48 +129,48 @@ $L__BB0_8:
 	ret;
 
 }
-.func _ZN44_INTERNAL_0884a15a_13_plan_frame_cu_b021fa6f46_GLOBAL__N__0884a15a_13_plan_frame_cu_b021fa6f9carry_outERNS0_4WorkERKNS0_5MovesE(
-	.param .b64 _ZN44_INTERNAL_0884a15a_13_plan_frame_cu_b021fa6f46_GLOBAL__N__0884a15a_13_plan_frame_cu_b021fa6f9carry_outERNS0_4WorkERKNS0_5MovesE_param_0,
-	.param .b64 _ZN44_INTERNAL_0884a15a_13_plan_frame_cu_b021fa6f46_GLOBAL__N__0884a15a_13_plan_frame_cu_b021fa6f9carry_outERNS0_4WorkERKNS0_5MovesE_param_1
+.func _ZN44_INTERNAL_57e70a80_13_plan_frame_cu_b021fa6f46_GLOBAL__N__57e70a80_13_plan_frame_cu_b021fa6f9carry_outERNS0_4WorkERKNS0_5MovesE(
+	.param .b64 _ZN44_INTERNAL_57e70a80_13_plan_frame_cu_b021fa6f46_GLOBAL__N__57e70a80_13_plan_frame_cu_b021fa6f9carry_outERNS0_4WorkERKNS0_5MovesE_param_0,
+	.param .b64 _ZN44_INTERNAL_57e70a80_13_plan_frame_cu_b021fa6f46_GLOBAL__N__57e70a80_13_plan_frame_cu_b021fa6f9carry_outERNS0_4WorkERKNS0_5MovesE_param_1
 )
 {
-	.reg .pred 	%p<55>;
-	.reg .b16 	%rs<73>;
+	.reg .pred 	%p<61>;
+	.reg .b16 	%rs<77>;
 	.reg .f32 	%f<17>;
-	.reg .b32 	%r<348>;
-	.reg .b64 	%rd<146>;
+	.reg .b32 	%r<361>;
+	.reg .b64 	%rd<147>;
 
-	ld.param.u64 	%rd42, [_ZN44_INTERNAL_0884a15a_13_plan_frame_cu_b021fa6f46_GLOBAL__N__0884a15a_13_plan_frame_cu_b021fa6f9carry_outERNS0_4WorkERKNS0_5MovesE_param_0];
-	ld.param.u64 	%rd43, [_ZN44_INTERNAL_0884a15a_13_plan_frame_cu_b021fa6f46_GLOBAL__N__0884a15a_13_plan_frame_cu_b021fa6f9carry_outERNS0_4WorkERKNS0_5MovesE_param_1];
+	ld.param.u64 	%rd42, [_ZN44_INTERNAL_57e70a80_13_plan_frame_cu_b021fa6f46_GLOBAL__N__57e70a80_13_plan_frame_cu_b021fa6f9carry_outERNS0_4WorkERKNS0_5MovesE_param_0];
+	ld.param.u64 	%rd43, [_ZN44_INTERNAL_57e70a80_13_plan_frame_cu_b021fa6f46_GLOBAL__N__57e70a80_13_plan_frame_cu_b021fa6f9carry_outERNS0_4WorkERKNS0_5MovesE_param_1];
 	{ .reg .b64 %tmp;
 	  cvta.to.shared.u64 	%tmp, %rd42;
 	  cvt.u32.u64 	%r1, %tmp; }
 	cvta.to.local.u64 	%rd44, %rd43;
 	add.s64 	%rd1, %rd44, 12;
-	ld.local.u32 	%r270, [%rd44+12];
-	setp.eq.s32 	%p1, %r270, 0;
-	@%p1 bra 	$L__BB1_84;
+	ld.local.u32 	%r283, [%rd44+12];
+	setp.eq.s32 	%p1, %r283, 0;
+	@%p1 bra 	$L__BB1_90;
 
 	mov.u32 	%r3, %tid.x;
 	cvt.u64.u32 	%rd45, %r3;
-	mov.u32 	%r160, %nctaid.x;
-	mul.wide.u32 	%rd2, %r160, 512;
-	mov.u32 	%r161, %ctaid.x;
-	mul.wide.u32 	%rd46, %r161, 512;
+	mov.u32 	%r161, %nctaid.x;
+	mul.wide.u32 	%rd2, %r161, 512;
+	mov.u32 	%r162, %ctaid.x;
+	mul.wide.u32 	%rd46, %r162, 512;
 	add.s64 	%rd3, %rd46, %rd45;
 	add.s32 	%r8, %r1, 512;
 	mad.lo.s32 	%r4, %r3, 48, %r8;
 	and.b32  	%r6, %r3, 3;
 	sub.s32 	%r7, %r3, %r6;
-	mov.u32 	%r271, 0;
+	mov.u32 	%r284, 0;
 
 $L__BB1_2:
-	sub.s32 	%r162, %r270, %r271;
-	min.u32 	%r11, %r162, 128;
+	sub.s32 	%r163, %r283, %r284;
+	min.u32 	%r11, %r163, 128;
 	setp.ge.u32 	%p2, %r3, %r11;
-	@%p2 bra 	$L__BB1_21;
+	@%p2 bra 	$L__BB1_23;
 
-	add.s32 	%r12, %r271, %r3;
+	add.s32 	%r12, %r284, %r3;
 	ld.local.u32 	%r13, [%rd1+4];
 	setp.gt.u32 	%p3, %r13, %r12;
 	mad.lo.s32 	%r14, %r12, 24, %r1;
@@ -177,699 +178,732 @@ $L__BB1_2:
 	bra.uni 	$L__BB1_4;
 
 $L__BB1_5:
-	ld.shared.u64 	%rd129, [%r14+32];
+	ld.shared.u64 	%rd130, [%r14+32];
 	bra.uni 	$L__BB1_6;
 
 $L__BB1_4:
-	ld.local.u32 	%r163, [%rd1+-4];
-	add.s32 	%r164, %r163, %r12;
-	mad.lo.s32 	%r165, %r164, 3, 4;
+	ld.local.u32 	%r164, [%rd1+-4];
+	add.s32 	%r165, %r164, %r12;
+	mad.lo.s32 	%r166, %r165, 3, 4;
 	ld.local.u64 	%rd47, [%rd1+-12];
-	mul.wide.u32 	%rd48, %r165, 8;
+	mul.wide.u32 	%rd48, %r166, 8;
 	add.s64 	%rd49, %rd47, %rd48;
-	ld.volatile.u64 	%rd129, [%rd49];
+	ld.volatile.u64 	%rd130, [%rd49];
 
 $L__BB1_6:
 	@%p3 bra 	$L__BB1_8;
 	bra.uni 	$L__BB1_7;
 
 $L__BB1_8:
-	ld.shared.u64 	%rd130, [%r14+40];
+	ld.shared.u64 	%rd131, [%r14+40];
 	bra.uni 	$L__BB1_9;
 
 $L__BB1_7:
-	ld.local.u32 	%r166, [%rd1+-4];
-	add.s32 	%r167, %r166, %r12;
-	mad.lo.s32 	%r168, %r167, 3, 5;
+	ld.local.u32 	%r167, [%rd1+-4];
+	add.s32 	%r168, %r167, %r12;
+	mad.lo.s32 	%r169, %r168, 3, 5;
 	ld.local.u64 	%rd50, [%rd1+-12];
-	mul.wide.u32 	%rd51, %r168, 8;
+	mul.wide.u32 	%rd51, %r169, 8;
 	add.s64 	%rd52, %rd50, %rd51;
-	ld.volatile.u64 	%rd130, [%rd52];
+	ld.volatile.u64 	%rd131, [%rd52];
 
 $L__BB1_9:
 	@%p3 bra 	$L__BB1_11;
 	bra.uni 	$L__BB1_10;
 
 $L__BB1_11:
-	ld.shared.u64 	%rd131, [%r14+48];
+	ld.shared.u64 	%rd132, [%r14+48];
 	bra.uni 	$L__BB1_12;
 
 $L__BB1_10:
-	ld.local.u32 	%r169, [%rd1+-4];
-	add.s32 	%r170, %r169, %r12;
-	mad.lo.s32 	%r171, %r170, 3, 6;
+	ld.local.u32 	%r170, [%rd1+-4];
+	add.s32 	%r171, %r170, %r12;
+	mad.lo.s32 	%r172, %r171, 3, 6;
 	ld.local.u64 	%rd53, [%rd1+-12];
-	mul.wide.u32 	%rd54, %r171, 8;
+	mul.wide.u32 	%rd54, %r172, 8;
 	add.s64 	%rd55, %rd53, %rd54;
-	ld.volatile.u64 	%rd131, [%rd55];
+	ld.volatile.u64 	%rd132, [%rd55];
 
 $L__BB1_12:
-	shr.u64 	%rd56, %rd131, 32;
+	shr.u64 	%rd56, %rd132, 32;
 	cvt.u32.u64 	%r15, %rd56;
-	setp.eq.s32 	%p6, %r15, 1;
-	@%p6 bra 	$L__BB1_19;
-	bra.uni 	$L__BB1_13;
+	and.b32  	%r173, %r15, -256;
+	setp.eq.s32 	%p6, %r173, 0;
+	@%p6 bra 	$L__BB1_14;
 
-$L__BB1_19:
-	or.b64  	%rd64, %rd130, %rd129;
-	and.b64  	%rd65, %rd64, 15;
-	setp.eq.s64 	%p13, %rd65, 0;
-	selp.b32 	%r272, 16, 2, %p13;
-	bra.uni 	$L__BB1_20;
-
-$L__BB1_13:
-	setp.eq.s32 	%p7, %r15, 2;
-	@%p7 bra 	$L__BB1_18;
-	bra.uni 	$L__BB1_14;
-
-$L__BB1_18:
-	and.b64  	%rd61, %rd129, 7;
-	and.b64  	%rd62, %rd130, 15;
-	or.b64  	%rd63, %rd62, %rd61;
-	setp.eq.s64 	%p12, %rd63, 0;
-	selp.b32 	%r272, 16, 2, %p12;
-	bra.uni 	$L__BB1_20;
+	and.b64  	%rd57, %rd131, 15;
+	setp.eq.s64 	%p7, %rd57, 0;
+	selp.b32 	%r285, 16, 2, %p7;
+	bra.uni 	$L__BB1_22;
 
 $L__BB1_14:
-	or.b64  	%rd13, %rd130, %rd129;
-	and.b64  	%rd57, %rd13, 15;
-	setp.eq.s64 	%p8, %rd57, 0;
-	mov.u32 	%r272, 16;
-	@%p8 bra 	$L__BB1_20;
-
-	or.b64  	%rd125, %rd130, %rd129;
-	and.b64  	%rd58, %rd125, 7;
-	setp.eq.s64 	%p9, %rd58, 0;
-	mov.u32 	%r272, 8;
-	@%p9 bra 	$L__BB1_20;
-
-	or.b64  	%rd126, %rd130, %rd129;
-	and.b64  	%rd59, %rd126, 3;
-	setp.eq.s64 	%p10, %rd59, 0;
-	mov.u32 	%r272, 4;
-	@%p10 bra 	$L__BB1_20;
-
-	or.b64  	%rd127, %rd130, %rd129;
-	and.b64  	%rd60, %rd127, 1;
-	setp.eq.b64 	%p11, %rd60, 1;
-	selp.b32 	%r272, 1, 2, %p11;
-
-$L__BB1_20:
-	shr.u64 	%rd128, %rd131, 32;
-	cvt.u32.u64 	%r269, %rd128;
-	and.b64  	%rd66, %rd131, 4294967295;
-	cvt.u64.u32 	%rd67, %r272;
-	add.s64 	%rd68, %rd66, %rd67;
-	add.s64 	%rd69, %rd68, -1;
-	brev.b32 	%r175, %r272;
-	bfind.shiftamt.u32 	%r176, %r175;
-	shr.u64 	%rd70, %rd69, %r176;
-	st.shared.u64 	[%r4], %rd129;
-	st.shared.u64 	[%r4+8], %rd130;
-	mov.u64 	%rd71, 0;
-	cvt.u32.u64 	%r177, %rd131;
-	st.shared.v2.u32 	[%r4+16], {%r177, %r272};
-	st.shared.u32 	[%r4+24], %r269;
-	st.shared.u64 	[%r4+32], %rd70;
-	st.shared.u64 	[%r4+40], %rd71;
+	setp.eq.s32 	%p8, %r15, 1;
+	@%p8 bra 	$L__BB1_21;
+	bra.uni 	$L__BB1_15;
 
 $L__BB1_21:
+	or.b64  	%rd65, %rd131, %rd130;
+	and.b64  	%rd66, %rd65, 15;
+	setp.eq.s64 	%p15, %rd66, 0;
+	selp.b32 	%r285, 16, 2, %p15;
+	bra.uni 	$L__BB1_22;
+
+$L__BB1_15:
+	setp.eq.s32 	%p9, %r15, 2;
+	@%p9 bra 	$L__BB1_20;
+	bra.uni 	$L__BB1_16;
+
+$L__BB1_20:
+	and.b64  	%rd62, %rd130, 7;
+	and.b64  	%rd63, %rd131, 15;
+	or.b64  	%rd64, %rd63, %rd62;
+	setp.eq.s64 	%p14, %rd64, 0;
+	selp.b32 	%r285, 16, 2, %p14;
+	bra.uni 	$L__BB1_22;
+
+$L__BB1_16:
+	or.b64  	%rd13, %rd131, %rd130;
+	and.b64  	%rd58, %rd13, 15;
+	setp.eq.s64 	%p10, %rd58, 0;
+	mov.u32 	%r285, 16;
+	@%p10 bra 	$L__BB1_22;
+
+	or.b64  	%rd126, %rd131, %rd130;
+	and.b64  	%rd59, %rd126, 7;
+	setp.eq.s64 	%p11, %rd59, 0;
+	mov.u32 	%r285, 8;
+	@%p11 bra 	$L__BB1_22;
+
+	or.b64  	%rd127, %rd131, %rd130;
+	and.b64  	%rd60, %rd127, 3;
+	setp.eq.s64 	%p12, %rd60, 0;
+	mov.u32 	%r285, 4;
+	@%p12 bra 	$L__BB1_22;
+
+	or.b64  	%rd128, %rd131, %rd130;
+	and.b64  	%rd61, %rd128, 1;
+	setp.eq.b64 	%p13, %rd61, 1;
+	selp.b32 	%r285, 1, 2, %p13;
+
+$L__BB1_22:
+	shr.u64 	%rd129, %rd132, 32;
+	cvt.u32.u64 	%r282, %rd129;
+	and.b64  	%rd67, %rd132, 4294967295;
+	cvt.u64.u32 	%rd68, %r285;
+	add.s64 	%rd69, %rd67, %rd68;
+	add.s64 	%rd70, %rd69, -1;
+	brev.b32 	%r177, %r285;
+	bfind.shiftamt.u32 	%r178, %r177;
+	shr.u64 	%rd71, %rd70, %r178;
+	st.shared.u64 	[%r4], %rd130;
+	st.shared.u64 	[%r4+8], %rd131;
+	mov.u64 	%rd72, 0;
+	cvt.u32.u64 	%r179, %rd132;
+	st.shared.v2.u32 	[%r4+16], {%r179, %r285};
+	st.shared.u32 	[%r4+24], %r282;
+	st.shared.u64 	[%r4+32], %rd71;
+	st.shared.u64 	[%r4+40], %rd72;
+
+$L__BB1_23:
 	bar.sync 	0;
-	@%p2 bra 	$L__BB1_32;
+	@%p2 bra 	$L__BB1_34;
 
-	setp.eq.s32 	%p15, %r3, 0;
-	mov.u64 	%rd135, 0;
-	@%p15 bra 	$L__BB1_30;
+	setp.eq.s32 	%p17, %r3, 0;
+	mov.u64 	%rd136, 0;
+	@%p17 bra 	$L__BB1_32;
 
-	add.s32 	%r262, %r3, -1;
-	setp.lt.u32 	%p16, %r262, 3;
-	mov.u64 	%rd135, 0;
-	mov.u32 	%r275, 0;
-	@%p16 bra 	$L__BB1_26;
+	add.s32 	%r277, %r3, -1;
+	setp.lt.u32 	%p18, %r277, 3;
+	mov.u64 	%rd136, 0;
+	mov.u32 	%r288, 0;
+	@%p18 bra 	$L__BB1_28;
 
-	mov.u64 	%rd135, 0;
-	mov.u32 	%r275, 0;
-	mov.u32 	%r274, %r7;
+	mov.u64 	%rd136, 0;
+	mov.u32 	%r288, 0;
+	mov.u32 	%r287, %r7;
 
-$L__BB1_25:
-	mad.lo.s32 	%r180, %r275, 48, %r1;
-	ld.shared.u64 	%rd76, [%r180+544];
-	add.s64 	%rd77, %rd76, %rd135;
-	ld.shared.u64 	%rd78, [%r180+592];
-	add.s64 	%rd79, %rd78, %rd77;
-	ld.shared.u64 	%rd80, [%r180+640];
-	add.s64 	%rd81, %rd80, %rd79;
-	ld.shared.u64 	%rd82, [%r180+688];
-	add.s64 	%rd135, %rd82, %rd81;
-	add.s32 	%r275, %r275, 4;
-	add.s32 	%r274, %r274, -4;
-	setp.ne.s32 	%p17, %r274, 0;
-	@%p17 bra 	$L__BB1_25;
+$L__BB1_27:
+	mad.lo.s32 	%r182, %r288, 48, %r1;
+	ld.shared.u64 	%rd77, [%r182+544];
+	add.s64 	%rd78, %rd77, %rd136;
+	ld.shared.u64 	%rd79, [%r182+592];
+	add.s64 	%rd80, %rd79, %rd78;
+	ld.shared.u64 	%rd81, [%r182+640];
+	add.s64 	%rd82, %rd81, %rd80;
+	ld.shared.u64 	%rd83, [%r182+688];
+	add.s64 	%rd136, %rd83, %rd82;
+	add.s32 	%r288, %r288, 4;
+	add.s32 	%r287, %r287, -4;
+	setp.ne.s32 	%p19, %r287, 0;
+	@%p19 bra 	$L__BB1_27;
 
-$L__BB1_26:
-	setp.eq.s32 	%p18, %r6, 0;
-	@%p18 bra 	$L__BB1_30;
+$L__BB1_28:
+	setp.eq.s32 	%p20, %r6, 0;
+	@%p20 bra 	$L__BB1_32;
 
-	setp.eq.s32 	%p19, %r6, 1;
-	mad.lo.s32 	%r181, %r275, 48, %r1;
-	ld.shared.u64 	%rd83, [%r181+544];
-	add.s64 	%rd135, %rd83, %rd135;
-	@%p19 bra 	$L__BB1_30;
-
-	setp.eq.s32 	%p20, %r6, 2;
-	add.s32 	%r248, %r181, 544;
-	ld.shared.u64 	%rd84, [%r248+48];
-	add.s64 	%rd135, %rd84, %rd135;
-	@%p20 bra 	$L__BB1_30;
-
-	add.s32 	%r249, %r181, 544;
-	ld.shared.u64 	%rd85, [%r249+96];
-	add.s64 	%rd135, %rd85, %rd135;
-
-$L__BB1_30:
-	st.shared.u64 	[%r4+40], %rd135;
-	add.s32 	%r182, %r11, -1;
-	setp.ne.s32 	%p21, %r3, %r182;
+	setp.eq.s32 	%p21, %r6, 1;
+	mad.lo.s32 	%r183, %r288, 48, %r1;
+	ld.shared.u64 	%rd84, [%r183+544];
+	add.s64 	%rd136, %rd84, %rd136;
 	@%p21 bra 	$L__BB1_32;
 
-	st.shared.u32 	[%r1+6656], %r11;
-	ld.shared.u64 	%rd86, [%r4+32];
-	add.s64 	%rd87, %rd86, %rd135;
-	st.shared.u64 	[%r1+6664], %rd87;
+	setp.eq.s32 	%p22, %r6, 2;
+	add.s32 	%r258, %r183, 544;
+	ld.shared.u64 	%rd85, [%r258+48];
+	add.s64 	%rd136, %rd85, %rd136;
+	@%p22 bra 	$L__BB1_32;
+
+	add.s32 	%r259, %r183, 544;
+	ld.shared.u64 	%rd86, [%r259+96];
+	add.s64 	%rd136, %rd86, %rd136;
 
 $L__BB1_32:
-	bar.sync 	0;
-	ld.shared.u64 	%rd136, [%r1+6664];
-	setp.ge.u64 	%p22, %rd3, %rd136;
-	@%p22 bra 	$L__BB1_83;
+	st.shared.u64 	[%r4+40], %rd136;
+	add.s32 	%r184, %r11, -1;
+	setp.ne.s32 	%p23, %r3, %r184;
+	@%p23 bra 	$L__BB1_34;
 
-	mov.u32 	%r312, 0;
-	mov.u64 	%rd142, %rd3;
+	st.shared.u32 	[%r1+6656], %r11;
+	ld.shared.u64 	%rd87, [%r4+32];
+	add.s64 	%rd88, %rd87, %rd136;
+	st.shared.u64 	[%r1+6664], %rd88;
 
 $L__BB1_34:
-	mov.u32 	%r311, 0;
-	setp.ge.u64 	%p23, %rd142, %rd136;
-	mov.u64 	%rd143, 0;
-	mov.u64 	%rd140, %rd143;
-	@%p23 bra 	$L__BB1_48;
+	bar.sync 	0;
+	ld.shared.u64 	%rd137, [%r1+6664];
+	setp.ge.u64 	%p24, %rd3, %rd137;
+	@%p24 bra 	$L__BB1_89;
 
-	add.s32 	%r264, %r1, 512;
-	ld.shared.u32 	%r44, [%r1+6656];
-	mad.lo.s32 	%r293, %r312, 48, %r264;
-	mov.u32 	%r294, %r312;
+	mov.u32 	%r325, 0;
+	mov.u64 	%rd143, %rd3;
 
 $L__BB1_36:
-	mov.u32 	%r312, %r294;
-	mov.u32 	%r311, %r293;
-	add.s32 	%r294, %r312, 1;
-	setp.ge.u32 	%p24, %r294, %r44;
-	@%p24 bra 	$L__BB1_38;
+	mov.u32 	%r324, 0;
+	setp.ge.u64 	%p25, %rd143, %rd137;
+	mov.u64 	%rd144, 0;
+	mov.u64 	%rd141, %rd144;
+	@%p25 bra 	$L__BB1_51;
 
-	ld.shared.u64 	%rd90, [%r311+88];
-	setp.ge.u64 	%p25, %rd142, %rd90;
-	add.s32 	%r293, %r311, 48;
-	@%p25 bra 	$L__BB1_36;
+	add.s32 	%r279, %r1, 512;
+	ld.shared.u32 	%r45, [%r1+6656];
+	mad.lo.s32 	%r306, %r325, 48, %r279;
+	mov.u32 	%r307, %r325;
 
 $L__BB1_38:
-	ld.shared.u64 	%rd91, [%r311+40];
-	sub.s64 	%rd92, %rd142, %rd91;
-	ld.shared.u32 	%rd93, [%r311+20];
-	mul.lo.s64 	%rd141, %rd92, %rd93;
-	setp.ne.s64 	%p26, %rd93, 16;
-	mov.u16 	%rs69, 0;
+	mov.u32 	%r325, %r307;
+	mov.u32 	%r324, %r306;
+	add.s32 	%r307, %r325, 1;
+	setp.ge.u32 	%p26, %r307, %r45;
 	@%p26 bra 	$L__BB1_40;
 
-	ld.shared.u32 	%rd94, [%r311+16];
-	sub.s64 	%rd95, %rd94, %rd141;
-	setp.gt.u64 	%p27, %rd95, 15;
-	selp.u16 	%rs69, 1, 0, %p27;
+	ld.shared.u64 	%rd91, [%r324+88];
+	setp.ge.u64 	%p27, %rd143, %rd91;
+	add.s32 	%r306, %r324, 48;
+	@%p27 bra 	$L__BB1_38;
 
 $L__BB1_40:
-	setp.eq.s16 	%p28, %rs69, 0;
-	mov.u32 	%r295, %r281;
-	mov.u32 	%r296, %r282;
-	mov.u32 	%r297, %r283;
-	mov.u32 	%r298, %r284;
-	@%p28 bra 	$L__BB1_47;
+	ld.shared.u64 	%rd92, [%r324+40];
+	sub.s64 	%rd93, %rd143, %rd92;
+	ld.shared.u32 	%rd94, [%r324+20];
+	mul.lo.s64 	%rd142, %rd93, %rd94;
+	setp.ne.s64 	%p28, %rd94, 16;
+	mov.u16 	%rs73, 0;
+	@%p28 bra 	$L__BB1_43;
 
-	ld.shared.u64 	%rd28, [%r311];
-	mov.u32 	%r295, 0;
-	setp.eq.s64 	%p29, %rd28, 0;
-	mov.u32 	%r296, %r295;
-	mov.u32 	%r297, %r295;
-	mov.u32 	%r298, %r295;
-	mov.u32 	%r299, %r295;
-	mov.u32 	%r300, %r295;
-	mov.u32 	%r301, %r295;
-	mov.u32 	%r302, %r295;
-	@%p29 bra 	$L__BB1_47;
+	ld.shared.u32 	%rd95, [%r324+16];
+	sub.s64 	%rd96, %rd95, %rd142;
+	setp.lt.u64 	%p29, %rd96, 16;
+	@%p29 bra 	$L__BB1_43;
 
-	ld.shared.u32 	%r50, [%r311+24];
-	setp.eq.s32 	%p30, %r50, 1;
-	@%p30 bra 	$L__BB1_46;
-	bra.uni 	$L__BB1_43;
-
-$L__BB1_46:
-	shl.b64 	%rd99, %rd141, 1;
-	add.s64 	%rd100, %rd28, %rd99;
-	ld.v4.u32 	{%r302, %r301, %r300, %r299}, [%rd100];
-	ld.v4.u32 	{%r298, %r297, %r296, %r295}, [%rd100+16];
-	bra.uni 	$L__BB1_47;
+	ld.shared.u32 	%r189, [%r324+24];
+	and.b32  	%r190, %r189, -256;
+	setp.eq.s32 	%p30, %r190, 0;
+	selp.u16 	%rs73, 1, 0, %p30;
 
 $L__BB1_43:
-	setp.eq.s32 	%p31, %r50, 2;
-	@%p31 bra 	$L__BB1_45;
-	bra.uni 	$L__BB1_44;
+	setp.eq.s16 	%p31, %rs73, 0;
+	mov.u32 	%r308, %r294;
+	mov.u32 	%r309, %r295;
+	mov.u32 	%r310, %r296;
+	mov.u32 	%r311, %r297;
+	@%p31 bra 	$L__BB1_50;
 
-$L__BB1_45:
-	mov.u32 	%r299, 0;
-	shr.u64 	%rd97, %rd141, 1;
-	add.s64 	%rd98, %rd28, %rd97;
-	ld.v2.u32 	{%r302, %r301}, [%rd98];
-	mov.u32 	%r295, %r281;
-	mov.u32 	%r296, %r282;
-	mov.u32 	%r297, %r283;
-	mov.u32 	%r298, %r284;
-	mov.u32 	%r300, %r299;
+	ld.shared.u64 	%rd28, [%r324];
+	mov.u32 	%r308, 0;
+	setp.eq.s64 	%p32, %rd28, 0;
+	mov.u32 	%r309, %r308;
+	mov.u32 	%r310, %r308;
+	mov.u32 	%r311, %r308;
+	mov.u32 	%r312, %r308;
+	mov.u32 	%r313, %r308;
+	mov.u32 	%r314, %r308;
+	mov.u32 	%r315, %r308;
+	@%p32 bra 	$L__BB1_50;
+
+	ld.shared.u32 	%r51, [%r324+24];
+	setp.eq.s32 	%p33, %r51, 1;
+	@%p33 bra 	$L__BB1_49;
+	bra.uni 	$L__BB1_46;
+
+$L__BB1_49:
+	shl.b64 	%rd100, %rd142, 1;
+	add.s64 	%rd101, %rd28, %rd100;
+	ld.v4.u32 	{%r315, %r314, %r313, %r312}, [%rd101];
+	ld.v4.u32 	{%r311, %r310, %r309, %r308}, [%rd101+16];
+	bra.uni 	$L__BB1_50;
+
+$L__BB1_46:
+	setp.eq.s32 	%p34, %r51, 2;
+	@%p34 bra 	$L__BB1_48;
 	bra.uni 	$L__BB1_47;
 
-$L__BB1_44:
-	add.s64 	%rd96, %rd28, %rd141;
-	ld.v4.u32 	{%r302, %r301, %r300, %r299}, [%rd96];
-	mov.u32 	%r295, %r281;
-	mov.u32 	%r296, %r282;
-	mov.u32 	%r297, %r283;
-	mov.u32 	%r298, %r284;
+$L__BB1_48:
+	mov.u32 	%r312, 0;
+	shr.u64 	%rd98, %rd142, 1;
+	add.s64 	%rd99, %rd28, %rd98;
+	ld.v2.u32 	{%r315, %r314}, [%rd99];
+	mov.u32 	%r308, %r294;
+	mov.u32 	%r309, %r295;
+	mov.u32 	%r310, %r296;
+	mov.u32 	%r311, %r297;
+	mov.u32 	%r313, %r312;
+	bra.uni 	$L__BB1_50;
 
 $L__BB1_47:
-	add.s64 	%rd142, %rd142, %rd2;
-	mul.wide.u32 	%rd101, %r312, 48;
-	add.s64 	%rd102, %rd42, %rd101;
-	add.s64 	%rd140, %rd102, 512;
-	mov.u32 	%r284, %r298;
-	mov.u32 	%r283, %r297;
-	mov.u32 	%r282, %r296;
-	mov.u32 	%r281, %r295;
-
-$L__BB1_48:
-	setp.ge.u64 	%p32, %rd142, %rd136;
-	mov.u32 	%r327, 0;
-	@%p32 bra 	$L__BB1_62;
-
-	ld.shared.u32 	%r84, [%r1+6656];
-	mov.u32 	%r313, %r312;
+	add.s64 	%rd97, %rd28, %rd142;
+	ld.v4.u32 	{%r315, %r314, %r313, %r312}, [%rd97];
+	mov.u32 	%r308, %r294;
+	mov.u32 	%r309, %r295;
+	mov.u32 	%r310, %r296;
+	mov.u32 	%r311, %r297;
 
 $L__BB1_50:
-	mov.u32 	%r312, %r313;
-	add.s32 	%r313, %r312, 1;
-	setp.ge.u32 	%p33, %r313, %r84;
-	mad.lo.s32 	%r213, %r312, 48, %r1;
-	@%p33 bra 	$L__BB1_52;
+	add.s64 	%rd143, %rd143, %rd2;
+	mul.wide.u32 	%rd102, %r325, 48;
+	add.s64 	%rd103, %rd42, %rd102;
+	add.s64 	%rd141, %rd103, 512;
+	mov.u32 	%r297, %r311;
+	mov.u32 	%r296, %r310;
+	mov.u32 	%r295, %r309;
+	mov.u32 	%r294, %r308;
 
-	add.s32 	%r250, %r213, 512;
-	ld.shared.u64 	%rd104, [%r250+88];
-	setp.ge.u64 	%p34, %rd142, %rd104;
-	@%p34 bra 	$L__BB1_50;
+$L__BB1_51:
+	setp.ge.u64 	%p35, %rd143, %rd137;
+	mov.u32 	%r340, 0;
+	@%p35 bra 	$L__BB1_66;
 
-$L__BB1_52:
-	add.s32 	%r251, %r213, 512;
-	ld.shared.u64 	%rd105, [%r251+40];
-	sub.s64 	%rd106, %rd142, %rd105;
-	add.s32 	%r252, %r213, 512;
-	ld.shared.u32 	%rd107, [%r252+20];
-	mul.lo.s64 	%rd144, %rd106, %rd107;
-	setp.ne.s64 	%p35, %rd107, 16;
-	mov.u16 	%rs70, 0;
-	@%p35 bra 	$L__BB1_54;
+	ld.shared.u32 	%r85, [%r1+6656];
+	mov.u32 	%r326, %r325;
 
-	add.s32 	%r253, %r213, 512;
-	ld.shared.u32 	%rd108, [%r253+16];
-	sub.s64 	%rd109, %rd108, %rd144;
-	setp.gt.u64 	%p36, %rd109, 15;
-	selp.u16 	%rs70, 1, 0, %p36;
+$L__BB1_53:
+	mov.u32 	%r325, %r326;
+	add.s32 	%r326, %r325, 1;
+	setp.ge.u32 	%p36, %r326, %r85;
+	mad.lo.s32 	%r217, %r325, 48, %r1;
+	@%p36 bra 	$L__BB1_55;
 
-$L__BB1_54:
-	setp.eq.s16 	%p37, %rs70, 0;
-	mov.u32 	%r314, %r276;
-	mov.u32 	%r319, %r289;
-	mov.u32 	%r320, %r290;
-	mov.u32 	%r321, %r291;
-	@%p37 bra 	$L__BB1_61;
+	add.s32 	%r260, %r217, 512;
+	ld.shared.u64 	%rd105, [%r260+88];
+	setp.ge.u64 	%p37, %rd143, %rd105;
+	@%p37 bra 	$L__BB1_53;
 
-	add.s32 	%r254, %r213, 512;
-	ld.shared.u64 	%rd35, [%r254];
-	mov.u32 	%r314, 0;
-	setp.eq.s64 	%p38, %rd35, 0;
-	mov.u32 	%r315, %r314;
-	mov.u32 	%r316, %r314;
-	mov.u32 	%r317, %r314;
-	mov.u32 	%r318, %r314;
-	mov.u32 	%r319, %r314;
-	mov.u32 	%r320, %r314;
-	mov.u32 	%r321, %r314;
-	@%p38 bra 	$L__BB1_61;
+$L__BB1_55:
+	add.s32 	%r261, %r217, 512;
+	ld.shared.u64 	%rd106, [%r261+40];
+	sub.s64 	%rd107, %rd143, %rd106;
+	add.s32 	%r262, %r217, 512;
+	ld.shared.u32 	%rd108, [%r262+20];
+	mul.lo.s64 	%rd145, %rd107, %rd108;
+	setp.ne.s64 	%p38, %rd108, 16;
+	mov.u16 	%rs74, 0;
+	@%p38 bra 	$L__BB1_58;
 
-	add.s32 	%r255, %r213, 512;
-	ld.shared.u32 	%r88, [%r255+24];
-	setp.eq.s32 	%p39, %r88, 1;
-	@%p39 bra 	$L__BB1_60;
-	bra.uni 	$L__BB1_57;
+	add.s32 	%r263, %r217, 512;
+	ld.shared.u32 	%rd109, [%r263+16];
+	sub.s64 	%rd110, %rd109, %rd145;
+	setp.lt.u64 	%p39, %rd110, 16;
+	@%p39 bra 	$L__BB1_58;
 
-$L__BB1_60:
-	shl.b64 	%rd113, %rd144, 1;
-	add.s64 	%rd114, %rd35, %rd113;
-	ld.v4.u32 	{%r318, %r317, %r316, %r315}, [%rd114];
-	ld.v4.u32 	{%r314, %r319, %r320, %r321}, [%rd114+16];
-	bra.uni 	$L__BB1_61;
-
-$L__BB1_57:
-	setp.eq.s32 	%p40, %r88, 2;
-	@%p40 bra 	$L__BB1_59;
-	bra.uni 	$L__BB1_58;
-
-$L__BB1_59:
-	mov.u32 	%r315, 0;
-	shr.u64 	%rd111, %rd144, 1;
-	add.s64 	%rd112, %rd35, %rd111;
-	ld.v2.u32 	{%r318, %r317}, [%rd112];
-	mov.u32 	%r314, %r276;
-	mov.u32 	%r316, %r315;
-	mov.u32 	%r319, %r289;
-	mov.u32 	%r320, %r290;
-	mov.u32 	%r321, %r291;
-	bra.uni 	$L__BB1_61;
+	add.s32 	%r264, %r217, 512;
+	ld.shared.u32 	%r218, [%r264+24];
+	and.b32  	%r219, %r218, -256;
+	setp.eq.s32 	%p40, %r219, 0;
+	selp.u16 	%rs74, 1, 0, %p40;
 
 $L__BB1_58:
-	add.s64 	%rd110, %rd35, %rd144;
-	ld.v4.u32 	{%r318, %r317, %r316, %r315}, [%rd110];
-	mov.u32 	%r314, %r276;
-	mov.u32 	%r319, %r289;
-	mov.u32 	%r320, %r290;
-	mov.u32 	%r321, %r291;
+	setp.eq.s16 	%p41, %rs74, 0;
+	mov.u32 	%r327, %r289;
+	mov.u32 	%r332, %r302;
+	mov.u32 	%r333, %r303;
+	mov.u32 	%r334, %r304;
+	@%p41 bra 	$L__BB1_65;
 
-$L__BB1_61:
-	mad.lo.s32 	%r267, %r312, 48, %r1;
-	add.s32 	%r327, %r267, 512;
-	add.s64 	%rd142, %rd142, %rd2;
-	mul.wide.u32 	%rd115, %r312, 48;
-	add.s64 	%rd116, %rd42, %rd115;
-	add.s64 	%rd143, %rd116, 512;
-	mov.u32 	%r291, %r321;
-	mov.u32 	%r290, %r320;
-	mov.u32 	%r289, %r319;
-	mov.u32 	%r276, %r314;
-
-$L__BB1_62:
-	setp.eq.s64 	%p41, %rd140, 0;
-	@%p41 bra 	$L__BB1_82;
-
-	ld.shared.u32 	%r238, [%r311+20];
-	setp.ne.s32 	%p42, %r238, 16;
-	mov.u16 	%rs71, 0;
+	add.s32 	%r265, %r217, 512;
+	ld.shared.u64 	%rd35, [%r265];
+	mov.u32 	%r327, 0;
+	setp.eq.s64 	%p42, %rd35, 0;
+	mov.u32 	%r328, %r327;
+	mov.u32 	%r329, %r327;
+	mov.u32 	%r330, %r327;
+	mov.u32 	%r331, %r327;
+	mov.u32 	%r332, %r327;
+	mov.u32 	%r333, %r327;
+	mov.u32 	%r334, %r327;
 	@%p42 bra 	$L__BB1_65;
 
-	add.s32 	%r256, %r311, 20;
-	ld.shared.u32 	%rd117, [%r256+-4];
-	sub.s64 	%rd118, %rd117, %rd141;
-	setp.gt.u64 	%p43, %rd118, 15;
-	selp.u16 	%rs71, 1, 0, %p43;
+	add.s32 	%r266, %r217, 512;
+	ld.shared.u32 	%r89, [%r266+24];
+	setp.eq.s32 	%p43, %r89, 1;
+	@%p43 bra 	$L__BB1_64;
+	bra.uni 	$L__BB1_61;
+
+$L__BB1_64:
+	shl.b64 	%rd114, %rd145, 1;
+	add.s64 	%rd115, %rd35, %rd114;
+	ld.v4.u32 	{%r331, %r330, %r329, %r328}, [%rd115];
+	ld.v4.u32 	{%r327, %r332, %r333, %r334}, [%rd115+16];
+	bra.uni 	$L__BB1_65;
+
+$L__BB1_61:
+	setp.eq.s32 	%p44, %r89, 2;
+	@%p44 bra 	$L__BB1_63;
+	bra.uni 	$L__BB1_62;
+
+$L__BB1_63:
+	mov.u32 	%r328, 0;
+	shr.u64 	%rd112, %rd145, 1;
+	add.s64 	%rd113, %rd35, %rd112;
+	ld.v2.u32 	{%r331, %r330}, [%rd113];
+	mov.u32 	%r327, %r289;
+	mov.u32 	%r329, %r328;
+	mov.u32 	%r332, %r302;
+	mov.u32 	%r333, %r303;
+	mov.u32 	%r334, %r304;
+	bra.uni 	$L__BB1_65;
+
+$L__BB1_62:
+	add.s64 	%rd111, %rd35, %rd145;
+	ld.v4.u32 	{%r331, %r330, %r329, %r328}, [%rd111];
+	mov.u32 	%r327, %r289;
+	mov.u32 	%r332, %r302;
+	mov.u32 	%r333, %r303;
+	mov.u32 	%r334, %r304;
 
 $L__BB1_65:
-	setp.eq.s16 	%p44, %rs71, 0;
-	@%p44 bra 	$L__BB1_71;
+	mad.lo.s32 	%r276, %r325, 48, %r1;
+	add.s32 	%r340, %r276, 512;
+	add.s64 	%rd143, %rd143, %rd2;
+	mul.wide.u32 	%rd116, %r325, 48;
+	add.s64 	%rd117, %rd42, %rd116;
+	add.s64 	%rd144, %rd117, 512;
+	mov.u32 	%r304, %r334;
+	mov.u32 	%r303, %r333;
+	mov.u32 	%r302, %r332;
+	mov.u32 	%r289, %r327;
 
-	add.s32 	%r257, %r311, 20;
-	ld.shared.u32 	%r122, [%r257+4];
-	setp.eq.s32 	%p45, %r122, 1;
-	@%p45 bra 	$L__BB1_69;
-	bra.uni 	$L__BB1_67;
+$L__BB1_66:
+	setp.eq.s64 	%p45, %rd141, 0;
+	@%p45 bra 	$L__BB1_88;
 
-$L__BB1_69:
-	mov.b32 	%f1, %r302;
-	// begin inline asm
-	cvt.rn.f16.f32 %rs32, %f1;
-	// end inline asm
-	mov.b32 	%f2, %r301;
-	// begin inline asm
-	cvt.rn.f16.f32 %rs33, %f2;
-	// end inline asm
-	mov.b32 	%f3, %r300;
-	// begin inline asm
-	cvt.rn.f16.f32 %rs34, %f3;
-	// end inline asm
-	mov.b32 	%f4, %r299;
-	// begin inline asm
-	cvt.rn.f16.f32 %rs35, %f4;
-	// end inline asm
-	mov.b32 	%f5, %r284;
-	// begin inline asm
-	cvt.rn.f16.f32 %rs36, %f5;
-	// end inline asm
-	mov.b32 	%f6, %r283;
-	// begin inline asm
-	cvt.rn.f16.f32 %rs37, %f6;
-	// end inline asm
-	mov.b32 	%f7, %r282;
-	// begin inline asm
-	cvt.rn.f16.f32 %rs38, %f7;
-	// end inline asm
-	mov.b32 	%f8, %r281;
-	// begin inline asm
-	cvt.rn.f16.f32 %rs39, %f8;
-	// end inline asm
-	mov.b32 	%r335, {%rs38, %rs39};
-	mov.b32 	%r334, {%rs36, %rs37};
-	mov.b32 	%r333, {%rs34, %rs35};
-	mov.b32 	%r332, {%rs32, %rs33};
-	bra.uni 	$L__BB1_70;
+	ld.shared.u32 	%r244, [%r324+20];
+	setp.ne.s32 	%p46, %r244, 16;
+	mov.u16 	%rs75, 0;
+	@%p46 bra 	$L__BB1_70;
 
-$L__BB1_71:
+	add.s32 	%r267, %r324, 20;
+	ld.shared.u32 	%rd118, [%r267+-4];
+	sub.s64 	%rd119, %rd118, %rd142;
+	setp.lt.u64 	%p47, %rd119, 16;
+	@%p47 bra 	$L__BB1_70;
+
+	add.s32 	%r268, %r324, 20;
+	ld.shared.u32 	%r245, [%r268+4];
+	and.b32  	%r246, %r245, -256;
+	setp.eq.s32 	%p48, %r246, 0;
+	selp.u16 	%rs75, 1, 0, %p48;
+
+$L__BB1_70:
+	setp.eq.s16 	%p49, %rs75, 0;
+	@%p49 bra 	$L__BB1_76;
+
+	add.s32 	%r269, %r324, 20;
+	ld.shared.u32 	%r123, [%r269+4];
+	setp.eq.s32 	%p50, %r123, 1;
+	@%p50 bra 	$L__BB1_74;
+	bra.uni 	$L__BB1_72;
+
+$L__BB1_74:
+	mov.b32 	%f1, %r315;
+	// begin inline asm
+	cvt.rn.f16.f32 %rs35, %f1;
+	// end inline asm
+	mov.b32 	%f2, %r314;
+	// begin inline asm
+	cvt.rn.f16.f32 %rs36, %f2;
+	// end inline asm
+	mov.b32 	%f3, %r313;
+	// begin inline asm
+	cvt.rn.f16.f32 %rs37, %f3;
+	// end inline asm
+	mov.b32 	%f4, %r312;
+	// begin inline asm
+	cvt.rn.f16.f32 %rs38, %f4;
+	// end inline asm
+	mov.b32 	%f5, %r297;
+	// begin inline asm
+	cvt.rn.f16.f32 %rs39, %f5;
+	// end inline asm
+	mov.b32 	%f6, %r296;
+	// begin inline asm
+	cvt.rn.f16.f32 %rs40, %f6;
+	// end inline asm
+	mov.b32 	%f7, %r295;
+	// begin inline asm
+	cvt.rn.f16.f32 %rs41, %f7;
+	// end inline asm
+	mov.b32 	%f8, %r294;
+	// begin inline asm
+	cvt.rn.f16.f32 %rs42, %f8;
+	// end inline asm
+	mov.b32 	%r348, {%rs41, %rs42};
+	mov.b32 	%r347, {%rs39, %rs40};
+	mov.b32 	%r346, {%rs37, %rs38};
+	mov.b32 	%r345, {%rs35, %rs36};
+	bra.uni 	$L__BB1_75;
+
+$L__BB1_76:
 	{ // callseq 1, 0
 	.reg .b32 temp_param_reg;
 	.param .b64 param0;
-	st.param.b64 	[param0+0], %rd140;
+	st.param.b64 	[param0+0], %rd141;
 	.param .b64 param1;
-	st.param.b64 	[param1+0], %rd141;
+	st.param.b64 	[param1+0], %rd142;
 	call.uni 
-	_ZN44_INTERNAL_0884a15a_13_plan_frame_cu_b021fa6f46_GLOBAL__N__0884a15a_13_plan_frame_cu_b021fa6f5carryERKNS0_4PartEy, 
+	_ZN44_INTERNAL_57e70a80_13_plan_frame_cu_b021fa6f46_GLOBAL__N__57e70a80_13_plan_frame_cu_b021fa6f5carryERKNS0_4PartEy, 
 	(
 	param0, 
 	param1
 	);
 	} // callseq 1
-	bra.uni 	$L__BB1_72;
-
-$L__BB1_67:
-	setp.ne.s32 	%p46, %r122, 2;
-	mov.u32 	%r332, %r302;
-	mov.u32 	%r333, %r301;
-	mov.u32 	%r334, %r300;
-	mov.u32 	%r335, %r299;
-	@%p46 bra 	$L__BB1_70;
-
-	cvt.u16.u32 	%rs28, %r302;
-	and.b16  	%rs13, %rs28, 255;
-	// begin inline asm
-	cvt.rn.f16.u16 %rs12, %rs13;
-	// end inline asm
-	shr.u16 	%rs15, %rs28, 8;
-	// begin inline asm
-	cvt.rn.f16.u16 %rs14, %rs15;
-	// end inline asm
-	shr.u32 	%r239, %r302, 16;
-	cvt.u16.u32 	%rs29, %r239;
-	and.b16  	%rs17, %rs29, 255;
-	// begin inline asm
-	cvt.rn.f16.u16 %rs16, %rs17;
-	// end inline asm
-	shr.u32 	%r240, %r302, 24;
-	cvt.u16.u32 	%rs19, %r240;
-	// begin inline asm
-	cvt.rn.f16.u16 %rs18, %rs19;
-	// end inline asm
-	cvt.u16.u32 	%rs30, %r301;
-	and.b16  	%rs21, %rs30, 255;
-	// begin inline asm
-	cvt.rn.f16.u16 %rs20, %rs21;
-	// end inline asm
-	shr.u16 	%rs23, %rs30, 8;
-	// begin inline asm
-	cvt.rn.f16.u16 %rs22, %rs23;
-	// end inline asm
-	shr.u32 	%r241, %r301, 16;
-	cvt.u16.u32 	%rs31, %r241;
-	and.b16  	%rs25, %rs31, 255;
-	// begin inline asm
-	cvt.rn.f16.u16 %rs24, %rs25;
-	// end inline asm
-	shr.u32 	%r242, %r301, 24;
-	cvt.u16.u32 	%rs27, %r242;
-	// begin inline asm
-	cvt.rn.f16.u16 %rs26, %rs27;
-	// end inline asm
-	mov.b32 	%r334, {%rs20, %rs22};
-	mov.b32 	%r332, {%rs12, %rs14};
-	mov.b32 	%r335, {%rs24, %rs26};
-	mov.b32 	%r333, {%rs16, %rs18};
-
-$L__BB1_70:
-	add.s32 	%r258, %r311, 20;
-	ld.shared.u64 	%rd119, [%r258+-12];
-	add.s64 	%rd120, %rd119, %rd141;
-	st.v4.u32 	[%rd120], {%r332, %r333, %r334, %r335};
-
-$L__BB1_72:
-	setp.eq.s64 	%p47, %rd143, 0;
-	@%p47 bra 	$L__BB1_82;
-
-	ld.shared.u32 	%r243, [%r327+20];
-	setp.ne.s32 	%p48, %r243, 16;
-	mov.u16 	%rs72, 0;
-	@%p48 bra 	$L__BB1_75;
-
-	add.s32 	%r259, %r327, 20;
-	ld.shared.u32 	%rd121, [%r259+-4];
-	sub.s64 	%rd122, %rd121, %rd144;
-	setp.gt.u64 	%p49, %rd122, 15;
-	selp.u16 	%rs72, 1, 0, %p49;
-
-$L__BB1_75:
-	setp.eq.s16 	%p50, %rs72, 0;
-	@%p50 bra 	$L__BB1_81;
-
-	add.s32 	%r260, %r327, 20;
-	ld.shared.u32 	%r140, [%r260+4];
-	setp.eq.s32 	%p51, %r140, 1;
-	@%p51 bra 	$L__BB1_79;
 	bra.uni 	$L__BB1_77;
 
-$L__BB1_79:
-	mov.b32 	%f9, %r318;
+$L__BB1_72:
+	setp.ne.s32 	%p51, %r123, 2;
+	mov.u32 	%r345, %r315;
+	mov.u32 	%r346, %r314;
+	mov.u32 	%r347, %r313;
+	mov.u32 	%r348, %r312;
+	@%p51 bra 	$L__BB1_75;
+
+	cvt.u16.u32 	%rs31, %r315;
+	and.b16  	%rs16, %rs31, 255;
 	// begin inline asm
-	cvt.rn.f16.f32 %rs61, %f9;
+	cvt.rn.f16.u16 %rs15, %rs16;
 	// end inline asm
-	mov.b32 	%f10, %r317;
+	shr.u16 	%rs18, %rs31, 8;
 	// begin inline asm
-	cvt.rn.f16.f32 %rs62, %f10;
+	cvt.rn.f16.u16 %rs17, %rs18;
 	// end inline asm
-	mov.b32 	%f11, %r316;
+	shr.u32 	%r247, %r315, 16;
+	cvt.u16.u32 	%rs32, %r247;
+	and.b16  	%rs20, %rs32, 255;
 	// begin inline asm
-	cvt.rn.f16.f32 %rs63, %f11;
+	cvt.rn.f16.u16 %rs19, %rs20;
 	// end inline asm
-	mov.b32 	%f12, %r315;
+	shr.u32 	%r248, %r315, 24;
+	cvt.u16.u32 	%rs22, %r248;
 	// begin inline asm
-	cvt.rn.f16.f32 %rs64, %f12;
+	cvt.rn.f16.u16 %rs21, %rs22;
 	// end inline asm
-	mov.b32 	%f13, %r276;
+	cvt.u16.u32 	%rs33, %r314;
+	and.b16  	%rs24, %rs33, 255;
 	// begin inline asm
-	cvt.rn.f16.f32 %rs65, %f13;
+	cvt.rn.f16.u16 %rs23, %rs24;
 	// end inline asm
-	mov.b32 	%f14, %r289;
+	shr.u16 	%rs26, %rs33, 8;
 	// begin inline asm
-	cvt.rn.f16.f32 %rs66, %f14;
+	cvt.rn.f16.u16 %rs25, %rs26;
 	// end inline asm
-	mov.b32 	%f15, %r290;
+	shr.u32 	%r249, %r314, 16;
+	cvt.u16.u32 	%rs34, %r249;
+	and.b16  	%rs28, %rs34, 255;
 	// begin inline asm
-	cvt.rn.f16.f32 %rs67, %f15;
+	cvt.rn.f16.u16 %rs27, %rs28;
 	// end inline asm
-	mov.b32 	%f16, %r291;
+	shr.u32 	%r250, %r314, 24;
+	cvt.u16.u32 	%rs30, %r250;
 	// begin inline asm
-	cvt.rn.f16.f32 %rs68, %f16;
+	cvt.rn.f16.u16 %rs29, %rs30;
 	// end inline asm
-	mov.b32 	%r339, {%rs67, %rs68};
-	mov.b32 	%r338, {%rs65, %rs66};
-	mov.b32 	%r337, {%rs63, %rs64};
-	mov.b32 	%r336, {%rs61, %rs62};
-	bra.uni 	$L__BB1_80;
+	mov.b32 	%r347, {%rs23, %rs25};
+	mov.b32 	%r345, {%rs15, %rs17};
+	mov.b32 	%r348, {%rs27, %rs29};
+	mov.b32 	%r346, {%rs19, %rs21};
+
+$L__BB1_75:
+	add.s32 	%r270, %r324, 20;
+	ld.shared.u64 	%rd120, [%r270+-12];
+	add.s64 	%rd121, %rd120, %rd142;
+	st.v4.u32 	[%rd121], {%r345, %r346, %r347, %r348};
+
+$L__BB1_77:
+	setp.eq.s64 	%p52, %rd144, 0;
+	@%p52 bra 	$L__BB1_88;
+
+	ld.shared.u32 	%r251, [%r340+20];
+	setp.ne.s32 	%p53, %r251, 16;
+	mov.u16 	%rs76, 0;
+	@%p53 bra 	$L__BB1_81;
+
+	add.s32 	%r271, %r340, 20;
+	ld.shared.u32 	%rd122, [%r271+-4];
+	sub.s64 	%rd123, %rd122, %rd145;
+	setp.lt.u64 	%p54, %rd123, 16;
+	@%p54 bra 	$L__BB1_81;
+
+	add.s32 	%r272, %r340, 20;
+	ld.shared.u32 	%r252, [%r272+4];
+	and.b32  	%r253, %r252, -256;
+	setp.eq.s32 	%p55, %r253, 0;
+	selp.u16 	%rs76, 1, 0, %p55;
 
 $L__BB1_81:
+	setp.eq.s16 	%p56, %rs76, 0;
+	@%p56 bra 	$L__BB1_87;
+
+	add.s32 	%r273, %r340, 20;
+	ld.shared.u32 	%r141, [%r273+4];
+	setp.eq.s32 	%p57, %r141, 1;
+	@%p57 bra 	$L__BB1_85;
+	bra.uni 	$L__BB1_83;
+
+$L__BB1_85:
+	mov.b32 	%f9, %r331;
+	// begin inline asm
+	cvt.rn.f16.f32 %rs65, %f9;
+	// end inline asm
+	mov.b32 	%f10, %r330;
+	// begin inline asm
+	cvt.rn.f16.f32 %rs66, %f10;
+	// end inline asm
+	mov.b32 	%f11, %r329;
+	// begin inline asm
+	cvt.rn.f16.f32 %rs67, %f11;
+	// end inline asm
+	mov.b32 	%f12, %r328;
+	// begin inline asm
+	cvt.rn.f16.f32 %rs68, %f12;
+	// end inline asm
+	mov.b32 	%f13, %r289;
+	// begin inline asm
+	cvt.rn.f16.f32 %rs69, %f13;
+	// end inline asm
+	mov.b32 	%f14, %r302;
+	// begin inline asm
+	cvt.rn.f16.f32 %rs70, %f14;
+	// end inline asm
+	mov.b32 	%f15, %r303;
+	// begin inline asm
+	cvt.rn.f16.f32 %rs71, %f15;
+	// end inline asm
+	mov.b32 	%f16, %r304;
+	// begin inline asm
+	cvt.rn.f16.f32 %rs72, %f16;
+	// end inline asm
+	mov.b32 	%r352, {%rs71, %rs72};
+	mov.b32 	%r351, {%rs69, %rs70};
+	mov.b32 	%r350, {%rs67, %rs68};
+	mov.b32 	%r349, {%rs65, %rs66};
+	bra.uni 	$L__BB1_86;
+
+$L__BB1_87:
 	{ // callseq 2, 0
 	.reg .b32 temp_param_reg;
 	.param .b64 param0;
-	st.param.b64 	[param0+0], %rd143;
+	st.param.b64 	[param0+0], %rd144;
 	.param .b64 param1;
-	st.param.b64 	[param1+0], %rd144;
+	st.param.b64 	[param1+0], %rd145;
 	call.uni 
-	_ZN44_INTERNAL_0884a15a_13_plan_frame_cu_b021fa6f46_GLOBAL__N__0884a15a_13_plan_frame_cu_b021fa6f5carryERKNS0_4PartEy, 
+	_ZN44_INTERNAL_57e70a80_13_plan_frame_cu_b021fa6f46_GLOBAL__N__57e70a80_13_plan_frame_cu_b021fa6f5carryERKNS0_4PartEy, 
 	(
 	param0, 
 	param1
 	);
 	} // callseq 2
-	bra.uni 	$L__BB1_82;
+	bra.uni 	$L__BB1_88;
 
-$L__BB1_77:
-	setp.ne.s32 	%p52, %r140, 2;
-	mov.u32 	%r336, %r318;
-	mov.u32 	%r337, %r317;
-	mov.u32 	%r338, %r316;
-	mov.u32 	%r339, %r315;
-	@%p52 bra 	$L__BB1_80;
+$L__BB1_83:
+	setp.ne.s32 	%p58, %r141, 2;
+	mov.u32 	%r349, %r331;
+	mov.u32 	%r350, %r330;
+	mov.u32 	%r351, %r329;
+	mov.u32 	%r352, %r328;
+	@%p58 bra 	$L__BB1_86;
 
-	cvt.u16.u32 	%rs57, %r318;
-	and.b16  	%rs42, %rs57, 255;
-	// begin inline asm
-	cvt.rn.f16.u16 %rs41, %rs42;
-	// end inline asm
-	shr.u16 	%rs44, %rs57, 8;
-	// begin inline asm
-	cvt.rn.f16.u16 %rs43, %rs44;
-	// end inline asm
-	shr.u32 	%r244, %r318, 16;
-	cvt.u16.u32 	%rs58, %r244;
-	and.b16  	%rs46, %rs58, 255;
+	cvt.u16.u32 	%rs61, %r331;
+	and.b16  	%rs46, %rs61, 255;
 	// begin inline asm
 	cvt.rn.f16.u16 %rs45, %rs46;
 	// end inline asm
-	shr.u32 	%r245, %r318, 24;
-	cvt.u16.u32 	%rs48, %r245;
+	shr.u16 	%rs48, %rs61, 8;
 	// begin inline asm
 	cvt.rn.f16.u16 %rs47, %rs48;
 	// end inline asm
-	cvt.u16.u32 	%rs59, %r317;
-	and.b16  	%rs50, %rs59, 255;
+	shr.u32 	%r254, %r331, 16;
+	cvt.u16.u32 	%rs62, %r254;
+	and.b16  	%rs50, %rs62, 255;
 	// begin inline asm
 	cvt.rn.f16.u16 %rs49, %rs50;
 	// end inline asm
-	shr.u16 	%rs52, %rs59, 8;
+	shr.u32 	%r255, %r331, 24;
+	cvt.u16.u32 	%rs52, %r255;
 	// begin inline asm
 	cvt.rn.f16.u16 %rs51, %rs52;
 	// end inline asm
-	shr.u32 	%r246, %r317, 16;
-	cvt.u16.u32 	%rs60, %r246;
-	and.b16  	%rs54, %rs60, 255;
+	cvt.u16.u32 	%rs63, %r330;
+	and.b16  	%rs54, %rs63, 255;
 	// begin inline asm
 	cvt.rn.f16.u16 %rs53, %rs54;
 	// end inline asm
-	shr.u32 	%r247, %r317, 24;
-	cvt.u16.u32 	%rs56, %r247;
+	shr.u16 	%rs56, %rs63, 8;
 	// begin inline asm
 	cvt.rn.f16.u16 %rs55, %rs56;
 	// end inline asm
-	mov.b32 	%r338, {%rs49, %rs51};
-	mov.b32 	%r336, {%rs41, %rs43};
-	mov.b32 	%r339, {%rs53, %rs55};
-	mov.b32 	%r337, {%rs45, %rs47};
+	shr.u32 	%r256, %r330, 16;
+	cvt.u16.u32 	%rs64, %r256;
+	and.b16  	%rs58, %rs64, 255;
+	// begin inline asm
+	cvt.rn.f16.u16 %rs57, %rs58;
+	// end inline asm
+	shr.u32 	%r257, %r330, 24;
+	cvt.u16.u32 	%rs60, %r257;
+	// begin inline asm
+	cvt.rn.f16.u16 %rs59, %rs60;
+	// end inline asm
+	mov.b32 	%r351, {%rs53, %rs55};
+	mov.b32 	%r349, {%rs45, %rs47};
+	mov.b32 	%r352, {%rs57, %rs59};
+	mov.b32 	%r350, {%rs49, %rs51};
 
-$L__BB1_80:
-	add.s32 	%r261, %r327, 20;
-	ld.shared.u64 	%rd123, [%r261+-12];
-	add.s64 	%rd124, %rd123, %rd144;
-	st.v4.u32 	[%rd124], {%r336, %r337, %r338, %r339};
+$L__BB1_86:
+	add.s32 	%r274, %r340, 20;
+	ld.shared.u64 	%rd124, [%r274+-12];
+	add.s64 	%rd125, %rd124, %rd145;
+	st.v4.u32 	[%rd125], {%r349, %r350, %r351, %r352};
 
-$L__BB1_82:
-	ld.shared.u64 	%rd136, [%r1+6664];
-	setp.lt.u64 	%p53, %rd142, %rd136;
-	@%p53 bra 	$L__BB1_34;
+$L__BB1_88:
+	ld.shared.u64 	%rd137, [%r1+6664];
+	setp.lt.u64 	%p59, %rd143, %rd137;
+	@%p59 bra 	$L__BB1_36;
 
-$L__BB1_83:
+$L__BB1_89:
 	bar.sync 	0;
-	ld.local.u32 	%r270, [%rd1];
-	add.s32 	%r271, %r271, 128;
-	setp.lt.u32 	%p54, %r271, %r270;
-	@%p54 bra 	$L__BB1_2;
+	ld.local.u32 	%r283, [%rd1];
+	add.s32 	%r284, %r284, 128;
+	setp.lt.u32 	%p60, %r284, %r283;
+	@%p60 bra 	$L__BB1_2;
 
-$L__BB1_84:
+$L__BB1_90:
 	ret;
 
 }
@@ -879,6 +913,7 @@ $L__BB1_84:
 	.param .u64 plan_scatter_param_1
 )
 .maxntid 512, 1, 1
+.minnctapersm 2
 {
 	.local .align 8 .b8 	__local_depot2[24];
 	.reg .b64 	%SP;
@@ -930,7 +965,7 @@ $L__BB2_2:
 	.param .b64 param1;
 	st.param.b64 	[param1+0], %rd8;
 	call.uni 
-	_ZN44_INTERNAL_0884a15a_13_plan_frame_cu_b021fa6f46_GLOBAL__N__0884a15a_13_plan_frame_cu_b021fa6f9carry_outERNS0_4WorkERKNS0_5MovesE, 
+	_ZN44_INTERNAL_57e70a80_13_plan_frame_cu_b021fa6f46_GLOBAL__N__57e70a80_13_plan_frame_cu_b021fa6f9carry_outERNS0_4WorkERKNS0_5MovesE, 
 	(
 	param0, 
 	param1
@@ -966,294 +1001,572 @@ $L__BB2_8:
 	ret;
 
 }
-.func _ZN44_INTERNAL_0884a15a_13_plan_frame_cu_b021fa6f46_GLOBAL__N__0884a15a_13_plan_frame_cu_b021fa6f5carryERKNS0_4PartEy(
-	.param .b64 _ZN44_INTERNAL_0884a15a_13_plan_frame_cu_b021fa6f46_GLOBAL__N__0884a15a_13_plan_frame_cu_b021fa6f5carryERKNS0_4PartEy_param_0,
-	.param .b64 _ZN44_INTERNAL_0884a15a_13_plan_frame_cu_b021fa6f46_GLOBAL__N__0884a15a_13_plan_frame_cu_b021fa6f5carryERKNS0_4PartEy_param_1
+.func _ZN44_INTERNAL_57e70a80_13_plan_frame_cu_b021fa6f46_GLOBAL__N__57e70a80_13_plan_frame_cu_b021fa6f5carryERKNS0_4PartEy(
+	.param .b64 _ZN44_INTERNAL_57e70a80_13_plan_frame_cu_b021fa6f46_GLOBAL__N__57e70a80_13_plan_frame_cu_b021fa6f5carryERKNS0_4PartEy_param_0,
+	.param .b64 _ZN44_INTERNAL_57e70a80_13_plan_frame_cu_b021fa6f46_GLOBAL__N__57e70a80_13_plan_frame_cu_b021fa6f5carryERKNS0_4PartEy_param_1
 )
 {
-	.reg .pred 	%p<25>;
-	.reg .b16 	%rs<38>;
-	.reg .f32 	%f<2>;
-	.reg .b32 	%r<43>;
-	.reg .b64 	%rd<90>;
+	.local .align 16 .b8 	__local_depot3[16];
+	.reg .b64 	%SP;
+	.reg .b64 	%SPL;
+	.reg .pred 	%p<42>;
+	.reg .b16 	%rs<57>;
+	.reg .f32 	%f<4>;
+	.reg .b32 	%r<124>;
+	.reg .b64 	%rd<168>;
 
-	ld.param.u64 	%rd37, [_ZN44_INTERNAL_0884a15a_13_plan_frame_cu_b021fa6f46_GLOBAL__N__0884a15a_13_plan_frame_cu_b021fa6f5carryERKNS0_4PartEy_param_0];
-	ld.param.u64 	%rd36, [_ZN44_INTERNAL_0884a15a_13_plan_frame_cu_b021fa6f46_GLOBAL__N__0884a15a_13_plan_frame_cu_b021fa6f5carryERKNS0_4PartEy_param_1];
+	mov.u64 	%SPL, __local_depot3;
+	ld.param.u64 	%rd75, [_ZN44_INTERNAL_57e70a80_13_plan_frame_cu_b021fa6f46_GLOBAL__N__57e70a80_13_plan_frame_cu_b021fa6f5carryERKNS0_4PartEy_param_0];
+	ld.param.u64 	%rd74, [_ZN44_INTERNAL_57e70a80_13_plan_frame_cu_b021fa6f46_GLOBAL__N__57e70a80_13_plan_frame_cu_b021fa6f5carryERKNS0_4PartEy_param_1];
 	{ .reg .b64 %tmp;
-	  cvta.to.shared.u64 	%tmp, %rd37;
-	  cvt.u32.u64 	%r4, %tmp; }
-	ld.shared.v2.u32 	{%r5, %r6}, [%r4+16];
-	cvt.u64.u32 	%rd1, %r5;
-	sub.s64 	%rd2, %rd1, %rd36;
-	cvt.u64.u32 	%rd3, %r6;
-	min.u64 	%rd4, %rd2, %rd3;
-	ld.shared.u32 	%r9, [%r4+24];
-	setp.eq.s32 	%p1, %r9, 0;
-	@%p1 bra 	$L__BB3_9;
+	  cvta.to.shared.u64 	%tmp, %rd75;
+	  cvt.u32.u64 	%r25, %tmp; }
+	add.u64 	%rd1, %SPL, 0;
+	ld.shared.v2.u32 	{%r26, %r27}, [%r25+16];
+	cvt.u64.u32 	%rd2, %r26;
+	sub.s64 	%rd3, %rd2, %rd74;
+	cvt.u64.u32 	%rd4, %r27;
+	min.u64 	%rd5, %rd3, %rd4;
+	setp.eq.s64 	%p1, %rd5, 16;
+	@%p1 bra 	$L__BB3_55;
+	bra.uni 	$L__BB3_1;
 
-	setp.lt.u64 	%p2, %rd4, 2;
-	@%p2 bra 	$L__BB3_45;
+$L__BB3_55:
+	cvt.u32.u64 	%r53, %rd2;
+	shr.u64 	%rd159, %rd74, 1;
+	add.s32 	%r115, %r25, 16;
+	ld.shared.u64 	%rd46, [%r115+-16];
+	mov.u32 	%r121, 0;
+	shr.u32 	%r10, %r53, 1;
+	mov.u64 	%rd158, %rd1;
+	mov.u64 	%rd167, %rd46;
 
-	shl.b64 	%rd81, %rd36, 1;
-	mov.u64 	%rd83, 1;
+$L__BB3_56:
+	.pragma "nounroll";
+	setp.eq.s64 	%p29, %rd167, 0;
+	mov.u16 	%rs56, 0;
+	mov.u16 	%rs55, %rs56;
+	@%p29 bra 	$L__BB3_70;
 
-$L__BB3_3:
-	add.s32 	%r22, %r4, 16;
-	ld.shared.u64 	%rd9, [%r22+-16];
-	setp.eq.s64 	%p3, %rd9, 0;
-	@%p3 bra 	$L__BB3_6;
+	add.s32 	%r116, %r25, 16;
+	ld.shared.u32 	%r12, [%r116+8];
+	shr.u32 	%r13, %r12, 8;
+	setp.eq.s32 	%p30, %r13, 0;
+	mov.u64 	%rd58, %rd159;
+	@%p30 bra 	$L__BB3_62;
 
-	add.s32 	%r23, %r4, 16;
-	ld.shared.u32 	%r10, [%r23+8];
-	setp.ne.s32 	%p4, %r10, 1;
-	@%p4 bra 	$L__BB3_6;
+	div.u32 	%r54, %r10, %r13;
+	cvt.u64.u32 	%rd50, %r54;
+	and.b64  	%rd126, %rd159, -4294967296;
+	setp.eq.s64 	%p31, %rd126, 0;
+	@%p31 bra 	$L__BB3_60;
 
-	add.s64 	%rd39, %rd81, %rd9;
-	ld.u8 	%r11, [%rd39];
-	ld.u8 	%r12, [%rd39+1];
-	prmt.b32 	%r13, %r12, %r11, 30212;
-	ld.u8 	%r14, [%rd39+2];
-	prmt.b32 	%r15, %r14, %r13, 28756;
-	ld.u8 	%r16, [%rd39+3];
-	prmt.b32 	%r17, %r16, %r15, 1620;
-	mov.b32 	%f1, %r17;
+	div.u64 	%rd161, %rd159, %rd50;
+	mul.lo.s64 	%rd127, %rd161, %rd50;
+	sub.s64 	%rd162, %rd159, %rd127;
+	bra.uni 	$L__BB3_61;
+
+$L__BB3_60:
+	cvt.u32.u64 	%r55, %rd50;
+	cvt.u32.u64 	%r56, %rd159;
+	div.u32 	%r57, %r56, %r55;
+	mul.lo.s32 	%r58, %r57, %r55;
+	sub.s32 	%r59, %r56, %r58;
+	cvt.u64.u32 	%rd161, %r57;
+	cvt.u64.u32 	%rd162, %r59;
+
+$L__BB3_61:
+	cvt.u64.u32 	%rd128, %r13;
+	mul.lo.s64 	%rd129, %rd162, %rd128;
+	add.s64 	%rd58, %rd129, %rd161;
+
+$L__BB3_62:
+	and.b32  	%r14, %r12, 255;
+	setp.eq.s32 	%p32, %r14, 2;
+	@%p32 bra 	$L__BB3_69;
+	bra.uni 	$L__BB3_63;
+
+$L__BB3_69:
+	add.s64 	%rd134, %rd167, %rd58;
+	ld.u8 	%rs42, [%rd134];
 	// begin inline asm
-	cvt.rn.f16.f32 %rs30, %f1;
+	cvt.rn.f16.u16 %rs55, %rs42;
 	// end inline asm
-	bra.uni 	$L__BB3_8;
+	bra.uni 	$L__BB3_70;
 
-$L__BB3_6:
-	mov.u16 	%rs30, 0;
-	@%p3 bra 	$L__BB3_8;
+$L__BB3_63:
+	setp.eq.s32 	%p33, %r14, 3;
+	@%p33 bra 	$L__BB3_68;
+	bra.uni 	$L__BB3_64;
 
-	shr.u64 	%rd40, %rd36, 1;
-	add.s64 	%rd41, %rd9, %rd40;
-	ld.u8 	%rs21, [%rd41];
+$L__BB3_68:
+	shl.b64 	%rd132, %rd58, 1;
+	add.s64 	%rd133, %rd167, %rd132;
+	ld.u8 	%r66, [%rd133];
+	ld.u8 	%r67, [%rd133+1];
+	prmt.b32 	%r68, %r67, %r66, 30212;
+	cvt.u16.u32 	%rs55, %r68;
+	bra.uni 	$L__BB3_70;
+
+$L__BB3_64:
+	shl.b64 	%rd130, %rd58, 2;
+	add.s64 	%rd59, %rd167, %rd130;
+	and.b64  	%rd131, %rd59, 3;
+	setp.eq.s64 	%p34, %rd131, 0;
+	@%p34 bra 	$L__BB3_66;
+
+	ld.u8 	%r60, [%rd59];
+	ld.u8 	%r61, [%rd59+1];
+	prmt.b32 	%r62, %r61, %r60, 30212;
+	ld.u8 	%r63, [%rd59+2];
+	ld.u8 	%r64, [%rd59+3];
+	prmt.b32 	%r65, %r64, %r63, 8452;
+	prmt.b32 	%r122, %r65, %r62, 4180;
+	bra.uni 	$L__BB3_67;
+
+$L__BB3_66:
+	ld.u32 	%r122, [%rd59];
+
+$L__BB3_67:
+	mov.b32 	%f2, %r122;
 	// begin inline asm
-	cvt.rn.f16.u16 %rs30, %rs21;
+	cvt.rn.f16.f32 %rs55, %f2;
 	// end inline asm
+
+$L__BB3_70:
+	add.s64 	%rd69, %rd159, 1;
+	mov.u64 	%rd167, 0;
+	@%p29 bra 	$L__BB3_84;
+
+	add.s32 	%r117, %r25, 16;
+	ld.shared.u32 	%r18, [%r117+8];
+	shr.u32 	%r19, %r18, 8;
+	setp.eq.s32 	%p36, %r19, 0;
+	@%p36 bra 	$L__BB3_76;
+
+	div.u32 	%r69, %r10, %r19;
+	cvt.u64.u32 	%rd61, %r69;
+	and.b64  	%rd136, %rd69, -4294967296;
+	setp.eq.s64 	%p37, %rd136, 0;
+	@%p37 bra 	$L__BB3_74;
+
+	div.u64 	%rd164, %rd69, %rd61;
+	mul.lo.s64 	%rd137, %rd164, %rd61;
+	sub.s64 	%rd165, %rd69, %rd137;
+	bra.uni 	$L__BB3_75;
+
+$L__BB3_74:
+	cvt.u32.u64 	%r70, %rd61;
+	cvt.u32.u64 	%r71, %rd69;
+	div.u32 	%r72, %r71, %r70;
+	mul.lo.s32 	%r73, %r72, %r70;
+	sub.s32 	%r74, %r71, %r73;
+	cvt.u64.u32 	%rd164, %r72;
+	cvt.u64.u32 	%rd165, %r74;
+
+$L__BB3_75:
+	cvt.u64.u32 	%rd138, %r19;
+	mul.lo.s64 	%rd139, %rd165, %rd138;
+	add.s64 	%rd69, %rd139, %rd164;
+
+$L__BB3_76:
+	and.b32  	%r20, %r18, 255;
+	setp.eq.s32 	%p38, %r20, 2;
+	@%p38 bra 	$L__BB3_83;
+	bra.uni 	$L__BB3_77;
+
+$L__BB3_83:
+	add.s64 	%rd144, %rd46, %rd69;
+	ld.u8 	%rs46, [%rd144];
+	// begin inline asm
+	cvt.rn.f16.u16 %rs56, %rs46;
+	// end inline asm
+	mov.u64 	%rd167, %rd46;
+	bra.uni 	$L__BB3_84;
+
+$L__BB3_77:
+	setp.eq.s32 	%p39, %r20, 3;
+	@%p39 bra 	$L__BB3_82;
+	bra.uni 	$L__BB3_78;
+
+$L__BB3_82:
+	shl.b64 	%rd142, %rd69, 1;
+	add.s64 	%rd143, %rd46, %rd142;
+	ld.u8 	%r81, [%rd143];
+	ld.u8 	%r82, [%rd143+1];
+	prmt.b32 	%r83, %r82, %r81, 30212;
+	cvt.u16.u32 	%rs56, %r83;
+	mov.u64 	%rd167, %rd46;
+	bra.uni 	$L__BB3_84;
+
+$L__BB3_78:
+	shl.b64 	%rd140, %rd69, 2;
+	add.s64 	%rd70, %rd46, %rd140;
+	and.b64  	%rd141, %rd70, 3;
+	setp.eq.s64 	%p40, %rd141, 0;
+	@%p40 bra 	$L__BB3_80;
+
+	ld.u8 	%r75, [%rd70];
+	ld.u8 	%r76, [%rd70+1];
+	prmt.b32 	%r77, %r76, %r75, 30212;
+	ld.u8 	%r78, [%rd70+2];
+	ld.u8 	%r79, [%rd70+3];
+	prmt.b32 	%r80, %r79, %r78, 8452;
+	prmt.b32 	%r123, %r80, %r77, 4180;
+	bra.uni 	$L__BB3_81;
+
+$L__BB3_80:
+	ld.u32 	%r123, [%rd70];
+
+$L__BB3_81:
+	mov.b32 	%f3, %r123;
+	// begin inline asm
+	cvt.rn.f16.f32 %rs56, %f3;
+	// end inline asm
+	mov.u64 	%rd167, %rd46;
+
+$L__BB3_84:
+	mov.b32 	%r84, {%rs55, %rs56};
+	st.local.u32 	[%rd158], %r84;
+	add.s64 	%rd159, %rd159, 2;
+	add.s64 	%rd158, %rd158, 4;
+	add.s32 	%r121, %r121, 1;
+	setp.ne.s32 	%p41, %r121, 4;
+	@%p41 bra 	$L__BB3_56;
+
+	ld.local.v4.u32 	{%r85, %r86, %r87, %r88}, [%rd1];
+	add.s32 	%r118, %r25, 16;
+	ld.shared.u64 	%rd145, [%r118+-8];
+	add.s64 	%rd146, %rd145, %rd74;
+	st.v4.u32 	[%rd146], {%r85, %r86, %r87, %r88};
+	bra.uni 	$L__BB3_86;
+
+$L__BB3_1:
+	add.s32 	%r93, %r25, 16;
+	ld.shared.u32 	%r30, [%r93+8];
+	setp.eq.s32 	%p2, %r30, 0;
+	@%p2 bra 	$L__BB3_19;
+
+	setp.lt.u64 	%p3, %rd5, 2;
+	@%p3 bra 	$L__BB3_86;
+
+	mov.u64 	%rd148, 1;
+
+$L__BB3_4:
+	shr.u64 	%rd18, %rd74, 1;
+	add.s32 	%r94, %r25, 16;
+	ld.shared.u64 	%rd9, [%r94+-16];
+	setp.eq.s64 	%p4, %rd9, 0;
+	mov.u16 	%rs47, 0;
+	@%p4 bra 	$L__BB3_18;
+
+	add.s32 	%r95, %r25, 16;
+	ld.shared.u32 	%r2, [%r95+8];
+	shr.u32 	%r3, %r2, 8;
+	setp.eq.s32 	%p5, %r3, 0;
+	@%p5 bra 	$L__BB3_10;
+
+	add.s32 	%r96, %r25, 16;
+	ld.shared.u32 	%r31, [%r96];
+	shr.u32 	%r32, %r31, 1;
+	div.u32 	%r33, %r32, %r3;
+	cvt.u64.u32 	%rd10, %r33;
+	and.b64  	%rd78, %rd18, 9223372032559808512;
+	setp.eq.s64 	%p6, %rd78, 0;
+	@%p6 bra 	$L__BB3_8;
+
+	div.u64 	%rd149, %rd18, %rd10;
+	mul.lo.s64 	%rd79, %rd149, %rd10;
+	sub.s64 	%rd150, %rd18, %rd79;
+	bra.uni 	$L__BB3_9;
 
 $L__BB3_8:
-	add.s32 	%r24, %r4, 16;
-	ld.shared.u64 	%rd42, [%r24+-8];
-	add.s64 	%rd43, %rd36, %rd42;
-	st.u8 	[%rd43], %rs30;
-	shr.u16 	%rs22, %rs30, 8;
-	st.u8 	[%rd43+1], %rs22;
-	add.s64 	%rd36, %rd36, 2;
-	add.s64 	%rd81, %rd81, 4;
-	add.s64 	%rd83, %rd83, 2;
-	setp.lt.u64 	%p6, %rd83, %rd4;
-	@%p6 bra 	$L__BB3_3;
-	bra.uni 	$L__BB3_45;
+	cvt.u32.u64 	%r34, %rd10;
+	cvt.u32.u64 	%r35, %rd18;
+	div.u32 	%r36, %r35, %r34;
+	mul.lo.s32 	%r37, %r36, %r34;
+	sub.s32 	%r38, %r35, %r37;
+	cvt.u64.u32 	%rd149, %r36;
+	cvt.u64.u32 	%rd150, %r38;
 
 $L__BB3_9:
-	setp.lt.u64 	%p7, %rd2, %rd3;
-	@%p7 bra 	$L__BB3_25;
-	bra.uni 	$L__BB3_10;
-
-$L__BB3_25:
-	setp.eq.s64 	%p15, %rd4, 0;
-	@%p15 bra 	$L__BB3_45;
-
-	add.s64 	%rd58, %rd4, -1;
-	and.b64  	%rd18, %rd4, 3;
-	setp.lt.u64 	%p16, %rd58, 3;
-	mov.u64 	%rd87, 0;
-	@%p16 bra 	$L__BB3_40;
-
-	add.s64 	%rd60, %rd36, -1;
-	sub.s64 	%rd61, %rd60, %rd1;
-	not.b64 	%rd62, %rd3;
-	max.u64 	%rd63, %rd61, %rd62;
-	add.s64 	%rd64, %rd63, %rd18;
-	add.s64 	%rd19, %rd64, 1;
-	mov.u64 	%rd87, 0;
-	mov.u64 	%rd85, %rd36;
-
-$L__BB3_28:
-	add.s32 	%r32, %r4, 16;
-	ld.shared.u64 	%rd22, [%r32+-16];
-	setp.eq.s64 	%p17, %rd22, 0;
-	mov.u16 	%rs33, 0;
-	@%p17 bra 	$L__BB3_30;
-
-	add.s64 	%rd65, %rd85, %rd22;
-	ld.u8 	%rs33, [%rd65];
-
-$L__BB3_30:
-	add.s32 	%r33, %r4, 16;
-	ld.shared.u64 	%rd66, [%r33+-8];
-	add.s64 	%rd67, %rd85, %rd66;
-	st.u8 	[%rd67], %rs33;
-	add.s32 	%r34, %r4, 16;
-	ld.shared.u64 	%rd23, [%r34+-16];
-	setp.eq.s64 	%p18, %rd23, 0;
-	@%p18 bra 	$L__BB3_32;
-
-	add.s64 	%rd68, %rd85, %rd23;
-	ld.u8 	%rs34, [%rd68+1];
-	bra.uni 	$L__BB3_33;
-
-$L__BB3_32:
-	mov.u16 	%rs34, 0;
-
-$L__BB3_33:
-	add.s32 	%r35, %r4, 16;
-	ld.shared.u64 	%rd69, [%r35+-8];
-	add.s64 	%rd70, %rd85, %rd69;
-	st.u8 	[%rd70+1], %rs34;
-	add.s32 	%r36, %r4, 16;
-	ld.shared.u64 	%rd24, [%r36+-16];
-	setp.eq.s64 	%p19, %rd24, 0;
-	@%p19 bra 	$L__BB3_35;
-
-	add.s64 	%rd71, %rd85, %rd24;
-	ld.u8 	%rs35, [%rd71+2];
-	bra.uni 	$L__BB3_36;
-
-$L__BB3_35:
-	mov.u16 	%rs35, 0;
-
-$L__BB3_36:
-	add.s32 	%r37, %r4, 16;
-	ld.shared.u64 	%rd72, [%r37+-8];
-	add.s64 	%rd73, %rd85, %rd72;
-	st.u8 	[%rd73+2], %rs35;
-	add.s32 	%r38, %r4, 16;
-	ld.shared.u64 	%rd25, [%r38+-16];
-	setp.eq.s64 	%p20, %rd25, 0;
-	@%p20 bra 	$L__BB3_38;
-
-	add.s64 	%rd74, %rd85, %rd25;
-	ld.u8 	%rs36, [%rd74+3];
-	bra.uni 	$L__BB3_39;
-
-$L__BB3_38:
-	mov.u16 	%rs36, 0;
-
-$L__BB3_39:
-	add.s32 	%r39, %r4, 16;
-	ld.shared.u64 	%rd75, [%r39+-8];
-	add.s64 	%rd76, %rd85, %rd75;
-	st.u8 	[%rd76+3], %rs36;
-	add.s64 	%rd85, %rd85, 4;
-	add.s64 	%rd87, %rd87, 4;
-	add.s64 	%rd77, %rd19, %rd87;
-	setp.ne.s64 	%p21, %rd77, 0;
-	@%p21 bra 	$L__BB3_28;
-
-$L__BB3_40:
-	setp.eq.s64 	%p22, %rd18, 0;
-	@%p22 bra 	$L__BB3_45;
-
-	add.s64 	%rd89, %rd87, %rd36;
-	neg.s64 	%rd88, %rd18;
-
-$L__BB3_42:
-	.pragma "nounroll";
-	add.s32 	%r40, %r4, 16;
-	ld.shared.u64 	%rd33, [%r40+-16];
-	setp.eq.s64 	%p23, %rd33, 0;
-	mov.u16 	%rs37, 0;
-	@%p23 bra 	$L__BB3_44;
-
-	add.s64 	%rd78, %rd89, %rd33;
-	ld.u8 	%rs37, [%rd78];
-
-$L__BB3_44:
-	add.s32 	%r41, %r4, 16;
-	ld.shared.u64 	%rd79, [%r41+-8];
-	add.s64 	%rd80, %rd89, %rd79;
-	st.u8 	[%rd80], %rs37;
-	add.s64 	%rd89, %rd89, 1;
-	add.s64 	%rd88, %rd88, 1;
-	setp.ne.s64 	%p24, %rd88, 0;
-	@%p24 bra 	$L__BB3_42;
-	bra.uni 	$L__BB3_45;
+	cvt.u64.u32 	%rd80, %r3;
+	mul.lo.s64 	%rd81, %rd150, %rd80;
+	add.s64 	%rd18, %rd81, %rd149;
 
 $L__BB3_10:
-	cvt.u32.u64 	%r18, %rd3;
-	setp.eq.s32 	%p8, %r18, 8;
-	@%p8 bra 	$L__BB3_22;
+	and.b32  	%r4, %r2, 255;
+	setp.eq.s32 	%p7, %r4, 2;
+	@%p7 bra 	$L__BB3_17;
 	bra.uni 	$L__BB3_11;
 
-$L__BB3_22:
-	add.s32 	%r30, %r4, 16;
-	ld.shared.u64 	%rd15, [%r30+-16];
-	setp.eq.s64 	%p14, %rd15, 0;
-	mov.u64 	%rd84, 0;
-	@%p14 bra 	$L__BB3_24;
-
-	add.s64 	%rd54, %rd15, %rd36;
-	ld.u64 	%rd84, [%rd54];
-
-$L__BB3_24:
-	add.s32 	%r31, %r4, 16;
-	ld.shared.u64 	%rd55, [%r31+-8];
-	add.s64 	%rd56, %rd55, %rd36;
-	st.u64 	[%rd56], %rd84;
-	bra.uni 	$L__BB3_45;
+$L__BB3_17:
+	add.s64 	%rd86, %rd9, %rd18;
+	ld.u8 	%rs30, [%rd86];
+	// begin inline asm
+	cvt.rn.f16.u16 %rs47, %rs30;
+	// end inline asm
+	bra.uni 	$L__BB3_18;
 
 $L__BB3_11:
-	setp.eq.s32 	%p9, %r18, 4;
-	@%p9 bra 	$L__BB3_19;
+	setp.eq.s32 	%p8, %r4, 3;
+	@%p8 bra 	$L__BB3_16;
 	bra.uni 	$L__BB3_12;
 
-$L__BB3_19:
-	add.s32 	%r28, %r4, 16;
-	ld.shared.u64 	%rd14, [%r28+-16];
-	mov.u32 	%r42, 0;
-	setp.eq.s64 	%p13, %rd14, 0;
-	@%p13 bra 	$L__BB3_21;
-
-	add.s64 	%rd50, %rd14, %rd36;
-	ld.u32 	%r42, [%rd50];
-
-$L__BB3_21:
-	add.s32 	%r29, %r4, 16;
-	ld.shared.u64 	%rd51, [%r29+-8];
-	add.s64 	%rd52, %rd51, %rd36;
-	st.u32 	[%rd52], %r42;
-	bra.uni 	$L__BB3_45;
+$L__BB3_16:
+	shl.b64 	%rd84, %rd18, 1;
+	add.s64 	%rd85, %rd9, %rd84;
+	ld.u8 	%r45, [%rd85];
+	ld.u8 	%r46, [%rd85+1];
+	prmt.b32 	%r47, %r46, %r45, 30212;
+	cvt.u16.u32 	%rs47, %r47;
+	bra.uni 	$L__BB3_18;
 
 $L__BB3_12:
-	setp.eq.s32 	%p10, %r18, 2;
-	add.s32 	%r25, %r4, 16;
-	ld.shared.u64 	%rd13, [%r25+-16];
-	@%p10 bra 	$L__BB3_16;
-	bra.uni 	$L__BB3_13;
+	shl.b64 	%rd82, %rd18, 2;
+	add.s64 	%rd19, %rd9, %rd82;
+	and.b64  	%rd83, %rd19, 3;
+	setp.eq.s64 	%p9, %rd83, 0;
+	@%p9 bra 	$L__BB3_14;
 
-$L__BB3_16:
-	setp.eq.s64 	%p12, %rd13, 0;
-	mov.u16 	%rs32, 0;
-	@%p12 bra 	$L__BB3_18;
+	ld.u8 	%r39, [%rd19];
+	ld.u8 	%r40, [%rd19+1];
+	prmt.b32 	%r41, %r40, %r39, 30212;
+	ld.u8 	%r42, [%rd19+2];
+	ld.u8 	%r43, [%rd19+3];
+	prmt.b32 	%r44, %r43, %r42, 8452;
+	prmt.b32 	%r119, %r44, %r41, 4180;
+	bra.uni 	$L__BB3_15;
 
-	add.s64 	%rd47, %rd13, %rd36;
-	ld.u16 	%rs32, [%rd47];
-
-$L__BB3_18:
-	add.s32 	%r27, %r4, 16;
-	ld.shared.u64 	%rd48, [%r27+-8];
-	add.s64 	%rd49, %rd48, %rd36;
-	st.u16 	[%rd49], %rs32;
-	bra.uni 	$L__BB3_45;
-
-$L__BB3_13:
-	setp.eq.s64 	%p11, %rd13, 0;
-	mov.u16 	%rs31, 0;
-	@%p11 bra 	$L__BB3_15;
-
-	add.s64 	%rd44, %rd13, %rd36;
-	ld.u8 	%rs31, [%rd44];
+$L__BB3_14:
+	ld.u32 	%r119, [%rd19];
 
 $L__BB3_15:
-	add.s32 	%r26, %r4, 16;
-	ld.shared.u64 	%rd45, [%r26+-8];
-	add.s64 	%rd46, %rd45, %rd36;
-	st.u8 	[%rd46], %rs31;
+	mov.b32 	%f1, %r119;
+	// begin inline asm
+	cvt.rn.f16.f32 %rs47, %f1;
+	// end inline asm
+
+$L__BB3_18:
+	add.s32 	%r97, %r25, 16;
+	ld.shared.u64 	%rd87, [%r97+-8];
+	add.s64 	%rd88, %rd74, %rd87;
+	st.u8 	[%rd88], %rs47;
+	shr.u16 	%rs31, %rs47, 8;
+	st.u8 	[%rd88+1], %rs31;
+	add.s64 	%rd74, %rd74, 2;
+	add.s64 	%rd148, %rd148, 2;
+	setp.lt.u64 	%p10, %rd148, %rd5;
+	@%p10 bra 	$L__BB3_4;
+	bra.uni 	$L__BB3_86;
+
+$L__BB3_19:
+	setp.lt.u64 	%p11, %rd3, %rd4;
+	@%p11 bra 	$L__BB3_35;
+	bra.uni 	$L__BB3_20;
+
+$L__BB3_35:
+	setp.eq.s64 	%p19, %rd5, 0;
+	@%p19 bra 	$L__BB3_86;
+
+	add.s64 	%rd103, %rd5, -1;
+	and.b64  	%rd27, %rd5, 3;
+	setp.lt.u64 	%p20, %rd103, 3;
+	mov.u64 	%rd155, 0;
+	@%p20 bra 	$L__BB3_50;
+
+	add.s64 	%rd105, %rd74, -1;
+	sub.s64 	%rd106, %rd105, %rd2;
+	not.b64 	%rd107, %rd4;
+	max.u64 	%rd108, %rd106, %rd107;
+	add.s64 	%rd109, %rd108, %rd27;
+	add.s64 	%rd28, %rd109, 1;
+	mov.u64 	%rd155, 0;
+	mov.u64 	%rd153, %rd74;
+
+$L__BB3_38:
+	add.s32 	%r105, %r25, 16;
+	ld.shared.u64 	%rd31, [%r105+-16];
+	setp.eq.s64 	%p21, %rd31, 0;
+	mov.u16 	%rs50, 0;
+	@%p21 bra 	$L__BB3_40;
+
+	add.s64 	%rd110, %rd153, %rd31;
+	ld.u8 	%rs50, [%rd110];
+
+$L__BB3_40:
+	add.s32 	%r106, %r25, 16;
+	ld.shared.u64 	%rd111, [%r106+-8];
+	add.s64 	%rd112, %rd153, %rd111;
+	st.u8 	[%rd112], %rs50;
+	add.s32 	%r107, %r25, 16;
+	ld.shared.u64 	%rd32, [%r107+-16];
+	setp.eq.s64 	%p22, %rd32, 0;
+	@%p22 bra 	$L__BB3_42;
+
+	add.s64 	%rd113, %rd153, %rd32;
+	ld.u8 	%rs51, [%rd113+1];
+	bra.uni 	$L__BB3_43;
+
+$L__BB3_42:
+	mov.u16 	%rs51, 0;
+
+$L__BB3_43:
+	add.s32 	%r108, %r25, 16;
+	ld.shared.u64 	%rd114, [%r108+-8];
+	add.s64 	%rd115, %rd153, %rd114;
+	st.u8 	[%rd115+1], %rs51;
+	add.s32 	%r109, %r25, 16;
+	ld.shared.u64 	%rd33, [%r109+-16];
+	setp.eq.s64 	%p23, %rd33, 0;
+	@%p23 bra 	$L__BB3_45;
+
+	add.s64 	%rd116, %rd153, %rd33;
+	ld.u8 	%rs52, [%rd116+2];
+	bra.uni 	$L__BB3_46;
 
 $L__BB3_45:
+	mov.u16 	%rs52, 0;
+
+$L__BB3_46:
+	add.s32 	%r110, %r25, 16;
+	ld.shared.u64 	%rd117, [%r110+-8];
+	add.s64 	%rd118, %rd153, %rd117;
+	st.u8 	[%rd118+2], %rs52;
+	add.s32 	%r111, %r25, 16;
+	ld.shared.u64 	%rd34, [%r111+-16];
+	setp.eq.s64 	%p24, %rd34, 0;
+	@%p24 bra 	$L__BB3_48;
+
+	add.s64 	%rd119, %rd153, %rd34;
+	ld.u8 	%rs53, [%rd119+3];
+	bra.uni 	$L__BB3_49;
+
+$L__BB3_48:
+	mov.u16 	%rs53, 0;
+
+$L__BB3_49:
+	add.s32 	%r112, %r25, 16;
+	ld.shared.u64 	%rd120, [%r112+-8];
+	add.s64 	%rd121, %rd153, %rd120;
+	st.u8 	[%rd121+3], %rs53;
+	add.s64 	%rd153, %rd153, 4;
+	add.s64 	%rd155, %rd155, 4;
+	add.s64 	%rd122, %rd28, %rd155;
+	setp.ne.s64 	%p25, %rd122, 0;
+	@%p25 bra 	$L__BB3_38;
+
+$L__BB3_50:
+	setp.eq.s64 	%p26, %rd27, 0;
+	@%p26 bra 	$L__BB3_86;
+
+	add.s64 	%rd157, %rd155, %rd74;
+	neg.s64 	%rd156, %rd27;
+
+$L__BB3_52:
+	.pragma "nounroll";
+	add.s32 	%r113, %r25, 16;
+	ld.shared.u64 	%rd42, [%r113+-16];
+	setp.eq.s64 	%p27, %rd42, 0;
+	mov.u16 	%rs54, 0;
+	@%p27 bra 	$L__BB3_54;
+
+	add.s64 	%rd123, %rd157, %rd42;
+	ld.u8 	%rs54, [%rd123];
+
+$L__BB3_54:
+	add.s32 	%r114, %r25, 16;
+	ld.shared.u64 	%rd124, [%r114+-8];
+	add.s64 	%rd125, %rd157, %rd124;
+	st.u8 	[%rd125], %rs54;
+	add.s64 	%rd157, %rd157, 1;
+	add.s64 	%rd156, %rd156, 1;
+	setp.eq.s64 	%p28, %rd156, 0;
+	@%p28 bra 	$L__BB3_86;
+	bra.uni 	$L__BB3_52;
+
+$L__BB3_20:
+	cvt.u32.u64 	%r48, %rd4;
+	setp.eq.s32 	%p12, %r48, 8;
+	@%p12 bra 	$L__BB3_32;
+	bra.uni 	$L__BB3_21;
+
+$L__BB3_32:
+	add.s32 	%r103, %r25, 16;
+	ld.shared.u64 	%rd24, [%r103+-16];
+	setp.eq.s64 	%p18, %rd24, 0;
+	mov.u64 	%rd152, 0;
+	@%p18 bra 	$L__BB3_34;
+
+	add.s64 	%rd99, %rd24, %rd74;
+	ld.u64 	%rd152, [%rd99];
+
+$L__BB3_34:
+	add.s32 	%r104, %r25, 16;
+	ld.shared.u64 	%rd100, [%r104+-8];
+	add.s64 	%rd101, %rd100, %rd74;
+	st.u64 	[%rd101], %rd152;
+	bra.uni 	$L__BB3_86;
+
+$L__BB3_21:
+	setp.eq.s32 	%p13, %r48, 4;
+	@%p13 bra 	$L__BB3_29;
+	bra.uni 	$L__BB3_22;
+
+$L__BB3_29:
+	add.s32 	%r101, %r25, 16;
+	ld.shared.u64 	%rd23, [%r101+-16];
+	mov.u32 	%r120, 0;
+	setp.eq.s64 	%p17, %rd23, 0;
+	@%p17 bra 	$L__BB3_31;
+
+	add.s64 	%rd95, %rd23, %rd74;
+	ld.u32 	%r120, [%rd95];
+
+$L__BB3_31:
+	add.s32 	%r102, %r25, 16;
+	ld.shared.u64 	%rd96, [%r102+-8];
+	add.s64 	%rd97, %rd96, %rd74;
+	st.u32 	[%rd97], %r120;
+	bra.uni 	$L__BB3_86;
+
+$L__BB3_22:
+	setp.eq.s32 	%p14, %r48, 2;
+	add.s32 	%r98, %r25, 16;
+	ld.shared.u64 	%rd22, [%r98+-16];
+	@%p14 bra 	$L__BB3_26;
+	bra.uni 	$L__BB3_23;
+
+$L__BB3_26:
+	setp.eq.s64 	%p16, %rd22, 0;
+	mov.u16 	%rs49, 0;
+	@%p16 bra 	$L__BB3_28;
+
+	add.s64 	%rd92, %rd22, %rd74;
+	ld.u16 	%rs49, [%rd92];
+
+$L__BB3_28:
+	add.s32 	%r100, %r25, 16;
+	ld.shared.u64 	%rd93, [%r100+-8];
+	add.s64 	%rd94, %rd93, %rd74;
+	st.u16 	[%rd94], %rs49;
+	bra.uni 	$L__BB3_86;
+
+$L__BB3_23:
+	setp.eq.s64 	%p15, %rd22, 0;
+	mov.u16 	%rs48, 0;
+	@%p15 bra 	$L__BB3_25;
+
+	add.s64 	%rd89, %rd22, %rd74;
+	ld.u8 	%rs48, [%rd89];
+
+$L__BB3_25:
+	add.s32 	%r99, %r25, 16;
+	ld.shared.u64 	%rd90, [%r99+-8];
+	add.s64 	%rd91, %rd90, %rd74;
+	st.u8 	[%rd91], %rs48;
+
+$L__BB3_86:
 	ret;
 
 }

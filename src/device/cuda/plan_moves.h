@@ -9,7 +9,16 @@ enum MoveForm : std::uint32_t {
   kCopy,
   kFp32ToFp16,   // rounded to nearest even
   kUint8ToFp16,  // the value itself
+  kFp16ToFp16,   // for planes_of(); else kCopy does it
 };
+
+// A conversion of one image whose pixels have their `channels` values (at most 255) side by side, into a plane for each
+// channel: what is written is a multiple of two times `channels` bytes.
+inline constexpr std::uint32_t kChannelsShift = 8;  // in a form; without channels values stay in their order
+inline constexpr std::uint32_t kConversionMask = (1U << kChannelsShift) - 1;
+constexpr std::uint32_t planes_of(MoveForm conversion, std::uint32_t channels) {
+  return conversion | channels << kChannelsShift;
+}
 
 // Bytes that are carried from one place to another, on the card or in the host's pinned memory. Any alignment is right;
 // multiples of 16 at both ends are fast.
@@ -17,7 +26,7 @@ struct Move {
   std::uint64_t from;  // 0: zeros
   std::uint64_t to;
   std::uint32_t bytes;  // that are written; with a conversion a multiple of 2, and twice or half of them are read
-  std::uint32_t form;   // a MoveForm
+  std::uint32_t form;   // a MoveForm, or planes_of() one
 };
 
 // Begins a control block; the moves of the gather kernel follow, then those of the scatter kernel.

@@ -237,6 +237,9 @@ std::vector<MetricFamily> device_families(const std::vector<runtime::DeviceStati
   MetricFamily busy =
       family("tessera_atom_busy_seconds_total", "Time in which an atom ran batches", MetricType::Counter);
   MetricFamily launches = family("tessera_device_launches_total", "Batches launched on a device", MetricType::Counter);
+  MetricFamily dispatching =
+      family("tessera_dispatching_seconds_total", "Time in which a thread held the role of the device's dispatcher",
+             MetricType::Counter);
   MetricFamily up = family("tessera_device_up", "0 once a device is lost", MetricType::Gauge);
   MetricFamily stuck = family("tessera_device_stuck_launches", "Batches that do not end", MetricType::Gauge);
   std::uint64_t copied = 0;
@@ -246,11 +249,13 @@ std::vector<MetricFamily> device_families(const std::vector<runtime::DeviceStati
       add(busy, with(labels, "atom", std::to_string(atom)), device.busy_seconds[atom]);
     }
     add(launches, labels, static_cast<double>(device.launches));
+    add(dispatching, labels, device.dispatching_seconds);
     add(up, labels, device.up ? 1 : 0);
     add(stuck, labels, static_cast<double>(device.stuck));
     copied += device.copied_tensor_bytes;
   }
-  std::vector<MetricFamily> out{std::move(busy), std::move(launches), std::move(up), std::move(stuck)};
+  std::vector<MetricFamily> out{std::move(busy), std::move(launches), std::move(dispatching), std::move(up),
+                                std::move(stuck)};
   add(out.emplace_back(family("tessera_copied_tensor_bytes_total",
                               "Tensor bytes copied from one user-space place to another", MetricType::Counter)),
       {}, static_cast<double>(copied));

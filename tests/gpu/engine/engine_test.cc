@@ -201,6 +201,49 @@ TEST_F(CudaEngineTest, AModelOverItsLimitIsRefusedByName) {
   EXPECT_NE(loaded.error().message().find("memory_limit_mb"), std::string::npos) << loaded.error().message();
 }
 
+// Requests give what the model has as FP16 in other forms, whether its bytes are copied ahead, at launch, or not at
+// all.
+TEST_F(CudaEngineTest, InputsAreConvertedOnTheirWay) {
+  for (const std::int64_t side : {8, 64}) {
+    test_support::OnnxModel model;
+    model.input("image", DType::kFp16, {"batch", 3, side, side}).output("out", DType::kFp32, {"batch", 3, side, side});
+    model.node("Cast", {"image"}, {"out"}, {test_support::OnnxAttribute::integer("to", 1)});
+    const std::size_t plane = static_cast<std::size_t>(side * side);
+    for (const InputForm form : {InputForm{DType::kFp32, false}, InputForm{DType::kFp32, true},
+                                 InputForm{DType::kUint8, false}, InputForm{DType::kUint8, true}}) {
+      LoadOptions options = options_for(model);
+      options.input_forms = {{"image", form}};
+      const auto loaded = engine_->load(options);
+      ASSERT_TRUE(loaded.ok()) << loaded.error().message();
+      const Slice& slice = shape().ladder.front();
+      const device::Plan* plan = home(**loaded, 4, 0, slice);
+      ASSERT_NE(plan, nullptr);
+      const std::size_t values = 3 * 3 * plane;  // of three rows, the second and third in one part
+      const std::size_t size = size_of(form.dtype);
+      auto block = device_->staging().lease({values * size});
+      ASSERT_TRUE(block.ok());
+      std::vector<float> expected(values);
+      for (std::size_t i = 0; i < values; ++i) {
+        const std::size_t row = i / (3 * plane);
+        const std::size_t in_row = i % (3 * plane);
+        const std::size_t to = form.channels_last ? in_row % 3 * plane + in_row / 3 : in_row;
+        const auto value = static_cast<std::uint8_t>(i * 7 + i / 251);
+        expected[row * 3 * plane + to] = value;
+        const float as_float = value;
+        std::memcpy((*block)->bytes().data() + i * size,
+                    form.dtype == DType::kFp32 ? static_cast<const void*>(&as_float) : &value, size);
+      }
+      Batch batch{.rows = 3, .bucket = 4, .inputs = {}, .outputs = {}, .output_memory = {}};
+      const std::span<const std::byte> all = (*block)->bytes().first(values * size);
+      const Shape row = form.channels_last ? Shape{side, side, 3} : Shape{3, side, side};
+      batch.inputs.push_back({form.dtype, row, {all.first(values / 3 * size), all.subspan(values / 3 * size)}});
+      const auto took = device_->run_borrowed(*plan, slice, batch);
+      ASSERT_TRUE(took.ok()) << took.error().message();
+      EXPECT_EQ(floats(bytes_of(batch)), expected) << protocol_name(form.dtype) << form.channels_last << " " << side;
+    }
+  }
+}
+
 TEST_F(CudaEngineTest, FreeDimensionsAreRefusedByName) {
   test_support::OnnxModel model;
   model.input("text", DType::kFp32, {"batch", "length"}).output("out", DType::kFp32, {"batch", "length"});

@@ -65,12 +65,20 @@ void carry_out(const Move& move) {
     std::memcpy(to, from, move.bytes);
     return;
   }
-  for (std::uint32_t i = 0; i < move.bytes / 2; ++i) {
+  const std::uint32_t values = move.bytes / 2;
+  const std::uint32_t channels = move.form >> kChannelsShift;
+  for (std::uint32_t i = 0; i < values; ++i) {
+    const std::uint32_t plane = channels == 0 ? values : values / channels;
+    const std::size_t at = channels == 0 ? i : std::size_t{i % plane} * channels + i / plane;
     float value = 0;
-    if (move.form == kFp32ToFp16) {
-      std::memcpy(&value, from + std::size_t{i} * 4, sizeof(value));
+    if ((move.form & kConversionMask) == kFp16ToFp16) {
+      std::memcpy(to + std::size_t{i} * 2, from + at * 2, 2);
+      continue;
+    }
+    if ((move.form & kConversionMask) == kFp32ToFp16) {
+      std::memcpy(&value, from + at * 4, sizeof(value));
     } else {
-      value = static_cast<float>(std::to_integer<unsigned>(from[i]));
+      value = static_cast<float>(std::to_integer<unsigned>(from[at]));
     }
     put(to + std::size_t{i} * 2, half_of(value));
   }

@@ -97,6 +97,7 @@ TEST(MetricFamilies, TellOfDeviceAndProcess) {
   device.device = "host";
   device.busy_seconds = {0.5, 0.25};
   device.launches = 12;
+  device.dispatching_seconds = 1.5;
   device.copied_tensor_bytes = 4096;
   runtime::DeviceStatistics other = device;
   other.device = "cuda:1";
@@ -105,6 +106,7 @@ TEST(MetricFamilies, TellOfDeviceAndProcess) {
   EXPECT_THAT(text, HasSubstr("tessera_atom_busy_seconds_total{device=\"host\",atom=\"1\"} 0.25\n"));
   EXPECT_THAT(text, HasSubstr("tessera_device_launches_total{device=\"host\"} 12\n"));
   EXPECT_THAT(text, HasSubstr("tessera_atom_busy_seconds_total{device=\"cuda:1\",atom=\"1\"} 0.25\n"));
+  EXPECT_THAT(text, HasSubstr("tessera_dispatching_seconds_total{device=\"host\"} 1.5\n"));
   EXPECT_THAT(text, HasSubstr("tessera_device_up{device=\"host\"} 1\n"));
   EXPECT_THAT(text, HasSubstr("tessera_device_up{device=\"cuda:1\"} 0\n"));
   EXPECT_THAT(text, HasSubstr("tessera_copied_tensor_bytes_total 8192\n"));

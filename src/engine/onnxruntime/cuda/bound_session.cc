@@ -67,6 +67,13 @@ Result<Binding> BoundSession::bind(HeapSource& memory) {
   }
   Binding binding;
   TESSERA_ASSIGN_OR_RETURN(binding.inputs, bind_all(facts_.signature.inputs, shapes, memory));
+  for (std::size_t i = 0; i < binding.inputs.size(); ++i) {
+    BoundTensor& input = binding.inputs[i];
+    if (const std::optional<InputForm>& form = facts_.forms[i]) {
+      const std::size_t values = input.bytes(rows()) / size_of(input.spec->dtype);
+      TESSERA_ASSIGN_OR_RETURN(input.raw, memory.allocate(values * size_of(form->dtype)));
+    }
+  }
   // Runs on made-up input follow, and what happens to lie there may be an index far outside a table.
   for (const BoundTensor& input : binding.inputs) {
     const device::Driver& driver = facts_.parts->driver();
@@ -85,6 +92,9 @@ void BoundSession::release(const Binding& binding, HeapSource& memory) {
   for (const auto* side : {&binding.inputs, &binding.outputs}) {
     for (const BoundTensor& tensor : *side) {
       memory.release(tensor.at);
+      if (tensor.raw != 0) {
+        memory.release(tensor.raw);
+      }
     }
   }
 }

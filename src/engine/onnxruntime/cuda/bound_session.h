@@ -19,6 +19,7 @@ struct BoundTensor {
   Shape shape;                       // with the bucket's rows
   Bytes row;                         // bytes of one row; all of it where the model does not batch
   CUdeviceptr at = 0;
+  CUdeviceptr raw = 0;  // of an input that is converted: room for its bytes as requests give them
 
   std::size_t bytes(std::int32_t rows) const { return row.value * static_cast<std::size_t>(rows); }
 };

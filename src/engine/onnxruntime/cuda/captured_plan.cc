@@ -67,6 +67,14 @@ class CapturedPlan::Moves {
     }
     return ok_status();
   }
+  // `bytes`: that are written.
+  Status add_converted(std::uint64_t from, std::uint64_t to, std::size_t bytes, std::uint32_t form) {
+    if (count_ == moves_.size() || bytes > kMostBytes) {
+      return internal_error("a batch has more or larger parts than its lane has moves");
+    }
+    moves_[count_++] = {.from = from, .to = to, .bytes = static_cast<std::uint32_t>(bytes), .form = form};
+    return ok_status();
+  }
   void end_gathers() { header_.gathers = static_cast<std::uint32_t>(count_); }
   void finish(const device::LaunchQueue& queue) {
     header_.scatters = static_cast<std::uint32_t>(count_) - header_.gathers;
@@ -248,14 +256,16 @@ Status CapturedPlan::write_inputs(Moves& moves, const device::LaunchQueue& queue
 Status CapturedPlan::move_inputs(Moves& moves, const device::LaunchQueue& queue, const Batch& batch, std::byte* pinned,
                                  bool& copied) const {
   const CudaParts& parts = *facts_.parts;
-  const device::Driver& driver = parts.driver();
   for (std::size_t i = 0; i < batch.inputs.size(); ++i) {
     const BoundTensor& bound = binding_.inputs[i];
     CUdeviceptr to = bound.at;
     const BatchInput& input = batch.inputs[i];
+    const std::optional<InputForm> form = as_in_file_ ? std::nullopt : facts_.forms[i];
+    const std::size_t given = size_of(form ? form->dtype : bound.spec->dtype);
     for (std::size_t p = 0; p < input.parts.size(); ++p) {
       auto part = input.parts[p];
-      if (to - bound.at + part.size() > bound.bytes(batch.rows)) {
+      const std::size_t size = part.size() / given * size_of(bound.spec->dtype);  // in the model's type
+      if (to - bound.at + size > bound.bytes(batch.rows)) {
         return internal_error("a batch's input '" + bound.spec->name + "' has too many bytes");
       }
       const auto slot = p < input.copied.size() && input.copied[p] ? parts.device.slot_of(part) : std::nullopt;
@@ -264,21 +274,54 @@ Status CapturedPlan::move_inputs(Moves& moves, const device::LaunchQueue& queue,
         part = {pinned, part.size()};
         pinned += aligned(part.size());
       }
-      if (slot) {
-        TESSERA_RETURN_IF_ERROR(moves.add(*slot, to, part.size()));
-      } else if (part.size() <= kReadInPlace) {
-        TESSERA_RETURN_IF_ERROR(moves.add(address_of(part.data()), to, part.size()));
-      } else {
-        TESSERA_RETURN_IF_ERROR(driver.check(driver.memcpy_htod_async(to, part.data(), part.size(), queue.inbound),
-                                             "copy an input to the card"));
-        copied = true;
-      }
-      to += part.size();
+      TESSERA_RETURN_IF_ERROR(move_part(moves, queue, bound, form, part, slot, to, copied));
+      to += size;
     }
     if (to - bound.at != bound.bytes(batch.rows)) {
       return internal_error("a batch's input '" + bound.spec->name + "' has too few bytes");
     }
     TESSERA_RETURN_IF_ERROR(moves.add(0, to, bound.bytes(session_->rows()) - bound.bytes(batch.rows)));
+  }
+  return ok_status();
+}
+
+// Large parts that are not on the card yet go there by a copy engine: to their place, or to where they are converted
+// from.
+Status CapturedPlan::move_part(Moves& moves, const device::LaunchQueue& queue, const BoundTensor& bound,
+                               const std::optional<InputForm>& form, std::span<const std::byte> part,
+                               const std::optional<CUdeviceptr>& slot, CUdeviceptr to, bool& copied) const {
+  std::uint64_t from = slot ? *slot : address_of(part.data());
+  if (!slot && part.size() > kReadInPlace) {
+    const std::size_t values = (to - bound.at) / size_of(bound.spec->dtype);
+    const CUdeviceptr there = form ? bound.raw + values * size_of(form->dtype) : to;
+    const device::Driver& driver = facts_.parts->driver();
+    TESSERA_RETURN_IF_ERROR(driver.check(driver.memcpy_htod_async(there, part.data(), part.size(), queue.inbound),
+                                         "copy an input to the card"));
+    copied = true;
+    if (!form) {
+      return ok_status();
+    }
+    from = there;
+  }
+  return form ? move_converted(moves, *form, bound, from, part.size(), to) : moves.add(from, to, part.size());
+}
+
+// Rows whose channels lie side by side go one by one.
+Status CapturedPlan::move_converted(Moves& moves, const InputForm& form, const BoundTensor& bound, std::uint64_t from,
+                                    std::size_t bytes, CUdeviceptr to) {
+  using device::MoveForm;
+  const MoveForm conversion = form.dtype == DType::kFp32    ? device::kFp32ToFp16
+                              : form.dtype == DType::kUint8 ? device::kUint8ToFp16
+                                                            : device::kFp16ToFp16;
+  const std::size_t given = size_of(form.dtype);
+  const std::size_t half = size_of(DType::kFp16);
+  if (!form.channels_last) {
+    return moves.add_converted(from, to, bytes / given * half, conversion);
+  }
+  const auto channels = static_cast<std::uint32_t>(bound.shape[bound.shape.rank() - 3]);
+  for (std::size_t done = 0; done < bytes; done += bound.row.value / half * given) {
+    TESSERA_RETURN_IF_ERROR(moves.add_converted(from + done, to + done / given * half, bound.row.value,
+                                                device::planes_of(conversion, channels)));
   }
   return ok_status();
 }
@@ -329,9 +372,12 @@ Status CapturedPlan::plain_run(const Batch& batch, std::span<std::byte> outputs)
   return driver.check(driver.stream_synchronize(stream), "run a model plainly");
 }
 
-Status CapturedPlan::check_replay(const Slice& slice, Batch& batch) const {
+Status CapturedPlan::check_replay(const Slice& slice, Batch& batch) {
   const CudaParts& parts = *facts_.parts;
-  TESSERA_RETURN_IF_ERROR(parts.device.run_borrowed(*this, slice, batch));
+  as_in_file_ = true;
+  const auto ran = parts.device.run_borrowed(*this, slice, batch);
+  as_in_file_ = false;
+  TESSERA_RETURN_IF_ERROR(ran);
   const auto replayed = std::move(batch.output_memory);
   TESSERA_ASSIGN_OR_RETURN(const auto plain, parts.device.staging().lease({std::max<std::size_t>(
                                                  room_for(binding_.outputs, session_->rows()), kOutputAlignment)}));

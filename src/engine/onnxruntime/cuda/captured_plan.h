@@ -49,8 +49,9 @@ class CapturedPlan final : public device::CudaPlan {
   // What homing it there took; nothing where it is not homed.
   std::optional<device::HomedGraph::Steps> homing_took(const Slice& slice) const;
 
-  // Compares two replays on made-up inputs with plain runs, bit by bit, in `slice`, which is homed.
-  Status check_replay(const Slice& slice, Batch& batch) const;
+  // Compares two replays on made-up inputs, which come as the file has them, with plain runs, bit by bit, in `slice`,
+  // which is homed. Before the plan serves.
+  Status check_replay(const Slice& slice, Batch& batch);
 
   Status enqueue(const Slice& slice, const device::LaunchQueue& queue, Batch& batch) const override;
   Status finish(const Slice& slice, Batch& batch) const override;
@@ -68,6 +69,11 @@ class CapturedPlan final : public device::CudaPlan {
   // `pinned`: where parts from elsewhere go. `copied`: whether copies were queued, also where it fails.
   Status move_inputs(Moves& moves, const device::LaunchQueue& queue, const Batch& batch, std::byte* pinned,
                      bool& copied) const;
+  Status move_part(Moves& moves, const device::LaunchQueue& queue, const BoundTensor& bound,
+                   const std::optional<InputForm>& form, std::span<const std::byte> part,
+                   const std::optional<CUdeviceptr>& slot, CUdeviceptr to, bool& copied) const;
+  static Status move_converted(Moves& moves, const InputForm& form, const BoundTensor& bound, std::uint64_t from,
+                               std::size_t bytes, CUdeviceptr to);
   Status write_outputs(Moves& moves, const Batch& batch) const;
   Status plain_run(const Batch& batch, std::span<std::byte> outputs) const;
 
@@ -77,6 +83,7 @@ class CapturedPlan final : public device::CudaPlan {
   const DeviceShape& shape_;
   Binding binding_;
   device::OwnedGraph graph_;
+  bool as_in_file_ = false;                                    // inputs come so, whatever form requests give them
   std::vector<std::atomic<const device::HomedGraph*>> homed_;  // by place in the ladder
   mutable std::mutex homing_;  // of one source graph one copy is made at a time; guards owned_
   std::vector<std::unique_ptr<const device::HomedGraph>> owned_;

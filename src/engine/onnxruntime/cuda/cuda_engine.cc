@@ -51,9 +51,9 @@ Result<FileSignature> CudaEngine::inspect(const std::filesystem::path& file) {
 }
 
 Result<std::unique_ptr<LoadedModel>> CudaEngine::load(const LoadOptions& options) {
-  TESSERA_ASSIGN_OR_RETURN(FileSignature signature, inspect_file(*parts_->environment, options.file));
-  return options.uncaptured_in ? UncapturedModel::load(parts_, options, std::move(signature), *options.uncaptured_in)
-                               : CudaModel::load(parts_, options, std::move(signature));
+  TESSERA_ASSIGN_OR_RETURN(const FileSignature signature, inspect_file(*parts_->environment, options.file));
+  return options.uncaptured_in ? UncapturedModel::load(parts_, options, signature, *options.uncaptured_in)
+                               : CudaModel::load(parts_, options, signature);
 }
 
 }  // namespace tessera::engine

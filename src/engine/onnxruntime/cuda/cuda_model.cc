@@ -53,9 +53,9 @@ CudaModel::CudaModel(std::unique_ptr<const ModelOnCard> on_card, const LoadOptio
       lanes_(options.lanes) {}
 
 Result<std::unique_ptr<LoadedModel>> CudaModel::load(std::shared_ptr<const CudaParts> parts, const LoadOptions& options,
-                                                     FileSignature signature) {
+                                                     const FileSignature& signature) {
   TESSERA_RETURN_IF_ERROR(check_signature(signature, options.max_batch_size > 0));
-  TESSERA_ASSIGN_OR_RETURN(auto on_card, ModelOnCard::load(std::move(parts), options, std::move(signature)));
+  TESSERA_ASSIGN_OR_RETURN(auto on_card, ModelOnCard::load(std::move(parts), options, signature));
   return std::unique_ptr<LoadedModel>(new CudaModel(std::move(on_card), options));  // NOLINT: private
 }
 

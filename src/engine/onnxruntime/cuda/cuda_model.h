@@ -26,7 +26,7 @@ class CudaModel final : public LoadedModel {
   static constexpr int kFirstRuns = 3;
 
   static Result<std::unique_ptr<LoadedModel>> load(std::shared_ptr<const CudaParts> parts, const LoadOptions& options,
-                                                   FileSignature signature);
+                                                   const FileSignature& signature);
 
   const FileSignature& signature() const override { return facts().signature; }
   MemoryUse memory() const override;

@@ -10,22 +10,32 @@ namespace {
 // Of addresses, of which there are plenty; memory is mapped into them as it is needed.
 constexpr Bytes kSessionAddresses{std::uint64_t{16} << 30};
 
+std::vector<std::optional<InputForm>> forms_of(const FileSignature& signature, const LoadOptions& options) {
+  std::vector<std::optional<InputForm>> forms;
+  for (const TensorSpec& input : signature.inputs) {
+    const auto found = options.input_forms.find(input.name);
+    forms.push_back(found == options.input_forms.end() ? std::nullopt : std::optional(found->second));
+  }
+  return forms;
+}
+
 }  // namespace
 
 ModelOnCard::ModelOnCard(std::shared_ptr<const CudaParts> parts, OptimizedFiles files, const LoadOptions& options,
-                         FileSignature signature, std::unique_ptr<device::DeviceRegion> region,
+                         const FileSignature& signature, std::unique_ptr<device::DeviceRegion> region,
                          std::shared_ptr<device::MemoryBudget> budget)
     : parts_(std::move(parts)),
       files_(std::move(files)),
       budget_(std::move(budget)),
       session_memory_(*parts_->allocator, std::move(region)),
       facts_{.parts = parts_.get(),
-             .signature = std::move(signature),
+             .signature = signature,
              .max_batch_size = options.max_batch_size,
+             .forms = forms_of(signature, options),
              .kept = &*session_memory_} {}
 
 Result<std::unique_ptr<ModelOnCard>> ModelOnCard::load(std::shared_ptr<const CudaParts> parts,
-                                                       const LoadOptions& options, FileSignature signature) {
+                                                       const LoadOptions& options, const FileSignature& signature) {
   auto budget = std::make_shared<device::MemoryBudget>(options.memory_limit);
   TESSERA_ASSIGN_OR_RETURN(std::unique_ptr<device::DeviceRegion> region,
                            device::DeviceRegion::reserve(parts->gpu, kSessionAddresses, budget));
@@ -37,8 +47,8 @@ Result<std::unique_ptr<ModelOnCard>> ModelOnCard::load(std::shared_ptr<const Cud
   if (!files) {
     return files.error();
   }
-  std::unique_ptr<ModelOnCard> made(new ModelOnCard(std::move(parts), std::move(files).value(), options,
-                                                    std::move(signature), std::move(region),
+  std::unique_ptr<ModelOnCard> made(new ModelOnCard(std::move(parts), std::move(files).value(), options, signature,
+                                                    std::move(region),
                                                     std::move(budget)));  // NOLINT: the constructor is private
   TESSERA_ASSIGN_OR_RETURN(made->weights_, DeviceWeights::upload(made->parts(), *made->session_memory_, made->files()));
   return made;

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <vector>
 
 #include "engine/engine.h"
 #include "engine/onnxruntime/cuda/cuda_parts.h"
@@ -16,7 +18,8 @@ struct SessionFacts {
   const CudaParts* parts = nullptr;
   FileSignature signature;
   std::int32_t max_batch_size = 0;
-  SessionSource* kept = nullptr;  // memory of the model's that lives as long as its sessions and captures
+  std::vector<std::optional<InputForm>> forms;  // by input: how requests give it; nothing: as the file has it
+  SessionSource* kept = nullptr;                // memory of the model's that lives as long as its sessions and captures
 };
 
 // Outlives what is made from it. Immutable but for the memory, which is the loader thread's.
@@ -25,7 +28,7 @@ class ModelOnCard {
   // Optimises the model, on the loader thread, and uploads its weights. Error: what ONNX Runtime says of the model, or
   // where the weights do not fit.
   static Result<std::unique_ptr<ModelOnCard>> load(std::shared_ptr<const CudaParts> parts, const LoadOptions& options,
-                                                   FileSignature signature);
+                                                   const FileSignature& signature);
 
   const CudaParts& parts() const { return *parts_; }
   const SessionFacts& facts() const { return facts_; }
@@ -36,7 +39,7 @@ class ModelOnCard {
 
  private:
   ModelOnCard(std::shared_ptr<const CudaParts> parts, OptimizedFiles files, const LoadOptions& options,
-              FileSignature signature, std::unique_ptr<device::DeviceRegion> region,
+              const FileSignature& signature, std::unique_ptr<device::DeviceRegion> region,
               std::shared_ptr<device::MemoryBudget> budget);
 
   const std::shared_ptr<const CudaParts> parts_;

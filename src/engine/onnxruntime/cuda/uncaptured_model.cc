@@ -69,12 +69,16 @@ UncapturedModel::~UncapturedModel() {
 }
 
 Result<std::unique_ptr<LoadedModel>> UncapturedModel::load(std::shared_ptr<const CudaParts> parts,
-                                                           const LoadOptions& options, FileSignature signature,
+                                                           const LoadOptions& options, const FileSignature& signature,
                                                            const Slice& slice) {
   TESSERA_RETURN_IF_ERROR(check_tensors("input", signature.inputs));
   TESSERA_RETURN_IF_ERROR(check_tensors("output", signature.outputs));
+  if (!options.input_forms.empty()) {
+    return unsupported(
+        "parameters.convert_inputs: inputs are converted in captured plans, and the model cannot be captured");
+  }
   TESSERA_ASSIGN_OR_RETURN(device::StreamWorker * worker, parts->device.worker_of(slice));
-  TESSERA_ASSIGN_OR_RETURN(auto on_card, ModelOnCard::load(std::move(parts), options, std::move(signature)));
+  TESSERA_ASSIGN_OR_RETURN(auto on_card, ModelOnCard::load(std::move(parts), options, signature));
   TESSERA_ASSIGN_OR_RETURN(auto memory,
                            device::DeviceRegion::reserve(on_card->parts().gpu, kRunAddresses, on_card->budget()));
   return std::unique_ptr<LoadedModel>(

@@ -28,7 +28,7 @@ class UncapturedModel final : public LoadedModel {
   // Error: that of ModelOnCard::load; kUnsupported for tensors that the provider does not compute with;
   // kResourceExhausted where no further slice of the card can have a worker.
   static Result<std::unique_ptr<LoadedModel>> load(std::shared_ptr<const CudaParts> parts, const LoadOptions& options,
-                                                   FileSignature signature, const Slice& slice);
+                                                   const FileSignature& signature, const Slice& slice);
   ~UncapturedModel() override;
 
   const FileSignature& signature() const override { return facts().signature; }

@@ -49,6 +49,14 @@ TEST(GpuTest, ARestThatIsTooSmallJoinsTheLastAtom) {
   EXPECT_EQ(processors_of(*gpu->context_of({3, 1}, Gpu::Use::kHome)).size(), 12U);
 }
 
+TEST(GpuTest, WhatCannotBeSplitIsOneAtom) {
+  FakeCuda cuda({.processors = 6, .group = 8});
+  const auto gpu = open();
+  EXPECT_EQ(gpu->atoms(), 1);
+  EXPECT_EQ(gpu->processors(0), 6);
+  EXPECT_EQ(processors_of(*gpu->context_of({0, 1}, Gpu::Use::kHome)).size(), 6U);
+}
+
 TEST(GpuTest, WithoutARestAllAtomsAreAlike) {
   FakeCuda cuda({.processors = 32, .group = 8});
   EXPECT_EQ(open()->atoms(), 4);
