@@ -59,6 +59,7 @@ loadgen::Tenant tenant_of(const runtime::Snapshot::Tenant& served) {
   spec.lanes = served.params.lanes;
   spec.weight = served.params.weight;
   spec.reserved_share = served.params.reserved_share;
+  spec.reserved_lend = served.params.reserved_lend;
   spec.max_share = served.params.max_share;
   spec.best_effort = served.params.slo_policy == sched::SloPolicy::kBestEffort;
   return out;

@@ -48,6 +48,7 @@ sched::LiveParams with_terms(sched::LiveParams params, const loadgen::Tenant& te
   if (shares) {
     params.weight = tenant.spec.weight;
     params.reserved_share = tenant.spec.reserved_share;
+    params.reserved_lend = tenant.spec.reserved_lend;
     params.max_share = tenant.spec.max_share;
   }
   return params;
@@ -61,6 +62,7 @@ sched::LiveParams tightened(sched::LiveParams one, const sched::LiveParams& othe
   }
   one.weight = std::max(one.weight, other.weight);
   one.reserved_share = std::max(one.reserved_share, other.reserved_share);
+  one.reserved_lend = one.reserved_lend && other.reserved_lend;
   one.max_share = std::max(one.max_share, other.max_share);
   return one;
 }

@@ -110,6 +110,7 @@ Status Reader::settings(Fields& fields, TenantSpec& out) {
   demand(fields, out);
   out.weight = fields.number("weight", 1e-3, 1e6).value_or(out.weight);
   out.reserved_share = fields.number("reserved_share", 0, 1).value_or(out.reserved_share);
+  out.reserved_lend = fields.truth("reserved_lend").value_or(out.reserved_lend);
   out.max_share = fields.number("max_share", 1e-3, 1).value_or(out.max_share);
   out.lanes = static_cast<int>(fields.whole("lanes", 1, 64).value_or(out.lanes));
   out.max_batch = static_cast<int>(fields.whole("max_batch", 1, 1024).value_or(out.max_batch));

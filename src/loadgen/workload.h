@@ -33,6 +33,7 @@ struct TenantSpec {
   Process process;  // unless outstanding
   double weight = 1;
   double reserved_share = 0;
+  bool reserved_lend = true;
   double max_share = 1;
   int lanes = 2;
   int max_batch = 16;

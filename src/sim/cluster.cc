@@ -250,6 +250,9 @@ void Cluster::acts(const sched::Action& action) {
   }
   const Request request = close(reject->request);
   Tenant& tenant = tenants_[request.tenant];
+  if (options_.answered) {
+    options_.answered({request.tenant, request.arrival, std::nullopt});
+  }
   if (counts(request.arrival)) {
     tenant.tally.rejected();
     count_miss(tenant);
@@ -257,10 +260,19 @@ void Cluster::acts(const sched::Action& action) {
   ask_again(request.tenant, kAfterRejection);
 }
 
+void Cluster::ran(const sched::StartLaunch& launch, Duration took) {
+  if (options_.ran && counts(loop_.time())) {
+    options_.ran(launch.instance.value - 1, std::chrono::duration<double>(took).count() * launch.slice.count);
+  }
+}
+
 void Cluster::ended(const sched::StartLaunch& launch) {
   for (const RequestId id : launch.requests) {
     const Request request = close(id);
     Tenant& tenant = tenants_[request.tenant];
+    if (options_.answered) {
+      options_.answered({request.tenant, request.arrival, loop_.time()});
+    }
     if (counts(request.arrival)) {
       const Duration latency = loop_.time() - request.arrival;
       tenant.tally.answered(latency, tenant.spec.slo);

@@ -20,6 +20,13 @@
 
 namespace tessera::sim {
 
+// What became of one request. Value.
+struct Answer {
+  std::size_t tenant = 0;
+  TimePoint arrival{};
+  std::optional<TimePoint> ended;  // nothing: rejected
+};
+
 struct ClusterOptions {
   std::string policy = "tessera";
   std::size_t devices = 1;
@@ -29,6 +36,10 @@ struct ClusterOptions {
   Duration length = std::chrono::seconds(10);  // after it
   bool profiled = true;                        // otherwise schedulers know no latency at the start
   std::vector<std::uint64_t> most_misses;      // by tenant: the run ends where one has more; empty: it does not
+  // For who wants more than counts; they may be empty. Of all requests, also those that do not count, and of runs that
+  // end within the part that counts.
+  std::function<void(const Answer&)> answered = {};
+  std::function<void(std::size_t tenant, double atom_seconds)> ran = {};
 };
 
 // What came out. Value.
@@ -81,6 +92,7 @@ class Cluster final : private Observer, private Loop::Target {
   void due(std::uint64_t tenant) override;
   void acts(const sched::Action& action) override;
   void ended(const sched::StartLaunch& launch) override;
+  void ran(const sched::StartLaunch& launch, Duration took) override;
 
   void issue(std::uint32_t tenant, std::int32_t rows);
   std::uint32_t choose_node(Tenant& tenant);

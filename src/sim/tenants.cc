@@ -32,6 +32,7 @@ std::shared_ptr<const sched::ModelParams> params_of(const loadgen::Tenant& tenan
   params->slo_policy = tenant.spec.best_effort ? sched::SloPolicy::kBestEffort : sched::SloPolicy::kReject;
   params->weight = tenant.spec.weight;
   params->reserved_share = tenant.spec.reserved_share;
+  params->reserved_lend = tenant.spec.reserved_lend;
   params->max_share = tenant.spec.max_share;
   params->dynamic_batching = tenant.spec.max_batch > 1;
   return params;

@@ -95,6 +95,36 @@ TEST(Simulation, EveryRequestIsAnsweredOrRejectedOnce) {
   }
 }
 
+TEST(Simulation, TellsOfEveryRequestAndOfEveryRun) {
+  const DeviceProfile device = h100();
+  const auto tenants = tenants_of(device, source("bench/workloads/mix8.json"), 9000);
+  ClusterOptions options = quick("tessera");
+  options.warm_up = 0ms;
+  std::vector<std::uint64_t> met(tenants.size());
+  std::vector<std::uint64_t> rejected(tenants.size());
+  double atom_seconds = 0;
+  options.answered = [&](const Answer& answer) {
+    if (!answer.ended) {
+      ++rejected[answer.tenant];
+    } else if (*answer.ended - answer.arrival <= *tenants[answer.tenant].slo) {
+      ++met[answer.tenant];
+    }
+  };
+  options.ran = [&](std::size_t tenant, double more) {
+    ASSERT_LT(tenant, tenants.size());
+    atom_seconds += more;
+  };
+  const Outcome outcome = play(device, tenants, options);
+  std::uint64_t all_rejected = 0;
+  for (std::size_t i = 0; i < tenants.size(); ++i) {
+    EXPECT_EQ(outcome.tenants[i].tally.met_count(), met[i]);
+    EXPECT_EQ(outcome.tenants[i].tally.rejected_count(), rejected[i]);
+    all_rejected += rejected[i];
+  }
+  EXPECT_GT(all_rejected, 0U) << "more than it can carry";
+  EXPECT_NEAR(atom_seconds, outcome.busy * device.shape.atoms(), 0.05 * device.shape.atoms());
+}
+
 TEST(Simulation, AClosedLoopAsksWhenItWasAnswered) {
   const DeviceProfile device = h100();
   const auto tenants = tenants_of(

@@ -377,7 +377,9 @@ Status CapturedPlan::check_replay(const Slice& slice, Batch& batch) {
   as_in_file_ = true;
   const auto ran = parts.device.run_borrowed(*this, slice, batch);
   as_in_file_ = false;
-  TESSERA_RETURN_IF_ERROR(ran);
+  if (!ran.ok()) {
+    return ran.error();
+  }
   const auto replayed = std::move(batch.output_memory);
   TESSERA_ASSIGN_OR_RETURN(const auto plain, parts.device.staging().lease({std::max<std::size_t>(
                                                  room_for(binding_.outputs, session_->rows()), kOutputAlignment)}));
