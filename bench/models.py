@@ -4,7 +4,7 @@ how long they take is theirs.
 usage: models.py FOLDER [--only NAME,NAME...] [--given FP32|UINT8|UINT8:HWC]
 
 Needs PyTorch and torchvision, and uses a GPU where there is one. Weights and inputs are fp16 (--given: requests give
-images in another form, which the server converts on the GPU), the batch dimension is free, weights are the same in
+images in another form, which the server converts on the GPU, where they come over the wire), the batch dimension is free, weights are the same in
 every run. Models without the folder of a version are made; what is there is left alone.
 """
 

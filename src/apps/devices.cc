@@ -46,12 +46,15 @@ constexpr std::uint16_t kMaxHostPlaces = 4096;
 constexpr std::uint16_t kFewCores = 2;
 constexpr std::chrono::microseconds kPollPause{50};
 constexpr Bytes kPinned{512ULL << 20};
+constexpr std::size_t kFewestStreams = 4;  // for launches, before any is kept for workers
 
 // `parts`: devices of that card, which divide its streams and outstanding copies.
 Result<device::CudaOptions> cuda_options(const device::CudaDeviceSpec& spec, std::size_t parts, Bytes max_body) {
   device::CudaOptions options{.spec = spec};
-  const std::size_t not_for_launches = device::kOtherStreams + std::max<std::size_t>(device::kWorkerStreams / parts, 1);
-  options.streams = std::max(device::Gpu::kMaxStreams / parts, not_for_launches) - not_for_launches;
+  const std::size_t streams = std::max(device::Gpu::kMaxStreams / parts, device::kOtherStreams) - device::kOtherStreams;
+  // Those of workers come second: most models are captured.
+  const std::size_t workers = std::max<std::size_t>(device::kWorkerStreams / parts, 1);
+  options.streams = streams >= workers + kFewestStreams ? streams - workers : streams;
   options.copies = static_cast<std::uint16_t>(std::max<std::size_t>(options.copies / parts, 1));
   options.staging.largest = Bytes{std::bit_ceil(std::max(options.staging.largest, largest_block(max_body)).value)};
   options.staging.total = std::max(kPinned, Bytes{2 * options.staging.largest.value});

@@ -41,7 +41,9 @@ class BuildsInSlice final : public device::CudaDevice {
   CUstream loader_stream() override { return device_.loader_stream(); }
   CUstream homing_stream() override { return device_.homing_stream(); }
   CUstream build_stream() override { return stream_.get(); }
-  Result<device::StreamWorker*> worker_of(const Slice& slice) override { return device_.worker_of(slice); }
+  Result<std::shared_ptr<device::StreamWorker>> worker_of(const Slice& slice) override {
+    return device_.worker_of(slice);
+  }
   bool reads_in_place(std::span<const std::byte> bytes) const override { return device_.reads_in_place(bytes); }
   std::optional<CUdeviceptr> slot_of(std::span<const std::byte> bytes) const override { return device_.slot_of(bytes); }
   bool can_copy(std::span<const std::byte> bytes) const override { return device_.can_copy(bytes); }

@@ -55,6 +55,7 @@ Result<ModelConfig> complete_config(std::string_view name, const WrittenConfig& 
   TESSERA_ASSIGN_OR_RETURN(const FileChoice files, choose_files(name, *written.proto));
   auto completed = std::make_shared<inference::ModelConfig>(*written.proto);
   completed->set_name(std::string(name));
+  completed->mutable_parameters()->erase("uncaptured");  // what a server says, and no setting
 
   ModelConfig config;
   config.name = std::string(name);

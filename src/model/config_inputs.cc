@@ -44,7 +44,8 @@ Status check_form(const TensorSpec& input, const engine::InputForm& form) {
   }
   constexpr std::int64_t kMostChannels = 255;
   const std::size_t rank = input.shape.rank();
-  if (form.channels_last && (rank < 3 || rank > 4 || input.shape[rank - 3] < 1 || input.shape[rank - 2] < 1 ||
+  const bool one_image = rank == 3 || (rank == 4 && input.shape[0] < 2);  // to a row: a batch dimension, or one of 1
+  if (form.channels_last && (!one_image || input.shape[rank - 3] < 1 || input.shape[rank - 2] < 1 ||
                              input.shape[rank - 1] < 1 || input.shape[rank - 3] > kMostChannels)) {
     return wrong("input '" + input.name + "' is " + input.shape.to_string() +
                  " in the model file; HWC needs [channels, height, width], fixed, of at most 255 channels");
@@ -104,6 +105,9 @@ engine::FileSignature as_given(const engine::FileSignature& file, const std::map
     for (auto& input : *completed.mutable_input()) {
       if (input.name() != spec.name) {
         continue;
+      }
+      if (form->second.channels_last && input.format() == inference::ModelInput::FORMAT_NCHW) {
+        input.set_format(inference::ModelInput::FORMAT_NHWC);
       }
       if (input.data_type() == inference::TYPE_FP16) {
         input.set_data_type(data_type_of(spec.dtype));

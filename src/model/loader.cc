@@ -14,11 +14,12 @@ namespace {
 constexpr Duration kHashStep = std::chrono::milliseconds(50);
 constexpr Duration kCaptureStep = std::chrono::milliseconds(50);  // of what is built already, with runs to measure it
 
-std::string describe(const DeviceShape& shape) {
+// Where it was measured; what runs uncaptured takes other times.
+std::string describe(const DeviceShape& shape, const Instance& instance) {
   std::string text = shape.name + " [";
   for (const std::uint16_t processors : shape.processors) text += std::to_string(processors) + " ";
   text.back() = ']';
-  return text;
+  return text + (instance.config.uncaptured.empty() ? "" : " uncaptured");
 }
 
 Result<std::map<std::string, std::vector<std::string>>> read_all_labels(const ModelFolder& folder,
@@ -143,16 +144,20 @@ Result<LoadedVersion> Loader::load_once(const ModelSource& source, const Written
   if (!ready.ok() && ready.error().code() == ErrorCode::kUnsupported && engine_.captures()) {
     ready = make_ready_uncaptured(files, guessed, ready.error(), *instance, loaded);
   }
-  TESSERA_RETURN_IF_ERROR(ready);
-  loaded.profile_key = {instance->digest, describe(host_.device().shape()), engine_.name() + " " + engine_.version()};
+  // A batch dimension that nobody asked for may be none after all.
+  const auto failed = [&](const Error& error) {
+    const ErrorCode code = error.code();
+    files.single =
+        guessed && code != ErrorCode::kUnavailable && code != ErrorCode::kDeviceLost && code != ErrorCode::kOutOfMemory;
+    return error;
+  };
+  if (!ready.ok()) return failed(ready.error());
+  loaded.profile_key = {instance->digest, describe(host_.device().shape(), *instance),
+                        engine_.name() + " " + engine_.version()};
   loaded.instance = instance;
   const Status fit = warm_and_measure(source, alone, loaded);
   if (fit.ok()) return loaded;
-  // A batch dimension that nobody asked for may be none after all.
-  const ErrorCode code = fit.error().code();
-  files.single =
-      guessed && code != ErrorCode::kUnavailable && code != ErrorCode::kDeviceLost && code != ErrorCode::kOutOfMemory;
-  return fit.error();
+  return failed(fit.error());
 }
 
 Status Loader::warm_and_measure(const ModelSource& source, bool alone, LoadedVersion& loaded) {

@@ -130,6 +130,9 @@ Status Loader::make_ready(const Files& files, bool guessed, const std::optional<
   TESSERA_RETURN_IF_ERROR(load_engine(files, uncaptured_in, instance, loaded.last_home));
   plan_growth(instance, guessed, loaded);
   instance.grows = !loaded.to_capture.empty();
+  if (uncaptured_in) {
+    loaded.captured.resize(1);  // enough to see whether the slice will do
+  }
   TESSERA_RETURN_IF_ERROR(home_first(instance, loaded));
   const engine::LoadedModel& model = *instance.engine_model;
   if (!model.homes_cheaply() && !model.only_slice()) {
@@ -139,17 +142,20 @@ Status Loader::make_ready(const Files& files, bool guessed, const std::optional<
   return ok_status();
 }
 
-// In the smallest slice that leaves time for its objective, as a run tells.
+// In the smallest slice that leaves time for its objective, as a run tells; within its ceiling, where one is.
 Status Loader::make_ready_uncaptured(const Files& files, bool guessed, const Error& why, Instance& instance,
                                      LoadedVersion& loaded) {
   instance.config.uncaptured = why.message();
   instance.config.params.lanes = 1;
   const DeviceShape& shape = host_.device().shape();
   const std::optional<Duration> slo = instance.config.params.slo;
-  const std::vector<Slice> slices = slices_beside_loader(shape);
+  std::vector<Slice> slices = slices_beside_loader(shape);
+  const double most = std::max(1.0, instance.config.params.max_share * shape.atoms());
+  while (slices.size() > 1 && slices.back().count > most) slices.pop_back();
   std::size_t at = slo ? 0 : usual_size(slices, shape);
   for (;;) {
-    TESSERA_RETURN_IF_ERROR(make_ready(files, guessed, slices[at], instance, loaded));
+    const Status ready = make_ready(files, guessed, slices[at], instance, loaded);
+    if (!ready.ok()) return ready.error().in("it cannot be captured (" + why.message() + "), nor run without");
     if (!slo || at + 1 == slices.size()) break;
     for (int run = 0; run < 2; ++run) {  // the first of a shape takes longer
       TESSERA_RETURN_IF_ERROR(loaded.measurer->first_run(slices[at]));
@@ -158,8 +164,12 @@ Status Loader::make_ready_uncaptured(const Files& files, bool guessed, const Err
     if (loaded.measurer->runs() && took <= *slo) break;
     if (!loaded.measurer->runs() && at >= usual_size(slices, shape)) break;
     const std::size_t before = at++;
+    if (!loaded.measurer->runs()) at = std::max(at, usual_size(slices, shape));
     while (at + 1 < slices.size() && took * slices[before].count > *slo * slices[at].count) ++at;
   }
+  loaded.captured.clear();
+  plan_growth(instance, guessed, loaded);
+  TESSERA_RETURN_IF_ERROR(home(loaded, instance, slices[at], loaded.last_home));
   log(LogLevel::kWarning, "a model cannot be captured: it runs kernel by kernel, in one slice",
       {{"model", instance.name},
        {"version", instance.version},

@@ -281,7 +281,8 @@ std::shared_ptr<ModelCounters> Serving::kept_counters(const model::Instance& ins
   const auto left = model->second.extract(instance.version);
   const auto same = [&](const model::Instance& before) {
     return before.signature.max_batch_size == instance.signature.max_batch_size &&
-           before.config.params.slo == instance.config.params.slo;
+           before.config.params.slo == instance.config.params.slo &&
+           before.config.uncaptured.empty() == instance.config.uncaptured.empty();
   };
   if (!left || !same(*left.mapped()->instance)) {
     return nullptr;

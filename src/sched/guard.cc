@@ -31,6 +31,7 @@ void Guard::read(const View& view, TimePoint now) {
   read_at_ = now;
   const std::size_t groups = view.device.groups();
   least_wait_.assign(groups, kForever);
+  any_bound_ = false;
   std::size_t used = 0;
   for (const auto& instance : view.instances) {
     const ModelParams& params = *instance->params;
@@ -43,6 +44,7 @@ void Guard::read(const View& view, TimePoint now) {
     }
     Row& row = rows_[used];
     row.instance = instance.get();
+    any_bound_ = any_bound_ || instance->only_slice.has_value();
     row.may_wait.assign(groups, Duration{-1});
     const GroupRange& its = instance->groups;
     bool possible = false;
@@ -77,7 +79,7 @@ bool Guard::allows(const View& view, TimePoint now, const Slice& taken, TimePoin
     before_[state.group] = std::min(before_[state.group], start);
     starts_[state.group] = std::min(starts_[state.group], state.slice.overlaps(taken) ? std::max(start, until) : start);
   }
-  for (std::size_t group = 0; group < groups; ++group) {
+  for (std::size_t group = 0; group < groups && !any_bound_; ++group) {
     if (starts_[group] != kNever && starts_[group] - now <= least_wait_[group]) {
       return true;
     }
@@ -87,12 +89,19 @@ bool Guard::allows(const View& view, TimePoint now, const Slice& taken, TimePoin
     TimePoint without = kNever;
     const GroupRange& its = row.instance->groups;
     for (std::size_t group = its.first; group < its.end; ++group) {
-      if (starts_[group] != kNever && starts_[group] - now <= row.may_wait[group]) {
+      TimePoint start = starts_[group];
+      TimePoint before = before_[group];
+      if (row.instance->only_slice) {  // other slices of its size are of no use to it
+        const Occupancy::SliceState& state = view.device.slice(*row.instance->only_slice);
+        before = state.blocked ? kNever : std::max(now, state.free_at);
+        start = !state.blocked && state.slice.overlaps(taken) ? std::max(before, until) : before;
+      }
+      if (start != kNever && start - now <= row.may_wait[group]) {
         return true;
       }
       const Duration latency = row.instance->table.at(0, group);
-      with = std::min(with, add_saturating(starts_[group], latency));
-      without = std::min(without, add_saturating(before_[group], latency));
+      with = std::min(with, add_saturating(start, latency));
+      without = std::min(without, add_saturating(before, latency));
     }
     return with <= without;
   });
@@ -106,7 +115,9 @@ bool Guard::leaves_reserved(const View& view, TimePoint now, const Instance& tak
     if (params.reserved_share <= 0.0 || owner.get() == &taker || owner->draining || owner->stuck > 0) {
       continue;
     }
-    const std::uint32_t floor = atoms_of(params.reserved_share, device);
+    // Of one that runs in one slice only, that slice is what it can have.
+    const Slice its = owner->only_slice ? device.slice(*owner->only_slice).slice : device.shape().whole();
+    const std::uint32_t floor = std::min<std::uint32_t>(atoms_of(params.reserved_share, device), its.count);
     if (owner->atoms_held >= floor) {
       continue;
     }
@@ -125,7 +136,7 @@ bool Guard::leaves_reserved(const View& view, TimePoint now, const Instance& tak
           std::max(now, now + *params.slo - latency - bounded_margin(owner->table.margin(), *params.slo, latency));
     }
     std::uint32_t in_time = owner->atoms_held;
-    for (std::uint16_t atom = 0; atom < device.shape().atoms(); ++atom) {
+    for (std::uint16_t atom = its.first; atom < its.end(); ++atom) {
       const TimePoint free_at = taken.contains(atom) ? until : device.atom_free_at(atom);
       const bool idle = !taken.contains(atom) && device.atom_idle(atom);
       in_time += idle || (free_at > now && free_at <= back_by) ? 1 : 0;

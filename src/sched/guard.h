@@ -43,6 +43,7 @@ class Guard {
   std::vector<Duration> least_wait_;  // by group: the smallest of all rows
   std::vector<TimePoint> starts_;     // by group, with the launch
   std::vector<TimePoint> before_;     // by group, without
+  bool any_bound_ = false;            // one of the rows runs in one slice only
 };
 
 // Atoms of a share, at least one where there is a share at all.

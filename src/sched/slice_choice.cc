@@ -20,7 +20,9 @@ double ns(Duration span) { return static_cast<double>(span.count()); }
 }  // namespace
 
 std::uint16_t atoms_left(const Instance& instance, const Occupancy& device) {
-  const std::uint32_t most = std::max<std::uint16_t>(1, atoms_of(instance.params->max_share, device));
+  // At least what its smallest launch takes: with less it would wait for ever.
+  const std::uint16_t least = instance.only_slice ? device.slice(*instance.only_slice).slice.count : 1;
+  const std::uint32_t most = std::max(least, atoms_of(instance.params->max_share, device));
   return static_cast<std::uint16_t>(most > instance.atoms_held ? most - instance.atoms_held : 0);
 }
 
@@ -152,6 +154,16 @@ bool SliceChoice::better(const Option& one, const Option& than) {
   return one.score > than.score * (one.bucket == than.bucket ? kSimilarScore : 1.0);
 }
 
+// When a slice of the group that is not open will be free for the instance; kNever where one is open, or none will be.
+TimePoint SliceChoice::soonest(const View& view, const Instance& instance, std::size_t group) const {
+  if (instance.only_slice) {
+    const std::size_t only = *instance.only_slice;
+    const bool waits = !view.device.slice(only).blocked && !view.launchable(only, now_);
+    return waits ? view.device.start_on(only, now_) : kNever;
+  }
+  return group_open_[group] != 0 ? kNever : group_start_[group];
+}
+
 std::optional<Option> SliceChoice::soon(const View& view, const ShapeQueue& queue, const Target& target,
                                         Decisions& out) const {
   const Instance& instance = queue.instance();
@@ -163,18 +175,23 @@ std::optional<Option> SliceChoice::soon(const View& view, const ShapeQueue& queu
   for (std::size_t bucket = instance.bucket_for(queue.head().arrival.rows); bucket <= last; ++bucket) {
     const std::int64_t rows = std::min<std::int64_t>(target.rows, instance.params->buckets[bucket]);
     for (std::size_t group = instance.groups.first; group < instance.groups.end; ++group) {
-      if (group_open_[group] != 0 || group_start_[group] == kNever) {
+      const TimePoint start = soonest(view, instance, group);
+      if (start == kNever) {
         continue;
       }
       const Duration latency = view.predicted(queue, bucket, group);
       const double score = score_of(rows, latency, view.device.group_processors(group));
-      if (add_saturating(group_start_[group], latency + target.margin) > target.deadline) {
+      if (add_saturating(start, latency + target.margin) > target.deadline) {
         continue;
       }
       if (!best || score > best->score) {
         best = Option{bucket, group, 0, score, latency};
       }
     }
+  }
+  if (best && instance.only_slice) {
+    best->slice = *instance.only_slice;
+    return best;
   }
   if (!best) {
     return std::nullopt;

@@ -63,6 +63,7 @@ class SliceChoice {
     TimePoint from;
   };
 
+  TimePoint soonest(const View& view, const Instance& instance, std::size_t group) const;
   std::optional<Option> placed(const View& view, const ShapeQueue& queue, const Target& target, Demand demand,
                                std::size_t groups, Decisions& out) const;
   std::optional<Option> best(const View& view, const ShapeQueue& queue, const Target& target, Demand demand,

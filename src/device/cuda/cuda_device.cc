@@ -110,7 +110,7 @@ class Cuda final : public CudaDevice {
   CUstream loader_stream() override { return loader_stream_.get(); }
   CUstream homing_stream() override { return homing_stream_.get(); }
   CUstream build_stream() override { return build_stream_.get(); }
-  Result<StreamWorker*> worker_of(const Slice& slice) override;
+  Result<std::shared_ptr<StreamWorker>> worker_of(const Slice& slice) override;
   bool reads_in_place(std::span<const std::byte> bytes) const override {
     return staging_->offset_of(bytes).has_value();
   }
@@ -167,7 +167,7 @@ class Cuda final : public CudaDevice {
   OwnedStream loader_stream_;
   OwnedStream homing_stream_;
   OwnedStream build_stream_;
-  std::map<Slice, std::unique_ptr<StreamWorker>> workers_;
+  std::map<Slice, std::weak_ptr<StreamWorker>> workers_;  // the loader thread's
 
   InFlight in_flight_;
   std::atomic<bool> closing_{false};
@@ -233,14 +233,16 @@ Result<CUcontext> Cuda::context_of(const Slice& slice, Gpu::Use use) {
   return gpu_->context_of(on_gpu(slice), use);
 }
 
-Result<StreamWorker*> Cuda::worker_of(const Slice& slice) {
+Result<std::shared_ptr<StreamWorker>> Cuda::worker_of(const Slice& slice) {
   TESSERA_RETURN_IF_ERROR(check_within(slice));
-  auto& worker = workers_[slice];
+  auto& known = workers_[slice];
+  std::shared_ptr<StreamWorker> worker = known.lock();
   if (worker == nullptr) {
     const std::string name = shape_.name + ":w" + std::to_string(slice.first) + "+" + std::to_string(slice.count);
     TESSERA_ASSIGN_OR_RETURN(worker, StreamWorker::start(gpu_, on_gpu(slice), name));
+    known = worker;
   }
-  return worker.get();
+  return worker;
 }
 
 // To be answered by one close_one().

@@ -56,10 +56,9 @@ class CudaDevice : public Device {
   // captures. The primary context is the loader thread's current one, as libraries expect it.
   virtual CUstream build_stream() = 0;
 
-  // For plans that cannot be captured: the thread that launches them in that slice, started where it is asked for first
-  // and kept as long as the device. For the loader thread. Error: kResourceExhausted where the card has no more
-  // streams.
-  virtual Result<StreamWorker*> worker_of(const Slice& slice) = 0;
+  // For plans that cannot be captured: the thread that launches them in that slice, one for all of them, as long as
+  // anybody holds it. For the loader thread. Error: kResourceExhausted where the card has no more streams.
+  virtual Result<std::shared_ptr<StreamWorker>> worker_of(const Slice& slice) = 0;
 
   // Whether the card may read these bytes where they lie: they are in the device's request memory. Thread-safe.
   virtual bool reads_in_place(std::span<const std::byte> bytes) const = 0;

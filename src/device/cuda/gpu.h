@@ -51,6 +51,7 @@ class Gpu {
   // A non-blocking stream whose work runs on that slice's processors, given out for good. For who queues work that is
   // not homed: a loader. Error: kResourceExhausted beyond kMaxStreams.
   Result<OwnedStream> make_stream_in(const Slice& slice, Use use);
+  void stream_is_back() { streams_.fetch_sub(1); }  // of one that was destroyed; for who does not keep it for good
 
   // A card fails as one. Who watches is told of the first fault, once, by the thread that reports it, which may be any.
   void watch_faults(const void* who, std::function<void(const Error&)> tell);

@@ -23,6 +23,8 @@ StreamWorker::~StreamWorker() {
   }
   posted_.notify_one();
   thread_.join();
+  stream_.reset();
+  gpu_->stream_is_back();
 }
 
 Status StreamWorker::wait() const {

@@ -41,7 +41,7 @@ class StreamWorker {
   void loop(const std::string& name);
 
   const std::shared_ptr<Gpu> gpu_;
-  const OwnedStream stream_;
+  OwnedStream stream_;
   std::mutex mutex_;  // guards all below but the thread; held for a moment only
   std::condition_variable posted_;
   std::deque<std::function<void()>> work_;

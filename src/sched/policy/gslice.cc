@@ -202,6 +202,11 @@ void Gslice::plan(const View& view, Decisions& out) {
   std::vector<ShareWish> wishes(seats);
   for (std::size_t i = 0; i < tenants_.size(); ++i) {
     ShareWish& wish = wishes[seat_of_[i]];
+    if (const auto& only = tenants_[i].instance->only_slice) {
+      wish.atoms = std::max<double>(wish.atoms, view.device.slice(*only).slice.count);
+      wish.now = *only;
+      continue;
+    }
     wish.atoms = std::max(wish.atoms, tenants_[i].learner.atoms());
     if (tenants_[i].slice < view.device.slices().size()) {
       wish.now = tenants_[i].slice;

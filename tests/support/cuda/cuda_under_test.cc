@@ -41,11 +41,11 @@ class Workers {
   bool any() const { return !by_slice_.empty(); }
   StreamWorker* of(const Slice& slice) const {
     const auto found = by_slice_.find(slice);
-    return found == by_slice_.end() ? nullptr : found->second;
+    return found == by_slice_.end() ? nullptr : found->second.get();
   }
 
  private:
-  std::map<Slice, StreamWorker*> by_slice_;
+  std::map<Slice, std::shared_ptr<StreamWorker>> by_slice_;
 };
 
 // One run of a probe by a worker.

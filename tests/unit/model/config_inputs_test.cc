@@ -68,6 +68,14 @@ TEST(ConvertInputs, OneChannelHasTheSameShapeEitherWay) {
   EXPECT_EQ(config->signature.inputs[0].shape, (Shape{8, 8, 1}));
 }
 
+TEST(ConvertInputs, SeveralImagesInOneRowAreNotToldApart) {
+  for (const std::int64_t first : {-1, 1, 2}) {
+    const engine::FileSignature file{{{"image", DType::kFp16, {first, 3, 8, 8}}}, {{"y", DType::kFp16, {10}}}, {}};
+    EXPECT_EQ(error_of("max_batch_size: 0 " + converts("image=UINT8:HWC"), file, gpu_defaults()).empty(), first < 2)
+        << first;
+  }
+}
+
 TEST(ConvertInputs, WhatCannotBeIsRefusedByName) {
   const std::vector<std::pair<std::string, std::string>> wrong{
       {"", "'' is not INPUT=TYPE, as in image=UINT8:HWC"},

@@ -271,8 +271,10 @@ TEST_F(UncapturableTest, WhatStopsTheFallbackIsTheError) {
   };
   begin();
   const std::string said = text(load("m"));
-  EXPECT_EQ(
-      said.rfind("out of memory: load failed for model 'm': version 1 is at UNAVAILABLE state: no memory left", 0), 0U)
+  EXPECT_EQ(said.rfind("out of memory: load failed for model 'm': version 1 is at UNAVAILABLE state: it cannot be "
+                       "captured (its run asks the host), nor run without: no memory left",
+                       0),
+            0U)
       << said;
   EXPECT_TRUE(host.serving().empty());
 }

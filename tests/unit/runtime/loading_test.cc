@@ -281,9 +281,11 @@ TEST_F(LoadingTest, AModelThatCannotBeCapturedServesBesideOthersUnderEveryPolicy
     ASSERT_TRUE(started.ok()) << started.error().message();
     Load odd(*s, "odd", 8);
     Load usual(*s, "usual", 8);
-    while (odd.right() < 100 || usual.right() < 100) {
+    const TimePoint late = now() + std::chrono::seconds(30);
+    while ((odd.right() < 100 || usual.right() < 100) && now() < late) {
       std::this_thread::sleep_for(milliseconds(1));
     }
+    ASSERT_LT(now(), late) << odd.right() << " and " << usual.right();
     odd.expect_all_right();
     if (policy == std::string_view("tessera")) {  // others lend a slice late where all are busy
       ASSERT_TRUE(wait_for([&](auto done) { s->models().unload("odd", std::move(done)); }).ok());

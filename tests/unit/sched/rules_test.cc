@@ -91,6 +91,33 @@ TEST_P(EveryPolicy, AModelThatHasOneSliceIsServedThereBesideOthers) {
   }
 }
 
+// However busy the others keep its atoms, and whatever its ceiling is.
+TEST_P(EveryPolicy, AModelThatHasOneSliceGetsItUnderSaturation) {
+  for (const double share : {0.0, 0.5}) {
+    World w(device_of(8), World::with_policy(GetParam()));
+    auto params = model("only", 4);
+    params.slo = 100ms;
+    params.max_share = share == 0.0 ? 0.1 : 1.0;  // less than its slice
+    params.reserved_share = share;
+    const InstanceId only = w.add_model_in({0, 4}, params, Truth{.per_row = 16ms});
+    auto greedy = model("greedy", 4);
+    greedy.slo = 100ms;
+    std::vector<InstanceId> others;
+    for (int i = 0; i < 3; ++i) {
+      others.push_back(w.add_model(greedy, Truth{.per_row = 8ms}));
+      w.poisson(others.back(), 600, at(3s), static_cast<std::uint64_t>(i));  // nearly twice what there is
+    }
+    w.poisson(only, 40, at(3s), 7);
+    w.run_to_rest();
+    w.expect_all_ended();
+    const auto score = w.score(only, at(500ms), at(3s));
+    RecordProperty("attainment_percent", static_cast<int>(100 * score.attainment()));
+    // One batch at a time is no more than its turn.
+    const bool takes_turns = std::string_view(GetParam()).starts_with("temporal");
+    EXPECT_GT(score.met, takes_turns ? 5 : score.offered / 4) << "share " << share;
+  }
+}
+
 TEST_P(EveryPolicy, ATimeoutEndsAWaitAtExactlyItsMoment) {
   World w = world();
   const InstanceId m = w.add_model(model("m", 1), Truth{.per_row = 100ms});

@@ -7,8 +7,8 @@
 namespace tessera::engine {
 namespace {
 
-// Of addresses, of which there are plenty; memory is mapped into them as it is needed.
-constexpr Bytes kRunAddresses{std::uint64_t{16} << 30};
+// What runs may take, whatever the model's own limit is: shapes are the requests' choice. Mapped as it is needed.
+constexpr Bytes kMostRunMemory{std::uint64_t{4} << 30};
 
 // Outputs of a batch lie one behind the other, each aligned to this.
 constexpr std::size_t kOutputAlignment = 64;
@@ -40,7 +40,7 @@ bool is_fixed(const FileSignature& signature, bool batches) {
 class UncapturedModel::RunPlan final : public device::WorkerPlan {
  public:
   RunPlan(UncapturedModel& model, std::int32_t bucket)
-      : WorkerPlan(model.worker_, model.slice_), model_(model), bucket_(bucket) {}
+      : WorkerPlan(*model.worker_, model.slice_), model_(model), bucket_(bucket) {}
 
  private:
   Status run(CUstream /*stream*/, Batch& batch) const override { return model_.run(bucket_, batch); }
@@ -50,19 +50,20 @@ class UncapturedModel::RunPlan final : public device::WorkerPlan {
 };
 
 UncapturedModel::UncapturedModel(std::unique_ptr<const ModelOnCard> on_card, const LoadOptions& options,
-                                 const Slice& slice, device::StreamWorker& worker,
+                                 const Slice& slice, std::shared_ptr<device::StreamWorker> worker,
                                  std::unique_ptr<device::DeviceRegion> memory)
     : on_card_(std::move(on_card)),
       fixed_shapes_(is_fixed(facts().signature, options.max_batch_size > 0)),
-      options_{.timed_search = options.timed_choices},
+      // With free shapes a search would come again whenever they change, while somebody waits.
+      options_{.timed_search = options.timed_choices && fixed_shapes_},
       slice_(slice),
-      worker_(worker),
+      worker_(std::move(worker)),
       memory_(*parts().allocator, std::move(memory)),
-      place_{worker.stream(), &*memory_} {}
+      place_{worker_->stream(), &*memory_} {}
 
 UncapturedModel::~UncapturedModel() {
   plans_.clear();
-  static_cast<void>(worker_.call([this] {
+  static_cast<void>(worker_->call([this] {
     sessions_.clear();
     return ok_status();
   }));
@@ -77,12 +78,12 @@ Result<std::unique_ptr<LoadedModel>> UncapturedModel::load(std::shared_ptr<const
     return unsupported(
         "parameters.convert_inputs: inputs are converted in captured plans, and the model cannot be captured");
   }
-  TESSERA_ASSIGN_OR_RETURN(device::StreamWorker * worker, parts->device.worker_of(slice));
+  TESSERA_ASSIGN_OR_RETURN(auto worker, parts->device.worker_of(slice));
   TESSERA_ASSIGN_OR_RETURN(auto on_card, ModelOnCard::load(std::move(parts), options, signature));
   TESSERA_ASSIGN_OR_RETURN(auto memory,
-                           device::DeviceRegion::reserve(on_card->parts().gpu, kRunAddresses, on_card->budget()));
-  return std::unique_ptr<LoadedModel>(
-      new UncapturedModel(std::move(on_card), options, slice, *worker, std::move(memory)));  // NOLINT: private
+                           device::DeviceRegion::reserve(on_card->parts().gpu, kMostRunMemory, on_card->budget()));
+  return std::unique_ptr<LoadedModel>(new UncapturedModel(std::move(on_card), options, slice, std::move(worker),
+                                                          std::move(memory)));  // NOLINT: private
 }
 
 Result<const device::Plan*> UncapturedModel::prepare_home(std::int32_t bucket, LaneIndex lane, const Slice& slice) {
@@ -91,7 +92,7 @@ Result<const device::Plan*> UncapturedModel::prepare_home(std::int32_t bucket, L
   }
   std::unique_ptr<RunPlan>& plan = plans_[bucket];
   if (plan == nullptr) {
-    TESSERA_RETURN_IF_ERROR(worker_.call([&] { return warm(bucket); }));
+    TESSERA_RETURN_IF_ERROR(worker_->call([&] { return warm(bucket); }));
     plan = std::make_unique<RunPlan>(*this, bucket);
   }
   return static_cast<const device::Plan*>(plan.get());
@@ -134,7 +135,7 @@ Status UncapturedModel::warm(std::int32_t bucket) {
   for (int i = 0; i < kFirstRuns; ++i) {
     TESSERA_RETURN_IF_ERROR(run(bucket, nothing));
   }
-  return worker_.wait();
+  return worker_->wait();
 }
 
 Status UncapturedModel::run(std::int32_t bucket, Batch& batch) {
@@ -149,12 +150,12 @@ Status UncapturedModel::run(std::int32_t bucket, Batch& batch) {
     TESSERA_RETURN_IF_ERROR(lay_out(rows, batch, inputs));
     TESSERA_ASSIGN_OR_RETURN(const std::vector<Ort::Value> outputs, compute(bucket, inputs));
     Status taken = take_out(rows, outputs, batch);
-    const Status ended = worker_.wait();  // before the outputs' memory goes
+    const Status ended = worker_->wait();  // before the outputs' memory goes
     return taken.ok() ? ended : taken;
   };
   Status ran = all();
   if (!ran.ok()) {
-    static_cast<void>(worker_.wait());
+    static_cast<void>(worker_->wait());
   }
   release(inputs);
   return ran;

@@ -1,5 +1,5 @@
 // A model that cannot be captured: one slice, and a thread there that launches it, kernel by kernel, one batch at a
-// time. Nobody else notices but by its speed.
+// time.
 #pragma once
 
 #include <cstdint>
@@ -47,7 +47,7 @@ class UncapturedModel final : public LoadedModel {
   };
 
   UncapturedModel(std::unique_ptr<const ModelOnCard> on_card, const LoadOptions& options, const Slice& slice,
-                  device::StreamWorker& worker, std::unique_ptr<device::DeviceRegion> memory);
+                  std::shared_ptr<device::StreamWorker> worker, std::unique_ptr<device::DeviceRegion> memory);
   const CudaParts& parts() const { return on_card_->parts(); }
   const SessionFacts& facts() const { return on_card_->facts(); }
 
@@ -65,7 +65,7 @@ class UncapturedModel final : public LoadedModel {
   const bool fixed_shapes_;
   const ProviderOptions options_;
   const Slice slice_;
-  device::StreamWorker& worker_;
+  const std::shared_ptr<device::StreamWorker> worker_;
   Registered<HeapSource> memory_;  // of runs
   const WorkPlace place_;
   std::map<std::int32_t, Ort::Session> sessions_;           // by bucket; 0: the one for all

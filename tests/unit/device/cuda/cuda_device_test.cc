@@ -169,6 +169,24 @@ TEST_F(CudaDeviceTest, ItsShapeCountsProcessorsAndItsNameIsTheSpec) {
   EXPECT_FALSE(part->context_of({1, 2}).ok());
 }
 
+TEST_F(CudaDeviceTest, AWorkerIsSharedAndGivesItsStreamBack) {
+  const auto device = start();
+  for (std::size_t i = 0; i < 2 * Gpu::kMaxStreams; ++i) {
+    const auto worker = device->worker_of({0, 1});
+    ASSERT_TRUE(worker.ok()) << i << ": " << worker.error().message();
+    EXPECT_EQ(*device->worker_of({0, 1}), *worker);
+    EXPECT_NE((*worker)->stream(), device->build_stream());
+    EXPECT_TRUE((*worker)->call([&] { return (*worker)->wait(); }).ok());
+  }
+  std::vector<std::shared_ptr<StreamWorker>> kept;
+  for (const Slice& slice : device->shape().ladder) {
+    const auto worker = device->worker_of(slice);
+    ASSERT_TRUE(worker.ok());
+    kept.push_back(*worker);
+  }
+  EXPECT_FALSE(device->worker_of({2, 3}).ok()) << "more atoms than there are";
+}
+
 TEST_F(CudaDeviceTest, WhatTheCardDoesNotHaveIsRefused) {
   EXPECT_EQ(make(small("cuda:0/2-4")).error().code(), ErrorCode::kInvalidArgument);
   EXPECT_EQ(make(small("cuda:1")).error().code(), ErrorCode::kInvalidArgument);
