@@ -83,7 +83,7 @@ Status measure_fallback(measure::Neighbourhood& around, measure::Scores& scores)
 Status measure_sharing(Computing& computing, const RowOptions& options, measure::Scores& scores) {
   measure::SharingOptions sharing;
   sharing.models = options.models;
-  sharing.bare = true;
+  sharing.bare = computing.kind == "cuda";
   if (!options.full) {
     sharing.batches = {1, 8};
     sharing.rounds = 1;

@@ -165,7 +165,11 @@ Status add_bare(const Subject& subject, const Repository& repository, ModelStore
                 Run& run) {
   for (Cell& cell : run.cells) {
     if (cell.policy == "temporal" || cell.policy == "streams" || cell.policy == "fixed") {
-      TESSERA_ASSIGN_OR_RETURN(cell.bare_per_s, bare_loops(subject, repository, store, run.tenants, options, cell));
+      const auto bare = bare_loops(subject, repository, store, run.tenants, options, cell);
+      if (!bare.ok() && bare.error().code() != ErrorCode::kUnsupported) {  // in slices: of which there are too few
+        return bare.error();
+      }
+      cell.bare_per_s = bare.ok() ? *bare : 0;
     }
   }
   return ok_status();

@@ -47,6 +47,8 @@ def test_rows_are_measured_on_models(tmp_path):
     assert done.returncode == 0, done
     rows = {row["id"]: row for row in json.loads((tmp_path / "findings.json").read_text())["rows"]}
     assert rows["share_b1_temporal"]["figure"] > 0 and rows["share_b1_temporal"]["verdict"] in ("met", "missed")
+    assert 0 < rows["share_dispatcher_busy"]["figure"] < 1
+    assert rows["share_of_bare"]["verdict"] == "not measured", "on a GPU alone"
     assert rows["homed_ratio"]["verdict"] == "not measured" and "GPU" in rows["homed_ratio"]["note"]
     assert rows["loading_p99"]["verdict"] == "not measured"
     assert re.search(r"^not measured +a homed plan's time", done.stdout, re.MULTILINE)

@@ -58,6 +58,31 @@ TEST(RowsTest, ArmsOfOneRoundAreCompared) {
   EXPECT_DOUBLE_EQ(*score_of(scores, "share_even").figure, 1.5);
 }
 
+TEST(RowsTest, ArmsAreComparedWithBareLaunchesAndTheDispatcherWithItsTime) {
+  measure::Run run;
+  run.cells = {{"temporal", 1, {{{100, 1, 1}}, {{110, 1, 1}}, {{90, 1, 1}}}, {0.9, 0.9, 0.9}, 125},
+               {"streams", 1, {{{100, 1, 1}}}, {0.9}, 0},
+               {"tessera", 1, {{{100, 1, 1}}, {{100, 1, 1}}, {{100, 1, 1}}}, {0.2, 0.4, 0.3}, 0},
+               {"tessera", 8, {{{100, 1, 1}}}, {0.6}, 0}};
+  Scores scores;
+  score(run, scores);
+  EXPECT_DOUBLE_EQ(*score_of(scores, "share_of_bare").figure, 0.8);
+  EXPECT_EQ(score_of(scores, "share_of_bare").note, "temporal, batches of 1");
+  EXPECT_DOUBLE_EQ(*score_of(scores, "share_dispatcher_busy").figure, 0.3);
+}
+
+TEST(RowsTest, AnUncapturedNeighbourIsComparedWithNobodyAndWithACapturedOne) {
+  const auto times = [](double p50, double p99) { return LoopTimes{100, 1, p50, p99, p99}; };
+  const Beside alone{{"a", "b"}, {times(1, 1), times(1, 2)}, {times(1, 1.2), times(1, 2.2)}};
+  const Beside captured{
+      {"a", "b", "own"}, {times(1, 1.1), times(1, 2), times(4, 4)}, {times(1, 1.2), times(1, 2.2), times(6, 7)}};
+  Scores scores;
+  score_fallback(alone, captured, scores);
+  EXPECT_DOUBLE_EQ(*score_of(scores, "fallback_p99").figure, 1.2);
+  EXPECT_EQ(score_of(scores, "fallback_p99").note,
+            "against beside it captured 1.100 x; it itself takes 1.50 x as long");
+}
+
 TEST(RowsTest, PlansThatDifferAreCounted) {
   HomedCell same{
       .model = "m", .batch = 1, .slice = {0, 1}, .homed_ms = 1, .native_ms = 1, .same_bits = true, .refused = {}};
