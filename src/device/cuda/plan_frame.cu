@@ -167,8 +167,8 @@ __device__ u16 value_of(const Part& part, u64 element) {
     return two_bytes_at(part.from + element * 2);
   }
   const u64 at = part.from + element * 4;
-  const u32 bits = at % 4 == 0 ? *reinterpret_cast<const u32*>(at)
-                               : two_bytes_at(at) | static_cast<u32>(two_bytes_at(at + 2)) << 16;
+  const u32 bits =
+      at % 4 == 0 ? *reinterpret_cast<const u32*>(at) : two_bytes_at(at) | static_cast<u32>(two_bytes_at(at + 2)) << 16;
   return half_of(__uint_as_float(bits));
 }
 
