@@ -7,14 +7,13 @@
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <mutex>
-#include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "base/clock.h"
+#include "bench/mixes.h"
 #include "loadgen/text.h"
 #include "sched/policy.h"
 #include "sim/report.h"
@@ -24,9 +23,7 @@ namespace tessera {
 namespace {
 
 struct Arguments {
-  std::string workloads = TESSERA_BENCH_DIR "/workloads";
-  std::string profiles = TESSERA_BENCH_DIR "/profiles/h100.json";
-  std::string device = "h100";
+  MixFiles files;
   std::vector<std::string> policies = {"temporal", "streams", "fixed", "gslice", "dstack", "tessera"};
   std::vector<int> tenants = {4, 8, 16};
   std::vector<double> slos = {5, 10, 20, 50};
@@ -60,20 +57,8 @@ struct Job {
   std::string error;
 };
 
-Result<std::string> read(const std::string& path) {
-  std::ifstream file(path);
-  std::stringstream text;
-  text << file.rdbuf();
-  return file ? Result<std::string>(text.str()) : not_found("cannot read " + path);
-}
-
 Result<sim::Scenario> scenario(const Arguments& arguments, int tenants) {
-  sim::Scenario out;
-  TESSERA_ASSIGN_OR_RETURN(const std::string profiles, read(arguments.profiles));
-  TESSERA_ASSIGN_OR_RETURN(out.device, sim::choose_device(profiles, arguments.profiles, arguments.device));
-  const std::string file = arguments.workloads + "/mix" + std::to_string(tenants) + ".json";
-  TESSERA_ASSIGN_OR_RETURN(const std::string workload, read(file));
-  TESSERA_ASSIGN_OR_RETURN(out.workload, loadgen::parse_workload(workload, file, read));
+  TESSERA_ASSIGN_OR_RETURN(sim::Scenario out, mix(arguments.files, tenants));
   for (loadgen::TenantSpec& tenant : out.workload.tenants) {
     if (arguments.even) {
       tenant.process = loadgen::Constant{};
@@ -234,8 +219,8 @@ std::string as_json(const Arguments& arguments, const std::vector<Job>& jobs) {
   }
   std::string out =
       std::string("{\"command\": \"scripts/bench sim") + options +
-      "\", \"profiles\": " + loadgen::quoted(arguments.profiles.substr(arguments.profiles.rfind('/') + 1)) +
-      ", \"device\": " + loadgen::quoted(arguments.device) + ", \"seeds\": " + std::to_string(arguments.seeds) +
+      "\", \"profiles\": " + loadgen::quoted(arguments.files.profiles.substr(arguments.files.profiles.rfind('/') + 1)) +
+      ", \"device\": " + loadgen::quoted(arguments.files.device) + ", \"seeds\": " + std::to_string(arguments.seeds) +
       ", \"slowest_tenant_requests\": " + std::to_string(arguments.least) + ",\n \"cells\": [";
   for (const Job& job : jobs) {
     const Job* temporal = find(jobs, job, "temporal");
@@ -258,9 +243,9 @@ std::string as_json(const Arguments& arguments, const std::vector<Job>& jobs) {
 int main_of(int argc, char** argv) {
   Arguments arguments;
   CLI::App app("How much each policy carries, in the simulator", "bench_sim");
-  app.add_option("--workloads", arguments.workloads, "folder with mixN.json");
-  app.add_option("--profiles", arguments.profiles, "latencies as measured");
-  app.add_option("--device", arguments.device, "one of the profiles'");
+  app.add_option("--workloads", arguments.files.workloads, "folder with mixN.json");
+  app.add_option("--profiles", arguments.files.profiles, "latencies as measured");
+  app.add_option("--device", arguments.files.device, "one of the profiles'");
   app.add_option("--policy", arguments.policies, "which to compare; those that this build lacks are left out");
   app.add_option("--tenants", arguments.tenants, "4, 8, 16");
   app.add_option("--slo", arguments.slos, "objectives as multiples of one row on the whole device");
@@ -300,7 +285,11 @@ int main_of(int argc, char** argv) {
     }
   }
   if (!arguments.json.empty()) {
-    std::ofstream(arguments.json) << as_json(arguments, jobs);
+    const Status written = write_text(arguments.json, as_json(arguments, jobs));
+    if (!written.ok()) {
+      std::fprintf(stderr, "bench_sim: %s\n", written.error().message().c_str());
+      status = EXIT_FAILURE;
+    }
   }
   return status;
 }

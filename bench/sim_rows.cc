@@ -8,11 +8,10 @@
 #include <array>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
-#include <sstream>
 #include <string>
 #include <vector>
 
+#include "bench/mixes.h"
 #include "loadgen/measure.h"
 #include "loadgen/random.h"
 #include "loadgen/text.h"
@@ -33,9 +32,7 @@ constexpr Duration kStays = 2s;
 constexpr double kServed = 0.99;
 
 struct Arguments {
-  std::string workloads = TESSERA_BENCH_DIR "/workloads";
-  std::string profiles = TESSERA_BENCH_DIR "/profiles/h100.json";
-  std::string device = "h100";
+  MixFiles files;
   std::vector<std::string> policies = {"tessera", "gslice"};
   std::string json;
 };
@@ -43,23 +40,6 @@ struct Arguments {
 double seconds(Duration span) { return std::chrono::duration<double>(span).count(); }
 
 Duration span_of(double seconds) { return Duration(static_cast<Duration::rep>(seconds * 1e9)); }
-
-Result<std::string> read(const std::string& path) {
-  std::ifstream file(path);
-  std::stringstream text;
-  text << file.rdbuf();
-  return file ? Result<std::string>(text.str()) : not_found("cannot read " + path);
-}
-
-Result<sim::Scenario> scenario(const Arguments& arguments) {
-  sim::Scenario out;
-  TESSERA_ASSIGN_OR_RETURN(const std::string profiles, read(arguments.profiles));
-  TESSERA_ASSIGN_OR_RETURN(out.device, sim::choose_device(profiles, arguments.profiles, arguments.device));
-  const std::string file = arguments.workloads + "/mix4.json";
-  TESSERA_ASSIGN_OR_RETURN(const std::string workload, read(file));
-  TESSERA_ASSIGN_OR_RETURN(out.workload, loadgen::parse_workload(workload, file, read));
-  return out;
-}
 
 // ---- A step of one tenant's rate ----
 
@@ -232,14 +212,13 @@ Result<double> fairness(const sim::Scenario& scenario, const std::string& policy
 }
 
 std::string json_of(const Reserved& share) {
-  std::array<char, 160> text{};
-  std::snprintf(text.data(), text.size(), R"("%s": {"alone": %.3f, "beside_hog": %.3f, "beside_grown": %.3f})",
-                share.lends ? "lent" : "not_lent", share.alone_ms, share.beside_hog_ms, share.beside_grown_ms);
-  return text.data();
+  return std::string(share.lends ? "\"lent\"" : "\"not_lent\"") + ": {\"alone\": " + loadgen::digits(share.alone_ms) +
+         ", \"beside_hog\": " + loadgen::digits(share.beside_hog_ms) +
+         ", \"beside_grown\": " + loadgen::digits(share.beside_grown_ms) + "}";
 }
 
 Status run(const Arguments& arguments, const std::string& command) {
-  TESSERA_ASSIGN_OR_RETURN(const sim::Scenario found, scenario(arguments));
+  TESSERA_ASSIGN_OR_RETURN(const sim::Scenario found, mix(arguments.files, 4));
   std::string json;
   std::printf("%-10s %10s %32s %30s %30s %18s\n", "policy", "capacity", "after a step: median (all), ms",
               "reserved, lent: p99 x hog, x alone", "not lent: x hog, x alone", "Jain (two lanes)");
@@ -254,20 +233,18 @@ Status run(const Arguments& arguments, const std::string& command) {
                 step.capacity, any ? step.median() : 0, any ? step.ms.front() : 0, any ? step.ms.back() : 0,
                 lent.over_hog(), lent.over_alone(), kept.over_hog(), kept.over_alone(), fair, two_lanes);
     std::fflush(stdout);
-    std::array<char, 500> line{};
-    std::snprintf(line.data(), line.size(),
-                  R"(%s
-  {"policy": "%s", "capacity": %.1f, "steps_ms": {"median": %.1f, "least": %.1f, "most": %.1f}, "jain": %.4f, "jain_of_two_lanes": %.4f,
-   "reserved_p99_ms": {%s,
-    %s}})",
-                  json.empty() ? "" : ",", policy.c_str(), step.capacity, any ? step.median() : 0,
-                  any ? step.ms.front() : 0, any ? step.ms.back() : 0, fair, two_lanes, json_of(lent).c_str(),
-                  json_of(kept).c_str());
-    json += line.data();
+    json += std::string(json.empty() ? "" : ",") + "\n  {\"policy\": " + loadgen::quoted(policy) +
+            ", \"capacity\": " + loadgen::digits(step.capacity) +
+            ", \"steps_ms\": {\"median\": " + loadgen::digits(any ? step.median() : 0) +
+            ", \"least\": " + loadgen::digits(any ? step.ms.front() : 0) +
+            ", \"most\": " + loadgen::digits(any ? step.ms.back() : 0) + "}, \"jain\": " + loadgen::digits(fair) +
+            ", \"jain_of_two_lanes\": " + loadgen::digits(two_lanes) + ",\n   \"reserved_p99_ms\": {" + json_of(lent) +
+            ",\n    " + json_of(kept) + "}}";
   }
   if (!arguments.json.empty()) {
-    std::ofstream(arguments.json) << "{\"command\": \"" << command << "\", \"device\": \"" << arguments.device
-                                  << "\", \"policies\": [" << json << "\n]}\n";
+    return write_text(arguments.json, "{\"command\": " + loadgen::quoted(command) +
+                                          ", \"device\": " + loadgen::quoted(arguments.files.device) +
+                                          ", \"policies\": [" + json + "\n]}\n");
   }
   return ok_status();
 }
@@ -278,9 +255,9 @@ Status run(const Arguments& arguments, const std::string& command) {
 int main(int argc, char** argv) {
   tessera::Arguments arguments;
   CLI::App app("What else is promised of a policy, in the simulator", "bench_sim_rows");
-  app.add_option("--workloads", arguments.workloads, "folder with mix4.json");
-  app.add_option("--profiles", arguments.profiles, "file of profiles");
-  app.add_option("--device", arguments.device, "of that file");
+  app.add_option("--workloads", arguments.files.workloads, "folder with mix4.json");
+  app.add_option("--profiles", arguments.files.profiles, "file of profiles");
+  app.add_option("--device", arguments.files.device, "of that file");
   app.add_option("--policy", arguments.policies, "tessera, gslice");
   app.add_option("--json", arguments.json, "results");
   CLI11_PARSE(app, argc, argv);
