@@ -12,15 +12,10 @@
 namespace tessera::engine {
 namespace {
 
-// Outputs of a batch lie one behind the other, each aligned to this.
-constexpr std::size_t kOutputAlignment = 64;
-
-std::size_t aligned(std::size_t size) { return (size + kOutputAlignment - 1) / kOutputAlignment * kOutputAlignment; }
-
 std::size_t room_for(const std::vector<BoundTensor>& tensors, std::int32_t rows) {
   std::size_t room = 0;
   for (const BoundTensor& tensor : tensors) {
-    room += aligned(tensor.bytes(rows));
+    room += batch_aligned(tensor.bytes(rows));
   }
   return room;
 }
@@ -236,7 +231,7 @@ Status CapturedPlan::write_inputs(Moves& moves, const device::LaunchQueue& queue
   std::size_t elsewhere = 0;
   for (const BatchInput& input : batch.inputs) {
     for (const auto& part : input.parts) {
-      elsewhere += parts.device.reads_in_place(part) ? 0 : aligned(part.size());
+      elsewhere += parts.device.reads_in_place(part) ? 0 : batch_aligned(part.size());
     }
   }
   lane_.gathered.reset();
@@ -272,7 +267,7 @@ Status CapturedPlan::move_inputs(Moves& moves, const device::LaunchQueue& queue,
       if (!parts.device.reads_in_place(part)) {
         std::memcpy(pinned, part.data(), part.size());
         part = {pinned, part.size()};
-        pinned += aligned(part.size());
+        pinned += batch_aligned(part.size());
       }
       TESSERA_RETURN_IF_ERROR(move_part(moves, queue, bound, form, part, slot, to, copied));
       to += size;
@@ -328,12 +323,12 @@ Status CapturedPlan::move_converted(Moves& moves, const InputForm& form, const B
 
 Status CapturedPlan::write_outputs(Moves& moves, const Batch& batch) const {
   TESSERA_ASSIGN_OR_RETURN(lane_.outputs, facts_.parts->device.staging().lease(
-                                              {std::max(room_for(binding_.outputs, batch.rows), kOutputAlignment)}));
+                                              {std::max(room_for(binding_.outputs, batch.rows), kBatchAlignment)}));
   std::uint64_t to = address_of(lane_.outputs->bytes().data());
   for (const BoundTensor& output : binding_.outputs) {
     const std::size_t bytes = output.bytes(batch.rows);
     TESSERA_RETURN_IF_ERROR(moves.add(output.at, to, bytes));
-    to += aligned(bytes);
+    to += batch_aligned(bytes);
   }
   return ok_status();
 }
@@ -345,7 +340,7 @@ Status CapturedPlan::finish(const Slice& /*slice*/, Batch& batch) const {
     const std::size_t bytes = output.bytes(batch.rows);
     const Shape shape = facts_.max_batch_size > 0 ? output.shape.without_first().with_first(batch.rows) : output.shape;
     batch.outputs.push_back({output.spec->dtype, shape, {at, bytes}});
-    at += aligned(bytes);
+    at += batch_aligned(bytes);
   }
   batch.output_memory = std::move(lane_.outputs);
   lane_.gathered.reset();
@@ -367,7 +362,7 @@ Status CapturedPlan::plain_run(const Batch& batch, std::span<std::byte> outputs)
   for (const BoundTensor& output : binding_.outputs) {
     const std::size_t bytes = output.bytes(session_->rows());
     TESSERA_RETURN_IF_ERROR(driver.check(driver.memcpy_dtoh_async(to, output.at, bytes, stream), "copy an output"));
-    to += aligned(bytes);
+    to += batch_aligned(bytes);
   }
   return driver.check(driver.stream_synchronize(stream), "run a model plainly");
 }
@@ -382,7 +377,7 @@ Status CapturedPlan::check_replay(const Slice& slice, Batch& batch) {
   }
   const auto replayed = std::move(batch.output_memory);
   TESSERA_ASSIGN_OR_RETURN(const auto plain, parts.device.staging().lease({std::max<std::size_t>(
-                                                 room_for(binding_.outputs, session_->rows()), kOutputAlignment)}));
+                                                 room_for(binding_.outputs, session_->rows()), kBatchAlignment)}));
   TESSERA_RETURN_IF_ERROR(plain_run(batch, plain->bytes()));
   const std::byte* at = plain->bytes().data();
   for (std::size_t i = 0; i < binding_.outputs.size(); ++i) {
@@ -391,7 +386,7 @@ Status CapturedPlan::check_replay(const Slice& slice, Batch& batch) {
       return unsupported("a replay of its captured run gives other values for output '" +
                          binding_.outputs[i].spec->name + "' than the run itself");
     }
-    at += aligned(bytes.size());
+    at += batch_aligned(bytes.size());
   }
   batch.outputs.clear();
   return ok_status();

@@ -1,6 +1,7 @@
 // What everything of one gpu's engine shares.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <string>
 
@@ -12,6 +13,13 @@
 #include "engine/onnxruntime/environment.h"
 
 namespace tessera::engine {
+
+// What a batch has in the host's memory lies one behind the other, each aligned to this.
+inline constexpr std::size_t kBatchAlignment = 64;
+
+constexpr std::size_t batch_aligned(std::size_t size) {
+  return (size + kBatchAlignment - 1) / kBatchAlignment * kBatchAlignment;
+}
 
 // Where ONNX Runtime's work goes: it is queued on `stream`, and what the provider takes from the driver itself comes
 // from `scratch`, which is a session's own, and may hold other bytes in each.

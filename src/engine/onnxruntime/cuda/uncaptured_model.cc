@@ -10,13 +10,8 @@ namespace {
 // What runs may take, whatever the model's own limit is: shapes are the requests' choice. Mapped as it is needed.
 constexpr Bytes kMostRunMemory{std::uint64_t{4} << 30};
 
-// Outputs of a batch lie one behind the other, each aligned to this.
-constexpr std::size_t kOutputAlignment = 64;
-
 // The session for all buckets.
 constexpr std::int32_t kAnyShape = 0;
-
-std::size_t aligned(std::size_t size) { return (size + kOutputAlignment - 1) / kOutputAlignment * kOutputAlignment; }
 
 Status check_tensors(const std::string& what, const std::vector<TensorSpec>& specs) {
   for (const TensorSpec& spec : specs) {
@@ -235,10 +230,10 @@ Status UncapturedModel::take_out(std::int32_t rows, const std::vector<Ort::Value
     }
     shapes.push_back(batches ? shape.without_first().with_first(batch.rows) : shape);
     TESSERA_ASSIGN_OR_RETURN(sizes.emplace_back(), byte_size(spec.dtype, shapes.back()));
-    room += aligned(sizes.back());
+    room += batch_aligned(sizes.back());
   }
   TESSERA_ASSIGN_OR_RETURN(std::shared_ptr<device::StagingBlock> block,
-                           parts().device.staging().lease({std::max(room, kOutputAlignment)}));
+                           parts().device.staging().lease({std::max(room, kBatchAlignment)}));
   std::byte* to = block->bytes().data();
   batch.output_memory = std::move(block);  // until the copies have ended, also where one cannot be queued
   batch.outputs.clear();
@@ -249,7 +244,7 @@ Status UncapturedModel::take_out(std::int32_t rows, const std::vector<Ort::Value
           driver.check(driver.memcpy_dtoh_async(to, from, sizes[i], place_.stream), "copy an output"));
     }
     batch.outputs.push_back({facts().signature.outputs[i].dtype, shapes[i], {to, sizes[i]}});
-    to += aligned(sizes[i]);
+    to += batch_aligned(sizes[i]);
   }
   return ok_status();
 }
