@@ -130,7 +130,7 @@ Status UncapturedModel::warm(std::int32_t bucket) {
   for (int i = 0; i < kFirstRuns; ++i) {
     TESSERA_RETURN_IF_ERROR(run(bucket, nothing));
   }
-  return worker_->wait();
+  return ok_status();
 }
 
 Status UncapturedModel::run(std::int32_t bucket, Batch& batch) {
