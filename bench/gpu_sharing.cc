@@ -1,5 +1,6 @@
-// Several models in closed loop on one device, in process, under one policy after the other: what each way of sharing
-// answers, and how evenly. Every round runs every policy; all of them use the same loaded models.
+// Several models in closed loop, in process, under one policy after the other: what each way of sharing a device
+// answers, and how evenly; of several devices, what each answers alone and all together. Every round runs every policy;
+// all of them use the same loaded models.
 //
 //   bench_gpu_sharing --models DIR [--device cuda:0] [--mix resnet50,mobilenet_v2,resnet50,vgg19] [--batches 1,4,8,16]
 //                     [--policy NAME[/COMMITTED]]... [--seconds S] [--rounds N] [--json FILE] [--wait]
@@ -16,6 +17,7 @@
 #include <fstream>
 #include <iostream>
 #include <string>
+#include <vector>
 
 #include "apps/devices.h"
 #include "base/log.h"
@@ -33,6 +35,15 @@ struct Arguments {
   std::filesystem::path json;
 };
 
+measure::Subject subject_of(const std::vector<apps::Computing>& devices) {
+  measure::Subject subject{devices.front().kind, "", {}};
+  for (const apps::Computing& device : devices) {
+    subject.description += (subject.description.empty() ? "" : "; ") + device.description;
+    subject.parts.push_back({*device.device, *device.engine});
+  }
+  return subject;
+}
+
 // Error: nobody says so any more.
 Status wait_to_begin() {
   std::puts("ready");
@@ -44,9 +55,9 @@ Status wait_to_begin() {
 Status run(const Arguments& arguments, const std::string& command) {
   TESSERA_ASSIGN_OR_RETURN(const auto choice, apps::parse_device(arguments.device));
   TESSERA_ASSIGN_OR_RETURN(const auto topology, device::HostTopology::of());
-  TESSERA_ASSIGN_OR_RETURN(apps::Computing shared, apps::open_device(choice, topology, kMaxBody));
+  TESSERA_ASSIGN_OR_RETURN(std::vector<apps::Computing> shared, apps::open_devices(choice, topology, kMaxBody));
   measure::SharingOptions sharing = arguments.sharing;
-  sharing.bare = shared.kind == "cuda" && !arguments.wait;
+  sharing.bare = shared.front().kind == "cuda" && !arguments.wait;
   if (arguments.wait) {
     sharing.before_each = wait_to_begin;
   }
@@ -54,10 +65,7 @@ Status run(const Arguments& arguments, const std::string& command) {
     // What there is, should the rest not come.
     sharing.after_policy = [&](const measure::Run& run) { std::ofstream(arguments.json) << measure::json(run); };
   }
-  TESSERA_ASSIGN_OR_RETURN(
-      const measure::Run run,
-      measure::share({shared.kind, shared.description, *shared.device, *shared.engine}, sharing, command));
-  shared.engine.reset();
+  TESSERA_ASSIGN_OR_RETURN(const measure::Run run, measure::share(subject_of(shared), sharing, command));
   if (!arguments.json.empty()) {
     std::ofstream(arguments.json) << measure::json(run);
   }

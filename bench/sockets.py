@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Four tenants in closed loop: in the server's process, over HTTP, and over gRPC. One table: images a second of all, against
-the arm in process, and CPU time of the server for each image. Over the wire each tenant has a client process of its own,
-so that the clients are not what is measured.
+the arm in process, and CPU time of the server for each image. Over the wire each tenant has a client process of its own
+for each device, so that the clients are not what is measured.
 
 usage: sockets.py --models FOLDER [--tessera FILE] [--devices "cuda:0 cuda:0/0-7,cuda:0/8-15"] [--mix A,B,...]
                   [--outstanding 16] [--rows 1] [--seconds 4] [--rounds 1] [--grow-seconds 20] [--json FILE]
 
-FOLDER is a model repository; a model that the mix names twice is copied. One --devices after the other is measured.
+FOLDER is a model repository; a model that the mix names twice is copied. One --devices after the other is measured;
+--outstanding is a tenant's for each device.
 """
 
 import argparse
@@ -96,8 +97,8 @@ def rates(result: dict) -> dict:
             for t in result["tenants"]}
 
 
-def load(arguments, target: list, tenants: list, out: pathlib.Path, warm: float = 1) -> subprocess.Popen:
-    command = [arguments.tessera, "load", *target, "--outstanding", str(arguments.outstanding), "--rows",
+def load(arguments, target: list, tenants: list, out: pathlib.Path, warm: float = 1, outstanding: int = 0) -> subprocess.Popen:
+    command = [arguments.tessera, "load", *target, "--outstanding", str(outstanding or arguments.outstanding), "--rows",
                str(arguments.rows), "--seconds", str(arguments.seconds), "--warm-seconds",
                str(warm), "--json", str(out)]
     for tenant in tenants:
@@ -116,22 +117,29 @@ def collect(process: subprocess.Popen, out: pathlib.Path) -> dict:
     return rates(json.loads(out.read_text()))
 
 
+def together(clients: list) -> dict:
+    """Of the clients of one tenant."""
+    return {"per_s": sum(c["per_s"] for c in clients), "p50_ms": max(c["p50_ms"] for c in clients),
+            "p99_ms": max(c["p99_ms"] for c in clients)}
+
+
 def in_process(arguments, models, device, tenants, folder) -> dict:
     out = folder / "here.json"
+    outstanding = arguments.outstanding * len(device.split(","))
     target = ["--model-repository", str(models), "--device", device, "--cache-dir", str(folder / "cache")]
     # Batch sizes follow a model while it serves, and nobody says here when they are there.
-    return {"tenants": collect(load(arguments, target, tenants, out, arguments.grow_seconds), out)}
+    return {"tenants": collect(load(arguments, target, tenants, out, arguments.grow_seconds, outstanding), out)}
 
 
-def over_wire(arguments, server: Server, arm: str, tenants, folder) -> dict:
-    outs = [folder / f"{arm}-{tenant}.json" for tenant in tenants]
+def over_wire(arguments, server: Server, arm: str, device: str, tenants, folder) -> dict:
+    outs = [(tenant, folder / f"{arm}-{tenant}-{place}.json") for tenant in tenants for place in range(len(device.split(",")))]
     before, begin = cpu_seconds(server.process.pid), time.monotonic()
-    clients = [load(arguments, ["--url", server.urls[arm]], [tenant], out) for tenant, out in zip(tenants, outs)]
-    found = {}
-    for client, out in zip(clients, outs):
-        found.update(collect(client, out))
+    clients = [load(arguments, ["--url", server.urls[arm]], [tenant], out) for tenant, out in outs]
+    found = {tenant: [] for tenant in tenants}
+    for client, (tenant, out) in zip(clients, outs):
+        found[tenant].append(collect(client, out)[tenant])
     busy = (cpu_seconds(server.process.pid) - before) / (time.monotonic() - begin)
-    return {"tenants": found, "server_cores": busy}
+    return {"tenants": {tenant: together(clients) for tenant, clients in found.items()}, "server_cores": busy}
 
 
 def measure(arguments, models, device, tenants, folder) -> dict:
@@ -141,7 +149,7 @@ def measure(arguments, models, device, tenants, folder) -> dict:
         server.wait_until_grown(len(tenants))
         for _ in range(arguments.rounds):
             for arm in ("http", "grpc"):
-                arms[arm].append(over_wire(arguments, server, arm, tenants, folder))
+                arms[arm].append(over_wire(arguments, server, arm, device, tenants, folder))
     finally:
         server.end()
     for _ in range(arguments.rounds):

@@ -124,39 +124,38 @@ Result<std::vector<Slice>> parse_host_parts(std::string_view text) {
   return parts;
 }
 
-// A card that is open, once for all its parts, and the engine of the first of them.
-struct Card {
-  std::shared_ptr<device::Gpu> gpu;
-  const engine::CudaEngine* engine = nullptr;
+// What is open so far: each card once for all its parts, and the engines.
+struct Opened {
+  std::map<int, std::shared_ptr<device::Gpu>> cards;
+  std::vector<const engine::CudaEngine*> engines;
 };
-using Cards = std::map<int, Card>;
 
-Result<Computing> open_cuda(const device::CudaDeviceSpec& spec, std::size_t parts, Bytes max_body, Cards& cards) {
+Result<Computing> open_cuda(const device::CudaDeviceSpec& spec, std::size_t parts, Bytes max_body, Opened& opened) {
   TESSERA_ASSIGN_OR_RETURN(const auto driver, device::Driver::open());
-  Card& card = cards[spec.gpu];
-  if (!card.gpu) {
-    TESSERA_ASSIGN_OR_RETURN(card.gpu, device::Gpu::open(driver, spec.gpu));
+  std::shared_ptr<device::Gpu>& gpu = opened.cards[spec.gpu];
+  if (!gpu) {
+    TESSERA_ASSIGN_OR_RETURN(gpu, device::Gpu::open(driver, spec.gpu));
   }
   TESSERA_ASSIGN_OR_RETURN(const auto options, cuda_options(spec, parts, max_body));
-  TESSERA_ASSIGN_OR_RETURN(auto device, device::make_cuda_device(card.gpu, options));
-  TESSERA_ASSIGN_OR_RETURN(auto engine, engine::CudaEngine::create(*device, card.engine));
-  card.engine = card.engine == nullptr ? engine.get() : card.engine;
+  TESSERA_ASSIGN_OR_RETURN(auto device, device::make_cuda_device(gpu, options));
+  TESSERA_ASSIGN_OR_RETURN(auto engine, engine::CudaEngine::create(*device, opened.engines));
+  opened.engines.push_back(engine.get());
   Computing out;
   out.kind = "cuda";
-  out.description = describe(device->shape(), card.gpu->name());
+  out.description = describe(device->shape(), gpu->name());
   out.engine = std::move(engine);
   out.device = std::move(device);
   return out;
 }
 
 Result<std::vector<Computing>> open_cuda_devices(const std::vector<device::CudaDeviceSpec>& specs, Bytes max_body) {
-  Cards cards;
+  Opened opened;
   std::vector<Computing> out;
   for (const device::CudaDeviceSpec& spec : specs) {
     const auto parts =
         std::count_if(specs.begin(), specs.end(), [&](const auto& other) { return other.gpu == spec.gpu; });
-    TESSERA_ASSIGN_OR_RETURN(auto opened, open_cuda(spec, static_cast<std::size_t>(parts), max_body, cards));
-    out.push_back(std::move(opened));
+    TESSERA_ASSIGN_OR_RETURN(auto unit, open_cuda(spec, static_cast<std::size_t>(parts), max_body, opened));
+    out.push_back(std::move(unit));
   }
   return out;
 }

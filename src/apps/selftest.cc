@@ -151,7 +151,8 @@ Status compare_slices(Subject& subject, const DeviceShape& shape, bool full, Fin
 Status examine(const SelftestOptions& options, Findings& findings, measure::Scores& scores, bool& measured,
                const std::function<void()>& write) {
   TESSERA_ASSIGN_OR_RETURN(const auto topology, device::HostTopology::of());
-  TESSERA_ASSIGN_OR_RETURN(Computing computing, open_device(options.device, topology, kMaxBody));
+  TESSERA_ASSIGN_OR_RETURN(std::vector<Computing> devices, open_devices(options.device, topology, kMaxBody));
+  Computing& computing = devices.front();
   const DeviceShape& shape = computing.device->shape();
   findings.fact("device", computing.description.empty() ? shape.name : computing.description);
   findings.fact("atoms", std::to_string(shape.atoms()) + ", slices " + std::to_string(shape.ladder.size()) +
@@ -166,7 +167,7 @@ Status examine(const SelftestOptions& options, Findings& findings, measure::Scor
     RowOptions rows = options.rows;
     rows.full = options.full;
     write();
-    measure_rows(computing, rows, scores, write);
+    measure_rows(devices, rows, scores, write);
   }
   return ok_status();
 }
@@ -179,7 +180,8 @@ void add_selftest_flags(CLI::App& command, SelftestOptions& options) {
     if (!choice.ok()) throw CLI::ValidationError("--device", choice.error().message());
     options.device = std::move(*choice);
   };
-  command.add_option_function<std::string>("--device", take_device, "host | auto | cuda:N (auto)")->type_name("KIND");
+  command.add_option_function<std::string>("--device", take_device, "host | auto | cuda:N; two for --rows pair (auto)")
+      ->type_name("KIND");
   auto* quick = command.add_flag_callback(
       "--quick", [&options] { options.full = false; }, "the ends alone (so by default)");
   command.add_flag("--full", options.full, "every slice, lane and batch size")->excludes(quick);
@@ -187,8 +189,9 @@ void add_selftest_flags(CLI::App& command, SelftestOptions& options) {
       ->type_name("FOLDER")
       ->check(CLI::ExistingDirectory);
   command
-      .add_option("--rows", options.rows.parts,
-                  "what to measure on the models: homed, homing, loading, critical, sharing (all)")
+      .add_option(
+          "--rows", options.rows.parts,
+          "what to measure on the models: homed, homing, loading, critical, first, fallback, sharing, pair (all)")
       ->type_name("LIST")
       ->delimiter(',')
       ->check(CLI::IsMember(RowOptions::known()));

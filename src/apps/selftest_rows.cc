@@ -8,6 +8,7 @@
 #include "measure/beside.h"
 #include "measure/first_answer.h"
 #include "measure/homed.h"
+#include "measure/pair.h"
 #include "measure/sharing.h"
 
 namespace tessera::apps {
@@ -80,19 +81,25 @@ Status measure_fallback(measure::Neighbourhood& around, measure::Scores& scores)
   return ok_status();
 }
 
-Status measure_sharing(Computing& computing, const RowOptions& options, measure::Scores& scores) {
+measure::SharingOptions sharing_options(const RowOptions& options) {
   measure::SharingOptions sharing;
   sharing.models = options.models;
-  sharing.bare = computing.kind == "cuda";
   if (!options.full) {
     sharing.batches = {1, 8};
     sharing.rounds = 1;
     sharing.seconds = 1;
     sharing.warm_seconds = 0.5;
   }
-  TESSERA_ASSIGN_OR_RETURN(const measure::Run run,
-                           measure::share({computing.kind, computing.description, *computing.device, *computing.engine},
-                                          sharing, "tessera selftest"));
+  return sharing;
+}
+
+Status measure_sharing(Computing& computing, const RowOptions& options, measure::Scores& scores) {
+  measure::SharingOptions sharing = sharing_options(options);
+  sharing.bare = computing.kind == "cuda";
+  TESSERA_ASSIGN_OR_RETURN(
+      const measure::Run run,
+      measure::share({computing.kind, computing.description, {{*computing.device, *computing.engine}}}, sharing,
+                     "tessera selftest"));
   measure::print(run);
   measure::score(run, scores);
   return ok_status();
@@ -114,6 +121,40 @@ Status measure_first(Computing& computing, bool full, const RowOptions& options,
   return ok_status();
 }
 
+Status measure_pair(std::vector<Computing>& devices, const RowOptions& options, measure::Scores& scores) {
+  if (devices.size() < 2) {
+    return unsupported("--device names one device");
+  }
+  const measure::Part first{*devices[0].device, *devices[0].engine};
+  const measure::Part second{*devices[1].device, *devices[1].engine};
+  const std::vector<std::string> models = options.full ? std::vector<std::string>{"resnet50", "vgg19", "mobilenet_v2"}
+                                                       : std::vector<std::string>{"resnet50"};
+  for (const std::string& model : models) {
+    TESSERA_ASSIGN_OR_RETURN(const auto result,
+                             measure::first_of_replica(first, second, options.models, model, options.full ? 5 : 1));
+    std::fprintf(stderr, "replica: %s\n", measure::to_json(result).c_str());
+    measure::score_replica(result, scores);
+  }
+  const auto beside = measure::loading_elsewhere(first, second, beside_options(options), models);
+  if (beside.ok()) {
+    std::fprintf(stderr, "loading on the other device: %s\n", measure::to_json(*beside).c_str());
+    measure::score_pair_loading(*beside, scores);
+  } else if (beside.error().code() == ErrorCode::kUnsupported) {  // too few slices
+    scores.not_measured("pair_loading_p99", beside.error().message());
+  } else {
+    return beside.error();
+  }
+  measure::SharingOptions sharing = sharing_options(options);
+  sharing.policies = {"tessera"};
+  TESSERA_ASSIGN_OR_RETURN(
+      const measure::Run run,
+      measure::share({devices[0].kind, devices[0].description + "; " + devices[1].description, {first, second}},
+                     sharing, "tessera selftest"));
+  measure::print(run);
+  measure::score_pair(run, scores);
+  return ok_status();
+}
+
 // The rows of a part begin with its name, but for one.
 void leave_out(std::string_view part, const std::string& cause, measure::Scores& scores) {
   for (const measure::Row& row : measure::rows()) {
@@ -127,12 +168,13 @@ void leave_out(std::string_view part, const std::string& cause, measure::Scores&
 
 const std::vector<std::string>& RowOptions::known() {
   static const std::vector<std::string> kParts{"homed", "homing",   "loading", "critical",
-                                               "first", "fallback", "sharing"};
+                                               "first", "fallback", "sharing", "pair"};
   return kParts;
 }
 
-void measure_rows(Computing& computing, const RowOptions& options, measure::Scores& scores,
+void measure_rows(std::vector<Computing>& devices, const RowOptions& options, measure::Scores& scores,
                   const std::function<void()>& after_each) {
+  Computing& computing = devices.front();
   std::unique_ptr<measure::Neighbourhood> around;
   const auto with_neighbours = [&](const auto& part) -> Status {
     if (around == nullptr) {
@@ -159,6 +201,9 @@ void measure_rows(Computing& computing, const RowOptions& options, measure::Scor
     } else if (part == "sharing") {
       around.reset();
       done = measure_sharing(computing, options, scores);
+    } else if (part == "pair") {
+      around.reset();
+      done = measure_pair(devices, options, scores);
     } else {
       done = with_neighbours([&](measure::Neighbourhood& those) {
         return part == "homing"     ? measure_homing(those, scores)

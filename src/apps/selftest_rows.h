@@ -12,7 +12,7 @@
 namespace tessera::apps {
 
 struct RowOptions {
-  // What can be asked for: "homed", "homing", "loading", "critical", "sharing".
+  // What can be asked for: "homed", "homing", "loading", "critical", "sharing"; "pair", of the first two devices.
   static const std::vector<std::string>& known();
 
   std::filesystem::path models;
@@ -20,8 +20,9 @@ struct RowOptions {
   bool full = false;  // more models, sizes and rounds
 };
 
-// On the loader thread. A part that fails leaves its rows not measured, with the cause; `after_each` part.
-void measure_rows(Computing& computing, const RowOptions& options, measure::Scores& scores,
+// On the loader thread of the first of `devices`, which all but "pair" is measured on. A part that fails leaves its
+// rows not measured, with the cause; `after_each` part.
+void measure_rows(std::vector<Computing>& devices, const RowOptions& options, measure::Scores& scores,
                   const std::function<void()>& after_each);
 
 }  // namespace tessera::apps

@@ -40,6 +40,8 @@ class Neighbourhood {
   static Result<std::unique_ptr<Neighbourhood>> make(device::Device& device, engine::Engine& engine,
                                                      const BesideOptions& options);
 
+  // While `work` is done, which tells nothing of how long it took.
+  Result<Beside> beside(const std::function<Status()>& work) { return around(work, Duration{0}); }
   // Loading another copy of that model, up to its first plan.
   Result<Beside> loading(const std::string& model);
   // Making plans that are captured already ready in slice after slice, one every few milliseconds.

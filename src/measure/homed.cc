@@ -69,7 +69,8 @@ struct Native {
 
 Result<Native> native_in(device::CudaDevice& device, engine::CudaEngine& engine, const Slice& slice) {
   TESSERA_ASSIGN_OR_RETURN(auto builds, BuildsInSlice::make(device, slice));
-  TESSERA_ASSIGN_OR_RETURN(auto made, engine::CudaEngine::create(*builds, &engine));
+  const std::array<const engine::CudaEngine*, 1> others{&engine};
+  TESSERA_ASSIGN_OR_RETURN(auto made, engine::CudaEngine::create(*builds, others));
   return Native{slice, std::move(builds), std::move(made)};
 }
 

@@ -71,7 +71,10 @@ std::vector<Row> make_rows() {
        {"loading_p99", "neighbours' p99 while a model is loaded, against alone", "x", kMost, 1.05},
        {"loading_worst_ms", "their latest launch then, later than alone by", "ms", kMost, 1},
        {"first_answer", "first answer against plain ONNX Runtime", "x", kMost, 1.1},
-       {"two_gpus", "two GPUs against one, in process", "x", kLeast, 1.97, "needs two GPUs"}});
+       {"pair_images", "four tenants on each of two devices at once, in process: images/s against one", "x", kLeast,
+        1.97},
+       {"pair_loading_p99", "p99 on one device while models come and go on the other, against alone", "x", kMost, 1.02},
+       {"pair_replica", "first answer of a replica on the other device, against the first load's", "x", kMost, 0.5}});
   return rows;
 }
 
@@ -94,7 +97,7 @@ double images(const std::vector<Measured>& round) {
 
 const Cell* cell_of(const Run& run, std::string_view policy, std::int64_t rows) {
   const auto found = std::find_if(run.cells.begin(), run.cells.end(), [&](const Cell& cell) {
-    return cell.policy == policy && cell.rows == rows && !cell.rounds.empty();
+    return cell.policy == policy && cell.rows == rows && !cell.rounds.empty() && cell.parts == Cell{}.parts;
   });
   return found == run.cells.end() ? nullptr : &*found;
 }
@@ -235,6 +238,34 @@ void score(const Run& run, Scores& scores) {
     scores.add("share_even", median(std::move(worst)), "fixed, batches of " + std::to_string(cell.rows));
   }
 }
+
+void score_pair(const Run& run, Scores& scores) {
+  for (const Cell& both : run.cells) {
+    std::vector<double> ratios;
+    for (std::size_t i = 0; both.parts.size() > 1 && i < both.rounds.size(); ++i) {
+      double alone = 0;  // the parts' mean
+      for (const Cell& one : run.cells) {
+        if (one.parts.size() == 1 && one.policy == both.policy && one.rows == both.rows && i < one.rounds.size()) {
+          alone += images(one.rounds[i]) / static_cast<double>(both.parts.size());
+        }
+      }
+      if (alone > 0) {
+        ratios.push_back(images(both.rounds[i]) / alone);
+      }
+    }
+    if (!ratios.empty()) {
+      scores.add("pair_images", median(std::move(ratios)), both.policy + ", batches of " + std::to_string(both.rows));
+    }
+  }
+}
+
+void score_pair_loading(const Beside& result, Scores& scores) {
+  scores.add("pair_loading_p99", result.worst_p99_ratio(),
+             "a load took " + number(result.took_ms, "%.0f") + " ms, the latest launch was later by " +
+                 number(result.most_worst_ms_more(), "%.2f") + " ms");
+}
+
+void score_replica(const Replica& result, Scores& scores) { scores.add("pair_replica", result.ratio(), result.model); }
 
 void score_homing(const Beside& result, Scores& scores) {
   scores.add("homing_ms", result.took_ms, "median");

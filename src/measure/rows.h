@@ -8,6 +8,7 @@
 
 #include "measure/beside.h"
 #include "measure/homed.h"
+#include "measure/pair.h"
 #include "measure/sharing_report.h"
 
 namespace tessera::measure {
@@ -52,7 +53,10 @@ class Scores {
 
 // The rows that each measurement speaks of.
 void score(const std::vector<HomedCell>& cells, Scores& scores);
-void score(const Run& run, Scores& scores);
+void score(const Run& run, Scores& scores);       // of cells on the first device
+void score_pair(const Run& run, Scores& scores);  // of cells on several devices, against those on one
+void score_pair_loading(const Beside& result, Scores& scores);
+void score_replica(const Replica& result, Scores& scores);
 void score_homing(const Beside& result, Scores& scores);
 void score_loading(const std::string& model, const Beside& result, Scores& scores);
 void score_critical(const Beside& slices, const Beside& streams, Scores& scores);

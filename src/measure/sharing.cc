@@ -90,15 +90,23 @@ Duration seconds_of(double seconds) {
   return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
 }
 
-double dispatching(const runtime::Service& service) { return service.device_statistics().front().dispatching_seconds; }
+// Of the device where it is most.
+double dispatching(const runtime::Service& service) {
+  double most = 0;
+  for (const auto& device : service.device_statistics()) {
+    most = std::max(most, device.dispatching_seconds);
+  }
+  return most;
+}
 
 // One round of `cell`.
 Status closed_loop(runtime::Service& service, const std::vector<std::string>& names, const SharingOptions& options,
-                   Cell& cell) {
+                   Tenant::Memory memory, Cell& cell) {
   std::vector<std::unique_ptr<Tenant>> tenants;
+  const int outstanding = options.outstanding * static_cast<int>(cell.parts.size());
   for (const std::string& name : names) {
     TESSERA_ASSIGN_OR_RETURN(const auto instance, service.find(name, std::nullopt));
-    TESSERA_ASSIGN_OR_RETURN(auto tenant, Tenant::make(service, *instance, cell.rows, options.outstanding));
+    TESSERA_ASSIGN_OR_RETURN(auto tenant, Tenant::make(service, *instance, cell.rows, outstanding, memory));
     tenants.push_back(std::move(tenant));
   }
   for (const auto& tenant : tenants) {
@@ -113,6 +121,9 @@ Status closed_loop(runtime::Service& service, const std::vector<std::string>& na
   for (const auto& tenant : tenants) {
     tenant->stop();
   }
+  for (const auto& tenant : tenants) {
+    tenant->wait();
+  }
   std::vector<Measured>& measured = cell.rounds.emplace_back();
   for (const auto& tenant : tenants) {
     measured.push_back(summary(tenant->answers(from, until), cell.rows, until - from));
@@ -122,7 +133,7 @@ Status closed_loop(runtime::Service& service, const std::vector<std::string>& na
 
 // Nothing between the device and its plans: every tenant's lanes, each with one launch on its way, as the policy would
 // have them share the device.
-Result<double> bare_loops(const Subject& subject, const Repository& repository, ModelStore& store,
+Result<double> bare_loops(const Part& subject, const Repository& repository, ModelStore& store,
                           const std::vector<std::string>& names, const SharingOptions& options, const Cell& cell) {
   const std::vector<Slice> slices = side_by_side(subject.device.shape(), names.size());
   const bool sliced = cell.policy == "fixed";
@@ -161,7 +172,7 @@ Result<double> bare_loops(const Subject& subject, const Repository& repository, 
 }
 
 // Of those whose launches can be had without a scheduler.
-Status add_bare(const Subject& subject, const Repository& repository, ModelStore& store, const SharingOptions& options,
+Status add_bare(const Part& subject, const Repository& repository, ModelStore& store, const SharingOptions& options,
                 Run& run) {
   for (Cell& cell : run.cells) {
     if (cell.policy == "temporal" || cell.policy == "streams" || cell.policy == "fixed") {
@@ -193,31 +204,62 @@ Result<Arm> parse_arm(const std::string& text) {
   return Arm{text.substr(0, slash), static_cast<std::uint16_t>(committed == "1" ? 1 : 0)};
 }
 
-// One policy, all batch sizes: a service of its own over the shared device and models.
-Status run_policy(const std::string& policy, const SharingOptions& options, const Repository& repository,
-                  const Subject& subject, ModelStore& store, const std::vector<std::string>& names, Run& run) {
+using Places = std::vector<std::size_t>;  // of some of the subject's parts
+
+// Each part alone, and all.
+std::vector<Places> arms_of(const Subject& subject) {
+  std::vector<Places> arms;
+  Places all;
+  for (std::size_t place = 0; place < subject.parts.size(); ++place) {
+    arms.push_back({place});
+    all.push_back(place);
+  }
+  if (all.size() > 1) {
+    arms.push_back(all);
+  }
+  return arms;
+}
+
+// A measurement's fixed parts. Owned by the main thread.
+struct Stage {
+  const Subject& subject;
+  const SharingOptions& options;
+  const Repository& repository;
+  std::vector<std::unique_ptr<ModelStore>> stores;  // by part
+};
+
+// One policy, all batch sizes: a service of its own over the shared devices and models.
+Status run_policy(const std::string& policy, const Places& places, const Stage& stage, Run& run) {
+  const SharingOptions& options = stage.options;
   runtime::ServiceOptions serving;
   TESSERA_ASSIGN_OR_RETURN(const Arm arm, parse_arm(policy));
   serving.policy = arm.policy;
-  serving.models.repositories = {repository.folder()};
-  serving.models.defaults.device_kind = subject.kind;
-  store.forget_homes();
-  TESSERA_ASSIGN_OR_RETURN(
-      const auto service,
-      runtime::Service::create(serving, std::make_unique<BorrowedDevice>(subject.device, arm.committed),
-                               std::make_unique<BorrowedEngine>(store)));
-  TESSERA_RETURN_IF_ERROR(service->start());
-  if (!store.wait_until_homed(names.size(), kHomingPatience)) {
-    std::fprintf(stderr, "%s: some models did not get all slices\n", policy.c_str());
+  serving.models.repositories = {stage.repository.folder()};
+  serving.models.defaults.device_kind = stage.subject.kind;
+  std::vector<runtime::DeviceUnit> units;
+  for (const std::size_t place : places) {
+    stage.stores[place]->forget_homes();
+    units.push_back({std::make_unique<BorrowedDevice>(stage.subject.parts[place].device, arm.committed),
+                     std::make_unique<BorrowedEngine>(*stage.stores[place])});
   }
+  TESSERA_ASSIGN_OR_RETURN(const auto service, runtime::Service::create(serving, std::move(units)));
+  TESSERA_RETURN_IF_ERROR(service->start());
+  for (const std::size_t place : places) {
+    if (!stage.stores[place]->wait_until_homed(run.tenants.size(), kHomingPatience)) {
+      std::fprintf(stderr, "%s: some models did not get all slices\n", policy.c_str());
+    }
+  }
+  const auto memory = stage.subject.parts.size() > 1 ? Tenant::Memory::kForEach : Tenant::Memory::kOnce;
   for (const std::int64_t rows : options.batches) {
-    std::fprintf(stderr, "%s, batch %lld\n", policy.c_str(), static_cast<long long>(rows));
+    std::fprintf(stderr, "%s, batch %lld%s\n", policy.c_str(), static_cast<long long>(rows),
+                 places.size() > 1 ? ", all devices" : "");
     if (options.before_each) {
       TESSERA_RETURN_IF_ERROR(options.before_each());
     }
-    const auto cell = std::find_if(run.cells.begin(), run.cells.end(),
-                                   [&](const Cell& each) { return each.policy == policy && each.rows == rows; });
-    TESSERA_RETURN_IF_ERROR(closed_loop(*service, names, options, *cell));
+    const auto cell = std::find_if(run.cells.begin(), run.cells.end(), [&](const Cell& each) {
+      return each.policy == policy && each.rows == rows && each.parts == places;
+    });
+    TESSERA_RETURN_IF_ERROR(closed_loop(*service, run.tenants, options, memory, *cell));
   }
   return service->drain(kDrain) ? ok_status() : unavailable("requests were still running after the last batch size");
 }
@@ -229,28 +271,36 @@ Result<Run> share(const Subject& subject, const SharingOptions& options, const s
   Run run;
   run.command = command;
   run.device = subject.description;
-  run.engine = subject.engine.name() + " " + subject.engine.version();
+  run.engine = subject.parts.front().engine.name() + " " + subject.parts.front().engine.version();
   TESSERA_ASSIGN_OR_RETURN(run.tenants, fill(repository, options));
   run.seconds = options.seconds;
   run.outstanding = options.outstanding;
   run.lanes = options.lanes;
+  const std::vector<Places> arms = arms_of(subject);
   for (const std::int64_t rows : options.batches) {
     for (const std::string& policy : options.policies) {
-      run.cells.push_back({policy, rows, {}});
+      for (const Places& places : arms) {
+        run.cells.push_back({.policy = policy, .rows = rows, .rounds = {}, .parts = places});
+      }
     }
   }
-  ModelStore store(subject.engine, subject.device.shape().ladder.size());
+  Stage stage{subject, options, repository, {}};
+  for (const Part& part : subject.parts) {
+    stage.stores.push_back(std::make_unique<ModelStore>(part.engine, part.device.shape().ladder.size()));
+  }
   for (int round = 0; round < options.rounds; ++round) {
     std::fprintf(stderr, "round %d of %d\n", round + 1, options.rounds);
     for (const std::string& policy : options.policies) {
-      TESSERA_RETURN_IF_ERROR(run_policy(policy, options, repository, subject, store, run.tenants, run));
+      for (const Places& places : arms) {
+        TESSERA_RETURN_IF_ERROR(run_policy(policy, places, stage, run));
+      }
       if (options.after_policy) {
         options.after_policy(run);
       }
     }
   }
-  if (options.bare) {
-    TESSERA_RETURN_IF_ERROR(add_bare(subject, repository, store, options, run));
+  if (options.bare && subject.parts.size() == 1) {
+    TESSERA_RETURN_IF_ERROR(add_bare(subject.parts.front(), repository, *stage.stores.front(), options, run));
   }
   return run;
 }

@@ -1,5 +1,6 @@
-// Several models in closed loop on one device, in process, under one policy after the other: what each way of sharing
-// answers, and how evenly. Every round runs every policy; all of them use the same loaded models.
+// Several models in closed loop, in process, under one policy after the other: what each way of sharing a device
+// answers, and how evenly, and what several devices answer together. Every round runs every policy; all of them use the
+// same loaded models.
 #pragma once
 
 #include <cstdint>
@@ -15,12 +16,18 @@
 
 namespace tessera::measure {
 
-// What is measured on. The parts outlive the measurement.
+// A device with the engine that makes its plans, which outlive the measurement.
+struct Part {
+  device::Device& device;
+  engine::Engine& engine;
+};
+
+// What is measured on: one device, or several of one kind. Those are measured one by one, and then all at once under
+// one service, with so many times the requests outstanding, each of which goes where the router sends it.
 struct Subject {
   std::string kind;         // "host" or "cuda", as model::ConfigDefaults knows it
   std::string description;  // for reports
-  device::Device& device;
-  engine::Engine& engine;
+  std::vector<Part> parts;
 };
 
 struct SharingOptions {
@@ -32,10 +39,10 @@ struct SharingOptions {
   double seconds = 2;
   double warm_seconds = 1;
   int rounds = 3;
-  int outstanding = 2;
+  int outstanding = 2;  // requests of a tenant, for each device
   int lanes = 2;
-  bool bare =
-      false;  // at the end: bare launches of the same plans beside each policy, for devices whose plans are homed
+  // At the end: bare launches of the same plans beside each policy, on one device whose plans are homed.
+  bool bare = false;
   std::function<Status()> before_each = {};           // called before every measurement, which an error ends
   std::function<void(const Run&)> after_policy = {};  // what there is so far, after each policy of each round
 };

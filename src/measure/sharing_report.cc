@@ -52,7 +52,7 @@ double worst_ratio(const std::vector<Measured>& round) {
 // Medians of how much more a cell answers than the same rows under another policy did in the same round.
 double against(const Run& run, const Cell& cell, const std::string& policy) {
   for (const Cell& other : run.cells) {
-    if (other.policy != policy || other.rows != cell.rows) {
+    if (other.policy != policy || other.rows != cell.rows || other.parts != cell.parts) {
       continue;
     }
     std::vector<double> ratios;
@@ -86,9 +86,25 @@ std::string as_json(const Spread& value) {
          "}";
 }
 
+std::string as_json(const std::vector<std::size_t>& places) {
+  std::string text;
+  for (const std::size_t place : places) {
+    text += (text.empty() ? "" : ",") + std::to_string(place);
+  }
+  return "[" + text + "]";
+}
+
+// "tessera" or, where there are others, "tessera on 0,1".
+std::string name_of(const Run& run, const Cell& cell) {
+  const bool several =
+      std::any_of(run.cells.begin(), run.cells.end(), [](const Cell& any) { return any.parts.size() > 1; });
+  const std::string places = as_json(cell.parts);
+  return cell.policy + (several ? " on " + places.substr(1, places.size() - 2) : "");
+}
+
 std::string as_json(const Run& run, const Cell& cell) {
   std::string text = "{\"policy\":" + quoted(cell.policy) + ",\"batch\":" + std::to_string(cell.rows) +
-                     ",\"images_per_s\":" + as_json(over_rounds(cell, total)) +
+                     ",\"devices\":" + as_json(cell.parts) + ",\"images_per_s\":" + as_json(over_rounds(cell, total)) +
                      ",\"worst_p99_over_p50\":" + as_json(over_rounds(cell, worst_ratio)) +
                      ",\"dispatching\":" + as_json(spread(cell.dispatching)) +
                      (cell.bare_per_s > 0 ? ",\"bare_images_per_s\":" + number(cell.bare_per_s) : "") +
@@ -123,7 +139,7 @@ void print(const Run& run) {
   for (const Cell& cell : run.cells) {
     const Spread rate = over_rounds(cell, total);
     std::printf("%5lld  %-28s %10.0f (%8.0f to %8.0f) %8.3f %8.3f %8.3f %8.3f %8.3f\n",
-                static_cast<long long>(cell.rows), cell.policy.substr(0, 28).c_str(), rate.median, rate.least,
+                static_cast<long long>(cell.rows), name_of(run, cell).substr(0, 28).c_str(), rate.median, rate.least,
                 rate.most, against(run, cell, "temporal"), against(run, cell, "streams"),
                 over_rounds(cell, worst_ratio).median, cell.bare_per_s > 0 ? rate.median / cell.bare_per_s : 0,
                 spread(cell.dispatching).median);

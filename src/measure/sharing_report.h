@@ -1,6 +1,7 @@
 // What was measured, as a table and as JSON.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -20,6 +21,7 @@ struct Cell {
   std::vector<std::vector<Measured>> rounds;  // by round, then by tenant
   std::vector<double> dispatching = {};       // by round: the share of the time in which the dispatcher's role was held
   double bare_per_s = 0;  // rows of bare launches of the same plans, as the policy would have them; 0: not measured
+  std::vector<std::size_t> parts = {0};  // the devices that it ran on, by their places
 };
 
 struct Run {

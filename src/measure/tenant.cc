@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <random>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -15,6 +16,8 @@ namespace tessera::measure {
 namespace {
 
 constexpr std::size_t kAlignment = 64;
+
+constexpr std::size_t aligned(std::size_t size) { return (size + kAlignment - 1) / kAlignment * kAlignment; }
 
 template <typename T, typename Make>
 void fill_as(std::span<std::byte> data, const Make& make) {
@@ -46,16 +49,33 @@ void fill(DType dtype, std::span<std::byte> data, std::mt19937& random) {
 // One of the requests on their way, sent again and again. Its samples are written by whoever answers, one at a time.
 class Tenant::Call final : public runtime::InferCall, public std::enable_shared_from_this<Call> {
  public:
-  explicit Call(Tenant& owner) : owner_(owner) {}
+  Call(Tenant& owner, Memory memory) : owner_(owner), memory_(memory) {}
+
+  // Before the first send(), as many rows as all requests will have. Error: that of the memory for it.
+  Status prepare(const std::vector<TensorSpec>& inputs, std::int64_t rows) {
+    for (const TensorSpec& spec : inputs) {
+      const Shape shape = spec.shape.with_first(rows);
+      TESSERA_ASSIGN_OR_RETURN(const std::size_t size, byte_size(spec.dtype, shape));
+      sizes_.push_back(size);
+      request.inputs.push_back({spec.name, {spec.dtype, shape, {}}});
+    }
+    request.model = owner_.name_;
+    answers.reserve(1 << 20);
+    return lease();
+  }
 
   void send() {
     request.arrival = now();
+    if (memory_ == Memory::kForEach) {
+      if (const Status leased = lease(); !leased.ok()) {
+        fail(leased.error());
+      }
+    }
     owner_.service_.infer(shared_from_this());
   }
   void done(Result<InferResponse> result) noexcept override {
     if (!result.ok()) {
-      std::fprintf(stderr, "%s: %s\n", owner_.name_.c_str(), result.error().message().c_str());
-      std::_Exit(EXIT_FAILURE);
+      fail(result.error());
     }
     const TimePoint at = now();
     answers.push_back({at, at - request.arrival});
@@ -69,34 +89,48 @@ class Tenant::Call final : public runtime::InferCall, public std::enable_shared_
   std::vector<Answer> answers;
 
  private:
+  [[noreturn]] void fail(const Error& error) const {
+    std::fprintf(stderr, "%s: %s\n", owner_.name_.c_str(), error.message().c_str());
+    std::_Exit(EXIT_FAILURE);
+  }
+
+  // Memory for all inputs, with random numbers in it.
+  Status lease() {
+    Bytes all;
+    for (const std::size_t size : sizes_) {
+      all.value += aligned(size);
+    }
+    TESSERA_ASSIGN_OR_RETURN(const auto memory, owner_.service_.lease_body(owner_.name_, all));
+    TESSERA_RETURN_IF_ERROR(memory->charge(all));
+    std::span<std::byte> left = memory->bytes();
+    // Where this tenant's numbers were before, others of another tenant may be now: as good, unless they are words.
+    const bool seen = !seen_.insert(left.data()).second;
+    for (std::size_t i = 0; i < sizes_.size(); ++i) {
+      TensorView& tensor = request.inputs[i].tensor;
+      tensor.data = left.first(sizes_[i]);
+      if (!seen || tensor.dtype == DType::kInt32 || tensor.dtype == DType::kInt64) {
+        fill(tensor.dtype, left.first(sizes_[i]), random_);
+      }
+      left = left.subspan(aligned(sizes_[i]));
+    }
+    request.memory = memory;
+    request.device = memory->device;
+    return ok_status();
+  }
+
   Tenant& owner_;
+  const Memory memory_;
+  std::vector<std::size_t> sizes_;  // of the inputs
+  std::set<const std::byte*> seen_;
+  std::mt19937 random_{1};
 };
 
 Result<std::unique_ptr<Tenant>> Tenant::make(runtime::Service& service, const model::Instance& instance,
-                                             std::int64_t rows, int outstanding) {
+                                             std::int64_t rows, int outstanding, Memory memory) {
   std::unique_ptr<Tenant> tenant(new Tenant(service, instance.name));
-  std::mt19937 random(1);
   for (int i = 0; i < outstanding; ++i) {
-    auto call = std::make_shared<Call>(*tenant);
-    call->answers.reserve(1 << 20);
-    call->request.model = instance.name;
-    std::size_t size = 0;
-    std::vector<std::size_t> sizes;
-    for (const TensorSpec& spec : instance.signature.inputs) {
-      TESSERA_ASSIGN_OR_RETURN(const std::size_t bytes, byte_size(spec.dtype, spec.shape.with_first(rows)));
-      sizes.push_back(bytes);
-      size += (bytes + kAlignment - 1) / kAlignment * kAlignment;
-    }
-    TESSERA_ASSIGN_OR_RETURN(const auto memory, service.lease_body(instance.name, Bytes{size}));
-    TESSERA_RETURN_IF_ERROR(memory->charge(Bytes{size}));
-    std::span<std::byte> left = memory->bytes();
-    for (std::size_t input = 0; input < sizes.size(); ++input) {
-      const TensorSpec& spec = instance.signature.inputs[input];
-      fill(spec.dtype, left.first(sizes[input]), random);
-      call->request.inputs.push_back({spec.name, {spec.dtype, spec.shape.with_first(rows), left.first(sizes[input])}});
-      left = left.subspan((sizes[input] + kAlignment - 1) / kAlignment * kAlignment);
-    }
-    call->request.memory = memory;
+    auto call = std::make_shared<Call>(*tenant, memory);
+    TESSERA_RETURN_IF_ERROR(call->prepare(instance.signature.inputs, rows));
     tenant->calls_.push_back(std::move(call));
   }
   return tenant;
@@ -110,8 +144,7 @@ void Tenant::start() {
   }
 }
 
-void Tenant::stop() {
-  stopping_.store(true);
+void Tenant::wait() {
   while (on_their_way_.load() > 0) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }

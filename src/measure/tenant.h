@@ -22,14 +22,19 @@ struct Answer {
 // Owned by the main thread; answers come on any. A request that fails ends the program.
 class Tenant {
  public:
-  // Requests of `rows` rows of random numbers, which lie in memory that the device reads from.
+  // Requests of `rows` rows of random numbers, which lie in memory that the device reads from. Memory::kForEach: as a
+  // front end would have it, each request asks for it anew, and goes to the device that it is nearest to.
+  enum class Memory { kOnce, kForEach };
   static Result<std::unique_ptr<Tenant>> make(runtime::Service& service, const model::Instance& instance,
-                                              std::int64_t rows, int outstanding);
+                                              std::int64_t rows, int outstanding, Memory memory);
 
   const std::string& name() const { return name_; }
   void start();
-  void stop();                                                         // returns when all is answered
-  std::vector<Answer> answers(TimePoint from, TimePoint until) const;  // after stop()
+  void stop() { stopping_.store(true); }  // nothing is sent any more
+  // Returns when all is answered. All tenants of a service are stopped before: the thread that starts one's requests
+  // may be the one that runs another's.
+  void wait();
+  std::vector<Answer> answers(TimePoint from, TimePoint until) const;  // after wait()
 
  private:
   class Call;

@@ -54,6 +54,24 @@ def test_rows_are_measured_on_models(tmp_path):
     assert re.search(r"^not measured +a homed plan's time", done.stdout, re.MULTILINE)
 
 
+def test_two_devices_are_compared(tmp_path):
+    """On parts of the host: that both compute, and that one alone says what is missing."""
+    for name in ("resnet50", "mobilenet_v2", "vgg19"):
+        put(tmp_path / "models", name, simple())
+    rows = {}
+    for device in ("host/0", "host/0,host/1"):
+        done = selftest("--device", device, "--models", tmp_path / "models", "--json", tmp_path / "findings.json",
+                        "--rows", "pair")
+        assert done.returncode == 0, done
+        found = json.loads((tmp_path / "findings.json").read_text())["rows"]
+        rows[device] = {row["id"]: row for row in found if row["id"].startswith("pair_")}
+    assert {row["note"] for row in rows["host/0"].values()} == {"--device names one device"}
+    both = rows["host/0,host/1"]
+    assert "slices of equal size" in both["pair_loading_p99"]["note"]
+    assert both["pair_images"]["figure"] > 0 and both["pair_replica"]["figure"] > 0
+    assert re.search(r"tessera on 0,1 ", done.stdout)
+
+
 def test_unknown_rows_are_refused():
     done = selftest("--rows", "everything")
     assert done.returncode == 2 and "--rows" in done.stderr

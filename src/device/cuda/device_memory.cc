@@ -110,8 +110,36 @@ Status DeviceRegion::grow(Bytes to) {
     budget_->give_back({size});
     return done;
   }
+  const std::lock_guard lock(pieces_mutex_);
   pieces_.push_back(size);
   mapped_.value += size;
+  return ok_status();
+}
+
+Status DeviceRegion::open_to(const Gpu& reader) const {
+  const Driver& driver = gpu_->driver();
+  if (reader.ordinal() == gpu_->ordinal()) {
+    return ok_status();
+  }
+  int can = 0;
+  TESSERA_RETURN_IF_ERROR(
+      driver.check(driver.device_can_access_peer(&can, reader.number(), gpu_->number()), "ask about a peer"));
+  if (can == 0) {
+    return unsupported("GPU " + std::to_string(reader.ordinal()) + " has no way to the memory of GPU " +
+                       std::to_string(gpu_->ordinal()));
+  }
+  CUmemAccessDesc access{};
+  access.location.type = CU_MEM_LOCATION_TYPE_DEVICE;
+  access.location.id = reader.ordinal();
+  access.flags = CU_MEM_ACCESS_FLAGS_PROT_READWRITE;  // to read alone is not offered by every driver
+  const CurrentContext current(*gpu_);
+  TESSERA_RETURN_IF_ERROR(current.status());
+  const std::lock_guard lock(pieces_mutex_);
+  CUdeviceptr at = base_;
+  for (const std::size_t piece : pieces_) {
+    TESSERA_RETURN_IF_ERROR(driver.check(driver.mem_set_access(at, piece, &access, 1), "open memory to a peer"));
+    at += piece;
+  }
   return ok_status();
 }
 

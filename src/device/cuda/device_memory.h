@@ -57,6 +57,10 @@ class DeviceRegion {
   // card does not; else the driver's. Then the region is as before.
   Status grow(Bytes to);
 
+  // The processors and copy engines of `reader` may use what is mapped so far, for good. Thread-safe, also against its
+  // owner. Error: kUnsupported where the cards have no way to each other's memory; else the driver's.
+  Status open_to(const Gpu& reader) const;
+
  private:
   DeviceRegion(std::shared_ptr<Gpu> gpu, std::shared_ptr<MemoryBudget> budget)
       : gpu_(std::move(gpu)), budget_(std::move(budget)) {}
@@ -69,6 +73,7 @@ class DeviceRegion {
   CUdeviceptr base_ = 0;
   Bytes reserved_{};
   Bytes mapped_{};
+  mutable std::mutex pieces_mutex_;
   std::vector<std::size_t> pieces_;  // sizes, in the order of their addresses
 };
 

@@ -16,6 +16,7 @@
   X(device_get_count, cuDeviceGetCount)                                       \
   X(device_get, cuDeviceGet)                                                  \
   X(device_get_name, cuDeviceGetName)                                         \
+  X(device_can_access_peer, cuDeviceCanAccessPeer)                            \
   X(device_get_dev_resource, cuDeviceGetDevResource)                          \
   X(primary_ctx_retain, cuDevicePrimaryCtxRetain)                             \
   X(primary_ctx_release, cuDevicePrimaryCtxRelease)                           \

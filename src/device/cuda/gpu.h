@@ -36,6 +36,7 @@ class Gpu {
 
   const Driver& driver() const { return driver_; }
   int ordinal() const { return ordinal_; }
+  CUdevice number() const { return device_; }        // as the driver knows it
   const std::string& name() const { return name_; }  // as its maker calls it
   CUcontext context() const { return context_; }     // the primary one
   std::uint16_t atoms() const { return static_cast<std::uint16_t>(atoms_.size()); }

@@ -3,9 +3,11 @@
 // TESSERA_GPU_LOADS: how often a model is loaded and unloaded (60; the first 20 may leave something behind).
 #include <unistd.h>
 
+#include <array>
 #include <cstdlib>
 #include <fstream>
 #include <set>
+#include <thread>
 
 #include "tests/gpu/engine/cuda_fixture.h"
 #include "tests/support/figure.h"
@@ -51,7 +53,8 @@ class LoadsTest : public CudaEngineTest {
 
 // What `determinism` promises: nothing is chosen by timing it.
 TEST_F(LoadsTest, LoadsAndReplicasWithoutTimedChoicesGiveTheSameBits) {
-  auto sibling = CudaEngine::create(*device_, engine_.get());
+  const std::array<const CudaEngine*, 1> others{engine_.get()};
+  auto sibling = CudaEngine::create(*device_, others);
   ASSERT_TRUE(sibling.ok()) << sibling.error().message();
   std::set<std::vector<std::byte>> found;
   for (int i = 0; i < 20; ++i) {
@@ -68,6 +71,58 @@ TEST_F(LoadsTest, LoadsAndReplicasWithoutTimedChoicesGiveTheSameBits) {
     }
   }
   EXPECT_EQ(found.size(), 1U);
+}
+
+// A replica's weights come from the first one's memory: on the second card where there is one, else on a second device
+// of the same card. The first one may leave meanwhile.
+TEST_F(LoadsTest, AReplicaGetsItsWeightsFromTheOtherAndGivesTheSameBits) {
+  const auto other_gpu = device::Gpu::open(device_->gpu()->driver(), 1);
+  device::CudaOptions on_other;
+  on_other.spec = {.gpu = other_gpu.ok() ? 1 : 0, .atoms = std::nullopt};
+  on_other.streams = 4;
+  auto other_device = device::make_cuda_device(other_gpu.ok() ? *other_gpu : device_->gpu(), on_other);
+  if (!other_device.ok() && !other_gpu.ok()) {
+    GTEST_SKIP() << "one card, whose streams are all taken: " << other_device.error().message();
+  }
+  ASSERT_TRUE(other_device.ok()) << other_device.error().message();
+  Completions ends;
+  (*other_device)->set_sink(ends);
+  const std::array<const CudaEngine*, 1> others{engine_.get()};
+  LoadOptions options = options_for(image_model());
+  options.timed_choices = false;
+  options.digest = "image-model";
+  options.cache_dir = folder_ / "cache";
+  auto first = engine_->load(options);
+  ASSERT_TRUE(first.ok()) << first.error().message();
+  const Slice whole = shape().whole();
+  const auto expected = run(home(**first, 4, 0, whole), whole, images(4, 4, 3));
+  std::vector<std::byte> found;
+  std::thread loader([&] {
+    ASSERT_TRUE((*other_device)->become_loader_thread().ok());
+    auto engine = CudaEngine::create(**other_device, others);
+    ASSERT_TRUE(engine.ok()) << engine.error().message();
+    for (const auto& file : std::filesystem::recursive_directory_iterator(options.cache_dir)) {
+      if (file.path().filename() == "weights") {  // which would give other answers
+        const std::string zeros(file.file_size(), '\0');
+        std::ofstream(file.path(), std::ios::binary) << zeros;
+      }
+    }
+    auto replica = (*engine)->load(options);
+    ASSERT_TRUE(replica.ok()) << replica.error().message();
+    first->reset();
+    const Slice there = (*other_device)->shape().whole();
+    const auto plan = (*replica)->prepare_home(4, {0}, there);
+    ASSERT_TRUE(plan.ok()) << plan.error().message();
+    TestBatch batch = images(4, 4, 3, false);
+    const auto took = (*other_device)->run_borrowed(**plan, there, batch.batch);
+    ASSERT_TRUE(took.ok()) << took.error().message();
+    found = bytes_of(batch.batch);
+    batch = {};
+    replica->reset();
+    engine->reset();
+  });
+  loader.join();
+  EXPECT_EQ(found, expected);
 }
 
 // Which algorithm a convolution takes is found by timing; only `determinism` can promise the same one every time.

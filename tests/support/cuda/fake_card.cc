@@ -41,6 +41,7 @@ CUresult FakeCuda::Impl::get_error_name(CUresult result, const char** name) {
 CUresult FakeCuda::Impl::driver_get_version(int* version) { return give(version, CUDA_VERSION); }
 CUresult FakeCuda::Impl::device_get_count(int* count) { return give(count, options.gpus); }
 CUresult FakeCuda::Impl::device_get(CUdevice* device, int ordinal) { return give(device, ordinal); }
+CUresult FakeCuda::Impl::device_can_access_peer(int* can, CUdevice, CUdevice) { return give(can, cards_apart ? 0 : 1); }
 CUresult FakeCuda::Impl::device_get_name(char* name, int length, CUdevice) {
   std::strncpy(name, "fake gpu", static_cast<std::size_t>(length));
   return CUDA_SUCCESS;

@@ -63,6 +63,11 @@ void FakeCuda::break_down(CUresult result) {
   impl_->changed.notify_all();
 }
 
+void FakeCuda::part_cards() {
+  const Impl::Lock lock(impl_->mutex);
+  impl_->cards_apart = true;
+}
+
 void FakeCuda::hold_copies(bool held) {
   const std::lock_guard lock(impl_->mutex);
   impl_->copies_held = held;

@@ -127,6 +127,9 @@ class FakeCuda {
   // From now on every call fails so.
   void break_down(CUresult result);
 
+  // From now on no card has a way to another one's memory.
+  void part_cards();
+
   // Until told otherwise no copy from the host's memory ends.
   void hold_copies(bool held);
 

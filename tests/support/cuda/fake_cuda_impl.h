@@ -124,6 +124,7 @@ struct FakeCuda::Impl {
   std::map<std::string, std::pair<CUresult, int>, std::less<>> failures;
   CUresult broken = CUDA_SUCCESS;
   bool copies_held = false;
+  bool cards_apart = false;
   std::size_t alive = 0;
   unsigned splits = 0;
   FakeContext primary;

@@ -96,5 +96,30 @@ TEST(RowsTest, PlansThatDifferAreCounted) {
   EXPECT_FALSE(score_of(scores, "homed_other_bits").met());
 }
 
+TEST(RowsTest, DevicesTogetherAreComparedWithTheMeanOfEachAlone) {
+  measure::Run run;
+  const auto cell = [](std::vector<std::size_t> parts, std::vector<double> rates) {
+    measure::Cell made{.policy = "tessera", .rows = 8, .rounds = {}, .parts = std::move(parts)};
+    for (const double rate : rates) {
+      made.rounds.push_back({{rate, 1, 1}});
+    }
+    return made;
+  };
+  run.cells = {cell({0}, {100, 110, 100}), cell({1}, {120, 110, 100}), cell({0, 1}, {220, 209, 196})};
+  Scores scores;
+  score_pair(run, scores);
+  EXPECT_DOUBLE_EQ(*score_of(scores, "pair_images").figure, 1.96);  // of 2.0, 1.9, 1.96
+  score(run, scores);
+  EXPECT_FALSE(score_of(scores, "share_even").figure.has_value());
+}
+
+TEST(RowsTest, AReplicaIsComparedByMediansOfTheWhole) {
+  Replica result{
+      .model = "m", .first = {{10, 20, 1}, {12, 20, 1}, {10, 90, 1}}, .replica = {{1, 15, 1}, {1, 14, 1}, {0, 17, 1}}};
+  Scores scores;
+  score_replica(result, scores);
+  EXPECT_DOUBLE_EQ(*score_of(scores, "pair_replica").figure, 17.0 / 33.0);
+}
+
 }  // namespace
 }  // namespace tessera::measure

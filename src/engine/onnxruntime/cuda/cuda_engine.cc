@@ -1,10 +1,12 @@
 #include "engine/onnxruntime/cuda/cuda_engine.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <utility>
 
 #include "engine/onnxruntime/cuda/cuda_model.h"
 #include "engine/onnxruntime/cuda/provider.h"
+#include "engine/onnxruntime/cuda/replicas.h"
 #include "engine/onnxruntime/cuda/uncaptured_model.h"
 #include "engine/onnxruntime/inspect.h"
 
@@ -15,27 +17,35 @@ constexpr Bytes kScratchAddresses{std::uint64_t{16} << 30};
 
 }  // namespace
 
-Result<std::unique_ptr<CudaEngine>> CudaEngine::create(device::CudaDevice& device, const CudaEngine* sibling) {
+Result<std::unique_ptr<CudaEngine>> CudaEngine::create(device::CudaDevice& device,
+                                                       std::span<const CudaEngine* const> others) {
   // Workspaces that cuBLAS allocates itself would be nodes of the captured graphs, and cannot be cloned.
   ::setenv("CUBLAS_WORKSPACE_CONFIG", ":0:0", 0);
   const std::shared_ptr<device::Gpu> gpu = device.gpu();
   TESSERA_ASSIGN_OR_RETURN(std::shared_ptr<const Environment> environment, Environment::create());
-  std::shared_ptr<DeviceAllocator> allocator = sibling != nullptr ? sibling->parts_->allocator : nullptr;
-  std::shared_ptr<const device::PlanKernels> kernels = sibling != nullptr ? sibling->parts_->kernels : nullptr;
-  if (sibling == nullptr) {
+  const auto sibling =
+      std::find_if(others.begin(), others.end(), [&](const CudaEngine* other) { return other->parts_->gpu == gpu; });
+  std::shared_ptr<DeviceAllocator> allocator;
+  std::shared_ptr<const device::PlanKernels> kernels;
+  if (sibling != others.end()) {
+    allocator = (*sibling)->parts_->allocator;
+    kernels = (*sibling)->parts_->kernels;
+  } else {
     TESSERA_ASSIGN_OR_RETURN(allocator, DeviceAllocator::make(environment, gpu->ordinal()));
     TESSERA_ASSIGN_OR_RETURN(kernels, device::PlanKernels::load(gpu));
   }
   TESSERA_ASSIGN_OR_RETURN(
       std::unique_ptr<device::DeviceRegion> scratch,
       device::DeviceRegion::reserve(gpu, kScratchAddresses, std::make_shared<device::MemoryBudget>(std::nullopt)));
-  auto parts = std::make_shared<CudaParts>(CudaParts{.device = device,
-                                                     .gpu = gpu,
-                                                     .environment = std::move(environment),
-                                                     .copies = std::make_shared<CopyCounter>(),
-                                                     .allocator = allocator,
-                                                     .kernels = std::move(kernels),
-                                                     .scratch = nullptr});
+  auto parts = std::make_shared<CudaParts>(
+      CudaParts{.device = device,
+                .gpu = gpu,
+                .environment = std::move(environment),
+                .copies = std::make_shared<CopyCounter>(),
+                .allocator = allocator,
+                .kernels = std::move(kernels),
+                .replicas = others.empty() ? std::make_shared<Replicas>() : others.front()->parts_->replicas,
+                .scratch = nullptr});
   parts->scratch = std::make_unique<Registered<HeapSource>>(*allocator, std::move(scratch));
   TESSERA_RETURN_IF_ERROR(check_provider(*parts));
   const device::CurrentContext current(*gpu);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 
 #include "engine/engine.h"
@@ -12,10 +13,11 @@ namespace tessera::engine {
 // Thread-safe. Its models may outlive it, the device may not end before either.
 class CudaEngine final : public Engine {
  public:
-  // `sibling`: an engine of another device on the same gpu, if there is one; they share what is one a gpu.
+  // `others`: those that this process has already; with one of the same gpu it shares what is one a gpu.
   // To be called before other threads read the environment. Error: kUnavailable where ONNX Runtime's CUDA provider
   // cannot be loaded; one line that says what to do.
-  static Result<std::unique_ptr<CudaEngine>> create(device::CudaDevice& device, const CudaEngine* sibling = nullptr);
+  static Result<std::unique_ptr<CudaEngine>> create(device::CudaDevice& device,
+                                                    std::span<const CudaEngine* const> others = {});
 
   const std::string& name() const override { return name_; }
   std::string version() const override;

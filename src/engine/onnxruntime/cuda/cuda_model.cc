@@ -49,7 +49,6 @@ CudaModel::CudaModel(std::unique_ptr<const ModelOnCard> on_card, const LoadOptio
     : on_card_(std::move(on_card)),
       most_rows_(std::max(options.max_batch_size, 1)),
       timed_choices_(options.timed_choices),
-      tuned_(options.cache_dir, options.digest, parts().gpu->name()),
       lanes_(options.lanes) {}
 
 Result<std::unique_ptr<LoadedModel>> CudaModel::load(std::shared_ptr<const CudaParts> parts, const LoadOptions& options,
@@ -93,7 +92,7 @@ CapturedPlan* CudaModel::captured(std::int32_t bucket, LaneIndex lane) const {
 ProviderOptions CudaModel::first_choice(std::int32_t bucket) const {
   ProviderOptions choice = tried_options().front();
   choice.timed_search = timed_choices_;
-  return timed_choices_ ? tuned_.of(bucket).value_or(choice) : choice;
+  return timed_choices_ ? on_card_->tuned().of(bucket).value_or(choice) : choice;
 }
 
 Result<BoundSession*> CudaModel::session_for(std::int32_t bucket) {
@@ -134,7 +133,7 @@ Result<Duration> CudaModel::time(BoundSession& session) {
 // Tries the other options, once, and keeps the fastest. One that fails is none.
 Status CudaModel::tune(std::int32_t bucket) {
   Sessions& sessions = sessions_[bucket];
-  if (std::exchange(sessions.tuned, true) || !timed_choices_ || tuned_.of(bucket)) {
+  if (std::exchange(sessions.tuned, true) || !timed_choices_ || on_card_->tuned().of(bucket)) {
     return ok_status();
   }
   const auto current = time(*sessions.current);
@@ -163,7 +162,7 @@ Status CudaModel::tune(std::int32_t bucket) {
       sessions.former.push_back(std::exchange(sessions.current, *std::move(other)));
     }
   }
-  tuned_.keep(bucket, sessions.current->options());
+  on_card_->tuned().keep(bucket, sessions.current->options());
   return ok_status();
 }
 

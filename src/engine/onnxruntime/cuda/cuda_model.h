@@ -14,7 +14,6 @@
 #include "engine/onnxruntime/cuda/captured_plan.h"
 #include "engine/onnxruntime/cuda/lane.h"
 #include "engine/onnxruntime/cuda/model_on_card.h"
-#include "engine/onnxruntime/cuda/tuned_options.h"
 
 namespace tessera::engine {
 
@@ -61,7 +60,6 @@ class CudaModel final : public LoadedModel {
   const bool timed_choices_;
 
   // The loader thread's.
-  TunedOptions tuned_;
   std::vector<std::unique_ptr<Lane>> lanes_;
   struct Sessions {
     std::unique_ptr<BoundSession> current;

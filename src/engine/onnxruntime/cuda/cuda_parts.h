@@ -14,6 +14,8 @@
 
 namespace tessera::engine {
 
+class Replicas;
+
 // What a batch has in the host's memory lies one behind the other, each aligned to this.
 inline constexpr std::size_t kBatchAlignment = 64;
 
@@ -36,6 +38,7 @@ struct CudaParts {
   std::shared_ptr<CopyCounter> copies;
   std::shared_ptr<DeviceAllocator> allocator;
   std::shared_ptr<const device::PlanKernels> kernels;
+  std::shared_ptr<Replicas> replicas;  // of all gpus of this process
   // For what first runs leave behind in a session, and for searching algorithms: no lane's memory. The loader thread's.
   std::unique_ptr<Registered<HeapSource>> scratch;
 

@@ -5,7 +5,10 @@
 #include <cstring>
 #include <utility>
 
+#include "base/clock.h"
+#include "base/log.h"
 #include "core/tensor.h"
+#include "engine/onnxruntime/cuda/replicas.h"
 
 namespace tessera::engine {
 namespace {
@@ -64,40 +67,89 @@ class Uploader {
   std::size_t next_ = 0;
 };
 
+// Those of the graph that are given to sessions. Small ones stay in the graph's file, where shapes are derived from
+// them.
+Result<std::vector<StoredTensor>> given_weights(const OptimizedFiles& files) {
+  TESSERA_ASSIGN_OR_RETURN(const FileBytes graph, FileBytes::map(files.graph()));
+  TESSERA_ASSIGN_OR_RETURN(std::vector<StoredTensor> stored, read_initializers(graph.bytes()));
+  std::erase_if(stored, [](const StoredTensor& tensor) {
+    return !tensor.external || tensor.length == 0 ||
+           !is_weight(static_cast<ONNXTensorElementDataType>(tensor.onnx_type));
+  });
+  return stored;
+}
+
 }  // namespace
 
-Result<std::unique_ptr<const DeviceWeights>> DeviceWeights::upload(const CudaParts& parts, SessionSource& memory,
-                                                                   const OptimizedFiles& files) {
-  TESSERA_ASSIGN_OR_RETURN(const FileBytes graph, FileBytes::map(files.graph()));
-  TESSERA_ASSIGN_OR_RETURN(const std::vector<StoredTensor> stored, read_initializers(graph.bytes()));
-  auto weights = std::make_unique<DeviceWeights>();
-  FileBytes file;
-  Uploader uploader(parts);
-  TESSERA_RETURN_IF_ERROR(uploader.start());
+Result<std::unique_ptr<const DeviceWeights>> DeviceWeights::make(const CudaParts& parts, SessionSource& memory,
+                                                                 const OptimizedFiles& files,
+                                                                 const ReplicaSet& replicas) {
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<StoredTensor> stored, given_weights(files));
+  std::unique_ptr<DeviceWeights> weights(
+      new DeviceWeights(*parts.gpu, std::as_const(memory).region()));  // NOLINT: private
   for (const StoredTensor& tensor : stored) {
-    const auto type = static_cast<ONNXTensorElementDataType>(tensor.onnx_type);
-    // Small ones stay in the graph's file, where shapes are derived from them.
-    if (!tensor.external || tensor.length == 0 || !is_weight(type)) {
-      continue;
-    }
-    if (file.bytes().empty()) {
-      TESSERA_ASSIGN_OR_RETURN(file, FileBytes::map(files.folder() / tensor.location));
-    }
-    TESSERA_ASSIGN_OR_RETURN(const std::span<const std::byte> bytes, bytes_of(tensor, file.bytes()));
-    TESSERA_ASSIGN_OR_RETURN(const CUdeviceptr at, memory.append(bytes.size()));
-    TESSERA_RETURN_IF_ERROR(uploader.copy(bytes, at));
+    TESSERA_ASSIGN_OR_RETURN(const CUdeviceptr at, memory.append(tensor.length));
     auto value = guarded(Blame::kUs, [&] {
-      return Ort::Value::CreateTensor(parts.allocator->info(), reinterpret_cast<void*>(at), bytes.size(),
-                                      tensor.dims.data(), tensor.dims.size(), type);
+      return Ort::Value::CreateTensor(parts.allocator->info(), reinterpret_cast<void*>(at), tensor.length,
+                                      tensor.dims.data(), tensor.dims.size(),
+                                      static_cast<ONNXTensorElementDataType>(tensor.onnx_type));
     });
     if (!value) {
       return value.error();
     }
-    weights->bytes_.value += bytes.size();
-    weights->tensors_.push_back({tensor.name, std::move(value).value()});
+    weights->bytes_.value += tensor.length;
+    weights->tensors_.push_back({tensor.name, at, tensor.length, std::move(value).value()});
   }
-  TESSERA_RETURN_IF_ERROR(uploader.wait());
+  const TimePoint begin = now();
+  const Status copied = replicas.read(*parts.gpu, [&](const DeviceWeights& other) {
+    Status done = weights->copy_from(other, parts);
+    if (done.ok()) {
+      log(LogLevel::kInfo, "weights came from another replica",
+          {{"gpu", std::int64_t{parts.gpu->ordinal()}},
+           {"from_gpu", std::int64_t{other.gpu().ordinal()}},
+           {"bytes", static_cast<std::int64_t>(weights->bytes_.value)},
+           {"us", (now() - begin).count() / 1000}});
+    }
+    return done;
+  });
+  if (!copied.ok()) {
+    if (copied.error().code() != ErrorCode::kNotFound) {
+      log(LogLevel::kInfo, "weights come from the file: another replica's cannot be had",
+          {{"reason", copied.error().message()}});
+    }
+    TESSERA_RETURN_IF_ERROR(weights->copy_from(stored, files, parts));
+  }
   return std::unique_ptr<const DeviceWeights>(std::move(weights));
+}
+
+// Both were made from the same files, so each tensor stands in the same place.
+Status DeviceWeights::copy_from(const DeviceWeights& other, const CudaParts& parts) const {
+  const device::Driver& driver = parts.driver();
+  TESSERA_RETURN_IF_ERROR(other.region_.open_to(gpu_));
+  for (std::size_t i = 0; i < tensors_.size(); ++i) {
+    if (i >= other.tensors_.size() || other.tensors_[i].size != tensors_[i].size) {
+      return internal_error("another replica has other weights");
+    }
+    TESSERA_RETURN_IF_ERROR(driver.check(
+        driver.memcpy_dtod_async(tensors_[i].at, other.tensors_[i].at, tensors_[i].size, parts.device.build_stream()),
+        "copy weights from another replica"));
+  }
+  return driver.check(driver.stream_synchronize(parts.device.build_stream()), "copy weights from another replica");
+}
+
+Status DeviceWeights::copy_from(const std::vector<StoredTensor>& stored, const OptimizedFiles& files,
+                                const CudaParts& parts) const {
+  FileBytes file;
+  Uploader uploader(parts);
+  TESSERA_RETURN_IF_ERROR(uploader.start());
+  for (std::size_t i = 0; i < stored.size(); ++i) {
+    if (file.bytes().empty()) {
+      TESSERA_ASSIGN_OR_RETURN(file, FileBytes::map(files.folder() / stored[i].location));
+    }
+    TESSERA_ASSIGN_OR_RETURN(const std::span<const std::byte> bytes, bytes_of(stored[i], file.bytes()));
+    TESSERA_RETURN_IF_ERROR(uploader.copy(bytes, tensors_[i].at));
+  }
+  return uploader.wait();
 }
 
 void DeviceWeights::add_to(Ort::SessionOptions& options) const {

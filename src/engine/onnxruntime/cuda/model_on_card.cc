@@ -21,10 +21,12 @@ std::vector<std::optional<InputForm>> forms_of(const FileSignature& signature, c
 
 }  // namespace
 
-ModelOnCard::ModelOnCard(std::shared_ptr<const CudaParts> parts, OptimizedFiles files, const LoadOptions& options,
+ModelOnCard::ModelOnCard(std::shared_ptr<const CudaParts> parts, std::shared_ptr<ReplicaSet> replicas,
+                         std::shared_ptr<const OptimizedFiles> files, const LoadOptions& options,
                          const FileSignature& signature, std::unique_ptr<device::DeviceRegion> region,
                          std::shared_ptr<device::MemoryBudget> budget)
     : parts_(std::move(parts)),
+      replicas_(std::move(replicas)),
       files_(std::move(files)),
       budget_(std::move(budget)),
       session_memory_(*parts_->allocator, std::move(region)),
@@ -39,18 +41,21 @@ Result<std::unique_ptr<ModelOnCard>> ModelOnCard::load(std::shared_ptr<const Cud
   auto budget = std::make_shared<device::MemoryBudget>(options.memory_limit);
   TESSERA_ASSIGN_OR_RETURN(std::unique_ptr<device::DeviceRegion> region,
                            device::DeviceRegion::reserve(parts->gpu, kSessionAddresses, budget));
-  auto files = [&] {
+  const OptimizedFor form = optimized_for(*parts, ProviderOptions{});
+  auto replicas = parts->replicas->of(options.digest, form.key, options.cache_dir, parts->gpu->name());
+  auto files = replicas->files([&] {
     const WorkingAt loading(parts->loader_place(), **parts->scratch);
-    return OptimizedFiles::make(*parts->environment, optimized_for(*parts, ProviderOptions{}), options.file,
-                                options.digest, options.cache_dir);
-  }();
+    return OptimizedFiles::make(*parts->environment, form, options.file, options.digest, options.cache_dir);
+  });
   if (!files) {
     return files.error();
   }
-  std::unique_ptr<ModelOnCard> made(new ModelOnCard(std::move(parts), std::move(files).value(), options, signature,
+  std::unique_ptr<ModelOnCard> made(new ModelOnCard(std::move(parts), replicas, *std::move(files), options, signature,
                                                     std::move(region),
                                                     std::move(budget)));  // NOLINT: the constructor is private
-  TESSERA_ASSIGN_OR_RETURN(made->weights_, DeviceWeights::upload(made->parts(), *made->session_memory_, made->files()));
+  TESSERA_ASSIGN_OR_RETURN(made->weights_,
+                           DeviceWeights::make(made->parts(), *made->session_memory_, made->files(), *replicas));
+  made->offer_ = std::make_unique<const ReplicaSet::Offer>(std::move(replicas), *made->weights_);
   return made;
 }
 

@@ -53,11 +53,13 @@ void TunedOptions::read() {
 }
 
 std::optional<ProviderOptions> TunedOptions::of(std::int32_t bucket) const {
+  const std::lock_guard lock(mutex_);
   const auto found = choices_.find(bucket);
   return found == choices_.end() ? std::nullopt : std::optional(found->second);
 }
 
 void TunedOptions::keep(std::int32_t bucket, const ProviderOptions& choice) {
+  const std::lock_guard lock(mutex_);
   choices_.insert_or_assign(bucket, choice);
   if (!file_.empty()) {
     write();

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <mutex>
 #include <optional>
 #include <string>
 
@@ -12,7 +13,7 @@
 
 namespace tessera::engine {
 
-// Owned by the loader thread. A file that is missing, damaged or of another build says nothing; one that cannot be
+// Thread-safe. A file that is missing, damaged or of another build says nothing; one that cannot be
 // written is told in the log, and nothing else comes of it.
 class TunedOptions {
  public:
@@ -27,6 +28,7 @@ class TunedOptions {
   void write() const;
 
   const std::filesystem::path file_;
+  mutable std::mutex mutex_;
   std::map<std::int32_t, ProviderOptions> choices_;
 };
 

@@ -48,7 +48,7 @@ class DeviceRegionTest : public testing::Test {
     return *std::move(region);
   }
 
-  FakeCuda cuda_{{.memory = 64 * kMb}};
+  FakeCuda cuda_{{.gpus = 2, .memory = 64 * kMb}};
   const Driver driver_ = FakeCuda::table();
   std::shared_ptr<Gpu> gpu_;
   const std::shared_ptr<MemoryBudget> budget_ = std::make_shared<MemoryBudget>(Bytes{32 * kMb});
@@ -69,6 +69,25 @@ TEST_F(DeviceRegionTest, GrowsInPlaceAndKeepsWhatIsThere) {
   std::memset(memory(base + kStep), 8, 2 * kStep);  // all of it is there
   ASSERT_TRUE(region->grow({kStep}).ok()) << "less than there is: nothing to do";
   EXPECT_EQ(budget_->taken(), Bytes{3 * kStep});
+}
+
+TEST_F(DeviceRegionTest, IsOpenedPieceByPieceToAnotherCardAlone) {
+  const auto region = reserve(kStep * 4);
+  ASSERT_TRUE(region->grow({kStep}).ok());
+  ASSERT_TRUE(region->grow({3 * kStep}).ok());
+  cuda_.forget_calls();
+  EXPECT_TRUE(region->open_to(*gpu_).ok());
+  EXPECT_EQ(cuda_.count("cuMemSetAccess"), 0U) << "its own card has it already";
+  const auto other = *Gpu::open(driver_, 1);
+  EXPECT_TRUE(region->open_to(*other).ok());
+  EXPECT_EQ(cuda_.count("cuMemSetAccess"), 2U) << "a call a piece: they were mapped one by one";
+  cuda_.fail("cuMemSetAccess", CUDA_ERROR_OUT_OF_MEMORY);
+  EXPECT_EQ(region->open_to(*other).error().code(), ErrorCode::kOutOfMemory);
+  cuda_.part_cards();
+  const Status apart = region->open_to(*other);
+  ASSERT_FALSE(apart.ok());
+  EXPECT_EQ(apart.error().code(), ErrorCode::kUnsupported);
+  EXPECT_EQ(apart.error().message(), "GPU 1 has no way to the memory of GPU 0");
 }
 
 TEST_F(DeviceRegionTest, GivesEverythingBackAndNeverFrees) {
