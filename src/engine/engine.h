@@ -32,8 +32,10 @@ struct InputForm {
 };
 
 struct LoadOptions {
-  std::filesystem::path file;       // checked and confined by model/ already; read during load() alone
-  std::string digest;               // of everything the file stands for; keys caches
+  std::filesystem::path file;  // checked and confined by model/ already; read during load() alone
+  std::string digest;          // of everything the file stands for; keys caches
+  // What inspect() said of it. Nothing: load() looks itself.
+  std::optional<FileSignature> signature = std::nullopt;
   std::int32_t max_batch_size = 0;  // 0: no batch dimension
   std::uint16_t lanes = 2;
   std::filesystem::path cache_dir;  // for optimised copies; empty: keep nothing
@@ -126,7 +128,8 @@ class Engine {
   virtual const std::string& name() const = 0;  // "onnxruntime"
   virtual std::string version() const = 0;      // part of profile keys
 
-  // Reads the signature only. Error: kInvalidArgument with the parser's words for a broken file.
+  // Reads the signature only: a file that cannot be loaded may have one. Error: kInvalidArgument with the parser's
+  // words for a broken file.
   virtual Result<FileSignature> inspect(const std::filesystem::path& file) = 0;
   // Error: kUnsupported, from here or from preparing the first home, where the model cannot be captured.
   virtual Result<std::unique_ptr<LoadedModel>> load(const LoadOptions& options) = 0;

@@ -235,9 +235,11 @@ class Answers {
 }  // namespace
 
 Lifecycle::Lifecycle(const LifecycleOptions& options, const std::vector<Place>& places)
-    : placement_(std::make_unique<Placement>(places.size())), lost_(places.size(), false) {
+    : placement_(std::make_unique<Placement>(places.size())),
+      inspections_(std::make_unique<Inspections>()),
+      lost_(places.size(), false) {
   for (std::size_t i = 0; i < places.size(); ++i) {
-    states_.push_back(std::make_unique<State>(options, i, places[i], *placement_));
+    states_.push_back(std::make_unique<State>(options, i, places[i], *placement_, *inspections_));
   }
 }
 

@@ -19,6 +19,7 @@
 
 namespace tessera::model {
 
+class Inspections;
 class Placement;
 
 inline constexpr std::size_t kMaxWaitingLoads = 1024;
@@ -110,6 +111,7 @@ class Lifecycle {
   void moved(const std::string& name);
 
   const std::unique_ptr<Placement> placement_;
+  const std::unique_ptr<Inspections> inspections_;
   mutable std::mutex mutex_;  // guards all but states_ below
   std::vector<bool> lost_;
   std::set<std::string> moving_;                                          // what only lost devices served

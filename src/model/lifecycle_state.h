@@ -33,12 +33,13 @@ class Lifecycle::State {
     std::function<void(Status)> done;
   };
 
-  State(LifecycleOptions options, std::size_t number, const Place& place, Placement& placement)
+  State(LifecycleOptions options, std::size_t number, const Place& place, Placement& placement,
+        Inspections& inspections)
       : options_(with_engine(std::move(options), place.engine)),
         number_(number),
         host_(place.host),
         placement_(placement),
-        loader_(host_, place.engine, options_.defaults, options_.cache_dir),
+        loader_(host_, place.engine, inspections, options_.defaults, options_.cache_dir),
         thread_([this] { run(); }) {}
 
   ~State() {

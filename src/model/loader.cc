@@ -68,12 +68,17 @@ Status Loader::step_in(const Slice& slice, Duration expected, const std::functio
 
 Status Loader::inspect(const ModelSource& source, std::int64_t version, Files& files) {
   TESSERA_ASSIGN_OR_RETURN(files.found, find_version(source.folder, version, source.files.default_model_file));
+  if (auto known = inspections_.find(files.found.model)) {
+    static_cast<Inspection&>(files) = *std::move(known);
+    return ok_status();
+  }
   TESSERA_RETURN_IF_ERROR(step(kUnknownStep, [&]() -> Status {
     TESSERA_ASSIGN_OR_RETURN(files.signature, engine_.inspect(files.found.model));
     return ok_status();
   }));
   TESSERA_RETURN_IF_ERROR(add_external(files.signature.external_data, files.found));
   TESSERA_ASSIGN_OR_RETURN(files.digest, hash(files));
+  if (unchanged(files.found.stamps)) inspections_.keep(files);
   return ok_status();
 }
 

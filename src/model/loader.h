@@ -12,6 +12,7 @@
 #include "engine/engine.h"
 #include "model/config.h"
 #include "model/host.h"
+#include "model/inspections.h"
 #include "model/instance.h"
 #include "model/measure.h"
 #include "model/profile_cache.h"
@@ -63,8 +64,15 @@ inline constexpr Bytes kHashPiece{std::uint64_t{32} << 20};
 // Owned by the loader thread, but for stop().
 class Loader {
  public:
-  Loader(Host& host, engine::Engine& engine, const ConfigDefaults& defaults, std::filesystem::path cache_dir)
-      : host_(host), engine_(engine), defaults_(defaults), cache_dir_(cache_dir), profiles_(std::move(cache_dir)) {}
+  // `inspections` are all loaders', and outlive them.
+  Loader(Host& host, engine::Engine& engine, Inspections& inspections, const ConfigDefaults& defaults,
+         std::filesystem::path cache_dir)
+      : host_(host),
+        engine_(engine),
+        inspections_(inspections),
+        defaults_(defaults),
+        cache_dir_(cache_dir),
+        profiles_(std::move(cache_dir)) {}
 
   // Loads, warms and measures `version`. `serving`, where given, is what serves it now: returned as an empty `instance`
   // if loading anew would give the same. `alone`: nobody serves yet, so measuring disturbs nobody. Error: for the one
@@ -88,10 +96,7 @@ class Loader {
 
  private:
   // What was found of a version, before it is loaded.
-  struct Files {
-    VersionFiles found;
-    engine::FileSignature signature;
-    std::string digest;   // of their content
+  struct Files : Inspection {
     bool single = false;  // the batch dimension that the file seems to have turned out to be none
   };
   Result<LoadedVersion> load_once(const ModelSource& source, const WrittenConfig& written, std::int64_t version,
@@ -117,6 +122,7 @@ class Loader {
 
   Host& host_;
   engine::Engine& engine_;
+  Inspections& inspections_;
   const ConfigDefaults& defaults_;
   const std::filesystem::path cache_dir_;
   const ProfileCache profiles_;

@@ -72,6 +72,7 @@ Status Loader::load_engine(const Files& files, const std::optional<Slice>& uncap
   engine::LoadOptions options;
   options.file = files.found.model;
   options.digest = instance.digest;
+  options.signature = files.signature;
   options.max_batch_size = instance.signature.max_batch_size;
   options.lanes = instance.config.params.lanes;
   options.cache_dir = cache_dir_;

@@ -264,7 +264,7 @@ void Dispatcher::handle_control(ControlMessage& control, TimePoint at, Turn& tur
 
 void Dispatcher::publish_load() { neighbours_.load->set(scheduler_.load(now())); }
 
-// After what changes predictions; what waits is counted anyway.
+// After what changes predictions or what runs; what waits is counted anyway.
 void Dispatcher::publish_load(ServedInstance& served) {
   if (neighbours_.load != nullptr) {
     served.load.set(scheduler_.load(served.instance->id));
@@ -274,6 +274,7 @@ void Dispatcher::publish_load(ServedInstance& served) {
 void Dispatcher::perform(const sched::StartLaunch& action, TimePoint at, Turn& turn) {
   LaunchRecord* record = make_record(action, at);
   if (record != nullptr) {
+    publish_load(*record->served);
     launch(*record, action, turn);
     return;
   }

@@ -45,11 +45,13 @@ struct alignas(64) DeviceLoadCell {
 struct alignas(64) ModelLoadCell {
   TimeSlot<Duration> each{Duration{0}};
   TimeSlot<Duration> run{Duration{0}};
+  std::atomic<std::uint64_t> running{0};
   std::atomic<std::uint64_t> routed{0};  // counted by who routes
 
   void set(const sched::ModelLoad& load) {
     each.set(load.each);
     run.set(load.run);
+    running.store(load.running, std::memory_order_relaxed);
   }
 };
 

@@ -45,7 +45,8 @@ std::optional<std::uint16_t> RouteTable::choose(const Name& name, const Version&
     }
     const bool objective = served.counters->slo() > Duration::zero();
     candidates[count].free_at = objective ? load.free_for_objectives.get() : load.free_at.get();
-    candidates[count].model = {served.load.each.get(), served.load.run.get(), served.counters->waiting()};
+    candidates[count].model = {served.load.each.get(), served.load.run.get(), served.counters->waiting(),
+                               served.load.running.load(std::memory_order_relaxed)};
     candidates[count].routed = served.load.routed.load(std::memory_order_relaxed);
     replicas[count++] = &replica;
   }

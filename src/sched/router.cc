@@ -1,6 +1,7 @@
 #include "sched/router.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/check.h"
 
@@ -20,15 +21,26 @@ ModelLoad assumed(std::span<const Candidate> candidates, Duration otherwise) {
   return slowest;
 }
 
-// From now to the answer. `fastest`: the shortest run of any candidate, which what is about as short counts as.
-Duration time_to_end(const Candidate& candidate, const ModelLoad& unknown, Duration fastest, Duration similar,
-                     TimePoint now) {
+struct Expected {
+  Duration wait{0};
+  Duration end{0};  // from now to the answer
+};
+
+// `fastest`: the shortest run of any candidate, which what is about as short counts as.
+Expected expect(const Candidate& candidate, const ModelLoad& unknown, Duration fastest, Duration similar,
+                TimePoint now) {
   const bool known = candidate.model.run > Duration{0};
   const Duration each = known ? candidate.model.each : unknown.each;
   const Duration run = known ? candidate.model.run : unknown.run;
   const Duration device_wait = candidate.free_at > now ? candidate.free_at - now : Duration{0};
   const Duration model_wait = each * static_cast<Duration::rep>(candidate.model.waiting);
-  return std::max(device_wait, model_wait) + (run <= fastest + similar ? fastest : run);
+  const Duration wait = std::max(device_wait, model_wait);
+  return {wait, wait + (run <= fastest + similar ? fastest : run)};
+}
+
+// Of devices where the request ends about as soon the least one is taken.
+std::pair<std::uint64_t, std::uint64_t> rank(const Candidate& candidate) {
+  return {candidate.model.waiting + candidate.model.running, candidate.routed};
 }
 
 }  // namespace
@@ -61,15 +73,17 @@ std::size_t Router::choose(std::span<const Candidate> candidates, TimePoint now,
     fastest = candidate.model.run > Duration{0} ? std::min(fastest, candidate.model.run) : fastest;
   }
   const Duration similar = std::max(fastest / kPartOfRun, kNoDifference);
-  Duration first = kForever;
+  Expected first{Duration{0}, kForever};
   for (const Candidate& candidate : candidates) {
-    first = std::min(first, time_to_end(candidate, unknown, fastest, similar, now));
+    const Expected one = expect(candidate, unknown, fastest, similar, now);
+    first = one.end < first.end ? one : first;
   }
+  const Duration about_then = first.end + std::max(similar, first.wait / kPartOfWait);
   std::size_t best = candidates.size();
   for (std::size_t i = 0; i < candidates.size(); ++i) {
     const std::size_t at = (begin + i) % candidates.size();
-    const bool fewer = best == candidates.size() || candidates[at].routed < candidates[best].routed;
-    if (fewer && time_to_end(candidates[at], unknown, fastest, similar, now) <= first + similar) {
+    const bool fewer = best == candidates.size() || rank(candidates[at]) < rank(candidates[best]);
+    if (fewer && expect(candidates[at], unknown, fastest, similar, now).end <= about_then) {
       best = at;
     }
   }

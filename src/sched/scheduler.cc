@@ -77,7 +77,8 @@ ModelLoad Scheduler::State::load(InstanceId id) const {
     return {};
   }
   const bool known = instance->table.known();
-  return {instance->table.fastest_row(), known ? instance->table.fastest(0) : Duration{0}, instance->waiting};
+  return {instance->table.fastest_row(), known ? instance->table.fastest(0) : Duration{0}, instance->waiting,
+          instance->launches};
 }
 
 double Scheduler::State::rows_per_second(InstanceId id, TimePoint now) const {

@@ -62,6 +62,29 @@ class RoutedWorlds {
     }
   }
 
+  // Every model has as many requests on their way all the time. Answers a second, after the first second.
+  double play_closed(Duration length, std::size_t outstanding) {
+    constexpr Duration kStep = 10us;
+    std::size_t answers = 0;
+    for (std::size_t model = 0; model < ids_.size(); ++model) {
+      for (std::size_t i = 0; i < outstanding; ++i) {
+        arrive(model, TimePoint{});
+      }
+    }
+    for (TimePoint now{}; now < at(length); now += kStep) {
+      for (auto& world : worlds_) {
+        world->run_until(now);
+      }
+      for (auto& world : worlds_) {
+        for (const InstanceId id : world->take_answered()) {
+          answers += now >= at(1s) ? 1 : 0;
+          arrive(static_cast<std::size_t>(std::find(ids_.begin(), ids_.end(), id) - ids_.begin()), now);
+        }
+      }
+    }
+    return static_cast<double>(answers) / std::chrono::duration<double>(length - 1s).count();
+  }
+
   double attainment(Duration from, Duration until) const {
     World::Score sum;
     for (const auto& world : worlds_) {
@@ -149,6 +172,21 @@ TEST(RoutedDevices, MeetObjectivesAsOneDeviceDoesUnderItsPartOfTheLoad) {
   add_mix(four, 4, 0.6);
   four.play(1s);
   EXPECT_GE(four.attainment(200ms, 1s), one.attainment(200ms, 1s) - 0.005);
+}
+
+// Full queues everywhere: what one device answers with its part of the requests, two answer twice.
+TEST(RoutedDevices, AnswerTogetherWhatEachAnswersAloneInClosedLoop) {
+  const auto answers = [](std::size_t devices) {
+    RoutedWorlds worlds(devices, card(), 3);
+    for (const std::size_t i : {0U, 1U, 0U, 2U}) {
+      const Truth batch{.fixed = kMix[i].fixed, .per_row = 8 * kMix[i].per_row};  // that a request brings
+      worlds.add_model(model("model" + std::to_string(i), 1), batch, 1);
+    }
+    return worlds.play_closed(4s, 2 * devices);
+  };
+  const double one = answers(1);
+  EXPECT_GE(answers(2), 2 * 0.985 * one);
+  EXPECT_GE(answers(4), 4 * 0.985 * one);
 }
 
 TEST(RoutedDevices, ASlowOneGetsLess) {

@@ -223,6 +223,8 @@ class World : private sim::Observer, private sim::Loop::Target {
   // ---- Looking ----
 
   TimePoint now() const { return loop_.time(); }
+  // The instances of the requests that were answered since this was called last.
+  std::vector<InstanceId> take_answered() { return std::exchange(answered_, {}); }
   const Fate& fate(RequestId id) const { return fates_.at(id); }
   const std::map<RequestId, Fate>& fates() const { return fates_; }
   const std::vector<sched::StartLaunch>& launches() const { return launches_; }
@@ -324,6 +326,7 @@ class World : private sim::Observer, private sim::Loop::Target {
     }
     for (const RequestId id : launch.requests) {
       fates_.at(id).ended = now();
+      answered_.push_back(launch.instance);
     }
   }
 
@@ -460,6 +463,7 @@ class World : private sim::Observer, private sim::Loop::Target {
   std::uint64_t next_request_ = 1;
   std::map<InstanceId, Model> models_;
   std::map<RequestId, Fate> fates_;
+  std::vector<InstanceId> answered_;
   std::vector<sched::StartLaunch> launches_;
   std::vector<sched::PrepareHome> homings_;
   using Home = std::tuple<InstanceId, Slice, std::int32_t, LaneIndex>;

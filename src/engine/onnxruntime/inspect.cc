@@ -10,15 +10,9 @@
 
 namespace tessera::engine {
 
-Result<std::vector<std::string>> checked_external_data(const std::filesystem::path& file) {
-  TESSERA_ASSIGN_OR_RETURN(const FileBytes content, FileBytes::read(file));
-  TESSERA_ASSIGN_OR_RETURN(std::vector<std::string> locations, external_locations(content.bytes()));
-  TESSERA_RETURN_IF_ERROR(check_external_data(locations, file.parent_path()));
-  return locations;
-}
+namespace {
 
-Result<FileSignature> inspect_file(const Environment& environment, const std::filesystem::path& file) {
-  TESSERA_ASSIGN_OR_RETURN(std::vector<std::string> external_data, checked_external_data(file));
+Result<FileSignature> ask_onnxruntime(const Environment& environment, const std::filesystem::path& file) {
   auto session = guarded(Blame::kModelFile, [&] {
     Ort::SessionOptions options = environment.session_options();
     options.SetGraphOptimizationLevel(ORT_DISABLE_ALL);
@@ -28,8 +22,24 @@ Result<FileSignature> inspect_file(const Environment& environment, const std::fi
   if (!session) {
     return session.error();
   }
-  TESSERA_ASSIGN_OR_RETURN(FileSignature signature, read_signature(*session));
-  signature.external_data = std::move(external_data);
+  return read_signature(*session);
+}
+
+}  // namespace
+
+Result<FileSignature> inspect_file(const Environment& environment, const std::filesystem::path& file) {
+  std::vector<std::string> external_data;
+  std::optional<DeclaredSignature> declared;
+  {
+    TESSERA_ASSIGN_OR_RETURN(const FileBytes content, FileBytes::read(file));
+    TESSERA_ASSIGN_OR_RETURN(external_data, external_locations(content.bytes()));
+    TESSERA_RETURN_IF_ERROR(check_external_data(external_data, file.parent_path()));
+    TESSERA_ASSIGN_OR_RETURN(declared, read_declared_signature(content.bytes()));
+  }
+  auto signature = declared ? signature_of(*std::move(declared)) : ask_onnxruntime(environment, file);
+  if (signature.ok()) {
+    signature->external_data = std::move(external_data);
+  }
   return signature;
 }
 

@@ -20,8 +20,11 @@ Result<FileSignature> OnnxEngine::inspect(const std::filesystem::path& file) {
 }
 
 Result<std::unique_ptr<LoadedModel>> OnnxEngine::load(const LoadOptions& options) {
-  TESSERA_ASSIGN_OR_RETURN(std::vector<std::string> external_data, checked_external_data(options.file));
-  return OnnxModel::load(environment_, copies_, topology_, options, std::move(external_data));
+  std::optional<FileSignature> signature = options.signature;
+  if (!signature) {
+    TESSERA_ASSIGN_OR_RETURN(signature, inspect_file(*environment_, options.file));
+  }
+  return OnnxModel::load(environment_, copies_, topology_, options, std::move(signature->external_data));
 }
 
 }  // namespace tessera::engine

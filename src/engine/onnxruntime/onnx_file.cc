@@ -123,6 +123,66 @@ Result<std::string> first_text(Message message) {
   return name;
 }
 
+// Of a SparseTensorProto: that of its values.
+Result<std::string> name_of_sparse(Message message) {
+  std::string name;
+  TESSERA_RETURN_IF_ERROR(for_each_field(message, [&](std::uint32_t field, Message bytes) -> Status {
+    if (field == 1) {
+      TESSERA_ASSIGN_OR_RETURN(StoredTensor values, read_tensor(bytes));
+      name = std::move(values.name);
+    }
+    return {};
+  }));
+  return name;
+}
+
+// A TensorShapeProto.
+Result<std::vector<std::int64_t>> read_shape(Message message) {
+  std::vector<std::int64_t> dims;
+  TESSERA_RETURN_IF_ERROR(for_each_field(message, [&](std::uint32_t field, Message bytes) -> Status {
+    if (field != 1) {
+      return {};
+    }
+    OnnxFields dim(bytes);
+    std::int64_t value = -1;
+    while (dim.next()) {
+      if (dim.field() == 1 && dim.is_integer()) {
+        value = std::max<std::int64_t>(static_cast<std::int64_t>(dim.integer()), -1);
+      }
+    }
+    dims.push_back(value);
+    return dim.ok() ? Status() : Status(malformed());
+  }));
+  return dims;
+}
+
+// A ValueInfoProto; nothing unless it declares a tensor with a type and a rank.
+Result<std::optional<DeclaredTensor>> read_value_info(Message message) {
+  DeclaredTensor out;
+  bool has_shape = false;
+  TESSERA_RETURN_IF_ERROR(for_each_field(message, [&](std::uint32_t field, Message bytes) -> Status {
+    if (field == 1) {
+      out.name.assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    }
+    if (field != 2) {
+      return {};
+    }
+    return for_each_field(bytes, [&](std::uint32_t kind, Message type) -> Status {
+      OnnxFields tensor(type);
+      while (kind == 1 && tensor.next()) {
+        if (tensor.field() == 1) {
+          out.onnx_type = static_cast<std::int32_t>(tensor.integer());
+        } else if (tensor.field() == 2) {
+          TESSERA_ASSIGN_OR_RETURN(out.dims, read_shape(tensor.bytes()));
+          has_shape = true;
+        }
+      }
+      return tensor.ok() ? Status() : Status(malformed());
+    });
+  }));
+  return out.onnx_type != 0 && has_shape ? std::optional(std::move(out)) : std::nullopt;
+}
+
 // Collects locations from every tensor below a message, whatever holds it.
 class LocationFinder {
  public:
@@ -223,6 +283,48 @@ Result<std::vector<StoredTensor>> read_initializers(Message model) {
   }));
   std::erase_if(initializers, [&](const StoredTensor& tensor) { return inputs.count(tensor.name) != 0; });
   return initializers;
+}
+
+Result<std::optional<DeclaredSignature>> read_declared_signature(Message model) {
+  std::set<std::string> initializers;
+  std::vector<std::optional<DeclaredTensor>> inputs;
+  std::vector<std::optional<DeclaredTensor>> outputs;
+  TESSERA_RETURN_IF_ERROR(for_each_field(model, [&](std::uint32_t model_field, Message graph) -> Status {
+    if (model_field != 7) {
+      return {};
+    }
+    return for_each_field(graph, [&](std::uint32_t field, Message bytes) -> Status {
+      if (field == 5) {
+        TESSERA_ASSIGN_OR_RETURN(StoredTensor tensor, read_tensor(bytes));
+        initializers.insert(std::move(tensor.name));
+      } else if (field == 15) {
+        TESSERA_ASSIGN_OR_RETURN(std::string name, name_of_sparse(bytes));
+        initializers.insert(std::move(name));
+      } else if (field == 11 || field == 12) {
+        TESSERA_ASSIGN_OR_RETURN(auto declared, read_value_info(bytes));
+        (field == 11 ? inputs : outputs).push_back(std::move(declared));
+      }
+      return {};
+    });
+  }));
+  DeclaredSignature signature;
+  for (const auto& input : inputs) {
+    if (!input) {
+      return std::optional<DeclaredSignature>();
+    }
+    if (initializers.count(input->name) == 0) {
+      signature.inputs.push_back(*input);
+    }
+  }
+  for (const auto& output : outputs) {
+    const bool open = !output || std::any_of(output->dims.begin() + (output->dims.empty() ? 0 : 1), output->dims.end(),
+                                             [](std::int64_t dim) { return dim < 0; });
+    if (open) {
+      return std::optional<DeclaredSignature>();
+    }
+    signature.outputs.push_back(*output);
+  }
+  return std::optional(std::move(signature));
 }
 
 Result<std::vector<std::string>> external_locations(Message model) {

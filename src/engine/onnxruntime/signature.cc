@@ -5,17 +5,13 @@
 namespace tessera::engine {
 namespace {
 
-Result<TensorSpec> read_spec(const std::string& what, std::string name, const Ort::TypeInfo& info) {
-  if (info.GetONNXType() != ONNX_TYPE_TENSOR) {
-    return unsupported(what + " '" + name + "' is not a tensor");
-  }
-  const auto tensor = info.GetTensorTypeAndShapeInfo();
-  const std::optional<DType> dtype = from_onnx_type(tensor.GetElementType());
+Result<TensorSpec> make_spec(const std::string& what, std::string name, ONNXTensorElementDataType type,
+                             std::vector<std::int64_t> dims) {
+  const std::optional<DType> dtype = from_onnx_type(type);
   if (!dtype) {
-    return unsupported(what + " '" + name + "' has element type " + std::to_string(tensor.GetElementType()) +
+    return unsupported(what + " '" + name + "' has element type " + std::to_string(type) +
                        " of ONNX, which the protocol cannot carry");
   }
-  std::vector<std::int64_t> dims = tensor.GetShape();
   for (std::int64_t& dim : dims) {
     dim = dim < 0 ? -1 : dim;
   }
@@ -27,7 +23,33 @@ Result<TensorSpec> read_spec(const std::string& what, std::string name, const Or
   return TensorSpec{std::move(name), *dtype, *shape};
 }
 
+Result<TensorSpec> read_spec(const std::string& what, std::string name, const Ort::TypeInfo& info) {
+  if (info.GetONNXType() != ONNX_TYPE_TENSOR) {
+    return unsupported(what + " '" + name + "' is not a tensor");
+  }
+  const auto tensor = info.GetTensorTypeAndShapeInfo();
+  return make_spec(what, std::move(name), tensor.GetElementType(), tensor.GetShape());
+}
+
+Result<std::vector<TensorSpec>> make_specs(const std::string& what, std::vector<DeclaredTensor> declared) {
+  std::vector<TensorSpec> specs;
+  for (DeclaredTensor& tensor : declared) {
+    TESSERA_ASSIGN_OR_RETURN(
+        TensorSpec spec, make_spec(what, std::move(tensor.name),
+                                   static_cast<ONNXTensorElementDataType>(tensor.onnx_type), std::move(tensor.dims)));
+    specs.push_back(std::move(spec));
+  }
+  return specs;
+}
+
 }  // namespace
+
+Result<FileSignature> signature_of(DeclaredSignature declared) {
+  FileSignature signature;
+  TESSERA_ASSIGN_OR_RETURN(signature.inputs, make_specs("input", std::move(declared.inputs)));
+  TESSERA_ASSIGN_OR_RETURN(signature.outputs, make_specs("output", std::move(declared.outputs)));
+  return signature;
+}
 
 Result<FileSignature> read_signature(const Ort::Session& session) {
   auto read = guarded(Blame::kModelFile, [&]() -> Result<FileSignature> {

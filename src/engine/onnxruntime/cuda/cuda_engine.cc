@@ -61,9 +61,12 @@ Result<FileSignature> CudaEngine::inspect(const std::filesystem::path& file) {
 }
 
 Result<std::unique_ptr<LoadedModel>> CudaEngine::load(const LoadOptions& options) {
-  TESSERA_ASSIGN_OR_RETURN(const FileSignature signature, inspect_file(*parts_->environment, options.file));
-  return options.uncaptured_in ? UncapturedModel::load(parts_, options, signature, *options.uncaptured_in)
-                               : CudaModel::load(parts_, options, signature);
+  std::optional<FileSignature> signature = options.signature;
+  if (!signature) {
+    TESSERA_ASSIGN_OR_RETURN(signature, inspect_file(*parts_->environment, options.file));
+  }
+  return options.uncaptured_in ? UncapturedModel::load(parts_, options, *signature, *options.uncaptured_in)
+                               : CudaModel::load(parts_, options, *signature);
 }
 
 }  // namespace tessera::engine
