@@ -85,6 +85,7 @@ struct Instance {
 
   std::vector<Lane> lanes;
   std::size_t launches = 0;      // not ended
+  std::size_t running = 0;       // requests in them
   std::uint32_t atoms_held = 0;  // by them
   std::map<ShapeId, std::unique_ptr<ShapeQueue>> queues;
   std::map<std::uint32_t, std::size_t> waiting_by_level;

@@ -24,7 +24,7 @@ struct ModelLoad {
   Duration each{0};  // what a waiting request adds to its model's wait, at the model's best batch; 0: not known
   Duration run{0};   // of one request alone in the fastest slice; 0: not known
   std::uint64_t waiting = 0;  // requests
-  std::uint64_t running = 0;  // batches
+  std::uint64_t running = 0;  // requests, in batches
 };
 
 // A device that holds the model of a request. Value.
@@ -38,7 +38,7 @@ struct Candidate {
 class Router {
  public:
   // The place in `candidates` (at least one) of the device where the request ends first. Of those where it ends about
-  // as soon, the one with the fewest requests and batches of the model, then the one that got the fewest so far, so
+  // as soon, the one with the fewest requests of the model, then the one that got the fewest so far, so
   // that equal devices carry equal loads; of several such the first from place `begin` on. But an idle device that was
   // passed over more than kTryAgainAfter times for each request it got is tried again: a prediction only mends where
   // the model runs, so one that is too high would keep its device unused for ever.

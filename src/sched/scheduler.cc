@@ -78,7 +78,7 @@ ModelLoad Scheduler::State::load(InstanceId id) const {
   }
   const bool known = instance->table.known();
   return {instance->table.fastest_row(), known ? instance->table.fastest(0) : Duration{0}, instance->waiting,
-          instance->launches};
+          instance->running};
 }
 
 double Scheduler::State::rows_per_second(InstanceId id, TimePoint now) const {

@@ -47,11 +47,13 @@ void Scheduler::State::launch(const BatchDecision& decision) {
   instance->lanes[lane].busy = true;
   instance->homes.begin_use({lane, *slice, bucket});
   ++instance->launches;
+  instance->running += start.requests.size();
   instance->atoms_held += decision.slice.count;
   instance->last_launch = now_;
   const double seconds = std::chrono::duration<double>(occupies).count();
   instance->service.add(seconds * view_.device.slice(*slice).processors, now_);
-  launches_.emplace(start.launch, Launched{instance, decision.shape, bucket, lane, *slice, now_, at_once, busy});
+  launches_.emplace(start.launch, Launched{instance, decision.shape, bucket, lane, *slice, now_, at_once, busy,
+                                           start.requests.size()});
   if (limits_.overdue) {
     const Duration expected = known ? start.predicted + instance->table.margin() : kForever;
     const Duration limit = limits_.overdue->limit(expected, !instance->shapes_vary);
@@ -83,6 +85,7 @@ void Scheduler::State::handle(const LaunchEnded& event) {
   lane.busy = false;
   instance.homes.end_use({launched.lane, launched.slice, launched.bucket}, now_);
   --instance.launches;
+  instance.running -= launched.requests;
   instance.atoms_held -= view_.device.slice(launched.slice).slice.count;
   if (event.ok && event.ran && !launched.lost) {
     learn(launched, event);

@@ -176,17 +176,25 @@ TEST(RoutedDevices, MeetObjectivesAsOneDeviceDoesUnderItsPartOfTheLoad) {
 
 // Full queues everywhere: what one device answers with its part of the requests, two answer twice.
 TEST(RoutedDevices, AnswerTogetherWhatEachAnswersAloneInClosedLoop) {
-  const auto answers = [](std::size_t devices) {
+  // `rows` that a request brings, and how many such are joined.
+  const auto answers = [](std::size_t devices, std::int64_t rows, std::int32_t joined, std::size_t outstanding) {
     RoutedWorlds worlds(devices, card(), 3);
     for (const std::size_t i : {0U, 1U, 0U, 2U}) {
-      const Truth batch{.fixed = kMix[i].fixed, .per_row = 8 * kMix[i].per_row};  // that a request brings
-      worlds.add_model(model("model" + std::to_string(i), 1), batch, 1);
+      const Truth batch{.fixed = kMix[i].fixed, .per_row = rows * kMix[i].per_row};
+      worlds.add_model(model("model" + std::to_string(i), joined), batch, 1);
     }
-    return worlds.play_closed(4s, 2 * devices);
+    return worlds.play_closed(4s, outstanding * devices);
   };
-  const double one = answers(1);
-  EXPECT_GE(answers(2), 2 * 0.985 * one);
-  EXPECT_GE(answers(4), 4 * 0.985 * one);
+  for (const std::int64_t rows : {8, 1}) {
+    SCOPED_TRACE(std::to_string(rows) + " rows");
+    const std::int32_t joined = rows == 1 ? 8 : 1;
+    const std::size_t outstanding = rows == 1 ? 16 : 2;
+    const double one = answers(1, rows, joined, outstanding);
+    const double two = answers(2, rows, joined, outstanding) / one;
+    const double four = answers(4, rows, joined, outstanding) / one;
+    EXPECT_GE(two, 2 * 0.985);
+    EXPECT_GE(four, 4 * 0.985);
+  }
 }
 
 TEST(RoutedDevices, ASlowOneGetsLess) {
