@@ -47,6 +47,9 @@ struct LoadOptions {
   // Where given: the model is not captured, but launched anew for every batch, in this slice alone. For models whose
   // capture was refused, by engines that capture().
   std::optional<Slice> uncaptured_in = std::nullopt;
+  // All shapes that the inputs' free dimensions will have: by shape, then by input, as the file has them, -1 in the
+  // place of the batch. None: any. For engines that capture().
+  std::vector<std::vector<Shape>> shapes = {};
   // By input. Those that are not here come as the file has them. For engines of GPUs; others are not given any.
   std::map<std::string, InputForm> input_forms = {};
 };

@@ -53,6 +53,10 @@ class Subject {
     how.max_batch_size = subject.config_.signature.max_batch_size;
     how.lanes = 1;
     how.memory_limit = subject.config_.memory_limit;
+    how.input_forms = subject.config_.input_forms;
+    if (engine.captures()) {
+      how.shapes = model::shapes_in_file(subject.config_, signature);
+    }
     TESSERA_ASSIGN_OR_RETURN(subject.model_, engine.load(how));
     TESSERA_RETURN_IF_ERROR(subject.find_side());
     return subject;
@@ -67,7 +71,7 @@ class Subject {
 
   Result<GridPoint> measure(const Slice& slice, std::int32_t rows, const GridOptions& options) {
     TESSERA_ASSIGN_OR_RETURN(const device::Plan* plan, model_->prepare_home(rows, {0}, slice));
-    TESSERA_ASSIGN_OR_RETURN(auto made, model::synthetic_batch(config_.signature, rows, rows, side_));
+    TESSERA_ASSIGN_OR_RETURN(auto made, model::synthetic_batch(model::largest_shape(config_), rows, rows, side_));
     std::vector<Duration> took;
     const TimePoint begin = now();
     for (int i = 0; i <= options.most_runs; ++i) {
@@ -99,7 +103,7 @@ class Subject {
         return ok_status();
       }
       last = ran.error();
-      if (!model::has_free_dimensions(config_.signature)) {
+      if (!model::has_free_dimensions(model::largest_shape(config_))) {
         break;
       }
     }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "core/shape_buckets.h"
 #include "core/tensor.h"
 #include "engine/engine.h"
 #include "sched/model_params.h"
@@ -62,6 +63,7 @@ struct ModelConfig {
   std::string determinism = "off";
   // By input: how requests give it, where that is not how the file has it; the signature says it as requests do.
   std::map<std::string, engine::InputForm> input_forms;
+  ShapeBuckets shape_buckets;
   bool evictable = false;  // may leave its device while idle, and comes back at its next request
   // Found while it was loaded: why its device cannot capture it. It then runs in one slice and one lane, launched anew
   // for every batch. Empty: it does, or captures nothing.

@@ -65,6 +65,7 @@ Result<ModelConfig> complete_config(std::string_view name, const WrittenConfig& 
   TESSERA_ASSIGN_OR_RETURN(config.input_forms, read_input_forms(*completed, file, defaults));
   const engine::FileSignature given = as_given(file, config.input_forms, *completed);
   TESSERA_ASSIGN_OR_RETURN(config.signature, complete_tensors(written, given, *completed));
+  TESSERA_ASSIGN_OR_RETURN(config.shape_buckets, read_shape_buckets(*completed, config.signature));
   const bool automatic = !written.says_batch_size && written.proto->max_batch_size() == 0;
   if (automatic && config.signature.max_batch_size > 1 && !completed->has_dynamic_batching()) {
     completed->mutable_dynamic_batching();
@@ -77,6 +78,9 @@ Result<ModelConfig> complete_config(std::string_view name, const WrittenConfig& 
   TESSERA_RETURN_IF_ERROR(read_parameters(*completed, defaults, config));
   TESSERA_ASSIGN_OR_RETURN(config.label_files, label_files(*completed));
   TESSERA_ASSIGN_OR_RETURN(config.warmup, read_warmup(*completed, config.signature));
+  for (WarmupSample& sample : config.warmup) {
+    TESSERA_RETURN_IF_ERROR(round_up(config.shape_buckets, config.signature, sample));
+  }
   fill_defaults(files, *completed);
   config.proto = std::move(completed);
   return config;

@@ -71,11 +71,8 @@ Status read_own(const std::string& key, const std::string& value, const ConfigDe
     const auto evictable = param_truth(key, value);
     if (!evictable.ok()) return in_parameters(evictable.error());
     config.evictable = *evictable;
-  } else if (key == "convert_inputs") {
-    return ok_status();  // read_input_forms()
   } else {
-    TESSERA_CHECK(key == "shape_buckets");
-    return unsupported("parameters.shape_buckets: not offered by this build; requests of one shape are joined");
+    TESSERA_CHECK(key == "convert_inputs" || key == "shape_buckets");  // read_input_forms(), read_shape_buckets()
   }
   return ok_status();
 }

@@ -28,6 +28,11 @@ engine::FileSignature as_given(const engine::FileSignature& file, const std::map
 Result<ModelSignature> complete_tensors(const WrittenConfig& written, const engine::FileSignature& file,
                                         inference::ModelConfig& completed);
 
+// What parameters.shape_buckets says. Error: as complete_config.
+Result<ShapeBuckets> read_shape_buckets(const inference::ModelConfig& proto, const ModelSignature& signature);
+// The sample in one of the shapes that there are. Error: it has none, or a file's bytes would have to be padded.
+Status round_up(const ShapeBuckets& buckets, const ModelSignature& signature, WarmupSample& sample);
+
 // Completes instance_group; the number of lanes.
 Result<std::uint16_t> complete_instances(std::string_view name, const ConfigDefaults& defaults,
                                          inference::ModelConfig& completed);

@@ -80,6 +80,7 @@ Status Loader::load_engine(const Files& files, const std::optional<Slice>& uncap
   options.timed_choices = instance.config.determinism == "off";
   options.uncaptured_in = uncaptured_in;
   options.input_forms = instance.config.input_forms;
+  if (engine_.captures()) options.shapes = shapes_in_file(instance.config, files.signature);
   const TimePoint begin = now();
   TESSERA_RETURN_IF_ERROR(step(kUnknownStep, [&]() -> Status {
     TESSERA_ASSIGN_OR_RETURN(instance.engine_model, engine_.load(options));

@@ -61,14 +61,14 @@ TrialRun Measurer::run_borrowed(const Slice& slice, Batch& batch, int times) {
 
 std::optional<Duration> Measurer::measure_borrowed(const Slice& slice, std::int32_t rows) {
   if (!runs() || stopped_.load() || one_row_ * rows > kLongestProbeBeside) return std::nullopt;
-  auto made = synthetic_batch(config_.signature, rows, rows, side_);
+  auto made = synthetic_batch(signature_, rows, rows, side_);
   if (!made.ok()) return std::nullopt;
   const TrialRun trial = run_borrowed(slice, made->batch(), kRunsPerPoint);
   return trial.status.ok() ? std::optional(trial.took) : std::nullopt;
 }
 
 TrialRun Measurer::run_rows(const Slice& slice, std::int32_t rows, Duration expected, int times) {
-  auto made = synthetic_batch(config_.signature, rows, rows, side_);
+  auto made = synthetic_batch(signature_, rows, rows, side_);
   if (!made.ok()) return {made.error(), {}};
   return run(slice, made->batch(), expected, times);
 }
@@ -87,7 +87,7 @@ Status Measurer::check_outputs(const Batch& batch) const {
 }
 
 Status Measurer::first_run(const Slice& slice) {
-  const bool free = has_free_dimensions(config_.signature);
+  const bool free = has_free_dimensions(signature_);
   Status last;
   for (const std::int64_t side : kTriedSides) {
     side_ = side;

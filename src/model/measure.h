@@ -12,6 +12,7 @@
 #include "model/config.h"
 #include "model/host.h"
 #include "model/repository.h"
+#include "model/synthetic.h"
 #include "sched/profile.h"
 
 namespace tessera::model {
@@ -35,7 +36,7 @@ class Measurer {
  public:
   // Once `stopped`, no run begins any more.
   Measurer(Host& host, engine::LoadedModel& model, const ModelConfig& config, const std::atomic<bool>& stopped)
-      : host_(host), model_(model), config_(config), stopped_(stopped) {}
+      : host_(host), model_(model), config_(config), signature_(largest_shape(config)), stopped_(stopped) {}
 
   // Runs one row in `slice`, which has its plans. Where the model leaves dimensions free, other sizes are tried as
   // well. Error: kDeviceLost, kUnavailable (stopped), or the model's own words where it cannot run. A model that fails
@@ -70,6 +71,7 @@ class Measurer {
   Host& host_;
   engine::LoadedModel& model_;
   const ModelConfig& config_;
+  const ModelSignature signature_;  // of its made-up requests
   const std::atomic<bool>& stopped_;
   std::int64_t side_ = 0;  // of free dimensions, known to run; 0: none found
   Duration one_row_{0};    // in the slice of the first run

@@ -114,6 +114,34 @@ Shape concrete_row(const Shape& row, std::int64_t side) {
   return shape;
 }
 
+ModelSignature largest_shape(const ModelConfig& config) {
+  ModelSignature signature = config.signature;
+  if (config.shape_buckets.empty()) {
+    return signature;
+  }
+  const auto sizes = config.shape_buckets.combinations().front();
+  for (std::size_t i = 0; i < signature.inputs.size(); ++i) {
+    Shape& shape = signature.inputs[i].shape;
+    shape = with_sizes(shape, config.shape_buckets.inputs, i, sizes, 0);
+  }
+  return signature;
+}
+
+std::vector<std::vector<Shape>> shapes_in_file(const ModelConfig& config, const engine::FileSignature& file) {
+  std::vector<std::vector<Shape>> shapes;
+  if (config.shape_buckets.empty()) {
+    return shapes;
+  }
+  const std::size_t batch = config.signature.max_batch_size > 0 ? 1 : 0;
+  for (const auto& sizes : config.shape_buckets.combinations()) {
+    std::vector<Shape>& inputs = shapes.emplace_back();
+    for (std::size_t i = 0; i < file.inputs.size(); ++i) {
+      inputs.push_back(with_sizes(file.inputs[i].shape, config.shape_buckets.inputs, i, sizes, batch));
+    }
+  }
+  return shapes;
+}
+
 bool has_free_dimensions(const ModelSignature& signature) {
   return std::any_of(signature.inputs.begin(), signature.inputs.end(), [](const TensorSpec& input) {
     const auto dims = input.shape.dims();

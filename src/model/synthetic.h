@@ -39,6 +39,12 @@ class SyntheticBatch {
 // An image is a shape of three dimensions, one of them 1, 3 or 4 channels first or last.
 Shape concrete_row(const Shape& row, std::int64_t side);
 
+// The model's signature with the largest shape of its buckets, where it has such.
+ModelSignature largest_shape(const ModelConfig& config);
+
+// The shapes of its buckets as the file has them, for LoadOptions::shapes. None: it has no buckets.
+std::vector<std::vector<Shape>> shapes_in_file(const ModelConfig& config, const engine::FileSignature& file);
+
 // Whether any input leaves a dimension (but the batch) to the request.
 bool has_free_dimensions(const ModelSignature& signature);
 

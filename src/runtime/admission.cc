@@ -32,6 +32,7 @@ class Check {
       TESSERA_RETURN_IF_ERROR(check_shape(i));
       TESSERA_RETURN_IF_ERROR(check_data(i));
     }
+    TESSERA_RETURN_IF_ERROR(find_sizes());
     TESSERA_RETURN_IF_ERROR(find_urgency());
     ticket_.shape = ticket_.served->dynamic_shapes ? shape_class() : ShapeId{0};
     return ok_status();
@@ -206,6 +207,33 @@ class Check {
     return ok_status();
   }
 
+  // By axis of the model's shape buckets: what its inputs have, and the bucket that holds it.
+  Status find_sizes() {
+    const ShapeBuckets& buckets = instance_.config.shape_buckets;
+    ticket_.given_sizes.assign(buckets.axes.size(), -1);
+    ticket_.bucket_sizes.clear();
+    for (const ShapeBuckets::Place& place : buckets.inputs) {
+      const std::int64_t size = input(place.tensor).shape[place.dim + (batches_ ? 1 : 0)];
+      std::int64_t& given = ticket_.given_sizes[place.axis];
+      if (given >= 0 && given != size) {
+        return refuse("input '" + signature_.inputs[place.tensor].name + "'" + for_model() + " has " +
+                      std::to_string(size) + " of " + buckets.axes[place.axis].name + ", another input " +
+                      std::to_string(given));
+      }
+      given = size;
+    }
+    for (std::size_t axis = 0; axis < buckets.axes.size(); ++axis) {
+      const auto size = buckets.size_for(axis, ticket_.given_sizes[axis]);
+      if (!size) {
+        return refuse("the inputs" + for_model() + " have " + std::to_string(ticket_.given_sizes[axis]) + " of " +
+                      buckets.axes[axis].name + ", more than its largest shape bucket, " +
+                      std::to_string(buckets.axes[axis].sizes.back()));
+      }
+      ticket_.bucket_sizes.push_back(*size);
+    }
+    return ok_status();
+  }
+
   Status find_urgency() {
     const sched::ModelParams& params = instance_.config.params;
     ticket_.priority = request_.priority;
@@ -239,7 +267,8 @@ class Check {
     const std::span<std::int64_t> dims = count > kAtOnce ? std::span(many) : std::span(few).first(count);
     std::size_t at = 0;
     for (std::size_t i = 0; i < signature_.inputs.size(); ++i) {
-      const Shape& shape = input(i).shape;
+      const Shape shape =
+          with_sizes(input(i).shape, instance_.config.shape_buckets.inputs, i, ticket_.bucket_sizes, batches_ ? 1 : 0);
       dims[at++] = static_cast<std::int64_t>(shape.rank());
       for (std::size_t d = 1; d < shape.rank(); ++d) {
         dims[at++] = shape[d];

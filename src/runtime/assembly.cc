@@ -5,6 +5,8 @@
 #include <string>
 #include <utility>
 
+#include "runtime/shape_padding.h"
+
 namespace tessera::runtime {
 namespace {
 
@@ -50,7 +52,7 @@ void assemble(LaunchRecord& record, std::int32_t bucket) {
   for (std::size_t i = 0; i < batch.inputs.size(); ++i) {
     BatchInput& input = batch.inputs[i];
     const Ticket& first = *record.first;
-    const TensorView& tensor = first.call->request.inputs[first.inputs[i]].tensor;
+    const TensorView& tensor = first.input(i);
     input.dtype = tensor.dtype;
     input.row_shape = batches ? tensor.shape.without_first() : tensor.shape;
     input.parts.clear();
@@ -59,7 +61,7 @@ void assemble(LaunchRecord& record, std::int32_t bucket) {
   for (const Ticket* ticket = record.first; ticket != nullptr; ticket = ticket->next) {
     batch.rows += ticket->rows;
     for (std::size_t i = 0; i < batch.inputs.size(); ++i) {
-      batch.inputs[i].parts.push_back(ticket->call->request.inputs[ticket->inputs[i]].tensor.data);
+      batch.inputs[i].parts.push_back(ticket->input(i).data);
       batch.inputs[i].copied.push_back(!ticket->copied.empty() && ticket->copied[i]);
     }
   }
@@ -135,6 +137,9 @@ Result<InferResponse> OutputSplitter::next(const Ticket& ticket) {
     }
   }
   response.memory = record_.batch.output_memory;
+  if (ticket.padded != nullptr) {
+    TESSERA_RETURN_IF_ERROR(cut_outputs(ticket, response));
+  }
   response.times = {ticket.arrived, record_.launched, record_.completion.started, record_.completion.ended};
   return response;
 }

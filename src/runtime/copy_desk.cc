@@ -7,9 +7,7 @@
 namespace tessera::runtime {
 namespace {
 
-std::span<const std::byte> bytes_of(const Ticket& ticket, std::size_t input) {
-  return ticket.call->request.inputs[ticket.inputs[input]].tensor.data;
-}
+std::span<const std::byte> bytes_of(const Ticket& ticket, std::size_t input) { return ticket.input(input).data; }
 
 sched::InputRange range_of(std::span<const std::byte> bytes) {
   return {reinterpret_cast<std::uintptr_t>(bytes.data()), bytes.size()};
@@ -37,7 +35,7 @@ bool CopyDesk::to_copy(const Ticket& ticket, std::size_t input) const {
 }
 
 bool CopyDesk::wants(const Ticket& ticket) const {
-  if (records_.empty() || queue_.full() || ticket.call->request.memory == nullptr) {
+  if (records_.empty() || queue_.full() || ticket.input_memory() == nullptr) {
     return false;
   }
   for (std::size_t i = 0; i < ticket.inputs.size(); ++i) {
@@ -79,7 +77,7 @@ void CopyDesk::begin(const sched::PlannedCopy& copy, std::vector<sched::InputRea
   for (const auto& part : copy.parts) {
     Ticket& ticket = *tickets_.at(part.request);
     ticket.last_copy = copy.id;
-    free->memory.push_back(ticket.call->request.memory);
+    free->memory.push_back(ticket.input_memory());
   }
   free->id.store(copy.id.value);  // first: its end may be reported before copy() returns
   if (const Status begun = device_.copy({copy.id, bytes_at(copy.range)}); !begun.ok()) {

@@ -178,6 +178,7 @@ void Dispatcher::recycle(Ticket& ticket) {
   ticket.call.reset();
   ticket.served.reset();
   ticket.error.reset();
+  ticket.padded.reset();
   const std::uint64_t generation = (ticket.word.load(std::memory_order_relaxed) >> Ticket::kFlagBits) + 1;
   ticket.word.store(generation << Ticket::kFlagBits);
   tickets_.give(ticket);

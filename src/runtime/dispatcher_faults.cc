@@ -93,7 +93,7 @@ void Dispatcher::answer_early(LaunchRecord& record, Refusal why, const std::shar
                               Turn& turn) {
   for (Ticket* ticket = std::exchange(record.first, nullptr); ticket != nullptr;) {
     Ticket* next = ticket->next;
-    record.kept.push_back(ticket->call->request.memory);
+    record.kept.push_back(ticket->input_memory());
     ticket->error = error;
     refuse(*ticket, why, turn);
     ticket = next;

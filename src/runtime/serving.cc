@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "runtime/admission.h"
 #include "runtime/assembly.h"
+#include "runtime/shape_padding.h"
 
 namespace tessera::runtime {
 namespace {
@@ -108,6 +109,17 @@ Status Serving::queue(std::shared_ptr<InferCall>& call, const std::shared_ptr<Se
     call->done(std::move(response));
     served->unanswered.fetch_sub(1);
     return ok_status();
+  }
+  if (ticket->given_sizes != ticket->bucket_sizes) {
+    auto padded =
+        pad_inputs(call->request, *ticket, [&](Bytes size) { return lease_body(served->instance->name, size); });
+    if (!padded.ok()) {
+      served->counters->fail(Failure::kQueueFull, now() - arrived, true);
+      dispatcher_.give_back(*ticket);
+      return padded.error();
+    }
+    ticket->padded = *std::move(padded);
+    dispatcher_.count_copied(ticket->padded->copied);
   }
   call->device_.store(number_, std::memory_order_relaxed);
   call->ticket_.store(ticket->id().value);

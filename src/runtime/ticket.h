@@ -44,6 +44,14 @@ enum class Refusal {
   kFaultHere,  // the same, where no other device can have the request
 };
 
+// A request's inputs in the shape of a larger bucket, by the model's order. Immutable.
+struct PaddedInputs {
+  std::vector<TensorView> inputs;
+  std::shared_ptr<const void> memory;  // of those that were padded
+  std::shared_ptr<const void> given;   // of the others
+  Bytes copied;                        // that were padded
+};
+
 // A request as admission found it. Owned by the thread that admits it, then (posted) by the holder of the role, then by
 // the thread that delivers its answer; only `word` is touched by others.
 struct Ticket : PoolSlot {
@@ -69,6 +77,19 @@ struct Ticket : PoolSlot {
   std::vector<std::uint32_t> outputs;  // by the answer's order: which of the model's outputs
   std::optional<std::uint16_t> poster_atom;
   TimePoint arrived{};
+  // Of a model with shape buckets, by axis: what the request brought, and what it is computed in.
+  std::vector<std::int64_t> given_sizes;
+  std::vector<std::int64_t> bucket_sizes;
+  std::shared_ptr<const PaddedInputs> padded;  // nullptr: it is computed as it came
+
+  // Of the model's input `i`, as it is computed.
+  const TensorView& input(std::size_t i) const {
+    return padded != nullptr ? padded->inputs[i] : call->request.inputs[inputs[i]].tensor;
+  }
+  // Keeps the bytes of all inputs alive.
+  std::shared_ptr<const void> input_memory() const {
+    return padded != nullptr ? std::shared_ptr<const void>(padded) : call->request.memory;
+  }
 
   // What the holder of the role had copied ahead.
   std::vector<bool> copied;  // by the model's order of inputs; empty: none

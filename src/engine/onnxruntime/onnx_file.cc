@@ -324,7 +324,7 @@ Result<std::optional<DeclaredSignature>> read_declared_signature(Message model) 
     }
     signature.outputs.push_back(*output);
   }
-  return std::optional(std::move(signature));
+  return signature.outputs.empty() ? std::nullopt : std::optional(std::move(signature));
 }
 
 Result<std::vector<std::string>> external_locations(Message model) {

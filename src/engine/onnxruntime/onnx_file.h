@@ -44,7 +44,7 @@ struct DeclaredSignature {
 };
 
 // Nothing where the file leaves something open that the graph may say: a type, a rank, an output's dimension beyond the
-// first, or what is no tensor. Error: as above.
+// first, or what is no tensor; or where it has no output at all. Error: as above.
 Result<std::optional<DeclaredSignature>> read_declared_signature(std::span<const std::byte> model);
 
 // Every external location that the model names anywhere (subgraphs and attributes included), each once.

@@ -61,11 +61,8 @@ TEST(Parameters, RangesAreChecked) {
 }
 
 TEST(Parameters, WhatThisBuildDoesNotDoIsRefused) {
-  for (const auto& [key, value] : std::vector<std::pair<std::string, std::string>>{{"shape_buckets", "32,64"},
-                                                                                   {"engine", "cudnn"},
-                                                                                   {"intra_op_thread_count", "4"},
-                                                                                   {"execution_mode", "1"},
-                                                                                   {"gpu_mem_limit", "1"}}) {
+  for (const auto& [key, value] : std::vector<std::pair<std::string, std::string>>{
+           {"engine", "cudnn"}, {"intra_op_thread_count", "4"}, {"execution_mode", "1"}, {"gpu_mem_limit", "1"}}) {
     const std::string error = error_of(parameter(key, value));
     EXPECT_EQ(error.rfind("unsupported: parameters." + key + ": ", 0), 0U) << key << ": " << error;
   }

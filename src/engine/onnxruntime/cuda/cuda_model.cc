@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "engine/onnxruntime/cuda/shaped_model.h"
 #include "engine/onnxruntime/cuda/trial_batch.h"
 
 namespace tessera::engine {
@@ -45,17 +46,43 @@ Status check_signature(const FileSignature& signature, bool batches) {
 
 }  // namespace
 
-CudaModel::CudaModel(std::unique_ptr<const ModelOnCard> on_card, const LoadOptions& options)
+CudaModel::CudaModel(std::shared_ptr<const ModelOnCard> on_card, std::shared_ptr<Lanes> lanes,
+                     const LoadOptions& options, std::int32_t number, const FileSignature& signature)
     : on_card_(std::move(on_card)),
-      most_rows_(std::max(options.max_batch_size, 1)),
+      facts_(on_card_->facts_with(signature)),
+      number_(number),
       timed_choices_(options.timed_choices),
-      lanes_(options.lanes) {}
+      lanes_(std::move(lanes)) {}
 
 Result<std::unique_ptr<LoadedModel>> CudaModel::load(std::shared_ptr<const CudaParts> parts, const LoadOptions& options,
                                                      const FileSignature& signature) {
-  TESSERA_RETURN_IF_ERROR(check_signature(signature, options.max_batch_size > 0));
-  TESSERA_ASSIGN_OR_RETURN(auto on_card, ModelOnCard::load(std::move(parts), options, signature));
-  return std::unique_ptr<LoadedModel>(new CudaModel(std::move(on_card), options));  // NOLINT: private
+  std::vector<FileSignature> forms;
+  for (const std::vector<Shape>& shapes : options.shapes) {
+    FileSignature& form = forms.emplace_back(signature);
+    for (std::size_t i = 0; i < shapes.size(); ++i) {
+      form.inputs[i].shape = shapes[i];
+    }
+  }
+  if (forms.empty()) {
+    forms.push_back(signature);
+  }
+  for (const FileSignature& form : forms) {
+    TESSERA_RETURN_IF_ERROR(check_signature(form, options.max_batch_size > 0));
+  }
+  TESSERA_ASSIGN_OR_RETURN(std::shared_ptr<const ModelOnCard> on_card,
+                           ModelOnCard::load(std::move(parts), options, signature));
+  const auto lanes = std::make_shared<Lanes>(on_card->parts(), on_card->budget(),
+                                             most_moves(signature, std::max(options.max_batch_size, 1)), options.lanes);
+  std::vector<std::unique_ptr<LoadedModel>> models;
+  for (const FileSignature& form : forms) {
+    const auto number = static_cast<std::int32_t>(models.size());
+    models.emplace_back(new CudaModel(on_card, lanes, options, number, form));  // NOLINT: the constructor is private
+  }
+  if (options.shapes.empty()) {
+    return std::move(models.front());
+  }
+  return std::unique_ptr<LoadedModel>(
+      std::make_unique<ShapedModel>(signature, options.max_batch_size > 0, std::move(models)));
 }
 
 MemoryUse CudaModel::memory() const { return {on_card_->budget()->taken(), {}}; }
@@ -89,10 +116,16 @@ CapturedPlan* CudaModel::captured(std::int32_t bucket, LaneIndex lane) const {
   return found == plans_.end() ? nullptr : found->second.get();
 }
 
+// Of this shape: batch sizes lie far below the step.
+std::int32_t CudaModel::tuning_key(std::int32_t bucket) const {
+  constexpr std::int32_t kStep = 1 << 20;
+  return bucket + number_ * kStep;
+}
+
 ProviderOptions CudaModel::first_choice(std::int32_t bucket) const {
   ProviderOptions choice = tried_options().front();
   choice.timed_search = timed_choices_;
-  return timed_choices_ ? on_card_->tuned().of(bucket).value_or(choice) : choice;
+  return timed_choices_ ? on_card_->tuned().of(tuning_key(bucket)).value_or(choice) : choice;
 }
 
 Result<BoundSession*> CudaModel::session_for(std::int32_t bucket) {
@@ -106,7 +139,7 @@ Result<BoundSession*> CudaModel::session_for(std::int32_t bucket) {
 // With its first runs over.
 Result<std::unique_ptr<BoundSession>> CudaModel::make_session(std::int32_t bucket, const ProviderOptions& choice) {
   TESSERA_ASSIGN_OR_RETURN(auto made,
-                           BoundSession::make(facts(), on_card_->files(), on_card_->weights(), bucket, choice));
+                           BoundSession::make(facts_, on_card_->files(), on_card_->weights(), bucket, choice));
   HeapSource& scratch = **parts().scratch;
   TESSERA_ASSIGN_OR_RETURN(const Binding binding, made->bind(scratch));
   Status ran;
@@ -133,7 +166,7 @@ Result<Duration> CudaModel::time(BoundSession& session) {
 // Tries the other options, once, and keeps the fastest. One that fails is none.
 Status CudaModel::tune(std::int32_t bucket) {
   Sessions& sessions = sessions_[bucket];
-  if (std::exchange(sessions.tuned, true) || !timed_choices_ || on_card_->tuned().of(bucket)) {
+  if (std::exchange(sessions.tuned, true) || !timed_choices_ || on_card_->tuned().of(tuning_key(bucket))) {
     return ok_status();
   }
   const auto current = time(*sessions.current);
@@ -162,19 +195,8 @@ Status CudaModel::tune(std::int32_t bucket) {
       sessions.former.push_back(std::exchange(sessions.current, *std::move(other)));
     }
   }
-  on_card_->tuned().keep(bucket, sessions.current->options());
+  on_card_->tuned().keep(tuning_key(bucket), sessions.current->options());
   return ok_status();
-}
-
-Result<Lane*> CudaModel::lane_for(LaneIndex lane) {
-  if (lane.value >= lanes_.size()) {
-    return internal_error("the model has " + std::to_string(lanes_.size()) + " lanes");
-  }
-  auto& found = lanes_[lane.value];
-  if (found == nullptr) {
-    TESSERA_ASSIGN_OR_RETURN(found, Lane::make(parts(), on_card_->budget(), most_moves(facts().signature, most_rows_)));
-  }
-  return found.get();
 }
 
 Status CudaModel::build(std::int32_t bucket) {
@@ -194,14 +216,8 @@ Status CudaModel::capture(std::int32_t bucket, LaneIndex lane) {
     return ok_status();
   }
   TESSERA_ASSIGN_OR_RETURN(BoundSession * session, session_for(bucket));
-  TESSERA_ASSIGN_OR_RETURN(Lane * memory, lane_for(lane));
-  std::vector<device::NamedRange> foreign;
-  for (std::size_t other = 0; other < lanes_.size(); ++other) {
-    if (other != lane.value && lanes_[other] != nullptr) {
-      foreign.push_back(lanes_[other]->addresses("lane " + std::to_string(other)));
-    }
-  }
-  TESSERA_ASSIGN_OR_RETURN(auto plan, CapturedPlan::capture(facts(), *session, *memory, foreign));
+  TESSERA_ASSIGN_OR_RETURN(Lane * memory, lanes_->at(lane));
+  TESSERA_ASSIGN_OR_RETURN(auto plan, CapturedPlan::capture(facts_, *session, *memory, lanes_->others(lane)));
   TESSERA_RETURN_IF_ERROR(check(*plan, *session));
   if (there != nullptr) {
     Status replaced = there->take_over(*plan, parts().device.loader_stream());
@@ -241,9 +257,9 @@ Result<Slice> CudaModel::smallest_home(CapturedPlan& plan) const {
 Status CudaModel::check(CapturedPlan& plan, const BoundSession& session) {
   TESSERA_ASSIGN_OR_RETURN(const Slice in, smallest_home(plan));
   for (const std::uint32_t seed : {1U, 2U}) {
-    TESSERA_ASSIGN_OR_RETURN(TrialBatch trial,
-                             TrialBatch::make(parts().device.staging(), facts().signature, session.rows(),
-                                              session.bucket(), facts().max_batch_size > 0, seed));
+    TESSERA_ASSIGN_OR_RETURN(
+        TrialBatch trial, TrialBatch::make(parts().device.staging(), facts_.signature, session.rows(), session.bucket(),
+                                           facts_.max_batch_size > 0, seed));
     TESSERA_RETURN_IF_ERROR(plan.check_replay(in, trial.batch()));
   }
   return ok_status();

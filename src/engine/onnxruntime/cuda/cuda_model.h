@@ -1,5 +1,5 @@
-// A model in ONNX Runtime on a gpu: weights once, a session for each bucket, captures of it in each lane, homed
-// wherever.
+// A model in ONNX Runtime on a gpu, in one shape of its inputs: weights once, a session for each bucket, captures of it
+// in each lane, homed wherever.
 #pragma once
 
 #include <cstdint>
@@ -24,10 +24,11 @@ class CudaModel final : public LoadedModel {
   // of its first run.
   static constexpr int kFirstRuns = 3;
 
+  // Where options name shapes, one for each of them behind one face (ShapedModel); they share weights and lanes.
   static Result<std::unique_ptr<LoadedModel>> load(std::shared_ptr<const CudaParts> parts, const LoadOptions& options,
                                                    const FileSignature& signature);
 
-  const FileSignature& signature() const override { return facts().signature; }
+  const FileSignature& signature() const override { return facts_.signature; }
   MemoryUse memory() const override;
   Result<const device::Plan*> prepare_home(std::int32_t bucket, LaneIndex lane, const Slice& slice) override;
   bool one_plan_per_slice() const override { return false; }
@@ -40,27 +41,29 @@ class CudaModel final : public LoadedModel {
   void drop_home(std::int32_t bucket, LaneIndex lane, const Slice& slice) override;
 
  private:
-  CudaModel(std::unique_ptr<const ModelOnCard> on_card, const LoadOptions& options);
+  // `number`: of the shape; `signature`: with it.
+  CudaModel(std::shared_ptr<const ModelOnCard> on_card, std::shared_ptr<Lanes> lanes, const LoadOptions& options,
+            std::int32_t number, const FileSignature& signature);
   const CudaParts& parts() const { return on_card_->parts(); }
-  const SessionFacts& facts() const { return on_card_->facts(); }
+  std::int32_t tuning_key(std::int32_t bucket) const;
 
   Result<BoundSession*> session_for(std::int32_t bucket);
   Result<std::unique_ptr<BoundSession>> make_session(std::int32_t bucket, const ProviderOptions& choice);
   ProviderOptions first_choice(std::int32_t bucket) const;
   Status tune(std::int32_t bucket);
   Result<Duration> time(BoundSession& session);
-  Result<Lane*> lane_for(LaneIndex lane);
   CapturedPlan* captured(std::int32_t bucket, LaneIndex lane) const;  // nullptr: not yet
   Result<Slice> smallest_home(CapturedPlan& plan) const;
   Status check(CapturedPlan& plan, const BoundSession& session);
 
   // In the order in which they may go: plans first, memory last.
-  const std::unique_ptr<const ModelOnCard> on_card_;
-  const std::int32_t most_rows_;
+  const std::shared_ptr<const ModelOnCard> on_card_;
+  const SessionFacts facts_;
+  const std::int32_t number_;
   const bool timed_choices_;
 
   // The loader thread's.
-  std::vector<std::unique_ptr<Lane>> lanes_;
+  const std::shared_ptr<Lanes> lanes_;
   struct Sessions {
     std::unique_ptr<BoundSession> current;
     std::vector<std::unique_ptr<BoundSession>> former;  // plans may have been captured from them

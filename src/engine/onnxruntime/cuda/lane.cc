@@ -25,4 +25,25 @@ Result<std::unique_ptr<Lane>> Lane::make(const CudaParts& parts, std::shared_ptr
   return lane;
 }
 
+Result<Lane*> Lanes::at(LaneIndex lane) {
+  if (lane.value >= lanes_.size()) {
+    return internal_error("the model has " + std::to_string(lanes_.size()) + " lanes");
+  }
+  auto& found = lanes_[lane.value];
+  if (found == nullptr) {
+    TESSERA_ASSIGN_OR_RETURN(found, Lane::make(parts_, budget_, moves_));
+  }
+  return found.get();
+}
+
+std::vector<device::NamedRange> Lanes::others(LaneIndex lane) const {
+  std::vector<device::NamedRange> ranges;
+  for (std::size_t other = 0; other < lanes_.size(); ++other) {
+    if (other != lane.value && lanes_[other] != nullptr) {
+      ranges.push_back(lanes_[other]->addresses("lane " + std::to_string(other)));
+    }
+  }
+  return ranges;
+}
+
 }  // namespace tessera::engine

@@ -55,4 +55,21 @@ class Lane {
   std::atomic<bool> busy_{false};
 };
 
+// The lanes of a model, each made when it is asked for first. Owned by the loader thread.
+class Lanes {
+ public:
+  Lanes(const CudaParts& parts, std::shared_ptr<device::MemoryBudget> budget, std::size_t moves, std::size_t count)
+      : parts_(parts), budget_(std::move(budget)), moves_(moves), lanes_(count) {}
+
+  Result<Lane*> at(LaneIndex lane);
+  // The memory of those that there are, but for that one.
+  std::vector<device::NamedRange> others(LaneIndex lane) const;
+
+ private:
+  const CudaParts& parts_;
+  const std::shared_ptr<device::MemoryBudget> budget_;
+  const std::size_t moves_;
+  std::vector<std::unique_ptr<Lane>> lanes_;
+};
+
 }  // namespace tessera::engine

@@ -34,6 +34,12 @@ class ModelOnCard {
 
   const CudaParts& parts() const { return *parts_; }
   const SessionFacts& facts() const { return facts_; }
+  // The same where the inputs have the shapes of `signature`.
+  SessionFacts facts_with(const FileSignature& signature) const {
+    SessionFacts facts = facts_;
+    facts.signature = signature;
+    return facts;
+  }
   const OptimizedFiles& files() const { return *files_; }
   TunedOptions& tuned() const { return replicas_->tuned(); }
   const DeviceWeights& weights() const { return *weights_; }

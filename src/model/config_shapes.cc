@@ -1,0 +1,204 @@
+// parameters.shape_buckets: sizes for dimensions that the model leaves to its requests.
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <utility>
+
+#include "model/config_steps.h"
+
+namespace tessera::model {
+namespace {
+
+constexpr std::size_t kMostSizes = 16;
+constexpr std::size_t kMostCombinations = 16;
+constexpr std::int64_t kLargestSize = std::int64_t{1} << 31;
+
+Error wrong(const std::string& what) { return invalid_argument("parameters.shape_buckets: " + what); }
+
+std::string_view trimmed(std::string_view text) {
+  while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
+  while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
+  return text;
+}
+
+std::string shown(std::string_view text) { return "'" + std::string(text.substr(0, 80)) + "'"; }
+
+template <typename T>
+std::optional<T> number(std::string_view text) {
+  T value{};
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return failed == std::errc() && end == text.data() + text.size() ? std::optional(value) : std::nullopt;
+}
+
+bool is_real(DType dtype) {
+  return dtype == DType::kFp16 || dtype == DType::kBf16 || dtype == DType::kFp32 || dtype == DType::kFp64;
+}
+
+// What integers of that type reach from; the largest double that all integers up to it can be told from.
+std::pair<double, double> range_of(DType dtype) {
+  constexpr double kExact = 9007199254740992.0;
+  const double bits = 8.0 * static_cast<double>(size_of(dtype));
+  switch (dtype) {
+    case DType::kBool:
+      return {0, 1};
+    case DType::kUint8:
+    case DType::kUint16:
+    case DType::kUint32:
+    case DType::kUint64:
+      return {0, std::min(std::exp2(bits) - 1, kExact)};
+    default:
+      return {std::max(-std::exp2(bits - 1), -kExact), std::min(std::exp2(bits - 1) - 1, kExact)};
+  }
+}
+
+// One parameter's entries, in any order but that an axis stands before what uses it.
+class Reader {
+ public:
+  explicit Reader(const ModelSignature& signature) : signature_(signature) {
+    buckets_.padding.assign(signature.inputs.size(), 0);
+  }
+
+  Status entry(std::string_view text) {
+    constexpr std::string_view kPad = "pad ";
+    const std::size_t equals = text.rfind('=');
+    if (equals == std::string_view::npos || equals == 0) {
+      return wrong(shown(text) + " is none of AXIS=SIZE|SIZE, TENSOR[DIMENSION]=AXIS, pad INPUT=VALUE");
+    }
+    const std::string_view left = trimmed(text.substr(0, equals));
+    const std::string_view right = trimmed(text.substr(equals + 1));
+    if (left.starts_with(kPad)) return padding(trimmed(left.substr(kPad.size())), right);
+    return left.ends_with(']') ? place(left, right) : axis(left, right);
+  }
+
+  Result<ShapeBuckets> finish() {
+    std::size_t combinations = 1;
+    for (std::size_t i = 0; i < buckets_.axes.size(); ++i) {
+      const auto here = [&](const ShapeBuckets::Place& place) { return place.axis == i; };
+      if (std::none_of(buckets_.inputs.begin(), buckets_.inputs.end(), here)) {
+        return wrong("no input has the axis " + shown(buckets_.axes[i].name));
+      }
+      combinations *= buckets_.axes[i].sizes.size();
+    }
+    if (buckets_.axes.empty()) return wrong("names no axis, as in seq=32|64|128");
+    if (combinations > kMostCombinations) {
+      return wrong(std::to_string(combinations) + " shapes, more than " + std::to_string(kMostCombinations));
+    }
+    return std::move(buckets_);
+  }
+
+ private:
+  Status axis(std::string_view name, std::string_view text) {
+    if (find_axis(name)) return wrong("the axis " + shown(name) + " stands twice");
+    ShapeBuckets::Axis axis{std::string(name), {}};
+    for (std::size_t begin = 0; begin <= text.size();) {
+      const std::size_t end = std::min(text.find('|', begin), text.size());
+      const auto size = number<std::int64_t>(trimmed(text.substr(begin, end - begin)));
+      if (!size || *size < 1 || *size > kLargestSize || (!axis.sizes.empty() && *size <= axis.sizes.back())) {
+        return wrong("the sizes of " + shown(name) + " are " + shown(text) +
+                     ", and not positive numbers that ascend, as in 32|64|128");
+      }
+      axis.sizes.push_back(*size);
+      begin = end + 1;
+    }
+    if (axis.sizes.size() > kMostSizes) {
+      return wrong("the axis " + shown(name) + " has more than " + std::to_string(kMostSizes) + " sizes");
+    }
+    buckets_.axes.push_back(std::move(axis));
+    return ok_status();
+  }
+
+  Status place(std::string_view left, std::string_view axis_name) {
+    const std::size_t bracket = left.rfind('[');
+    const auto dim = bracket == std::string_view::npos
+                         ? std::nullopt
+                         : number<std::size_t>(left.substr(bracket + 1, left.size() - bracket - 2));
+    const auto axis = find_axis(axis_name);
+    if (!dim) return wrong(shown(left) + " is not TENSOR[DIMENSION], as in ids[0]");
+    if (!axis) return wrong("there is no axis " + shown(axis_name) + " before " + shown(left));
+    const std::string_view name = left.substr(0, bracket);
+    for (auto [specs, places] :
+         {std::pair(&signature_.inputs, &buckets_.inputs), std::pair(&signature_.outputs, &buckets_.outputs)}) {
+      for (std::size_t tensor = 0; tensor < specs->size(); ++tensor) {
+        if ((*specs)[tensor].name == name) return add((*specs)[tensor], tensor, *dim, *axis, *places);
+      }
+    }
+    return wrong("the model has no input or output " + shown(name));
+  }
+
+  static Status add(const TensorSpec& spec, std::size_t tensor, std::size_t dim, std::size_t axis,
+                    std::vector<ShapeBuckets::Place>& places) {
+    const std::string what = "'" + spec.name + "' is " + spec.shape.to_string();
+    if (spec.dtype == DType::kBytes) return wrong("'" + spec.name + "' is of BYTES, which are not padded");
+    if (dim >= spec.shape.rank()) return wrong(what + " and has no dimension " + std::to_string(dim));
+    if (spec.shape[dim] >= 0) return wrong(what + ": dimension " + std::to_string(dim) + " is fixed already");
+    for (const ShapeBuckets::Place& other : places) {
+      if (other.tensor == tensor && other.dim == dim) {
+        return wrong("dimension " + std::to_string(dim) + " of '" + spec.name + "' stands twice");
+      }
+    }
+    places.push_back({tensor, dim, axis});
+    return ok_status();
+  }
+
+  Status padding(std::string_view name, std::string_view text) {
+    for (std::size_t i = 0; i < signature_.inputs.size(); ++i) {
+      const TensorSpec& input = signature_.inputs[i];
+      if (input.name != name) continue;
+      const auto value = number<double>(text);
+      const auto [least, most] = range_of(input.dtype);
+      const bool holds = value && std::isfinite(*value) &&
+                         (is_real(input.dtype) || (*value == std::floor(*value) && *value >= least && *value <= most));
+      if (!holds) return wrong(shown(text) + " is no value for input '" + input.name + "'");
+      buckets_.padding[i] = *value;
+      return ok_status();
+    }
+    return wrong("the model has no input " + shown(name) + " to pad");
+  }
+
+  std::optional<std::size_t> find_axis(std::string_view name) const {
+    for (std::size_t i = 0; i < buckets_.axes.size(); ++i) {
+      if (buckets_.axes[i].name == name) return i;
+    }
+    return std::nullopt;
+  }
+
+  const ModelSignature& signature_;
+  ShapeBuckets buckets_;
+};
+
+}  // namespace
+
+Result<ShapeBuckets> read_shape_buckets(const inference::ModelConfig& proto, const ModelSignature& signature) {
+  const auto parameter = proto.parameters().find("shape_buckets");
+  if (parameter == proto.parameters().end()) return ShapeBuckets{};
+  Reader reader(signature);
+  const std::string_view text = parameter->second.string_value();
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(';', begin), text.size());
+    const std::string_view entry = trimmed(text.substr(begin, end - begin));
+    begin = end + 1;
+    if (!entry.empty()) TESSERA_RETURN_IF_ERROR(reader.entry(entry));
+  }
+  return reader.finish();
+}
+
+Status round_up(const ShapeBuckets& buckets, const ModelSignature& signature, WarmupSample& sample) {
+  for (WarmupSample::Input& input : sample.inputs) {
+    for (const ShapeBuckets::Place& place : buckets.inputs) {
+      if (signature.inputs[place.tensor].name != input.name) continue;
+      const std::int64_t wanted = input.shape[place.dim];
+      const auto size = buckets.size_for(place.axis, wanted);
+      if (!size || (input.fill == WarmupSample::Fill::kFile && *size != wanted)) {
+        return wrong("model_warmup '" + sample.name + "' gives '" + input.name + "' " + std::to_string(wanted) +
+                     " of " + buckets.axes[place.axis].name + ", which is " +
+                     (size ? "none of its sizes" : "more than its largest size"));
+      }
+      input.shape[place.dim] = *size;
+    }
+  }
+  return ok_status();
+}
+
+}  // namespace tessera::model
