@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cmath>
 #include <limits>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -36,11 +37,19 @@ bool is_real(DType dtype) {
   return dtype == DType::kFp16 || dtype == DType::kBf16 || dtype == DType::kFp32 || dtype == DType::kFp64;
 }
 
-// What integers of that type reach from; the largest double that all integers up to it can be told from.
+// From the least to the largest finite number of the type; of integers no further than a double tells them apart.
 std::pair<double, double> range_of(DType dtype) {
   constexpr double kExact = 9007199254740992.0;
   const double bits = 8.0 * static_cast<double>(size_of(dtype));
+  constexpr double kLargestHalf = 65504;
   switch (dtype) {
+    case DType::kFp16:
+      return {-kLargestHalf, kLargestHalf};
+    case DType::kBf16:  // whose largest number is a little below
+    case DType::kFp32:
+      return {-0x1.FEp127, 0x1.FEp127};
+    case DType::kFp64:
+      return {std::numeric_limits<double>::lowest(), std::numeric_limits<double>::max()};
     case DType::kBool:
       return {0, 1};
     case DType::kUint8:
@@ -51,6 +60,21 @@ std::pair<double, double> range_of(DType dtype) {
     default:
       return {std::max(-std::exp2(bits - 1), -kExact), std::min(std::exp2(bits - 1) - 1, kExact)};
   }
+}
+
+// As read_warmup() bounds it, of the shapes that it has now.
+Status check_size(const WarmupSample& sample) {
+  std::uint64_t all = 0;
+  for (const WarmupSample::Input& input : sample.inputs) {
+    const auto elements = input.shape.elements();
+    const std::uint64_t each = std::max<std::size_t>(4, size_of(input.dtype)) * sample.batch_size;
+    if (!elements || static_cast<std::uint64_t>(*elements) > kMaxWarmupBytes / each ||
+        (all += static_cast<std::uint64_t>(*elements) * each) > kMaxWarmupBytes) {
+      return wrong("model_warmup '" + sample.name + "' takes more than " + std::to_string(kMaxWarmupBytes) +
+                   " bytes in shapes that there are");
+    }
+  }
+  return ok_status();
 }
 
 // One parameter's entries, in any order but that an axis stands before what uses it.
@@ -80,10 +104,16 @@ class Reader {
         return wrong("no input has the axis " + shown(buckets_.axes[i].name));
       }
       combinations *= buckets_.axes[i].sizes.size();
+      if (combinations > kMostCombinations) {
+        return wrong("more than " + std::to_string(kMostCombinations) + " shapes, as the axes' sizes multiply");
+      }
     }
     if (buckets_.axes.empty()) return wrong("names no axis, as in seq=32|64|128");
-    if (combinations > kMostCombinations) {
-      return wrong(std::to_string(combinations) + " shapes, more than " + std::to_string(kMostCombinations));
+    for (const std::size_t input : padded_) {
+      const auto here = [&](const ShapeBuckets::Place& place) { return place.tensor == input; };
+      if (std::none_of(buckets_.inputs.begin(), buckets_.inputs.end(), here)) {
+        return wrong("input " + shown(signature_.inputs[input].name) + " has no axis that would be padded");
+      }
     }
     return std::move(buckets_);
   }
@@ -148,8 +178,9 @@ class Reader {
       if (input.name != name) continue;
       const auto value = number<double>(text);
       const auto [least, most] = range_of(input.dtype);
-      const bool holds = value && std::isfinite(*value) &&
-                         (is_real(input.dtype) || (*value == std::floor(*value) && *value >= least && *value <= most));
+      const bool holds = value && *value >= least && *value <= most &&  // and no NaN
+                         (is_real(input.dtype) || *value == std::floor(*value));
+      if (!padded_.insert(i).second) return wrong("the padding of " + shown(name) + " stands twice");
       if (!holds) return wrong(shown(text) + " is no value for input '" + input.name + "'");
       buckets_.padding[i] = *value;
       return ok_status();
@@ -166,6 +197,7 @@ class Reader {
 
   const ModelSignature& signature_;
   ShapeBuckets buckets_;
+  std::set<std::size_t> padded_;  // inputs of which it was said what they are padded with
 };
 
 }  // namespace
@@ -185,20 +217,25 @@ Result<ShapeBuckets> read_shape_buckets(const inference::ModelConfig& proto, con
 }
 
 Status round_up(const ShapeBuckets& buckets, const ModelSignature& signature, WarmupSample& sample) {
+  std::vector<std::int64_t> sizes(buckets.axes.size(), -1);
   for (WarmupSample::Input& input : sample.inputs) {
     for (const ShapeBuckets::Place& place : buckets.inputs) {
       if (signature.inputs[place.tensor].name != input.name) continue;
+      const std::string& axis = buckets.axes[place.axis].name;
       const std::int64_t wanted = input.shape[place.dim];
       const auto size = buckets.size_for(place.axis, wanted);
-      if (!size || (input.fill == WarmupSample::Fill::kFile && *size != wanted)) {
-        return wrong("model_warmup '" + sample.name + "' gives '" + input.name + "' " + std::to_string(wanted) +
-                     " of " + buckets.axes[place.axis].name + ", which is " +
-                     (size ? "none of its sizes" : "more than its largest size"));
+      const std::string what = "model_warmup '" + sample.name + "' gives '" + input.name + "' " +
+                               std::to_string(wanted) + " of " + axis + ", ";
+      if (!size) return wrong(what + "which is more than its largest size");
+      if (input.fill == WarmupSample::Fill::kFile && *size != wanted) return wrong(what + "which is none of its sizes");
+      if (sizes[place.axis] >= 0 && sizes[place.axis] != *size) {
+        return wrong(what + "another input " + std::to_string(sizes[place.axis]));
       }
+      sizes[place.axis] = *size;
       input.shape[place.dim] = *size;
     }
   }
-  return ok_status();
+  return check_size(sample);
 }
 
 }  // namespace tessera::model

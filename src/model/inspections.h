@@ -27,8 +27,8 @@ class Inspections {
   // Beyond that many the first by their paths go; they are read anew.
   static constexpr std::size_t kMost = 1024;
 
-  // Of that file; nothing where it or its external data is not what it was.
-  std::optional<Inspection> find(const std::filesystem::path& model) const;
+  // Of that file as it is now; nothing where it, or what its external data's names lead to, is not what it was.
+  std::optional<Inspection> find(const VersionFiles& model) const;
   void keep(const Inspection& inspection);
 
  private:

@@ -68,7 +68,7 @@ Status Loader::step_in(const Slice& slice, Duration expected, const std::functio
 
 Status Loader::inspect(const ModelSource& source, std::int64_t version, Files& files) {
   TESSERA_ASSIGN_OR_RETURN(files.found, find_version(source.folder, version, source.files.default_model_file));
-  if (auto known = inspections_.find(files.found.model)) {
+  if (auto known = inspections_.find(files.found)) {
     static_cast<Inspection&>(files) = *std::move(known);
     return ok_status();
   }
@@ -137,6 +137,10 @@ Result<LoadedVersion> Loader::load_once(const ModelSource& source, const Written
                                   std::to_string(instance->signature.max_batch_size), instance->config.determinism}) {
     sum.add_text(part);
   }
+  if (const auto shapes = instance->config.proto->parameters().find("shape_buckets");
+      shapes != instance->config.proto->parameters().end()) {
+    sum.add_text(shapes->second.string_value());  // what is measured and captured
+  }
   instance->digest = sum.finish();
   if (serving != nullptr && same(*instance, *serving)) return LoadedVersion{};
 
@@ -152,8 +156,8 @@ Result<LoadedVersion> Loader::load_once(const ModelSource& source, const Written
   // A batch dimension that nobody asked for may be none after all.
   const auto failed = [&](const Error& error) {
     const ErrorCode code = error.code();
-    files.single =
-        guessed && code != ErrorCode::kUnavailable && code != ErrorCode::kDeviceLost && code != ErrorCode::kOutOfMemory;
+    files.single = guessed && instance->config.shape_buckets.empty() && code != ErrorCode::kUnavailable &&
+                   code != ErrorCode::kDeviceLost && code != ErrorCode::kOutOfMemory;
     return error;
   };
   if (!ready.ok()) return failed(ready.error());

@@ -73,8 +73,27 @@ TrialRun Measurer::run_rows(const Slice& slice, std::int32_t rows, Duration expe
   return run(slice, made->batch(), expected, times);
 }
 
+// What the configuration says of free dimensions of outputs.
+Status Measurer::check_buckets(const Batch& batch) const {
+  const ShapeBuckets& buckets = config_.shape_buckets;
+  const std::size_t skip = config_.signature.max_batch_size > 0 ? 1 : 0;
+  for (const ShapeBuckets::Place& place : buckets.outputs) {
+    const auto input = std::find_if(buckets.inputs.begin(), buckets.inputs.end(),
+                                    [&](const auto& other) { return other.axis == place.axis; });
+    const std::int64_t size = batch.inputs[input->tensor].row_shape[input->dim];
+    const Shape& shape = batch.outputs[place.tensor].shape;
+    if (shape.rank() <= place.dim + skip || shape[place.dim + skip] != size) {
+      return invalid_argument("parameters.shape_buckets: output '" + config_.signature.outputs[place.tensor].name +
+                              "' is " + shape.to_string() + ", and its dimension " + std::to_string(place.dim) +
+                              " is not the " + std::to_string(size) + " of " + buckets.axes[place.axis].name);
+    }
+  }
+  return ok_status();
+}
+
 // A model whose outputs have no row for each row of its inputs has no batch dimension, whatever its file looks like.
 Status Measurer::check_outputs(const Batch& batch) const {
+  if (batch.outputs.size() == config_.signature.outputs.size()) TESSERA_RETURN_IF_ERROR(check_buckets(batch));
   if (config_.signature.max_batch_size == 0) return ok_status();
   for (std::size_t i = 0; i < std::min(batch.outputs.size(), config_.signature.outputs.size()); ++i) {
     const Shape& shape = batch.outputs[i].shape;

@@ -67,6 +67,7 @@ class Measurer {
   TrialRun run_borrowed(const Slice& slice, Batch& batch, int times);
   TrialRun run_rows(const Slice& slice, std::int32_t rows, Duration expected, int times);
   Status check_outputs(const Batch& batch) const;
+  Status check_buckets(const Batch& batch) const;
 
   Host& host_;
   engine::LoadedModel& model_;

@@ -138,7 +138,8 @@ Result<InferResponse> OutputSplitter::next(const Ticket& ticket) {
   }
   response.memory = record_.batch.output_memory;
   if (ticket.padded != nullptr) {
-    TESSERA_RETURN_IF_ERROR(cut_outputs(ticket, response));
+    TESSERA_ASSIGN_OR_RETURN(const Bytes copied, cut_outputs(ticket, response));
+    copied_.value += copied.value;
   }
   response.times = {ticket.arrived, record_.launched, record_.completion.started, record_.completion.ended};
   return response;

@@ -25,6 +25,7 @@ class OutputSplitter {
 
   // The outputs that `ticket` wants, as views that share the batch's memory. Error: the engine's BYTES are malformed.
   Result<InferResponse> next(const Ticket& ticket);
+  Bytes copied() const { return copied_; }  // for those that were cut to their requests' shapes
 
  private:
   // The bytes of `rows` rows of an output, from where the previous request's ended.
@@ -33,6 +34,7 @@ class OutputSplitter {
   const LaunchRecord& record_;
   const bool whole_;                // the batch is one request's: nothing is cut
   std::vector<std::size_t> taken_;  // by output: bytes handed out
+  Bytes copied_;
 };
 
 // The answer to a request of no rows, which needs no processor: every output with no rows.

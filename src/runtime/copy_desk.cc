@@ -35,7 +35,7 @@ bool CopyDesk::to_copy(const Ticket& ticket, std::size_t input) const {
 }
 
 bool CopyDesk::wants(const Ticket& ticket) const {
-  if (records_.empty() || queue_.full() || ticket.input_memory() == nullptr) {
+  if (records_.empty() || queue_.full() || ticket.call->request.memory == nullptr) {
     return false;
   }
   for (std::size_t i = 0; i < ticket.inputs.size(); ++i) {

@@ -113,6 +113,7 @@ void Dispatcher::model_up(const std::shared_ptr<ServedInstance>& served, sched::
   up.all_buckets = !instance->grows;
   up.shapes_vary = served->shapes_vary;
   up.only_slice = instance->engine_model->only_slice();
+  up.base_shape = served->measured_shape;
   send(std::move(up), served);
 }
 

@@ -70,6 +70,9 @@ void Dispatcher::answer(LaunchRecord& record) {
     finish(*ticket, ok ? outputs.next(*ticket) : Result<InferResponse>(record.completion.status.error()));
     ticket = next;
   }
+  if (outputs.copied().value > 0) {
+    count_copied(outputs.copied());
+  }
   record.first = nullptr;
   record.batch.output_memory.reset();
   record.served.reset();

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "model/synthetic.h"
 
 namespace tessera::runtime {
 namespace {
@@ -20,6 +21,20 @@ std::shared_ptr<ModelCounters> counters_of(const model::Instance& instance, cons
                                          instance.config.params, device, !instance.config.uncaptured.empty());
 }
 
+// As admission describes the shape of a request.
+std::optional<ShapeId> shape_measured(const model::Instance& instance, bool dynamic, ShapeTable& shapes) {
+  if (instance.config.shape_buckets.empty() || !dynamic) {
+    return std::nullopt;
+  }
+  const ModelSignature largest = model::largest_shape(instance.config);
+  std::vector<std::int64_t> dims;
+  for (const TensorSpec& input : largest.inputs) {
+    dims.push_back(static_cast<std::int64_t>(input.shape.rank()) + 1);
+    dims.insert(dims.end(), input.shape.dims().begin(), input.shape.dims().end());
+  }
+  return model::has_free_dimensions(largest) ? std::nullopt : std::optional(shapes.intern(dims));
+}
+
 }  // namespace
 
 ServedInstance::ServedInstance(std::shared_ptr<const model::Instance> loaded, const DeviceShape& device,
@@ -28,6 +43,7 @@ ServedInstance::ServedInstance(std::shared_ptr<const model::Instance> loaded, co
       counters(kept != nullptr ? std::move(kept) : counters_of(*instance, device)),
       shapes_vary(chooses_shape(instance->signature)),
       dynamic_shapes(instance->signature.max_batch_size > 0 && shapes_vary),
+      measured_shape(shape_measured(*instance, dynamic_shapes, shapes)),
       plans(device, instance->config.params.buckets, instance->config.params.lanes,
             instance->engine_model == nullptr || instance->engine_model->one_plan_per_slice()),
       last_used(now().time_since_epoch().count()) {}

@@ -32,6 +32,7 @@ struct ServedInstance {
   const bool shapes_vary;                         // whether requests may have different shapes
   const bool dynamic_shapes;                      // whether rows of different shapes can arrive
   ShapeTable shapes;
+  const std::optional<ShapeId> measured_shape;  // of a model with shape buckets: what its profile is of
   PlanTable plans;
 
   // Why no larger batch size comes. Written once, by the loader thread, before the dispatcher hears that none does.

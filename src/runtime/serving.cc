@@ -111,10 +111,11 @@ Status Serving::queue(std::shared_ptr<InferCall>& call, const std::shared_ptr<Se
     return ok_status();
   }
   if (ticket->given_sizes != ticket->bucket_sizes) {
-    auto padded =
-        pad_inputs(call->request, *ticket, [&](Bytes size) { return lease_body(served->instance->name, size); });
+    auto padded = pad_inputs(call->request, *ticket, [&](Bytes size) { return lease_padded(*served->instance, size); });
     if (!padded.ok()) {
-      served->counters->fail(Failure::kQueueFull, now() - arrived, true);
+      const bool full = padded.error().code() == ErrorCode::kResourceExhausted;
+      served->counters->fail(full ? Failure::kQueueFull : Failure::kInvalid, full ? now() - arrived : Duration::zero(),
+                             full);
       dispatcher_.give_back(*ticket);
       return padded.error();
     }
@@ -126,6 +127,13 @@ Status Serving::queue(std::shared_ptr<InferCall>& call, const std::shared_ptr<Se
   ticket->call = std::move(call);
   dispatcher_.post(*ticket, *served);
   return ok_status();
+}
+
+// Of a model that is being withdrawn there is no quota any more, but its last requests are let in.
+Result<std::shared_ptr<BodyMemory>> Serving::lease_padded(const model::Instance& instance, Bytes size) {
+  auto quota = table_.quota(instance.name);
+  return runtime::lease_body(device_->staging(), quota ? std::move(quota) : std::make_shared<ByteQuota>(size),
+                             instance.name, size);
 }
 
 void Serving::cancel(const InferCall& call) {

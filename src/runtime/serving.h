@@ -104,6 +104,7 @@ class Serving final : public model::Host {
   // An accepted request's way to the queue. Error: what it is answered with.
   Status queue(std::shared_ptr<InferCall>& call, const std::shared_ptr<ServedInstance>& served,
                std::optional<TimePoint> accepted);
+  Result<std::shared_ptr<BodyMemory>> lease_padded(const model::Instance& instance, Bytes size);
   Neighbours with_replacement(Neighbours neighbours);
   std::shared_ptr<ModelCounters> kept_counters(const model::Instance& instance);
   Status enter_plans(ServedInstance& served, const Slice& slice);

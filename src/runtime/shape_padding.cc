@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::size_t kAlignment = 64;
 
+// Sizes are those of byte_size(), below half of what the type holds.
 constexpr std::size_t aligned(std::size_t size) { return (size + kAlignment - 1) / kAlignment * kAlignment; }
 
 std::size_t batch_dimensions(const Ticket& ticket) {
@@ -42,7 +43,9 @@ Result<std::shared_ptr<const PaddedInputs>> pad_inputs(
       TESSERA_ASSIGN_OR_RETURN(size, byte_size(given.dtype, shape));
     }
     sizes.push_back(size);
-    all += aligned(size);
+    if (__builtin_add_overflow(all, aligned(size), &all)) {
+      return Error(ErrorCode::kTooLarge, "padded inputs that no memory holds");
+    }
   }
   TESSERA_ASSIGN_OR_RETURN(const std::shared_ptr<BodyMemory> memory, lease(Bytes{all}));
   TESSERA_RETURN_IF_ERROR(memory->charge(Bytes{all}));
@@ -64,9 +67,11 @@ Result<std::shared_ptr<const PaddedInputs>> pad_inputs(
   return std::shared_ptr<const PaddedInputs>(std::move(padded));
 }
 
-Status cut_outputs(const Ticket& ticket, InferResponse& response) {
+Result<Bytes> cut_outputs(const Ticket& ticket, InferResponse& response) {
   const ShapeBuckets& buckets = buckets_of(ticket);
   std::shared_ptr<CutMemory> memory;
+  Bytes copied;
+  bool all_cut = true;
   for (std::size_t at = 0; at < response.outputs.size(); ++at) {
     OutputTensor& output = response.outputs[at];
     const std::size_t tensor = ticket.outputs[at];
@@ -83,23 +88,25 @@ Status cut_outputs(const Ticket& ticket, InferResponse& response) {
     }
     const Shape shape = with_sizes(output.tensor.shape, buckets.outputs, tensor, ticket.given_sizes, skip);
     if (shape == output.tensor.shape) {
+      all_cut = false;
       continue;
     }
     if (memory == nullptr) {
       memory = std::make_shared<CutMemory>();
-      memory->whole = response.memory;
       memory->cut.resize(response.outputs.size());
     }
     TESSERA_ASSIGN_OR_RETURN(const std::size_t size, byte_size(output.tensor.dtype, shape));
     memory->cut[at].resize(size);
+    copied.value += size;
     copy_common(output.tensor, shape, memory->cut[at]);
     output.tensor.shape = shape;
     output.tensor.data = memory->cut[at];
   }
   if (memory != nullptr) {
+    memory->whole = all_cut ? nullptr : std::move(response.memory);
     response.memory = std::move(memory);
   }
-  return ok_status();
+  return copied;
 }
 
 }  // namespace tessera::runtime

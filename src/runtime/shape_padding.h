@@ -15,13 +15,13 @@
 namespace tessera::runtime {
 
 // Inputs in the shape that they are computed in: those of `ticket`, which admission has found a larger bucket for.
-// Error: that of `lease`, which memory comes from.
+// Error: that of `lease`, which memory comes from; kTooLarge where no memory would do.
 Result<std::shared_ptr<const PaddedInputs>> pad_inputs(
     const InferRequest& request, const Ticket& ticket,
     const std::function<Result<std::shared_ptr<BodyMemory>>(Bytes)>& lease);
 
-// Cuts the response of a padded request to what the request brought. Error: kInternal where an output does not have the
-// size that the configuration says.
-Status cut_outputs(const Ticket& ticket, InferResponse& response);
+// Cuts the response of a padded request to what the request brought; what was copied for that. Error: kInternal where
+// an output does not have the size that the configuration says.
+Result<Bytes> cut_outputs(const Ticket& ticket, InferResponse& response);
 
 }  // namespace tessera::runtime

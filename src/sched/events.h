@@ -66,6 +66,8 @@ struct ModelUp {
   bool shapes_vary = false;  // its requests may have other shapes than the one that was measured
   // On the ladder: the one slice that it runs in, whatever the policy would choose, since it cannot be put elsewhere.
   std::optional<Slice> only_slice = std::nullopt;
+  // The shape that the profile is of. Nothing: that of the first launch.
+  std::optional<ShapeId> base_shape = std::nullopt;
 };
 
 // The instance goes on under other terms. Waiting requests get their deadlines anew, from their arrivals, as if they

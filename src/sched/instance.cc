@@ -70,6 +70,7 @@ Instance::Instance(const ModelUp& up, const Occupancy& device)
       profile(up.profile),
       shapes_vary(up.shapes_vary),
       lanes(params->lanes),
+      base_shape(up.base_shape),
       buckets_there(up.all_buckets ? params->buckets.size() : 0),
       only_slice(up.only_slice ? device.index_of(*up.only_slice) : std::nullopt),
       groups(groups_of(device, only_slice)),

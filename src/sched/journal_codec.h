@@ -234,7 +234,7 @@ void members(A& a, T& v) {
 }
 template <typename A, Like<ModelUp> T>
 void members(A& a, T& v) {
-  all(a, v.instance, v.params, v.profile, v.lazy_homes, v.all_buckets, v.shapes_vary, v.only_slice);
+  all(a, v.instance, v.params, v.profile, v.lazy_homes, v.all_buckets, v.shapes_vary, v.only_slice, v.base_shape);
 }
 template <typename A, Like<ModelDown> T>
 void members(A& a, T& v) {

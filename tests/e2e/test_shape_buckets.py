@@ -1,7 +1,10 @@
 """Requests of unlike shapes, padded to declared sizes, joined, and cut back."""
 
+import json
 import threading
 import time
+import urllib.error
+import urllib.request
 
 import numpy as np
 import pytest
@@ -105,7 +108,49 @@ def test_declarations_that_are_wrong_say_so(tmp_path):
     with Serve(tmp_path / "models", "--exit-on-error", "false", "--strict-readiness", "false",
                log=tmp_path / "server.log") as server:
         assert "the model has no input or output 'OTHER'" in server.log()
-        with Client(server, "http") as client:
-            with pytest.raises(InferenceServerException, match=r"output 'OUT' of model 'odd' is \[2,8\]: its dimension 0 is not "
-                                                               r"the 4 of s"):
-                client.infer("odd", {"IN": np.zeros((2, 3), np.float32)})
+        assert "parameters.shape_buckets: output 'OUT' is [1,8], and its dimension 0 is not the 4 of s" in server.log()
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_the_ends_of_what_a_request_may_be(server, protocol):
+    with Client(server, protocol) as client:
+        ids, out = ask(client, 0, 3)
+        assert out["TWICE"].shape[0] == 0, "no rows"
+        ids, out = ask(client, 2, 0)
+        assert out["TWICE"].shape == (2, 0) and (out["SUM"] == 4 * 7).all(), "nothing of the axis: all is padding"
+        ids = np.arange(6, dtype=np.int64).reshape(2, 3)
+        out = client.infer("seq", {"IDS": ids, "MASK": np.ones((2, 3), np.float32)}, outputs=["COUNT", "TWICE"])
+        assert list(out) == ["COUNT", "TWICE"] and (out["TWICE"] == 2 * ids).all()
+
+
+def test_models_without_a_batch_dimension_are_padded_too(tmp_path):
+    both = helper.make_node("Mul", ["IN", "IN"], ["OUT"])
+    graph = _model([both, helper.make_node("ReduceSum", ["IN"], ["SUM"], keepdims=0)],
+                   [_value("IN", TensorProto.FLOAT, ["h", 2, "w"])],
+                   [_value("OUT", TensorProto.FLOAT, ["h", 2, "w"]), _value("SUM", TensorProto.FLOAT, [])])
+    put(tmp_path / "models", "flat", graph, config='parameters { key: "shape_buckets" value { string_value: '
+        '"h=2|4; w=3|9; IN[0]=h; IN[2]=w; OUT[0]=h; OUT[2]=w; pad IN=-1" } }')
+    with Serve(tmp_path / "models", log=tmp_path / "server.log") as server, Client(server, "http") as client:
+        for h, w in ((1, 1), (2, 3), (3, 2), (4, 9), (3, 4)):
+            x = np.arange(h * 2 * w, dtype=np.float32).reshape(h, 2, w)
+            out = client.infer("flat", {"IN": x})
+            padded = (2 if h <= 2 else 4) * 2 * (3 if w <= 3 else 9) - x.size
+            assert out["OUT"].shape == x.shape and (out["OUT"] == x * x).all()
+            assert out["SUM"] == x.sum() - padded
+
+
+def test_sizes_that_no_memory_holds_are_refused(tmp_path):
+    """No elements, and dimensions whose product no number holds once one of them is padded."""
+    graph = _model([helper.make_node("Identity", ["A"], ["OUT"]), helper.make_node("Identity", ["B"], ["OUT2"])],
+                   [_value(n, TensorProto.UINT8, ["batch", "s", "free"]) for n in ("A", "B")],
+                   [_value(n, TensorProto.UINT8, ["batch", "s", "free"]) for n in ("OUT", "OUT2")])
+    put(tmp_path / "models", "wide", graph, config='max_batch_size: 1 parameters { key: "shape_buckets" value { '
+        'string_value: "s=1|2; A[0]=s; B[0]=s; OUT[0]=s; OUT2[0]=s" } }')
+    with Serve(tmp_path / "models", log=tmp_path / "server.log") as server:
+        for free in (2**63 - 32, 2**63 - 1, 2**62, 2**40):
+            body = {"inputs": [{"name": n, "datatype": "UINT8", "shape": [1, 0, free], "data": []} for n in ("A", "B")]}
+            request = urllib.request.Request(f"http://{server.http}/v2/models/wide/infer", json.dumps(body).encode())
+            with pytest.raises(urllib.error.HTTPError) as refused:
+                urllib.request.urlopen(request, timeout=20)
+            assert 400 <= refused.value.code < 600
+        assert server.alive()

@@ -9,5 +9,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto message = std::as_bytes(std::span<const std::uint8_t>(data, size));
   static_cast<void>(tessera::engine::read_initializers(message));
   static_cast<void>(tessera::engine::external_locations(message));
+  static_cast<void>(tessera::engine::read_declared_signature(message));
   return 0;
 }

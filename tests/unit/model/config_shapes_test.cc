@@ -61,10 +61,28 @@ TEST(ShapeBucketsConfig, MistakesAreNamed) {
            {"seq=4; ids[0]=seq; pad ids=0.5", "'0.5' is no value for input 'ids'"},
            {"seq=4; ids[0]=seq; pad image=inf", "'inf' is no value for input 'image'"},
            {"seq=4; ids[0]=seq; pad y=1", "the model has no input 'y' to pad"},
-           {"a=1|2|3|4|5; b=1|2|3|4; image[1]=a; image[2]=b", "20 shapes, more than 16"},
+           {"a=1|2|3|4|5; b=1|2|3|4; image[1]=a; image[2]=b", "more than 16 shapes, as the axes' sizes multiply"},
+           {"seq=4; ids[0]=seq; pad image=1", "input 'image' has no axis that would be padded"},
+           {"seq=4; ids[0]=seq; pad ids=1; pad ids=2", "the padding of 'ids' stands twice"},
+           {"seq=4; image[1]=seq; pad image=7e4", "'7e4' is no value for input 'image'"},
+           {"seq=4; image[1]=seq; pad image=nan", "'nan' is no value for input 'image'"},
            {"a=1|2|3|4|5|6|7|8|9|10|11|12|13|14|15|16|17; ids[0]=a", "the axis 'a' has more than 16 sizes"}}) {
     EXPECT_EQ(error_of(buckets(value), free_file()), start + words) << value;
   }
+}
+
+// Sixteen axes of sixteen sizes each: a product that no number holds.
+TEST(ShapeBucketsConfig, CombinationsAreBoundedBeforeTheyAreCounted) {
+  engine::FileSignature file{{{"x", DType::kFp32, {}}, {"z", DType::kFp32, {}}}, {{"y", DType::kFp32, {1}}}, {}};
+  std::string value;
+  for (int axis = 0; axis < 16; ++axis) {
+    const std::string name = "a" + std::to_string(axis);
+    file.inputs[axis % 2].shape.push_back(-1);
+    value += name + "=1|2|3|4|5|6|7|8|9|10|11|12|13|14|15|16; " + (axis % 2 == 0 ? "x[" : "z[") +
+             std::to_string(axis / 2) + "]=" + name + "; ";
+  }
+  const std::string error = error_of("max_batch_size: 0 " + buckets(value), file);
+  EXPECT_NE(error.find("more than 16 shapes"), std::string::npos) << error;
 }
 
 TEST(ShapeBucketsConfig, WarmUpsComeInShapesThatThereAre) {
@@ -83,6 +101,10 @@ TEST(ShapeBucketsConfig, WarmUpsComeInShapesThatThereAre) {
   EXPECT_EQ(error_of(buckets("seq=4|8; ids[0]=seq") + sample("9", "zero_data: true"), file),
             "invalid argument: parameters.shape_buckets: model_warmup 'w' gives 'ids' 9 of seq, which is more than its "
             "largest size");
+  EXPECT_EQ(
+      error_of(buckets("seq=4|900000000; ids[0]=seq") + sample("5", "zero_data: true"), file),
+      "invalid argument: parameters.shape_buckets: model_warmup 'w' takes more than 67108864 bytes in shapes that "
+      "there are");
 }
 
 }  // namespace

@@ -125,16 +125,21 @@ Result<std::unique_ptr<const DeviceWeights>> DeviceWeights::make(const CudaParts
 // Both were made from the same files, so each tensor stands in the same place.
 Status DeviceWeights::copy_from(const DeviceWeights& other, const CudaParts& parts) const {
   const device::Driver& driver = parts.driver();
-  TESSERA_RETURN_IF_ERROR(other.region_.open_to(gpu_));
-  for (std::size_t i = 0; i < tensors_.size(); ++i) {
-    if (i >= other.tensors_.size() || other.tensors_[i].size != tensors_[i].size) {
-      return internal_error("another replica has other weights");
-    }
-    TESSERA_RETURN_IF_ERROR(driver.check(
-        driver.memcpy_dtod_async(tensors_[i].at, other.tensors_[i].at, tensors_[i].size, parts.device.build_stream()),
-        "copy weights from another replica"));
+  const auto same = [](const Tensor& a, const Tensor& b) { return a.name == b.name && a.size == b.size; };
+  if (!std::equal(tensors_.begin(), tensors_.end(), other.tensors_.begin(), other.tensors_.end(), same)) {
+    return internal_error("another replica has other weights");
   }
-  return driver.check(driver.stream_synchronize(parts.device.build_stream()), "copy weights from another replica");
+  TESSERA_RETURN_IF_ERROR(other.region_.open_to(gpu_));
+  Status begun;
+  for (std::size_t i = 0; i < tensors_.size() && begun.ok(); ++i) {
+    begun = driver.check(
+        driver.memcpy_dtod_async(tensors_[i].at, other.tensors_[i].at, tensors_[i].size, parts.device.build_stream()),
+        "copy weights from another replica");
+  }
+  // Also where one could not be begun: the other replica may go as soon as this returns.
+  const Status ended =
+      driver.check(driver.stream_synchronize(parts.device.build_stream()), "copy weights from another replica");
+  return begun.ok() ? ended : begun;
 }
 
 Status DeviceWeights::copy_from(const std::vector<StoredTensor>& stored, const OptimizedFiles& files,

@@ -23,12 +23,12 @@ struct SessionFacts {
   SessionSource* kept = nullptr;                // memory of the model's that lives as long as its sessions and captures
 };
 
-// Outlives what is made from it. Immutable but for the memory, which is the loader thread's.
+// Outlives what is made from it. Immutable but for the memory, which is the loader thread's, and what
+// tuned() knows.
 class ModelOnCard {
  public:
   // Optimises the model, on the loader thread, and uploads its weights; what another replica has, it takes from there.
-  // Error: what ONNX Runtime says of the model, or
-  // where the weights do not fit.
+  // Error: what ONNX Runtime says of the model, or where the weights do not fit.
   static Result<std::unique_ptr<ModelOnCard>> load(std::shared_ptr<const CudaParts> parts, const LoadOptions& options,
                                                    const FileSignature& signature);
 

@@ -24,7 +24,7 @@ class ShapedModel::ShapedPlan final : public device::CudaPlan {
     }
     return plan->enqueue(slice, queue, batch);
   }
-  bool writes_end() const override { return true; }
+  bool writes_end() const override { return plans_.front()->writes_end(); }
   Status finish(const Slice& slice, Batch& batch) const override { return of(batch)->finish(slice, batch); }
 
  private:
@@ -65,8 +65,14 @@ Result<const device::Plan*> ShapedModel::home_all(Homing homing, std::int32_t bu
                                                   const Slice& slice) {
   std::vector<const device::CudaPlan*> plans;
   for (const auto& model : models_) {
-    TESSERA_ASSIGN_OR_RETURN(const device::Plan* plan, ((*model).*homing)(bucket, lane, slice));
-    plans.push_back(dynamic_cast<const device::CudaPlan*>(plan));
+    const auto plan = ((*model).*homing)(bucket, lane, slice);
+    if (!plan.ok()) {  // for all or for none
+      for (std::size_t i = 0; i < plans.size(); ++i) {
+        models_[i]->drop_home(bucket, lane, slice);
+      }
+      return plan.error();
+    }
+    plans.push_back(dynamic_cast<const device::CudaPlan*>(*plan));
     TESSERA_CHECK(plans.back() != nullptr);
   }
   const std::lock_guard lock(mutex_);

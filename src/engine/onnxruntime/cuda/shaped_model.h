@@ -26,7 +26,7 @@ class ShapedModel final : public LoadedModel {
   bool one_plan_per_slice() const override { return false; }
   bool warm_when_homed() const override { return true; }
   bool homes_cheaply() const override { return true; }
-  // Of all shapes. Error: the first one's.
+  // Of all shapes, or of none. Error: the first one's.
   Result<const device::Plan*> prepare_home(std::int32_t bucket, LaneIndex lane, const Slice& slice) override;
   Result<const device::Plan*> home(std::int32_t bucket, LaneIndex lane, const Slice& slice) override;
   void drop_home(std::int32_t bucket, LaneIndex lane, const Slice& slice) override;

@@ -1,4 +1,4 @@
-// What replicas share: files that are made once, weights that stay while somebody reads them.
+// What replicas share: files that are made once, options that were found.
 #include "engine/onnxruntime/cuda/replicas.h"
 
 #include <gtest/gtest.h>

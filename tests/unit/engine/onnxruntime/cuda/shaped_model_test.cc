@@ -21,6 +21,8 @@ class OneShape final : public LoadedModel {
       return ok_status();
     }
 
+    bool writes_end() const override { return true; }
+
    private:
     OneShape& owner_;
   };
@@ -34,10 +36,10 @@ class OneShape final : public LoadedModel {
     return home(bucket, lane, slice);
   }
   Result<const device::Plan*> home(std::int32_t, LaneIndex, const Slice&) override {
-    ++homed;
     if (refuses) {
       return unsupported("too small a slice");
     }
+    ++homed;
     return static_cast<const device::Plan*>(&plan_);
   }
   void drop_home(std::int32_t, LaneIndex, const Slice&) override { --homed; }
@@ -126,6 +128,7 @@ TEST_F(ShapedModelTest, WhatIsDoneIsDoneForAllShapes) {
   EXPECT_TRUE(model_->outdated(2, {0}));
   shapes_[1]->refuses = true;
   EXPECT_EQ(model_->home(2, {0}, {0, 1}).error().code(), ErrorCode::kUnsupported);
+  EXPECT_EQ(shapes_[0]->homed, 0) << "none is left behind";
 }
 
 }  // namespace
