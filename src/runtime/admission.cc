@@ -269,10 +269,7 @@ class Check {
     for (std::size_t i = 0; i < signature_.inputs.size(); ++i) {
       const Shape shape =
           with_sizes(input(i).shape, instance_.config.shape_buckets.inputs, i, ticket_.bucket_sizes, batches_ ? 1 : 0);
-      dims[at++] = static_cast<std::int64_t>(shape.rank());
-      for (std::size_t d = 1; d < shape.rank(); ++d) {
-        dims[at++] = shape[d];
-      }
+      at = ShapeTable::put_row(shape, dims, at);
     }
     return ticket_.served->shapes.intern(dims);
   }

@@ -21,18 +21,21 @@ std::shared_ptr<ModelCounters> counters_of(const model::Instance& instance, cons
                                          instance.config.params, device, !instance.config.uncaptured.empty());
 }
 
-// As admission describes the shape of a request.
 std::optional<ShapeId> shape_measured(const model::Instance& instance, bool dynamic, ShapeTable& shapes) {
   if (instance.config.shape_buckets.empty() || !dynamic) {
     return std::nullopt;
   }
   const ModelSignature largest = model::largest_shape(instance.config);
+  if (model::has_free_dimensions(largest)) {
+    return std::nullopt;
+  }
   std::vector<std::int64_t> dims;
   for (const TensorSpec& input : largest.inputs) {
-    dims.push_back(static_cast<std::int64_t>(input.shape.rank()) + 1);
-    dims.insert(dims.end(), input.shape.dims().begin(), input.shape.dims().end());
+    const std::size_t at = dims.size();
+    dims.resize(at + input.shape.rank() + 1);
+    ShapeTable::put_row(input.shape.with_first(1), dims, at);
   }
-  return model::has_free_dimensions(largest) ? std::nullopt : std::optional(shapes.intern(dims));
+  return shapes.intern(dims);
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <span>
 
 #include "base/ids.h"
+#include "core/shape.h"
 
 namespace tessera::runtime {
 
@@ -23,8 +24,18 @@ class ShapeTable {
   ShapeTable(const ShapeTable&) = delete;
   ShapeTable& operator=(const ShapeTable&) = delete;
 
-  // `dims`: the dimensions of all inputs' rows, one input after the other, each preceded by its rank.
+  // `dims`: the rows of all inputs, one after the other, as put_row() writes them.
   ShapeId intern(std::span<const std::int64_t> dims);
+
+  // Writes how `shape`, whose first dimension is the batch, counts: its rank, then the row's dimensions; as many
+  // numbers as it has dimensions. Returns the place behind, in `dims`, which has room for them.
+  static std::size_t put_row(const Shape& shape, std::span<std::int64_t> dims, std::size_t at) {
+    dims[at++] = static_cast<std::int64_t>(shape.rank());
+    for (std::size_t dim = 1; dim < shape.rank(); ++dim) {
+      dims[at++] = shape[dim];
+    }
+    return at;
+  }
 
  private:
   static constexpr std::size_t kPlaces = 2 * kMaxShapes;  // power of two; half empty, so that probes stay short
