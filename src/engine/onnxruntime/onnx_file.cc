@@ -112,6 +112,13 @@ Status for_each_field(Message message, const Visit& visit) {
   return reader.ok() ? Status() : Status(malformed());
 }
 
+// The same of the model's main graph.
+template <typename Visit>
+Status for_each_graph_field(Message model, const Visit& visit) {
+  return for_each_field(
+      model, [&](std::uint32_t field, Message graph) { return field == 7 ? for_each_field(graph, visit) : Status(); });
+}
+
 Result<std::string> first_text(Message message) {
   std::string name;
   TESSERA_RETURN_IF_ERROR(for_each_field(message, [&](std::uint32_t field, Message bytes) -> Status {
@@ -266,20 +273,15 @@ bool is_inside(const std::filesystem::path& path, const std::filesystem::path& f
 Result<std::vector<StoredTensor>> read_initializers(Message model) {
   std::vector<StoredTensor> initializers;
   std::set<std::string> inputs;
-  TESSERA_RETURN_IF_ERROR(for_each_field(model, [&](std::uint32_t model_field, Message graph) -> Status {
-    if (model_field != 7) {
-      return {};
+  TESSERA_RETURN_IF_ERROR(for_each_graph_field(model, [&](std::uint32_t field, Message bytes) -> Status {
+    if (field == 5) {
+      TESSERA_ASSIGN_OR_RETURN(StoredTensor tensor, read_tensor(bytes));
+      initializers.push_back(std::move(tensor));
+    } else if (field == 11) {
+      TESSERA_ASSIGN_OR_RETURN(std::string name, first_text(bytes));
+      inputs.insert(std::move(name));
     }
-    return for_each_field(graph, [&](std::uint32_t field, Message bytes) -> Status {
-      if (field == 5) {
-        TESSERA_ASSIGN_OR_RETURN(StoredTensor tensor, read_tensor(bytes));
-        initializers.push_back(std::move(tensor));
-      } else if (field == 11) {
-        TESSERA_ASSIGN_OR_RETURN(std::string name, first_text(bytes));
-        inputs.insert(std::move(name));
-      }
-      return {};
-    });
+    return {};
   }));
   std::erase_if(initializers, [&](const StoredTensor& tensor) { return inputs.count(tensor.name) != 0; });
   return initializers;
@@ -289,23 +291,18 @@ Result<std::optional<DeclaredSignature>> read_declared_signature(Message model) 
   std::set<std::string> initializers;
   std::vector<std::optional<DeclaredTensor>> inputs;
   std::vector<std::optional<DeclaredTensor>> outputs;
-  TESSERA_RETURN_IF_ERROR(for_each_field(model, [&](std::uint32_t model_field, Message graph) -> Status {
-    if (model_field != 7) {
-      return {};
+  TESSERA_RETURN_IF_ERROR(for_each_graph_field(model, [&](std::uint32_t field, Message bytes) -> Status {
+    if (field == 5) {
+      TESSERA_ASSIGN_OR_RETURN(StoredTensor tensor, read_tensor(bytes));
+      initializers.insert(std::move(tensor.name));
+    } else if (field == 15) {
+      TESSERA_ASSIGN_OR_RETURN(std::string name, name_of_sparse(bytes));
+      initializers.insert(std::move(name));
+    } else if (field == 11 || field == 12) {
+      TESSERA_ASSIGN_OR_RETURN(auto declared, read_value_info(bytes));
+      (field == 11 ? inputs : outputs).push_back(std::move(declared));
     }
-    return for_each_field(graph, [&](std::uint32_t field, Message bytes) -> Status {
-      if (field == 5) {
-        TESSERA_ASSIGN_OR_RETURN(StoredTensor tensor, read_tensor(bytes));
-        initializers.insert(std::move(tensor.name));
-      } else if (field == 15) {
-        TESSERA_ASSIGN_OR_RETURN(std::string name, name_of_sparse(bytes));
-        initializers.insert(std::move(name));
-      } else if (field == 11 || field == 12) {
-        TESSERA_ASSIGN_OR_RETURN(auto declared, read_value_info(bytes));
-        (field == 11 ? inputs : outputs).push_back(std::move(declared));
-      }
-      return {};
-    });
+    return {};
   }));
   DeclaredSignature signature;
   for (const auto& input : inputs) {
