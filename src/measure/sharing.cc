@@ -133,9 +133,9 @@ Status closed_loop(runtime::Service& service, const std::vector<std::string>& na
 
 // Nothing between the device and its plans: every tenant's lanes, each with one launch on its way, as the policy would
 // have them share the device.
-Result<double> bare_loops(const Part& subject, const Repository& repository, ModelStore& store,
+Result<double> bare_loops(const Part& part, const Repository& repository, ModelStore& store,
                           const std::vector<std::string>& names, const SharingOptions& options, const Cell& cell) {
-  const std::vector<Slice> slices = side_by_side(subject.device.shape(), names.size());
+  const std::vector<Slice> slices = side_by_side(part.device.shape(), names.size());
   const bool sliced = cell.policy == "fixed";
   if (sliced && slices.size() < names.size()) {
     return unsupported("the device has fewer slices than there are tenants");
@@ -148,11 +148,11 @@ Result<double> bare_loops(const Part& subject, const Repository& repository, Mod
       return not_found(names[i] + " was not loaded");
     }
     for (std::uint16_t lane = 0; lane < options.lanes; ++lane) {
-      const Slice slice = sliced ? slices[i] : subject.device.shape().whole();
+      const Slice slice = sliced ? slices[i] : part.device.shape().whole();
       const auto rows = static_cast<std::int32_t>(cell.rows);
       TESSERA_ASSIGN_OR_RETURN(const device::Plan* plan, model->prepare_home(rows, {lane}, slice));
       TESSERA_ASSIGN_OR_RETURN(
-          auto batch, engine::TrialBatch::make(subject.device.staging(), model->signature(), rows, rows, true, lane));
+          auto batch, engine::TrialBatch::make(part.device.staging(), model->signature(), rows, rows, true, lane));
       batches.push_back(std::make_unique<engine::TrialBatch>(std::move(batch)));
       loops.push_back({.plan = plan,
                        .batch = &batches.back()->batch(),
@@ -162,7 +162,7 @@ Result<double> bare_loops(const Part& subject, const Repository& repository, Mod
                        .after = cell.policy == "streams" ? device::After::kLane : device::After::kOverlap});
     }
   }
-  Loops runner(subject.device);
+  Loops runner(part.device);
   TESSERA_ASSIGN_OR_RETURN(const auto times, runner.run(loops, seconds_of(options.seconds)));
   double launches = 0;
   for (const LoopTimes& loop : times) {
@@ -172,11 +172,11 @@ Result<double> bare_loops(const Part& subject, const Repository& repository, Mod
 }
 
 // Of those whose launches can be had without a scheduler.
-Status add_bare(const Part& subject, const Repository& repository, ModelStore& store, const SharingOptions& options,
+Status add_bare(const Part& part, const Repository& repository, ModelStore& store, const SharingOptions& options,
                 Run& run) {
   for (Cell& cell : run.cells) {
     if (cell.policy == "temporal" || cell.policy == "streams" || cell.policy == "fixed") {
-      const auto bare = bare_loops(subject, repository, store, run.tenants, options, cell);
+      const auto bare = bare_loops(part, repository, store, run.tenants, options, cell);
       if (!bare.ok() && bare.error().code() != ErrorCode::kUnsupported) {  // in slices: of which there are too few
         return bare.error();
       }

@@ -101,17 +101,19 @@ class CudaEngineTest : public testing::Test {
   }
   const DeviceShape& shape() const { return device_->shape(); }
 
+  static std::string random_weights(std::mt19937& random, std::size_t count) {
+    std::string out;
+    for (std::size_t i = 0; i < count; ++i) {
+      const float value = static_cast<float>(static_cast<std::int32_t>(random())) / 2147483648.0F * 0.3F;
+      out.append(reinterpret_cast<const char*>(&value), sizeof value);
+    }
+    return out;
+  }
+
   // Two convolutions, pooling and a product: [batch,3,side,side] -> [batch,10].
   static test_support::OnnxModel image_model(std::uint32_t seed = 7) {
     std::mt19937 random(seed);
-    const auto floats = [&](std::size_t count) {
-      std::string out;
-      for (std::size_t i = 0; i < count; ++i) {
-        const float value = static_cast<float>(static_cast<std::int32_t>(random())) / 2147483648.0F * 0.3F;
-        out.append(reinterpret_cast<const char*>(&value), sizeof value);
-      }
-      return out;
-    };
+    const auto floats = [&](std::size_t count) { return random_weights(random, count); };
     test_support::OnnxModel model;
     model.input("image", DType::kFp32, {"batch", 3, kSide, kSide}).output("scores", DType::kFp32, {"batch", 10});
     model.initializer("w1", DType::kFp32, {32, 3, 3, 3}, floats(32 * 27))

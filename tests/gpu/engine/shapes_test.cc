@@ -11,14 +11,7 @@ class ShapesTest : public CudaEngineTest {
   // As image_model(), for images of any height and width.
   static test_support::OnnxModel any_image_model() {
     std::mt19937 random(7);
-    const auto floats = [&](std::size_t count) {
-      std::string out;
-      for (std::size_t i = 0; i < count; ++i) {
-        const float value = static_cast<float>(static_cast<std::int32_t>(random())) / 2147483648.0F * 0.3F;
-        out.append(reinterpret_cast<const char*>(&value), sizeof value);
-      }
-      return out;
-    };
+    const auto floats = [&](std::size_t count) { return random_weights(random, count); };
     using A = test_support::OnnxAttribute;
     test_support::OnnxModel model;
     model.input("image", DType::kFp32, {"batch", 3, "h", "w"}).output("map", DType::kFp32, {"batch", 16, "h", "w"});
