@@ -14,8 +14,6 @@
 namespace tessera::apps {
 namespace {
 
-constexpr std::int32_t kGreedyRows = 8;
-
 Status measure_homed(Computing& computing, const RowOptions& options, measure::Scores& scores) {
   auto* device = dynamic_cast<device::CudaDevice*>(computing.device.get());
   auto* engine = dynamic_cast<engine::CudaEngine*>(computing.engine.get());
@@ -36,17 +34,21 @@ Status measure_homed(Computing& computing, const RowOptions& options, measure::S
   return compared.ok() ? ok_status() : Status(compared.error());
 }
 
+using Behind = measure::Neighbourhood::Behind;
+
 measure::BesideOptions beside_options(const RowOptions& options) {
   measure::BesideOptions beside;
   beside.models = options.models;
-  beside.seconds = options.full ? 5 : 2;
+  beside.seconds = options.full ? 4 : 2;
   return beside;
 }
 
 Status measure_homing(measure::Neighbourhood& around, measure::Scores& scores) {
-  TESSERA_ASSIGN_OR_RETURN(const measure::Beside result, around.homing());
-  std::fprintf(stderr, "homing: %s\n", measure::to_json(result).c_str());
-  measure::score_homing(result, scores);
+  TESSERA_ASSIGN_OR_RETURN(const measure::Beside served, around.homing(Behind::kOneBatch));
+  TESSERA_ASSIGN_OR_RETURN(const measure::Beside bare, around.homing(Behind::kNothing));
+  std::fprintf(stderr, "homing: %s\nhoming, nothing committed behind: %s\n", measure::to_json(served).c_str(),
+               measure::to_json(bare).c_str());
+  measure::score_homing(served, bare, scores);
   return ok_status();
 }
 
@@ -54,20 +56,33 @@ Status measure_loading(measure::Neighbourhood& around, bool full, measure::Score
   const std::vector<std::string> models =
       full ? std::vector<std::string>{"resnet50", "vgg19", "mobilenet_v2"} : std::vector<std::string>{"resnet50"};
   for (const std::string& model : models) {
-    TESSERA_ASSIGN_OR_RETURN(const measure::Beside result, around.loading(model));
-    std::fprintf(stderr, "loading %s: %s\n", model.c_str(), measure::to_json(result).c_str());
-    measure::score_loading(model, result, scores);
+    TESSERA_ASSIGN_OR_RETURN(const measure::Beside served, around.loading(model, Behind::kOneBatch));
+    TESSERA_ASSIGN_OR_RETURN(const measure::Beside bare, around.loading(model, Behind::kNothing));
+    std::fprintf(stderr, "loading %s: %s\nloading %s, nothing committed behind: %s\n", model.c_str(),
+                 measure::to_json(served).c_str(), model.c_str(), measure::to_json(bare).c_str());
+    measure::score_loading(model, served, bare, scores);
   }
   return ok_status();
 }
 
-Status measure_critical(measure::Neighbourhood& around, measure::Scores& scores) {
+// The greedy ones: depthwise convolutions move much for what they compute, wide ones compute much.
+Status measure_critical(measure::Neighbourhood& around, bool full, measure::Scores& scores) {
   using Sharing = measure::Neighbourhood::Sharing;
-  TESSERA_ASSIGN_OR_RETURN(const measure::Beside slices, around.critical(Sharing::kSlices, kGreedyRows));
-  TESSERA_ASSIGN_OR_RETURN(const measure::Beside streams, around.critical(Sharing::kStreams, kGreedyRows));
-  std::fprintf(stderr, "critical in slices: %s\ncritical as streams: %s\n", measure::to_json(slices).c_str(),
-               measure::to_json(streams).c_str());
-  measure::score_critical(slices, streams, scores);
+  for (const char* critical : {"resnet50", "mobilenet_v2", "vgg19"}) {
+    for (const auto& [bound, greedy] :
+         {std::pair(measure::Bound::kMemory, "mobilenet_v2"), std::pair(measure::Bound::kCompute, "vgg19")}) {
+      const measure::Neighbourhood::Mix mix{.critical = critical, .greedy = greedy};
+      TESSERA_ASSIGN_OR_RETURN(const measure::Beside slices, around.critical(Sharing::kSlices, mix));
+      TESSERA_ASSIGN_OR_RETURN(const measure::Beside streams, around.critical(Sharing::kStreams, mix));
+      const std::string name = mix.critical + " beside " + mix.greedy;
+      std::fprintf(stderr, "critical in slices, %s: %s\ncritical as streams, %s: %s\n", name.c_str(),
+                   measure::to_json(slices).c_str(), name.c_str(), measure::to_json(streams).c_str());
+      measure::score_critical(bound, name, slices, streams, scores);
+    }
+    if (!full) {
+      break;
+    }
+  }
   return ok_status();
 }
 
@@ -209,7 +224,7 @@ void measure_rows(std::vector<Computing>& devices, const RowOptions& options, me
         return part == "homing"     ? measure_homing(those, scores)
                : part == "loading"  ? measure_loading(those, options.full, scores)
                : part == "fallback" ? measure_fallback(those, scores)
-                                    : measure_critical(those, scores);
+                                    : measure_critical(those, options.full, scores);
       });
     }
     if (!done.ok()) {

@@ -83,9 +83,9 @@ Result<std::unique_ptr<Neighbourhood>> Neighbourhood::make(device::Device& devic
   for (std::size_t i = 0; i < options.neighbours.size(); ++i) {
     TESSERA_ASSIGN_OR_RETURN(auto model, Model::load(device, engine, options.models, options.neighbours[i], kMostRows,
                                                      {static_cast<std::uint32_t>(i + 1)}));
-    TESSERA_ASSIGN_OR_RETURN(const Loop loop, model->loop(options.rows, {0}, made->slices_[i]));
+    TESSERA_ASSIGN_OR_RETURN(made->loops_.emplace_back(), model->loop(options.rows, {0}, made->slices_[i]));
+    TESSERA_ASSIGN_OR_RETURN(made->behind_.emplace_back(), model->loop(options.rows, {1}, made->slices_[i]));
     made->models_.push_back(std::move(model));
-    made->loops_.push_back(loop);
   }
   return made;
 }
@@ -94,15 +94,28 @@ Duration Neighbourhood::span() const {
   return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(options_.seconds));
 }
 
-Result<Beside> Neighbourhood::around(const std::function<Status()>& work, Duration at_least) {
+Result<Model*> Neighbourhood::neighbour(const std::string& name) const {
+  const auto found = std::find(options_.neighbours.begin(), options_.neighbours.end(), name);
+  if (found == options_.neighbours.end()) {
+    return not_found("there is no neighbour '" + name + "'");
+  }
+  return models_[static_cast<std::size_t>(found - options_.neighbours.begin())].get();
+}
+
+Result<Beside> Neighbourhood::around(const std::function<Status()>& work, Behind behind) {
   Beside result;
   result.names = options_.neighbours;
-  TESSERA_ASSIGN_OR_RETURN(result.alone, runner_.run(loops_, span()));
-  TESSERA_ASSIGN_OR_RETURN(result.beside, runner_.run(loops_, at_least, work));
+  std::vector<Loop> all = loops_;
+  if (behind == Behind::kOneBatch) {
+    result.names.insert(result.names.end(), options_.neighbours.begin(), options_.neighbours.end());
+    all.insert(all.end(), behind_.begin(), behind_.end());
+  }
+  TESSERA_ASSIGN_OR_RETURN(result.alone, runner_.run(all, span()));
+  TESSERA_ASSIGN_OR_RETURN(result.beside, runner_.run(all, Duration{0}, work));
   return result;
 }
 
-Result<Beside> Neighbourhood::loading(const std::string& model) {
+Result<Beside> Neighbourhood::loading(const std::string& model, Behind behind) {
   double took = 0;
   const auto load = [&]() -> Status {
     const TimePoint begin = now();
@@ -111,14 +124,14 @@ Result<Beside> Neighbourhood::loading(const std::string& model) {
     took = ms(now() - begin);
     return ok_status();
   };
-  TESSERA_ASSIGN_OR_RETURN(Beside result, around(load, Duration{0}));
+  TESSERA_ASSIGN_OR_RETURN(Beside result, around(load, behind));
   result.took_ms = took;
   return result;
 }
 
-Result<Beside> Neighbourhood::homing() {
-  // Lanes that do not serve, captured before anything is timed.
-  const LaneIndex idle{1};
+Result<Beside> Neighbourhood::homing(Behind behind) {
+  // A lane that does not serve, captured before anything is timed.
+  const LaneIndex idle{2};
   for (const auto& model : models_) {
     TESSERA_RETURN_IF_ERROR(model->loaded().prepare_home(options_.rows, idle, slices_.back()));
   }
@@ -143,7 +156,12 @@ Result<Beside> Neighbourhood::homing() {
     }
     return ok_status();
   };
-  TESSERA_ASSIGN_OR_RETURN(Beside result, around(home, Duration{0}));
+  for (const auto& model : models_) {  // what an earlier measurement has left
+    for (const Slice& slice : device_.shape().ladder) {
+      model->loaded().drop_home(options_.rows, idle, slice);
+    }
+  }
+  TESSERA_ASSIGN_OR_RETURN(Beside result, around(home, behind));
   result.took_ms = median(std::move(took));
   if (!steps[0].empty()) {
     result.steps_ms = {{"rehome", median(steps[0])}, {"instantiate", median(steps[1])}, {"upload", median(steps[2])}};
@@ -171,23 +189,23 @@ Result<Beside> Neighbourhood::uncaptured(const std::string& model, Against again
   return result;
 }
 
-Result<Beside> Neighbourhood::critical(Sharing sharing, std::int32_t greedy_rows) {
+Result<Beside> Neighbourhood::critical(Sharing sharing, const Mix& mix) {
+  const Slice whole = device_.shape().whole();
+  const bool slices = sharing == Sharing::kSlices;
   std::vector<Loop> all;
-  for (std::size_t i = 0; i < models_.size(); ++i) {
-    const Slice slice = sharing == Sharing::kSlices ? slices_[i] : device_.shape().whole();
-    TESSERA_ASSIGN_OR_RETURN(Loop loop, models_[i]->loop(i == 0 ? 1 : greedy_rows, {0}, slice));
-    loop.after = sharing == Sharing::kSlices ? device::After::kOverlap : device::After::kLane;
+  const auto add = [&](const std::string& name, std::int32_t rows, std::uint16_t lane) -> Status {
+    TESSERA_ASSIGN_OR_RETURN(Model * model, neighbour(name));
+    TESSERA_ASSIGN_OR_RETURN(Loop loop, model->loop(rows, {lane}, slices ? slices_[all.size()] : whole));
+    loop.after = slices ? device::After::kOverlap : device::After::kLane;
     all.push_back(loop);
-  }
-  // A third greedy one: another lane of the first greedy model, where there are slices for it.
-  if (models_.size() > 1) {
-    const Slice slice = sharing == Sharing::kSlices ? slices_.back() : device_.shape().whole();
-    TESSERA_ASSIGN_OR_RETURN(Loop loop, models_[1]->loop(greedy_rows, {1}, slice));
-    loop.after = all.back().after;
-    all.push_back(loop);
+    return ok_status();
+  };
+  TESSERA_RETURN_IF_ERROR(add(mix.critical, mix.critical_rows, 0));
+  for (std::uint16_t lane = 1; lane < Model::kLanes && (!slices || all.size() < slices_.size()); ++lane) {
+    TESSERA_RETURN_IF_ERROR(add(mix.greedy, mix.greedy_rows, lane));
   }
   Beside result;
-  result.names = {options_.neighbours.front()};
+  result.names = {mix.critical};
   TESSERA_ASSIGN_OR_RETURN(result.alone, runner_.run({all.front()}, span()));
   TESSERA_ASSIGN_OR_RETURN(auto beside, runner_.run(all, span()));
   result.beside = {beside.front()};

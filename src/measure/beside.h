@@ -40,27 +40,37 @@ class Neighbourhood {
   static Result<std::unique_ptr<Neighbourhood>> make(device::Device& device, engine::Engine& engine,
                                                      const BesideOptions& options);
 
+  // Whether each neighbour has a batch committed behind the one that runs, as it has where a server's queues are full;
+  // without one, whatever holds up a launch leaves its slice idle.
+  enum class Behind { kNothing, kOneBatch };
   // While `work` is done, which tells nothing of how long it took.
-  Result<Beside> beside(const std::function<Status()>& work) { return around(work, Duration{0}); }
+  Result<Beside> beside(const std::function<Status()>& work) { return around(work, Behind::kNothing); }
   // Loading another copy of that model, up to its first plan.
-  Result<Beside> loading(const std::string& model);
+  Result<Beside> loading(const std::string& model, Behind behind);
   // Making plans that are captured already ready in slice after slice, one every few milliseconds.
-  Result<Beside> homing();
+  Result<Beside> homing(Behind behind);
   // One more model, in the last slice, launched kernel by kernel as one that cannot be captured. The neighbours alone,
   // or beside the same model captured, which takes its part of the memory's bandwidth too.
   enum class Against { kAlone, kCaptured };
   Result<Beside> uncaptured(const std::string& model, Against against);
-  // The first neighbour's batches of one, alone, then beside all others' of `greedy_rows`: each in its slice, or all on
-  // the whole device at once, as plain streams share it. Only the critical one's times are told.
+  // Batches of one neighbour, alone, then beside three lanes of a greedy one: each in a slice of its own, or all on the
+  // whole device at once, as plain streams share it. Only the critical one's times are told.
   enum class Sharing { kSlices, kStreams };
-  Result<Beside> critical(Sharing sharing, std::int32_t greedy_rows);
+  struct Mix {
+    std::string critical;
+    std::int32_t critical_rows = 1;
+    std::string greedy;
+    std::int32_t greedy_rows = 8;
+  };
+  Result<Beside> critical(Sharing sharing, const Mix& mix);
 
  private:
   Neighbourhood(device::Device& device, engine::Engine& engine, BesideOptions options, std::vector<Slice> slices)
       : device_(device), engine_(engine), options_(std::move(options)), slices_(std::move(slices)), runner_(device) {}
 
   Duration span() const;
-  Result<Beside> around(const std::function<Status()>& work, Duration at_least);
+  Result<Beside> around(const std::function<Status()>& work, Behind behind);
+  Result<Model*> neighbour(const std::string& name) const;
 
   device::Device& device_;
   engine::Engine& engine_;
@@ -68,7 +78,8 @@ class Neighbourhood {
   const std::vector<Slice> slices_;
   Loops runner_;
   std::vector<std::unique_ptr<Model>> models_;
-  std::vector<Loop> loops_;
+  std::vector<Loop> loops_;   // one a neighbour
+  std::vector<Loop> behind_;  // likewise, of another lane
 };
 
 }  // namespace tessera::measure

@@ -25,6 +25,17 @@ LoopTimes times_of(std::vector<Duration> took, Duration length) {
           ms(took.back())};
 }
 
+// Where launches wait for each other's slices; itself where they do not.
+std::size_t first_in_its_slice(const std::vector<Loop>& loops, std::size_t loop) {
+  if (loops[loop].after != device::After::kOverlap) {
+    return loop;
+  }
+  const auto first = std::find_if(loops.begin(), loops.end(), [&](const Loop& other) {
+    return other.slice == loops[loop].slice && other.after == device::After::kOverlap;
+  });
+  return static_cast<std::size_t>(first - loops.begin());
+}
+
 }  // namespace
 
 // Completions, from whatever thread, for the one that dispatches. Thread-safe.
@@ -63,6 +74,7 @@ Loops::~Loops() = default;
 
 Status Loops::dispatch(const std::vector<Loop>& loops, std::vector<std::vector<Duration>>& took) {
   std::vector<std::pair<LaunchId, TimePoint>> running(loops.size());
+  std::vector<TimePoint> free_at(loops.size());  // of its slice, kept at the first loop there
   std::size_t count = 0;
   Status failed;
   const auto launch = [&](std::size_t i) {
@@ -94,7 +106,9 @@ Status Loops::dispatch(const std::vector<Loop>& loops, std::vector<std::vector<D
           std::find_if(running.begin(), running.end(), [&](const auto& r) { return r.first == ended.id; });
       TESSERA_CHECK(found != running.end());
       const auto i = static_cast<std::size_t>(found - running.begin());
-      took[i].push_back(seen - found->second);
+      TimePoint& free = free_at[first_in_its_slice(loops, i)];
+      took[i].push_back(seen - std::max(found->second, free));
+      free = seen;
       if (!ended.status.ok() && failed.ok()) {
         failed = ended.status;
       }

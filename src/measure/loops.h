@@ -13,7 +13,8 @@
 
 namespace tessera::measure {
 
-// One plan with its batch; one launch at a time is on its way. Its parts outlive the run.
+// One plan with its batch; one launch at a time is on its way. Two loops in one slice, of two lanes, are as a server
+// has it: one batch runs, one is committed behind it. Its parts outlive the run.
 struct Loop {
   const device::Plan* plan = nullptr;
   Batch* batch = nullptr;
@@ -23,7 +24,7 @@ struct Loop {
   device::After after = device::After::kOverlap;
 };
 
-// From launching until the end is seen.
+// From launching until the end is seen; where another loop's launch ran before it in its slice, from the end of that.
 struct LoopTimes {
   std::size_t launches = 0;
   double per_second = 0;

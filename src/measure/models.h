@@ -17,7 +17,7 @@ namespace tessera::measure {
 // A loaded model. Owned by the loader thread.
 class Model {
  public:
-  static constexpr std::uint16_t kLanes = 2;
+  static constexpr std::uint16_t kLanes = 4;
 
   // `instance`: of all models that run at once, each has another. `uncaptured_in`: launched kernel by kernel, there.
   // `digest`: of what the file stands for, where another load of it is to be known as the same.

@@ -65,8 +65,8 @@ std::vector<Row> make_rows() {
       {{"share_even", "p99/p50 of a tenant in slices, the worst", "x", kMost, 1.05},
        {"share_of_bare", "each arm against a bare launch loop of it", "x", kLeast, 0.97},
        {"sockets_share", "the same fed over sockets, against in process", "x", kLeast, 0.85, "not measured yet"},
-       {"critical_p99", "latency-critical model beside three greedy ones: p99 against alone in its slice", "x", kMost,
-        1.25},
+       {"critical_p99", "latency-critical model beside three memory-bound ones: p99 against alone", "x", kMost, 1.25},
+       {"critical_compute_p99", "the same beside three compute-bound ones", "x", kMost, 1.05},
        {"fallback_p99", "neighbours' p99 beside an uncaptured model, against alone", "x", kMost, 1.05},
        {"loading_p99", "neighbours' p99 while a model is loaded, against alone", "x", kMost, 1.05},
        {"loading_worst_ms", "their latest launch then, later than alone by", "ms", kMost, 1},
@@ -267,19 +267,21 @@ void score_pair_loading(const Beside& result, Scores& scores) {
 
 void score_replica(const Replica& result, Scores& scores) { scores.add("pair_replica", result.ratio(), result.model); }
 
-void score_homing(const Beside& result, Scores& scores) {
-  scores.add("homing_ms", result.took_ms, "median");
-  scores.add("homing_p99", result.worst_p99_ratio());
+void score_homing(const Beside& served, const Beside& bare, Scores& scores) {
+  scores.add("homing_ms", served.took_ms, "median");
+  scores.add("homing_p99", served.worst_p99_ratio(),
+             "with nothing committed behind " + number(bare.worst_p99_ratio()) + " x");
 }
 
-void score_loading(const std::string& model, const Beside& result, Scores& scores) {
-  scores.add("loading_p99", result.worst_p99_ratio(), "loading " + model);
-  scores.add("loading_worst_ms", result.most_worst_ms_more(), "loading " + model);
+void score_loading(const std::string& model, const Beside& served, const Beside& bare, Scores& scores) {
+  const std::string note = "loading " + model + "; with nothing committed behind ";
+  scores.add("loading_p99", served.worst_p99_ratio(), note + number(bare.worst_p99_ratio()) + " x");
+  scores.add("loading_worst_ms", served.most_worst_ms_more(), note + number(bare.most_worst_ms_more()) + " ms");
 }
 
-void score_critical(const Beside& slices, const Beside& streams, Scores& scores) {
-  scores.add("critical_p99", slices.worst_p99_ratio(),
-             "as plain streams " + number(streams.worst_p99_ratio(), "%.2f") + " x");
+void score_critical(Bound bound, const std::string& mix, const Beside& slices, const Beside& streams, Scores& scores) {
+  scores.add(bound == Bound::kMemory ? "critical_p99" : "critical_compute_p99", slices.worst_p99_ratio(),
+             mix + "; as plain streams " + number(streams.worst_p99_ratio(), "%.2f") + " x");
 }
 
 void score_fallback(const Beside& alone, const Beside& captured, Scores& scores) {

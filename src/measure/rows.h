@@ -57,9 +57,11 @@ void score(const Run& run, Scores& scores);       // of cells on the first devic
 void score_pair(const Run& run, Scores& scores);  // of cells on several devices, against those on one
 void score_pair_loading(const Beside& result, Scores& scores);
 void score_replica(const Replica& result, Scores& scores);
-void score_homing(const Beside& result, Scores& scores);
-void score_loading(const std::string& model, const Beside& result, Scores& scores);
-void score_critical(const Beside& slices, const Beside& streams, Scores& scores);
+// `served`: with a batch committed behind each that runs, which is what counts; `bare`: with none.
+void score_homing(const Beside& served, const Beside& bare, Scores& scores);
+void score_loading(const std::string& model, const Beside& served, const Beside& bare, Scores& scores);
+enum class Bound { kMemory, kCompute };  // what the greedy ones are short of
+void score_critical(Bound bound, const std::string& mix, const Beside& slices, const Beside& streams, Scores& scores);
 // `captured`: the last one is the model itself.
 void score_fallback(const Beside& alone, const Beside& captured, Scores& scores);
 

@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <array>
 #include <filesystem>
 
+#include "device/fake/fake_device.h"
 #include "device/host/host_device.h"
 #include "engine/onnxruntime/onnx_engine.h"
 #include "tests/support/onnx_writer.h"
@@ -37,6 +39,37 @@ TEST(BesideTest, TheWorstNeighbourCounts) {
   EXPECT_DOUBLE_EQ(result.most_worst_ms_more(), 4.0);
 }
 
+struct FiveMilliseconds final : device::FakePlan {
+  std::optional<Duration> latency(const Slice& /*slice*/, const Batch& /*batch*/) const override {
+    return milliseconds(5);
+  }
+};
+
+// Two lanes in one slice take turns: each is timed from the other's end. As plain streams each is timed from its own
+// launch; this device runs what is in one slice one by one all the same.
+TEST(LoopsTest, WhatIsCommittedBehindIsTimedFromTheEndBeforeIt) {
+  device::FakeOptions options;
+  options.clock = device::FakeOptions::Clock::kReal;
+  device::FakeDevice device(options);
+  const FiveMilliseconds plan;
+  std::array<Batch, 2> batches;
+  Loops loops(device);
+  const auto run = [&](device::After after) {
+    std::vector<Loop> both;
+    for (std::uint16_t lane = 0; lane < 2; ++lane) {
+      both.push_back({.plan = &plan, .batch = &batches.at(lane), .lane = {lane}, .slice = {0, 1}, .after = after});
+    }
+    return loops.run(both, milliseconds(100)).value();
+  };
+  const auto behind = run(device::After::kOverlap);
+  const auto beside = run(device::After::kLane);
+  for (std::size_t i = 0; i < 2; ++i) {
+    EXPECT_GE(behind[i].p50_ms, 4.9);
+    EXPECT_LT(behind[i].p50_ms, 7.5);
+    EXPECT_GE(beside[i].p50_ms, 9.8);
+  }
+}
+
 class NeighbourhoodTest : public testing::Test {
  protected:
   NeighbourhoodTest() {
@@ -66,16 +99,22 @@ TEST_F(NeighbourhoodTest, LoopsGoOnWhileAModelIsLoaded) {
   }
   auto around = Neighbourhood::make(*device_, *engine_, options_);
   ASSERT_TRUE(around.ok()) << around.error().message();
-  const auto loading = (*around)->loading("other");
-  ASSERT_TRUE(loading.ok()) << loading.error().message();
-  EXPECT_GT(loading->took_ms, 0);
-  EXPECT_GT(loading->alone.front().launches, 0U);
-  EXPECT_GT(loading->beside.front().launches, 0U);
-  const auto homing = (*around)->homing();
-  ASSERT_TRUE(homing.ok()) << homing.error().message();
-  EXPECT_GT(homing->took_ms, 0);
+  using Behind = Neighbourhood::Behind;
+  for (const auto behind : {Behind::kNothing, Behind::kOneBatch}) {
+    const auto loading = (*around)->loading("other", behind);
+    ASSERT_TRUE(loading.ok()) << loading.error().message();
+    EXPECT_GT(loading->took_ms, 0);
+    EXPECT_EQ(loading->names.size(), behind == Behind::kOneBatch ? 2U : 1U);
+    for (std::size_t i = 0; i < loading->names.size(); ++i) {
+      EXPECT_GT(loading->alone[i].launches, 0U);
+      EXPECT_GT(loading->beside[i].launches, 0U);
+    }
+    const auto homing = (*around)->homing(behind);
+    ASSERT_TRUE(homing.ok()) << homing.error().message();
+    EXPECT_GT(homing->took_ms, 0);
+  }
   for (const auto sharing : {Neighbourhood::Sharing::kSlices, Neighbourhood::Sharing::kStreams}) {
-    const auto critical = (*around)->critical(sharing, 4);
+    const auto critical = (*around)->critical(sharing, {.critical = "small", .greedy = "small", .greedy_rows = 4});
     ASSERT_TRUE(critical.ok()) << critical.error().message();
     EXPECT_EQ(critical->beside.size(), 1U);
     EXPECT_GE(critical->beside.front().worst_ms, critical->beside.front().p99_ms);
@@ -89,7 +128,10 @@ TEST_F(NeighbourhoodTest, WhatFailsMeanwhileIsTheAnswer) {
   }
   auto around = Neighbourhood::make(*device_, *engine_, options_);
   ASSERT_TRUE(around.ok()) << around.error().message();
-  const auto loading = (*around)->loading("none");
+  const auto unknown = (*around)->critical(Neighbourhood::Sharing::kSlices, {.critical = "none", .greedy = "small"});
+  ASSERT_FALSE(unknown.ok());
+  EXPECT_NE(unknown.error().message().find("'none'"), std::string::npos);
+  const auto loading = (*around)->loading("none", Neighbourhood::Behind::kNothing);
   ASSERT_FALSE(loading.ok());
   EXPECT_NE(loading.error().message().find("'none'"), std::string::npos);
 }
