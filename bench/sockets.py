@@ -51,8 +51,8 @@ def cpu_seconds(pid: int) -> float:
 
 
 class Server:
-    def __init__(self, arguments, models: pathlib.Path, device: str, cache: pathlib.Path):
-        command = [arguments.tessera, "serve", "--model-repository", str(models), "--device", device, "--http-port", "0",
+    def __init__(self, program: str, models: pathlib.Path, device: str, cache: pathlib.Path, more: list = ()):
+        command = [program, "serve", *more, "--model-repository", str(models), "--device", device, "--http-port", "0",
                    "--grpc-port", "0", "--metrics-port", "0", "--cache-dir", str(cache), "--log-level", "info"]
         self.log = tempfile.NamedTemporaryFile("w")
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log,
@@ -144,7 +144,7 @@ def over_wire(arguments, server: Server, arm: str, device: str, tenants, folder)
 
 def measure(arguments, models, device, tenants, folder) -> dict:
     arms = {arm: [] for arm in ARMS}
-    server = Server(arguments, models, device, folder / "cache")  # first: it fills the cache
+    server = Server(arguments.tessera, models, device, folder / "cache")  # first: it fills the cache
     try:
         server.wait_until_grown(len(tenants))
         for _ in range(arguments.rounds):

@@ -48,21 +48,6 @@ constexpr std::chrono::microseconds kPollPause{50};
 constexpr Bytes kPinned{512ULL << 20};
 constexpr std::size_t kFewestStreams = 4;  // for launches, before any is kept for workers
 
-// `parts`: devices of that card, which divide its streams and outstanding copies.
-Result<device::CudaOptions> cuda_options(const device::CudaDeviceSpec& spec, std::size_t parts, Bytes max_body) {
-  device::CudaOptions options{.spec = spec};
-  const std::size_t streams = std::max(device::Gpu::kMaxStreams / parts, device::kOtherStreams) - device::kOtherStreams;
-  // Those of workers come second: most models are captured.
-  const std::size_t workers = std::max<std::size_t>(device::kWorkerStreams / parts, 1);
-  options.streams = streams >= workers + kFewestStreams ? streams - workers : streams;
-  options.copies = static_cast<std::uint16_t>(std::max<std::size_t>(options.copies / parts, 1));
-  options.staging.largest = Bytes{std::bit_ceil(std::max(options.staging.largest, largest_block(max_body)).value)};
-  options.staging.total = std::max(kPinned, Bytes{2 * options.staging.largest.value});
-  TESSERA_ASSIGN_OR_RETURN(const auto all, device::HostTopology::of());
-  if (all.atoms() <= kFewCores) options.poll_pause = kPollPause;
-  return options;
-}
-
 std::string text_of(const Slice& part) {
   const std::string first = std::to_string(part.first);
   return "host/" + (part.count == 1 ? first : first + "-" + std::to_string(part.end() - 1));
@@ -167,6 +152,20 @@ std::vector<Computing> alone(Computing opened) {
 }
 
 }  // namespace
+
+Result<device::CudaOptions> cuda_options(const device::CudaDeviceSpec& spec, std::size_t parts, Bytes max_body) {
+  device::CudaOptions options{.spec = spec};
+  const std::size_t streams = std::max(device::Gpu::kMaxStreams / parts, device::kOtherStreams) - device::kOtherStreams;
+  // Those of workers come second: most models are captured.
+  const std::size_t workers = std::max<std::size_t>(device::kWorkerStreams / parts, 1);
+  options.streams = streams >= workers + kFewestStreams ? streams - workers : streams;
+  options.copies = static_cast<std::uint16_t>(std::max<std::size_t>(options.copies / parts, 1));
+  options.staging.largest = Bytes{std::bit_ceil(std::max(options.staging.largest, largest_block(max_body)).value)};
+  options.staging.total = std::max(kPinned, Bytes{2 * options.staging.largest.value});
+  TESSERA_ASSIGN_OR_RETURN(const auto all, device::HostTopology::of());
+  if (all.atoms() <= kFewCores) options.poll_pause = kPollPause;
+  return options;
+}
 
 Result<DeviceChoice> parse_device(std::string_view text) {
   if (text == "auto") return DeviceChoice{};

@@ -9,6 +9,7 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "core/slice.h"
+#include "device/cuda/cuda_device.h"
 #include "device/cuda/device_spec.h"
 #include "device/device.h"
 #include "device/host/topology.h"
@@ -39,6 +40,10 @@ struct Computing {
   std::unique_ptr<device::Device> device;
   std::unique_ptr<engine::Engine> engine;
 };
+
+// A card as `tessera serve` has it: `parts` devices of it divide its streams and outstanding copies, and where the
+// host has few cores its polling thread sleeps between two looks.
+Result<device::CudaOptions> cuda_options(const device::CudaDeviceSpec& spec, std::size_t parts, Bytes max_body);
 
 // In the order named. `host`: the processors to compute on, where the host computes. `max_body`: of one request.
 // To be called before other threads read the environment. Where auto finds no GPU that can be used, the log says why.

@@ -68,12 +68,21 @@ void CompletionPoller::loop(const std::string& name) {
       sleep();
     } else if (look_at_all()) {
       continue;
+    } else if (watcher_.await) {
+      await_first();
     } else if (pause_ > Duration::zero()) {
       std::this_thread::sleep_for(pause_);
     } else {
       pause_briefly();
     }
   }
+}
+
+// The first of those that may be running: there is one, as what waits for nothing is never behind all others.
+void CompletionPoller::await_first() {
+  const auto first =
+      std::find_if(watched_.begin(), watched_.end(), [](const Flight& flight) { return flight.waits_for.none(); });
+  watcher_.await(first->place);
 }
 
 // True: something has ended. Indexes and not iterators: what a report launches comes to the ring, not in here.

@@ -38,6 +38,8 @@ class CompletionPoller {
     std::function<Look(std::size_t place)> look;
     // Reports one end; may call watch().
     std::function<void(const Ended&)> report;
+    // Where ends are waited for and not looked for: returns when that launch has ended, or sooner.
+    std::function<void(std::size_t place)> await = {};
   };
 
   CompletionPoller(std::string name, Watcher watcher, Duration pause);
@@ -63,6 +65,7 @@ class CompletionPoller {
   bool look_at_all();
   void end(std::size_t index, TimePoint at);
   void sleep();
+  void await_first();
 
   const Watcher watcher_;
   const Duration pause_;

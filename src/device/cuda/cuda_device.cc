@@ -33,7 +33,7 @@ DeviceShape shape_of(const Gpu& gpu, const CudaOptions& options) {
   DeviceShape shape{.name = to_string(options.spec),
                     .processors = {},
                     .ladder = aligned_ladder(part.count),
-                    .loader = loader_slice(part.count),
+                    .loader = options.load_alone ? Slice{0, part.count} : loader_slice(part.count),
                     .committed_per_atom = 1,
                     .copies = options.copies,
                     .steady = true};
@@ -133,6 +133,7 @@ class Cuda final : public CudaDevice {
   Status queue(Flight& flight, const LaunchOrder::Placed& placed);
   CompletionPoller::Look look(std::size_t place);
   CompletionPoller::Look ask(std::size_t place);
+  void await(std::size_t place);
   void report(const CompletionPoller::Ended& ended);
   void report_copy(const CompletionPoller::Ended& ended);
   Status admit();
@@ -186,7 +187,8 @@ Status Cuda::start(const CudaOptions& options) {
   }
   TESSERA_RETURN_IF_ERROR(context_of(shape_.loader, Gpu::Use::kLoader));
   TESSERA_ASSIGN_OR_RETURN(staging_, make_pinned_staging(gpu_, options.staging));
-  TESSERA_ASSIGN_OR_RETURN(ends_, EndMark::make(gpu_, LaunchOrder::kPlaces + 1));
+  const unsigned event_flags = options.wait_in_driver ? CU_EVENT_BLOCKING_SYNC : 0;
+  TESSERA_ASSIGN_OR_RETURN(ends_, EndMark::make(gpu_, LaunchOrder::kPlaces + 1, event_flags));
   TESSERA_RETURN_IF_ERROR(make_streams(options.streams));
   while (arrived_.size() < flights_.size() + 1) {
     CUevent event = nullptr;
@@ -196,12 +198,13 @@ Status Cuda::start(const CudaOptions& options) {
   for (std::size_t place = 0; place < flights_.size(); ++place) {
     flights_[place].end = &ends_[place];
   }
-  poller_ = std::make_unique<CompletionPoller>(
-      shape_.name + ":poll",
-      CompletionPoller::Watcher{.begin = [this] { static_cast<void>(driver_.ctx_set_current(gpu_->context())); },
-                                .look = [this](std::size_t place) { return look(place); },
-                                .report = [this](const CompletionPoller::Ended& ended) { report(ended); }},
-      options.poll_pause);
+  CompletionPoller::Watcher watcher{.begin = [this] { static_cast<void>(driver_.ctx_set_current(gpu_->context())); },
+                                    .look = [this](std::size_t place) { return look(place); },
+                                    .report = [this](const CompletionPoller::Ended& ended) { report(ended); }};
+  if (options.wait_in_driver) {
+    watcher.await = [this](std::size_t place) { await(place); };
+  }
+  poller_ = std::make_unique<CompletionPoller>(shape_.name + ":poll", std::move(watcher), options.poll_pause);
   gpu_->watch_faults(this, [this](const Error& reason) { lose(reason); });
   return ok_status();
 }
@@ -412,6 +415,15 @@ CompletionPoller::Look Cuda::ask(std::size_t place) {
   }
   lose(driver_.check(result, "run").error());
   return CompletionPoller::Look::kEverythingEnded;
+}
+
+// A fault is seen by the next look.
+void Cuda::await(std::size_t place) {
+  if (place < flights_.size() && flights_[place].by_host) {
+    std::this_thread::sleep_for(kAskEvery);
+  } else {
+    static_cast<void>(ends_[place].await());
+  }
 }
 
 // From the moment the sink has it, the launch may be retired and its place be used again.

@@ -36,6 +36,10 @@ struct CudaOptions {
   // How long the polling thread sleeps between two looks while something is in flight. 0: it spins, on a core of its
   // own, and sees an end within microseconds.
   Duration poll_pause{0};
+  // How servers commonly have it, for comparison (bench/without): the polling thread sleeps until the driver wakes it,
+  // and what is loaded has the whole device for itself meanwhile.
+  bool wait_in_driver = false;
+  bool load_alone = false;
 };
 
 // What engines need of it beyond a Device.

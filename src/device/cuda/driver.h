@@ -41,6 +41,7 @@
   X(event_destroy, cuEventDestroy)                                            \
   X(event_record, cuEventRecord)                                              \
   X(event_query, cuEventQuery)                                                \
+  X(event_synchronize, cuEventSynchronize)                                    \
   X(graph_destroy, cuGraphDestroy)                                            \
   X(graph_clone, cuGraphClone)                                                \
   X(graph_get_nodes, cuGraphGetNodes)                                         \

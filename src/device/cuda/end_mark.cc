@@ -7,7 +7,7 @@
 
 namespace tessera::device {
 
-Result<std::vector<EndMark>> EndMark::make(const std::shared_ptr<Gpu>& gpu, std::size_t count) {
+Result<std::vector<EndMark>> EndMark::make(const std::shared_ptr<Gpu>& gpu, std::size_t count, unsigned event_flags) {
   const Driver& driver = gpu->driver();
   const CurrentContext current(*gpu);
   TESSERA_RETURN_IF_ERROR(current.status());
@@ -16,7 +16,8 @@ Result<std::vector<EndMark>> EndMark::make(const std::shared_ptr<Gpu>& gpu, std:
   std::vector<EndMark> marks;
   for (std::size_t place = 0; place < count; ++place) {
     CUevent event = nullptr;
-    TESSERA_RETURN_IF_ERROR(driver.check(driver.event_create(&event, CU_EVENT_DISABLE_TIMING), "make an event"));
+    TESSERA_RETURN_IF_ERROR(
+        driver.check(driver.event_create(&event, CU_EVENT_DISABLE_TIMING | event_flags), "make an event"));
     EndMark mark(driver, memory, place);
     mark.event_ = OwnedEvent(driver, event);
     marks.push_back(std::move(mark));
@@ -33,5 +34,7 @@ Status EndMark::mark(CUstream stream, bool written_by_it) {
 bool EndMark::written() const { return std::atomic_ref(*word_).load(std::memory_order_acquire) == number_; }
 
 CUresult EndMark::ask() const { return driver_->event_query(event_.get()); }
+
+CUresult EndMark::await() const { return driver_->event_synchronize(event_.get()); }
 
 }  // namespace tessera::device

@@ -18,8 +18,10 @@ namespace tessera::device {
 // ask(), which any one other thread may call once it has been told of mark().
 class EndMark {
  public:
-  // `count` of them. Pins memory, which stalls every launch on the card.
-  static Result<std::vector<EndMark>> make(const std::shared_ptr<Gpu>& gpu, std::size_t count);
+  // `count` of them. `event_flags`: as cuEventCreate has them, beside that nothing is timed. Pins memory, which stalls
+  // every launch on the card.
+  static Result<std::vector<EndMark>> make(const std::shared_ptr<Gpu>& gpu, std::size_t count,
+                                           unsigned event_flags = 0);
 
   // Not ended from here on.
   void begin() { ++number_; }
@@ -31,7 +33,8 @@ class EndMark {
   std::uint64_t word() const { return reinterpret_cast<std::uintptr_t>(word_); }
   std::uint32_t number() const { return number_; }
   bool written() const;
-  CUresult ask() const;  // CUDA_SUCCESS: ended; CUDA_ERROR_NOT_READY; else the card's fault
+  CUresult ask() const;    // CUDA_SUCCESS: ended; CUDA_ERROR_NOT_READY; else the card's fault
+  CUresult await() const;  // likewise, once it has ended
 
  private:
   EndMark(const Driver& driver, std::shared_ptr<void> memory, std::size_t place)

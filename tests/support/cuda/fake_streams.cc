@@ -82,6 +82,12 @@ CUresult FakeCuda::Impl::event_query(CUevent event) {
   return as<FakeEvent>(event)->ended == as<FakeEvent>(event)->recorded ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
 }
 
+CUresult FakeCuda::Impl::event_synchronize(CUevent event) {
+  Lock& lock = *held;
+  changed.wait(lock, [&] { return event_query(event) == CUDA_SUCCESS || broken != CUDA_SUCCESS; });
+  return broken;
+}
+
 CUresult FakeCuda::Impl::library_load_data(CUlibrary* library, const void*, CUjit_option*, void**, unsigned,
                                            CUlibraryOption*, void**, unsigned) {
   return made(library, this);

@@ -454,6 +454,23 @@ TEST_F(CudaDeviceTest, ThePollingThreadMaySleepBetweenLooks) {
   }
 }
 
+// As they are compared with: see bench/without.
+TEST_F(CudaDeviceTest, EndsMayBeWaitedForInTheDriverAndLoadsHaveTheDeviceAlone) {
+  CudaOptions options = small();
+  options.wait_in_driver = true;
+  options.load_alone = true;
+  const auto device = start(options);
+  EXPECT_EQ(device->shape().loader, device->shape().whole());
+  for (std::uint64_t id = 1; id <= 20; id += 2) {
+    ASSERT_TRUE(launch(*device, id, {0, 1}).ok());
+    ASSERT_TRUE(launch(*device, id + 1, {1, 1}).ok());
+    sink_.wait_for(id + 1);
+    EXPECT_TRUE(sink_.wait_for(id + 1).back().status.ok());
+    device->retire({id});
+    device->retire({id + 1});
+  }
+}
+
 TEST_F(CudaDeviceTest, RequestMemoryIsPinnedAndRunsOutAndComesBack) {
   const auto device = start();
   std::vector<std::unique_ptr<StagingBlock>> blocks;

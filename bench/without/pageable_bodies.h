@@ -1,0 +1,38 @@
+// A GPU whose request bodies lie in ordinary memory: the driver copies them to the card, through memory of its own,
+// while their launch is queued.
+#pragma once
+
+#include <memory>
+#include <utility>
+
+#include "device/cuda/cuda_device.h"
+#include "device/host/host_staging.h"
+
+namespace tessera::bench {
+
+// As the device within, but for its request memory.
+class PageableBodies final : public device::Device {
+ public:
+  PageableBodies(std::unique_ptr<device::CudaDevice> within, Bytes largest)
+      : within_(std::move(within)), staging_(device::make_host_staging({.largest = largest})) {}
+
+  const DeviceShape& shape() const override { return within_->shape(); }
+  device::StagingPool& staging() override { return *staging_; }
+  bool can_copy(std::span<const std::byte> bytes) const override { return within_->can_copy(bytes); }
+  void set_sink(device::CompletionSink& sink) override { within_->set_sink(sink); }
+  Status copy(const device::Copy& copy) override { return within_->copy(copy); }
+  Result<device::Started> launch(const device::Launch& launch) override { return within_->launch(launch); }
+  void run_here(LaunchId id) override { within_->run_here(id); }
+  void cancel(LaunchId id) override { within_->cancel(id); }
+  void retire(LaunchId id) override { within_->retire(id); }
+  Status become_loader_thread() override { return within_->become_loader_thread(); }
+  Result<Duration> run_borrowed(const device::Plan& plan, const Slice& slice, Batch& batch) override {
+    return within_->run_borrowed(plan, slice, batch);
+  }
+
+ private:
+  const std::unique_ptr<device::CudaDevice> within_;
+  const std::unique_ptr<device::HostStagingPool> staging_;
+};
+
+}  // namespace tessera::bench
