@@ -6,17 +6,13 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <string>
 #include <system_error>
-
-#include "base/descriptor.h"
 
 namespace tessera::engine {
 namespace {
 
-Error failure(const std::filesystem::path& path, int number) {
-  const std::string words =
-      "cannot read '" + path.filename().string() + "': " + std::generic_category().message(number);
+Error failure(const std::string& name, int number) {
+  const std::string words = "cannot read '" + name + "': " + std::generic_category().message(number);
   return number == ENOENT ? not_found(words) : invalid_argument(words);
 }
 
@@ -24,13 +20,13 @@ Descriptor open_to_read(const std::filesystem::path& path) {
   return Descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
 }
 
-Result<std::size_t> regular_size(const Descriptor& file, const std::filesystem::path& path) {
+Result<std::size_t> regular_size(const Descriptor& file, const std::string& name) {
   struct stat about {};
   if (file.get() < 0 || ::fstat(file.get(), &about) != 0) {
-    return failure(path, errno);
+    return failure(name, errno);
   }
   if (!S_ISREG(about.st_mode)) {
-    return invalid_argument("'" + path.filename().string() + "' is not a regular file");
+    return invalid_argument("'" + name + "' is not a regular file");
   }
   return static_cast<std::size_t>(about.st_size);
 }
@@ -38,44 +34,17 @@ Result<std::size_t> regular_size(const Descriptor& file, const std::filesystem::
 }  // namespace
 
 Result<FileBytes> FileBytes::map(const std::filesystem::path& path) {
+  const std::string name = path.filename().string();
   const Descriptor file = open_to_read(path);
-  TESSERA_ASSIGN_OR_RETURN(const std::size_t size, regular_size(file, path));
+  TESSERA_ASSIGN_OR_RETURN(const std::size_t size, regular_size(file, name));
   if (size == 0) {
     return FileBytes();
   }
   void* mapped = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
   if (mapped == MAP_FAILED) {
-    return failure(path, errno);
+    return failure(name, errno);
   }
   return FileBytes(std::span<const std::byte>(static_cast<const std::byte*>(mapped), size));
-}
-
-Result<FileBytes> FileBytes::read(const std::filesystem::path& path) {
-  const Descriptor file = open_to_read(path);
-  TESSERA_ASSIGN_OR_RETURN(const std::size_t size, regular_size(file, path));
-  if (size == 0) {
-    return FileBytes();
-  }
-  void* memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) {
-    return failure(path, errno);
-  }
-  const std::span<std::byte> bytes(static_cast<std::byte*>(memory), size);
-  FileBytes owner{std::span<const std::byte>(bytes)};
-  for (std::size_t at = 0; at < size;) {
-    const ssize_t got = ::read(file.get(), bytes.data() + at, size - at);
-    if (got < 0 && errno == EINTR) {
-      continue;
-    }
-    if (got < 0) {
-      return failure(path, errno);
-    }
-    if (got == 0) {
-      return unavailable("'" + path.filename().string() + "' changed while it was read");
-    }
-    at += static_cast<std::size_t>(got);
-  }
-  return owner;
 }
 
 FileBytes::~FileBytes() {
@@ -88,6 +57,31 @@ void FileBytes::drop_pages() const {
   if (!bytes_.empty()) {
     ::madvise(const_cast<std::byte*>(bytes_.data()), bytes_.size(), MADV_DONTNEED);
   }
+}
+
+Result<ReadableFile> ReadableFile::open(const std::filesystem::path& path) {
+  std::string name = path.filename().string();
+  Descriptor file = open_to_read(path);
+  TESSERA_ASSIGN_OR_RETURN(const std::size_t size, regular_size(file, name));
+  return ReadableFile(std::move(file), size, std::move(name));
+}
+
+Status ReadableFile::read_at(std::uint64_t offset, std::span<std::byte> out) const {
+  while (!out.empty()) {
+    const ssize_t got = ::pread(file_.get(), out.data(), out.size(), static_cast<off_t>(offset));
+    if (got < 0 && errno == EINTR) {
+      continue;
+    }
+    if (got < 0) {
+      return failure(name_, errno);
+    }
+    if (got == 0) {
+      return unavailable("'" + name_ + "' changed while it was read");
+    }
+    out = out.subspan(static_cast<std::size_t>(got));
+    offset += static_cast<std::uint64_t>(got);
+  }
+  return {};
 }
 
 }  // namespace tessera::engine

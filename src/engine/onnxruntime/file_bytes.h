@@ -1,11 +1,14 @@
-// A file's bytes: as they lie in the page cache, or a copy of them.
+// A file's bytes: as they lie in the page cache, or piece by piece.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <span>
+#include <string>
 #include <utility>
 
+#include "base/descriptor.h"
 #include "base/result.h"
 
 namespace tessera::engine {
@@ -17,9 +20,6 @@ class FileBytes {
   FileBytes() = default;
   // Error: kNotFound or kInvalidArgument with the system's words.
   static Result<FileBytes> map(const std::filesystem::path& path);
-  // A copy in memory, for files that others may rewrite at any moment: reading a mapping of one that was cut short ends
-  // the process. Error: as map(), and kUnavailable where it became shorter meanwhile.
-  static Result<FileBytes> read(const std::filesystem::path& path);
   ~FileBytes();
   FileBytes(FileBytes&& other) noexcept : bytes_(std::exchange(other.bytes_, {})) {}
   FileBytes& operator=(FileBytes&& other) noexcept {
@@ -36,6 +36,29 @@ class FileBytes {
   explicit FileBytes(std::span<const std::byte> bytes) : bytes_(bytes) {}
 
   std::span<const std::byte> bytes_;
+};
+
+// Owner of a file open for reading, for files that others may rewrite at any moment: reading a mapping of one that was
+// cut short ends the process. Movable; immutable otherwise.
+class ReadableFile {
+ public:
+  // Error: as FileBytes::map().
+  static Result<ReadableFile> open(const std::filesystem::path& path);
+
+  std::uint64_t size() const { return size_; }  // in bytes, when it was opened
+  const std::string& name() const { return name_; }
+
+  // Fills `out` with what lies at `offset`. Error: kInvalidArgument with the system's words, kUnavailable where the
+  // file ends before, as it became shorter meanwhile.
+  Status read_at(std::uint64_t offset, std::span<std::byte> out) const;
+
+ private:
+  ReadableFile(Descriptor file, std::uint64_t size, std::string name)
+      : file_(std::move(file)), size_(size), name_(std::move(name)) {}
+
+  Descriptor file_;
+  std::uint64_t size_;
+  std::string name_;  // without its folder
 };
 
 }  // namespace tessera::engine

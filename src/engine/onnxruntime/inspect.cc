@@ -6,6 +6,7 @@
 
 #include "engine/onnxruntime/file_bytes.h"
 #include "engine/onnxruntime/onnx_file.h"
+#include "engine/onnxruntime/onnx_outline.h"
 #include "engine/onnxruntime/signature.h"
 
 namespace tessera::engine {
@@ -31,10 +32,11 @@ Result<FileSignature> inspect_file(const Environment& environment, const std::fi
   std::vector<std::string> external_data;
   std::optional<DeclaredSignature> declared;
   {
-    TESSERA_ASSIGN_OR_RETURN(const FileBytes content, FileBytes::read(file));
-    TESSERA_ASSIGN_OR_RETURN(external_data, external_locations(content.bytes()));
+    TESSERA_ASSIGN_OR_RETURN(const ReadableFile content, ReadableFile::open(file));
+    TESSERA_ASSIGN_OR_RETURN(const OnnxOutline outline, read_outline(content));
+    TESSERA_ASSIGN_OR_RETURN(external_data, external_locations(outline.bytes()));
     TESSERA_RETURN_IF_ERROR(check_external_data(external_data, file.parent_path()));
-    TESSERA_ASSIGN_OR_RETURN(declared, read_declared_signature(content.bytes()));
+    TESSERA_ASSIGN_OR_RETURN(declared, read_declared_signature(outline.bytes()));
   }
   auto signature = declared ? signature_of(*std::move(declared)) : ask_onnxruntime(environment, file);
   if (signature.ok()) {

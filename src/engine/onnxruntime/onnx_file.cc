@@ -15,8 +15,6 @@ using Message = std::span<const std::byte>;
 // Deeper nesting of graphs in attributes occurs in no model that an exporter wrote.
 constexpr int kMaxGraphDepth = 32;
 
-Error malformed() { return invalid_argument("the file is not a valid ONNX model: malformed protobuf message"); }
-
 std::uint64_t number(const std::string& text) {
   std::uint64_t value = 0;
   std::from_chars(text.data(), text.data() + text.size(), value);
@@ -35,7 +33,7 @@ Status read_external_entry(Message message, StoredTensor& out) {
     }
   }
   if (!entry.ok()) {
-    return malformed();
+    return malformed_model();
   }
   if (key == "location") {
     out.location = value;
@@ -52,7 +50,7 @@ Status read_packed_dims(Message packed, std::vector<std::int64_t>& dims) {
   unsigned shift = 0;
   for (const std::byte byte : packed) {
     if (shift > 63) {
-      return malformed();
+      return malformed_model();
     }
     value |= (std::to_integer<std::uint64_t>(byte) & 0x7f) << shift;
     shift += 7;
@@ -97,7 +95,7 @@ Result<StoredTensor> read_tensor(Message message) {
     }
   }
   if (!tensor.ok()) {
-    return malformed();
+    return malformed_model();
   }
   return out;
 }
@@ -109,7 +107,7 @@ Status for_each_field(Message message, const Visit& visit) {
   while (reader.next()) {
     TESSERA_RETURN_IF_ERROR(visit(reader.field(), reader.bytes()));
   }
-  return reader.ok() ? Status() : Status(malformed());
+  return reader.ok() ? Status() : Status(malformed_model());
 }
 
 // The same of the model's main graph.
@@ -158,7 +156,7 @@ Result<std::vector<std::int64_t>> read_shape(Message message) {
       }
     }
     dims.push_back(value);
-    return dim.ok() ? Status() : Status(malformed());
+    return dim.ok() ? Status() : Status(malformed_model());
   }));
   return dims;
 }
@@ -184,7 +182,7 @@ Result<std::optional<DeclaredTensor>> read_value_info(Message message) {
           has_shape = true;
         }
       }
-      return tensor.ok() ? Status() : Status(malformed());
+      return tensor.ok() ? Status() : Status(malformed_model());
     });
   }));
   return out.onnx_type != 0 && has_shape ? std::optional(std::move(out)) : std::nullopt;

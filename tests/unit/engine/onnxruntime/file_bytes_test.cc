@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <string>
+#include <vector>
 
 namespace tessera::engine {
 namespace {
@@ -17,7 +19,9 @@ class FileBytesTest : public testing::Test {
     std::string name = (fs::temp_directory_path() / "tessera-test-XXXXXX").string();
     folder_ = ::mkdtemp(name.data());
     file_ = folder_ / "model.onnx";
-    std::ofstream(file_) << std::string(100'000, 'x');
+    std::string content(100'000, '\0');
+    for (std::size_t i = 0; i < content.size(); ++i) content[i] = static_cast<char>(i * 37 % 251);
+    std::ofstream(file_, std::ios::binary) << content;
   }
   ~FileBytesTest() override { fs::remove_all(folder_); }
 
@@ -25,28 +29,37 @@ class FileBytesTest : public testing::Test {
   fs::path file_;
 };
 
-TEST_F(FileBytesTest, ACopyOutlivesTheContent) {
-  const auto copy = FileBytes::read(file_);
-  ASSERT_TRUE(copy.ok());
-  fs::resize_file(file_, 0);
-  ASSERT_EQ(copy->bytes().size(), 100'000U);
-  EXPECT_EQ(copy->bytes().back(), std::byte{'x'});
-}
-
 TEST_F(FileBytesTest, BothWaysReadTheSame) {
   const auto mapped = FileBytes::map(file_);
-  const auto copy = FileBytes::read(file_);
-  ASSERT_TRUE(mapped.ok() && copy.ok());
-  EXPECT_TRUE(std::equal(mapped->bytes().begin(), mapped->bytes().end(), copy->bytes().begin(), copy->bytes().end()));
+  const auto file = ReadableFile::open(file_);
+  ASSERT_TRUE(mapped.ok() && file.ok());
+  EXPECT_EQ(file->size(), mapped->bytes().size());
+  EXPECT_EQ(file->name(), "model.onnx");
+  std::vector<std::byte> piece(1000);
+  ASSERT_TRUE(file->read_at(4321, piece).ok());
+  EXPECT_TRUE(std::equal(piece.begin(), piece.end(), mapped->bytes().begin() + 4321));
 }
 
 TEST_F(FileBytesTest, WhatIsNoFileIsAnError) {
   fs::resize_file(file_, 0);
-  for (const auto way : {&FileBytes::map, &FileBytes::read}) {
-    EXPECT_TRUE((*way)(file_)->bytes().empty());
-    EXPECT_EQ((*way)(folder_ / "missing").error().code(), ErrorCode::kNotFound);
-    EXPECT_EQ((*way)(folder_).error().code(), ErrorCode::kInvalidArgument);
-  }
+  EXPECT_TRUE(FileBytes::map(file_)->bytes().empty());
+  EXPECT_EQ(ReadableFile::open(file_)->size(), 0U);
+  EXPECT_EQ(FileBytes::map(folder_ / "missing").error().code(), ErrorCode::kNotFound);
+  EXPECT_EQ(ReadableFile::open(folder_ / "missing").error().code(), ErrorCode::kNotFound);
+  EXPECT_EQ(FileBytes::map(folder_).error().code(), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(ReadableFile::open(folder_).error().code(), ErrorCode::kInvalidArgument);
+}
+
+TEST_F(FileBytesTest, AFileThatShrinksIsUnavailable) {
+  const auto file = ReadableFile::open(file_);
+  ASSERT_TRUE(file.ok());
+  fs::resize_file(file_, 50'000);
+  std::vector<std::byte> piece(1000);
+  EXPECT_TRUE(file->read_at(49'000, piece).ok());
+  const Status beyond = file->read_at(49'001, piece);
+  ASSERT_FALSE(beyond.ok());
+  EXPECT_EQ(beyond.error().code(), ErrorCode::kUnavailable);
+  EXPECT_EQ(file->size(), 100'000U);
 }
 
 }  // namespace
