@@ -99,7 +99,6 @@ Status Loops::dispatch(const std::vector<Loop>& loops, std::vector<std::vector<D
   }
   while (count > 0 && !sink_->down()) {
     for (const device::Completion& ended : sink_->wait()) {
-      const TimePoint seen = now();
       device_.retire(ended.id);
       --count;
       const auto found =
@@ -107,8 +106,8 @@ Status Loops::dispatch(const std::vector<Loop>& loops, std::vector<std::vector<D
       TESSERA_CHECK(found != running.end());
       const auto i = static_cast<std::size_t>(found - running.begin());
       TimePoint& free = free_at[first_in_its_slice(loops, i)];
-      took[i].push_back(seen - std::max(found->second, free));
-      free = seen;
+      took[i].push_back(ended.ended - std::max(found->second, free));
+      free = ended.ended;
       if (!ended.status.ok() && failed.ok()) {
         failed = ended.status;
       }

@@ -53,9 +53,10 @@ static_assert(kInboundStreams + 4 == kOtherStreams);
 
 bool is_fault(const Status& status) { return !status.ok() && status.error().code() == ErrorCode::kDeviceLost; }
 
-// While nothing has ended, the driver itself is asked now and then: only it knows of faults. Not more often, since the
-// question waits for whoever is launching.
-constexpr std::chrono::microseconds kAskEvery{200};
+// While nothing ends for so long, the driver itself is asked: only it knows of faults. Not while ends come, since the
+// question waits for whoever else is in the driver, which for a load can be milliseconds, and all ends behind it.
+constexpr std::chrono::milliseconds kAskAfter{20};
+constexpr std::chrono::microseconds kWorkerPause{200};
 constexpr std::uint32_t kLooksPerGlance = 64;  // at the clock
 
 // What the device keeps of a launch, at its place in the order. Written by the role holder before the launch is
@@ -132,6 +133,7 @@ class Cuda final : public CudaDevice {
   void drop(const Launch& launch, const Error& why);
   Status queue(Flight& flight, const LaunchOrder::Placed& placed);
   CompletionPoller::Look look(std::size_t place);
+  bool time_to_ask();
   CompletionPoller::Look ask(std::size_t place);
   void await(std::size_t place);
   void report(const CompletionPoller::Ended& ended);
@@ -161,7 +163,7 @@ class Cuda final : public CudaDevice {
   std::vector<EndMark> ends_;            // by place: the launches', the copies' and, last, the loader's
   std::unique_ptr<InputCopies> copies_;  // none where the device makes none
   std::uint32_t looks_ = 0;              // the polling thread's
-  TimePoint ask_at_{};                   // likewise
+  TimePoint ask_at_ = TimePoint::min();  // likewise; min: counted from the next glance on
 
   std::vector<OwnedEvent> arrived_;  // the launches' and, last, the loader's
 
@@ -396,10 +398,21 @@ Status Cuda::follow(CUstream stream, const LaunchOrder::Places& ends) const {
 CompletionPoller::Look Cuda::look(std::size_t place) {
   const EndMark& end = ends_[place];
   if (end.written()) {
+    ask_at_ = TimePoint::min();
     return CompletionPoller::Look::kEnded;
   }
-  const bool time_to_ask = ++looks_ % kLooksPerGlance == 0 && now() >= ask_at_;
-  return time_to_ask || in_flight_.lost() ? ask(place) : CompletionPoller::Look::kRunning;
+  return in_flight_.lost() || time_to_ask() ? ask(place) : CompletionPoller::Look::kRunning;
+}
+
+bool Cuda::time_to_ask() {
+  if (++looks_ % kLooksPerGlance != 0) {
+    return false;
+  }
+  const TimePoint at = now();
+  if (ask_at_ == TimePoint::min()) {
+    ask_at_ = at + kAskAfter;
+  }
+  return at >= ask_at_;
 }
 
 // What a worker runs has no event: then only a fault is an answer.
@@ -407,7 +420,7 @@ CompletionPoller::Look Cuda::ask(std::size_t place) {
   if (in_flight_.lost()) {
     return CompletionPoller::Look::kEverythingEnded;
   }
-  ask_at_ = now() + kAskEvery;
+  ask_at_ = TimePoint::min();
   const CUresult result = ends_[place].ask();
   if (result == CUDA_SUCCESS || result == CUDA_ERROR_NOT_READY) {
     const bool by_host = place < flights_.size() && flights_[place].by_host;
@@ -420,7 +433,7 @@ CompletionPoller::Look Cuda::ask(std::size_t place) {
 // A fault is seen by the next look.
 void Cuda::await(std::size_t place) {
   if (place < flights_.size() && flights_[place].by_host) {
-    std::this_thread::sleep_for(kAskEvery);
+    std::this_thread::sleep_for(kWorkerPause);
   } else {
     static_cast<void>(ends_[place].await());
   }
@@ -568,14 +581,14 @@ Result<Duration> Cuda::run_borrowed(const Plan& plan, const Slice& slice, Batch&
 }
 
 Status Cuda::wait_for(const EndMark& end, bool by_host) const {
-  TimePoint ask_at = now() + kAskEvery;
+  TimePoint ask_at = now() + kAskAfter;
   while (!end.written()) {
     if (now() >= ask_at) {
       const CUresult result = end.ask();
       if (result != CUDA_ERROR_NOT_READY && !(by_host && result == CUDA_SUCCESS)) {
         return driver_.check(result, "run");
       }
-      ask_at = now() + kAskEvery;
+      ask_at = now() + kAskAfter;
     }
     pause_briefly();
   }
