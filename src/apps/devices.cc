@@ -155,11 +155,12 @@ std::vector<Computing> alone(Computing opened) {
 
 Result<device::CudaOptions> cuda_options(const device::CudaDeviceSpec& spec, std::size_t parts, Bytes max_body) {
   device::CudaOptions options{.spec = spec};
-  const std::size_t streams = std::max(device::Gpu::kMaxStreams / parts, device::kOtherStreams) - device::kOtherStreams;
+  options.copies = static_cast<std::uint16_t>(std::max<std::size_t>(options.copies / parts, 1));
+  const std::size_t others = device::other_streams(options.copies);
+  const std::size_t streams = std::max(device::Gpu::kMaxStreams / parts, others) - others;
   // Those of workers come second: most models are captured.
   const std::size_t workers = std::max<std::size_t>(device::kWorkerStreams / parts, 1);
   options.streams = streams >= workers + kFewestStreams ? streams - workers : streams;
-  options.copies = static_cast<std::uint16_t>(std::max<std::size_t>(options.copies / parts, 1));
   options.staging.largest = Bytes{std::bit_ceil(std::max(options.staging.largest, largest_block(max_body)).value)};
   options.staging.total = std::max(kPinned, Bytes{2 * options.staging.largest.value});
   TESSERA_ASSIGN_OR_RETURN(const auto all, device::HostTopology::of());

@@ -11,7 +11,7 @@ namespace tessera::device::contract {
 namespace {
 
 // Of each half, so that both fit beside what each has for itself.
-constexpr std::size_t kStreams = Gpu::kMaxStreams / 2 - kOtherStreams;
+constexpr std::size_t kStreams = Gpu::kMaxStreams / 2 - other_streams(CudaOptions::kCopies);
 
 // One part under test, with who dispatches to it.
 class Part {

@@ -49,7 +49,8 @@ void discard_results(Batch& batch) {
 }
 
 constexpr std::size_t kInboundStreams = 2;
-static_assert(kInboundStreams + 4 == kOtherStreams);
+constexpr std::size_t kStreamsBesideCopies = kInboundStreams + 3;  // the loader's two and the homing thread's
+static_assert(kStreamsBesideCopies + 1 == other_streams(0));
 
 bool is_fault(const Status& status) { return !status.ok() && status.error().code() == ErrorCode::kDeviceLost; }
 
@@ -212,11 +213,19 @@ Status Cuda::start(const CudaOptions& options) {
 }
 
 Status Cuda::make_streams(std::size_t to_run) {
-  TESSERA_ASSIGN_OR_RETURN(streams_, gpu_->make_streams(to_run + kInboundStreams + 3));
-  OwnedStream ahead;
-  for (OwnedStream* other : {&inbound_[0], &inbound_[1], &loader_stream_, &homing_stream_, &ahead}) {
-    *other = std::move(streams_.back());
+  // One of the loader's is a slice's, and comes below.
+  TESSERA_ASSIGN_OR_RETURN(streams_, gpu_->make_streams(to_run + other_streams(shape_.copies) - 1));
+  const auto take = [&] {
+    OwnedStream stream = std::move(streams_.back());
     streams_.pop_back();
+    return stream;
+  };
+  for (OwnedStream* other : {&inbound_[0], &inbound_[1], &loader_stream_, &homing_stream_}) {
+    *other = take();
+  }
+  InputCopies::Streams ahead{.copies = take(), .ends = {}};
+  while (ahead.ends.size() < shape_.copies) {
+    ahead.ends.push_back(take());
   }
   TESSERA_ASSIGN_OR_RETURN(build_stream_, gpu_->make_stream_in(on_gpu(shape_.loader), Gpu::Use::kLoader));
   if (shape_.copies > 0) {

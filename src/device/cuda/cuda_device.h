@@ -18,21 +18,23 @@
 
 namespace tessera::device {
 
-// Streams of a device beside those that launches run on: three for copies of inputs, two of the loader's, one for
-// homing.
-inline constexpr std::size_t kOtherStreams = 6;
+// Streams of a device beside those that launches run on: three for copies of inputs and one for the end of each that
+// may be outstanding, two of the loader's, one for homing.
+constexpr std::size_t other_streams(std::uint16_t copies) { return 6 + std::size_t{copies}; }
 // What is left for workers of plans that cannot be captured, one a slice, on a card that is one device.
 inline constexpr std::size_t kWorkerStreams = 4;
 
 struct CudaOptions {
+  static constexpr std::uint16_t kCopies = 2;
+
   CudaDeviceSpec spec{};  // names the device, and says which atoms of the gpu it has
-  // Launches that can run at once. With kOtherStreams more, all devices of a gpu together get Gpu::kMaxStreams at most;
-  // workers get those that nobody has.
-  std::size_t streams = Gpu::kMaxStreams - kOtherStreams - kWorkerStreams;
+  // Launches that can run at once. With other_streams() more, all devices of a gpu together get Gpu::kMaxStreams at
+  // most; workers get those that nobody has.
+  std::size_t streams = Gpu::kMaxStreams - other_streams(kCopies) - kWorkerStreams;
   PinnedLimits staging{};
   // Copies of inputs ahead of their launches that may be outstanding, at most LaunchOrder::kMaxCopies. They take as
   // much of the card's memory as `staging` has. 0: none are made, every launch copies for itself.
-  std::uint16_t copies = 2;
+  std::uint16_t copies = kCopies;
   // How long the polling thread sleeps between two looks while something is in flight. 0: it spins, on a core of its
   // own, and sees an end within microseconds.
   Duration poll_pause{0};

@@ -31,6 +31,12 @@ Status EndMark::mark(CUstream stream, bool written_by_it) {
                        : driver_->check(driver_->stream_write_value(stream, word(), number_, 0), "mark an end");
 }
 
+Status EndMark::mark_apart(CUstream stream, CUstream writer) {
+  TESSERA_RETURN_IF_ERROR(driver_->check(driver_->event_record(event_.get(), stream), "mark an end"));
+  TESSERA_RETURN_IF_ERROR(driver_->check(driver_->stream_wait_event(writer, event_.get(), 0), "mark an end"));
+  return driver_->check(driver_->stream_write_value(writer, word(), number_, 0), "mark an end");
+}
+
 bool EndMark::written() const { return std::atomic_ref(*word_).load(std::memory_order_acquire) == number_; }
 
 CUresult EndMark::ask() const { return driver_->event_query(event_.get()); }

@@ -28,6 +28,8 @@ class EndMark {
   // What was queued on the stream so far is what has to end. `written_by_it`: the last of it writes number() to word()
   // itself, so that the stream need not.
   Status mark(CUstream stream, bool written_by_it);
+  // The same, and the word is written on another stream, so that what follows on the first need not wait for that.
+  Status mark_apart(CUstream stream, CUstream writer);
 
   CUevent event() const { return event_.get(); }
   std::uint64_t word() const { return reinterpret_cast<std::uintptr_t>(word_); }

@@ -8,13 +8,13 @@
 namespace tessera::device {
 
 Result<std::unique_ptr<InputCopies>> InputCopies::make(const std::shared_ptr<Gpu>& gpu, const PinnedPool& pool,
-                                                       OwnedStream stream, std::span<EndMark> ends) {
-  TESSERA_CHECK(ends.size() == LaunchOrder::kMaxCopies);
+                                                       Streams streams, std::span<EndMark> ends) {
+  TESSERA_CHECK(ends.size() == LaunchOrder::kMaxCopies && !streams.ends.empty());
   TESSERA_ASSIGN_OR_RETURN(auto slab,
                            DeviceRegion::reserve(gpu, pool.size(), std::make_shared<MemoryBudget>(std::nullopt)));
   TESSERA_RETURN_IF_ERROR(slab->grow(pool.size()));
   return std::unique_ptr<InputCopies>(  // NOLINT: the constructor is private
-      new InputCopies(gpu->driver(), pool, std::move(slab), std::move(stream), ends));
+      new InputCopies(gpu->driver(), pool, std::move(slab), std::move(streams), ends));
 }
 
 std::optional<CUdeviceptr> InputCopies::slot_of(std::span<const std::byte> bytes) const {
@@ -36,9 +36,10 @@ Result<InputCopies::Queued> InputCopies::queue(const Copy& copy) {
   Queued queued{.place = LaunchOrder::kMaxInFlight + number, .waits_for = before(copy.id)};
   ends_[number].begin();
   TESSERA_RETURN_IF_ERROR(
-      driver_.check(driver_.memcpy_htod_async(*slot, copy.bytes.data(), copy.bytes.size(), stream_.get()),
+      driver_.check(driver_.memcpy_htod_async(*slot, copy.bytes.data(), copy.bytes.size(), streams_.copies.get()),
                     "copy inputs to the card"));
-  TESSERA_RETURN_IF_ERROR(ends_[number].mark(stream_.get(), false));
+  TESSERA_RETURN_IF_ERROR(ends_[number].mark_apart(streams_.copies.get(), streams_.ends[next_end_].get()));
+  next_end_ = (next_end_ + 1) % streams_.ends.size();
   free->id = copy.id;
   free->ended.store(false, std::memory_order_relaxed);
   return queued;

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "base/result.h"
 #include "device/cuda/device_memory.h"
@@ -19,7 +20,8 @@ namespace tessera::device {
 
 // The slab is as large as the pinned memory that requests are read into, and laid out alike: a request's slot is where
 // its block is, so it needs no allocator, is there whenever the block is, and neighbours stay neighbours. One stream
-// carries all copies: two would be no faster, and so the last one's end is that of all.
+// carries all copies: two would be no faster, and so the last one's end is that of all. The words that tell the host of
+// ends are written by other streams: between two copies they would cost the engine 2 us (docs/decisions/056).
 //
 // Owned by the holder of the dispatcher role, but for slot_of(), which is thread-safe, and note_ended(), which the
 // polling thread calls.
@@ -27,10 +29,14 @@ class InputCopies {
  public:
   using Places = LaunchOrder::Places;
 
+  struct Streams {
+    OwnedStream copies;
+    std::vector<OwnedStream> ends;  // one for each copy that may be outstanding
+  };
   // `ends`: the marks of kMaxCopies places. `pool` outlives it.
   // Error: kOutOfMemory where the card has not so much memory.
   static Result<std::unique_ptr<InputCopies>> make(const std::shared_ptr<Gpu>& gpu, const PinnedPool& pool,
-                                                   OwnedStream stream, std::span<EndMark> ends);
+                                                   Streams streams, std::span<EndMark> ends);
 
   // Where the bytes go on the card; nothing for those that are not in the pool.
   std::optional<CUdeviceptr> slot_of(std::span<const std::byte> bytes) const;
@@ -56,14 +62,15 @@ class InputCopies {
     std::atomic<bool> ended{true};
   };
 
-  InputCopies(const Driver& driver, const PinnedPool& pool, std::unique_ptr<DeviceRegion> slab, OwnedStream stream,
+  InputCopies(const Driver& driver, const PinnedPool& pool, std::unique_ptr<DeviceRegion> slab, Streams streams,
               std::span<EndMark> ends)
-      : driver_(driver), pool_(pool), slab_(std::move(slab)), stream_(std::move(stream)), ends_(ends) {}
+      : driver_(driver), pool_(pool), slab_(std::move(slab)), streams_(std::move(streams)), ends_(ends) {}
 
   const Driver& driver_;
   const PinnedPool& pool_;
   const std::unique_ptr<DeviceRegion> slab_;
-  const OwnedStream stream_;
+  const Streams streams_;
+  std::size_t next_end_ = 0;
   const std::span<EndMark> ends_;
   std::array<Moving, LaunchOrder::kMaxCopies> moving_;
 };

@@ -285,9 +285,15 @@ TEST_F(CudaDeviceTest, AFaultBetweenLaunchesShowsAtTheNext) {
 
 TEST_F(CudaDeviceTest, AFaultInOnePartOfACardTakesTheOthersDown) {
   auto gpu = *Gpu::open(driver_, 0);
-  auto idle = *make_cuda_device(gpu, small("cuda:0/2"));
-  auto busy = *make_cuda_device(gpu, small("cuda:0/3"));
-  auto without_sink = *make_cuda_device(gpu, small("cuda:0"));  // shares atoms, which is nothing to this test
+  const auto with_few_streams = [](const char* spec) {
+    CudaOptions options = small(spec);
+    options.streams = 2;
+    return options;
+  };
+  auto idle = *make_cuda_device(gpu, with_few_streams("cuda:0/2"));
+  auto busy = *make_cuda_device(gpu, with_few_streams("cuda:0/3"));
+  // Shares atoms, which is nothing to this test.
+  auto without_sink = *make_cuda_device(gpu, with_few_streams("cuda:0"));
   Sink idle_sink;
   Sink busy_sink;
   idle->set_sink(idle_sink);

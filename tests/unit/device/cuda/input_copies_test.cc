@@ -58,6 +58,10 @@ class Sink final : public CompletionSink {
     const std::lock_guard lock(mutex_);
     return completions_.size();
   }
+  std::size_t copies() {
+    const std::lock_guard lock(mutex_);
+    return copies_.size();
+  }
 
  private:
   static constexpr std::chrono::seconds kLong{30};
@@ -139,6 +143,7 @@ TEST_F(InputCopiesTest, ALaunchQueuedBeforeItsCopyHasEndedReadsWhatWasCopied) {
   ASSERT_TRUE(launch(1, {1}).ok());
   a_while();
   EXPECT_EQ(sink_.completions(), 0U) << "it did not wait for its input";
+  EXPECT_EQ(sink_.copies(), 0U) << "its end was told before it was there";
   cuda_.hold_copies(false);
   EXPECT_TRUE(sink_.wait_for_launches(1)[0].status.ok());
   EXPECT_EQ(sink_.wait_for_copies(1)[0].id, CopyId{1});
