@@ -1,11 +1,11 @@
 """Makes a model repository of well-known networks with random weights, for measurements: what they compute means nothing,
 how long they take is theirs.
 
-usage: models.py FOLDER [--only NAME,NAME...] [--given FP32|UINT8|UINT8:HWC]
+usage: models.py FOLDER [--only NAME,NAME...] [--given FP16|FP32|UINT8|UINT8:HWC]
 
-Needs PyTorch and torchvision, and uses a GPU where there is one. Weights and inputs are fp16 (--given: requests give
-images in another form, which the server converts on the GPU, where they come over the wire), the batch dimension is free, weights are the same in
-every run. Models without the folder of a version are made; what is there is left alone.
+Needs PyTorch and torchvision, and uses a GPU where there is one. Weights and what networks compute with are fp16; images
+come over the wire as fp32 (or as --given says), and the server converts them on the GPU. The batch dimension is free,
+weights are the same in every run. Models without the folder of a version are made; what is there is left alone.
 """
 
 import argparse
@@ -98,6 +98,15 @@ class Detector(nn.Module):
         return torch.softmax(torch.cat(classes, 1), -1), torch.cat(boxes, 1)
 
 
+class Upload(nn.Module):
+    """Bodies of 64 MB that are hardly computed with."""
+
+    VALUES = 32_000_000
+
+    def forward(self, body):
+        return body.reshape(-1, 8, self.VALUES // 8).mean(-1)
+
+
 def images(side: int):
     return lambda rows: {"input": torch.randn(rows, 3, side, side)}
 
@@ -120,6 +129,7 @@ MODELS = {
     "densenet121": (of_torchvision("densenet121"), images(224), ["output"]),
     "bert_base": (Bert, tokens, ["last_hidden_state"]),
     "detector": (Detector, images(Detector.SIDE), ["classes", "boxes"]),
+    "upload": (Upload, lambda rows: {"body": torch.randn(rows, Upload.VALUES)}, ["means"]),
 }
 TYPES = {torch.float16: "TYPE_FP16", torch.float32: "TYPE_FP32", torch.int64: "TYPE_INT64"}
 
@@ -170,7 +180,7 @@ def tensors(kind: str, named: dict) -> str:
 
 
 def converts(given: str) -> str:
-    return f'parameters {{ key: "convert_inputs" value {{ string_value: "input={given}" }} }}\n' if given else ""
+    return f'parameters {{ key: "convert_inputs" value {{ string_value: "input={given}" }} }}\n' if given != "FP16" else ""
 
 
 def write(folder: pathlib.Path, name: str, given: str, device: str) -> None:
@@ -186,16 +196,16 @@ def write(folder: pathlib.Path, name: str, given: str, device: str) -> None:
     named = dict(zip(output_names, outputs if isinstance(outputs, tuple) else (outputs,)))
     (folder / name / "config.pbtxt").write_text(
         f'name: "{name}"\nplatform: "onnxruntime_onnx"\nmax_batch_size: {MAX_BATCH_SIZE}\n' + tensors("input", inputs) +
-        tensors("output", named) + "dynamic_batching { }\n" + converts(given if "input" in inputs else ""))
+        tensors("output", named) + "dynamic_batching { }\n" + converts(given if "input" in inputs else "FP16"))
     part.rename(version)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("folder", type=pathlib.Path)
-    parser.add_argument("--only", default=",".join(MODELS), help=f"some of {','.join(MODELS)}")
-    parser.add_argument("--given", default="", choices=["", "FP32", "UINT8", "UINT8:HWC"],
-                        help="how requests give images, which the server then converts on the GPU; else as FP16")
+    parser.add_argument("--only", default=",".join(name for name in MODELS if name != "upload"), help=f"some of {','.join(MODELS)}")
+    parser.add_argument("--given", default="FP32", choices=["FP16", "FP32", "UINT8", "UINT8:HWC"],
+                        help="how requests give images, which the server converts on the GPU to FP16 where they are not")
     arguments = parser.parse_args()
     names = arguments.only.split(",")
     if unknown := [name for name in names if name not in MODELS]:
