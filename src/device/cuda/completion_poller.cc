@@ -12,6 +12,7 @@ namespace tessera::device {
 CompletionPoller::CompletionPoller(std::string name, Watcher watcher, Duration pause)
     : watcher_(std::move(watcher)), pause_(pause) {
   watched_.reserve(LaunchOrder::kPlaces);
+  leaving_.reserve(LaunchOrder::kPlaces);
   sem_init(&signal_, 0, 0);
   thread_ = std::thread([this, name = std::move(name)] { loop(name); });
 }
@@ -61,14 +62,14 @@ void CompletionPoller::loop(const std::string& name) {
   watcher_.begin();
   for (;;) {
     take_in();
-    if (watched_.empty()) {
+    if (watched_.empty() && leaving_.empty()) {
       if (stopping_.load() && read_ == written_.load()) {
         return;
       }
       sleep();
-    } else if (look_at_all()) {
+    } else if (const bool left = let_leave(); look_at_all() || left) {
       continue;
-    } else if (watcher_.await) {
+    } else if (watcher_.await && !watched_.empty()) {
       await_first();
     } else if (pause_ > Duration::zero()) {
       std::this_thread::sleep_for(pause_);
@@ -83,6 +84,11 @@ void CompletionPoller::await_first() {
   const auto first =
       std::find_if(watched_.begin(), watched_.end(), [](const Flight& flight) { return flight.waits_for.none(); });
   watcher_.await(first->place);
+}
+
+// True: something was reported.
+bool CompletionPoller::let_leave() {
+  return std::erase_if(leaving_, [&](const Ended& ended) { return watcher_.report(ended); }) > 0;
 }
 
 // True: something has ended. Indexes and not iterators: what a report launches comes to the ring, not in here.
@@ -116,8 +122,11 @@ void CompletionPoller::end(std::size_t index, TimePoint at) {
       other.started = std::max(other.started, at);
     }
   }
-  watcher_.report(
-      {.place = flight.place, .ran = flight.waits_for.none(), .started = std::min(flight.started, at), .ended = at});
+  const Ended ended{
+      .place = flight.place, .ran = flight.waits_for.none(), .started = std::min(flight.started, at), .ended = at};
+  if (!watcher_.report(ended)) {
+    leaving_.push_back(ended);
+  }
 }
 
 void CompletionPoller::sleep() {

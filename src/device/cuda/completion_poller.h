@@ -36,8 +36,8 @@ class CompletionPoller {
     std::function<void()> begin;  // on the thread, first
     // Asks for one launch. kEverythingEnded: the card is lost, and with it all that is in flight, now and later.
     std::function<Look(std::size_t place)> look;
-    // Reports one end; may call watch().
-    std::function<void(const Ended&)> report;
+    // Reports one end; may call watch(). False: not yet, as its outputs are on their way; it is asked again.
+    std::function<bool(const Ended&)> report;
     // Where ends are waited for and not looked for: returns when that launch has ended, or sooner.
     std::function<void(std::size_t place)> await = {};
   };
@@ -63,6 +63,7 @@ class CompletionPoller {
   void loop(const std::string& name);
   void take_in();
   bool look_at_all();
+  bool let_leave();
   void end(std::size_t index, TimePoint at);
   void sleep();
   void await_first();
@@ -79,6 +80,7 @@ class CompletionPoller {
   // The thread's own:
   std::size_t read_ = 0;
   std::vector<Flight> watched_;  // as launched
+  std::vector<Ended> leaving_;   // ended, but not reported yet
   Places watched_places_;
   std::array<TimePoint, LaunchOrder::kPlaces> ended_at_{};
   bool everything_ended_ = false;

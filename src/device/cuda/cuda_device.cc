@@ -63,10 +63,12 @@ constexpr std::uint32_t kLooksPerGlance = 64;  // at the clock
 // What the device keeps of a launch, at its place in the order. Written by the role holder before the launch is
 // watched, then the polling thread's until the launch is retired; `cancelled` is both's.
 struct Flight {
-  EndMark* end = nullptr;  // its place's
+  EndMark* end = nullptr;   // its place's
+  EndMark* left = nullptr;  // likewise: the end of its outputs' copies
   Launch launch;
   Status queued;         // error: what was queued of it failed
   bool by_host = false;  // a worker makes it: only its word tells its end
+  bool copies = false;   // of its outputs follow it
   std::atomic<bool> cancelled{false};
 };
 
@@ -133,11 +135,13 @@ class Cuda final : public CudaDevice {
   void begin_held();
   void drop(const Launch& launch, const Error& why);
   Status queue(Flight& flight, const LaunchOrder::Placed& placed);
+  Status queue_outputs(CUstream stream, const CudaPlan& plan, const Batch& batch, EndMark& left) const;
   CompletionPoller::Look look(std::size_t place);
   bool time_to_ask();
   CompletionPoller::Look ask(std::size_t place);
   void await(std::size_t place);
-  void report(const CompletionPoller::Ended& ended);
+  bool report(const CompletionPoller::Ended& ended);
+  bool may_leave(std::size_t place) const;
   void report_copy(const CompletionPoller::Ended& ended);
   Status admit();
   void close_one();
@@ -161,7 +165,9 @@ class Cuda final : public CudaDevice {
   std::array<Flight, LaunchOrder::kMaxInFlight> flights_;
   std::vector<Launch> held_;  // accepted, behind what a worker runs; the role holder's, in order
 
-  std::vector<EndMark> ends_;            // by place: the launches', the copies' and, last, the loader's
+  std::vector<EndMark> ends_;         // by place: the launches', the copies' and, last, the loader's
+  std::vector<EndMark> lefts_;        // of outputs' copies: the launches' and, last, the loader's
+  std::vector<std::size_t> leaving_;  // places whose launches have ended but not left, in order; the polling thread's
   std::unique_ptr<InputCopies> copies_;  // none where the device makes none
   std::uint32_t looks_ = 0;              // the polling thread's
   TimePoint ask_at_ = TimePoint::min();  // likewise; min: counted from the next glance on
@@ -192,6 +198,7 @@ Status Cuda::start(const CudaOptions& options) {
   TESSERA_ASSIGN_OR_RETURN(staging_, make_pinned_staging(gpu_, options.staging));
   const unsigned event_flags = options.wait_in_driver ? CU_EVENT_BLOCKING_SYNC : 0;
   TESSERA_ASSIGN_OR_RETURN(ends_, EndMark::make(gpu_, LaunchOrder::kPlaces + 1, event_flags));
+  TESSERA_ASSIGN_OR_RETURN(lefts_, EndMark::make(gpu_, flights_.size() + 1));
   TESSERA_RETURN_IF_ERROR(make_streams(options.streams));
   while (arrived_.size() < flights_.size() + 1) {
     CUevent event = nullptr;
@@ -200,10 +207,11 @@ Status Cuda::start(const CudaOptions& options) {
   }
   for (std::size_t place = 0; place < flights_.size(); ++place) {
     flights_[place].end = &ends_[place];
+    flights_[place].left = &lefts_[place];
   }
   CompletionPoller::Watcher watcher{.begin = [this] { static_cast<void>(driver_.ctx_set_current(gpu_->context())); },
                                     .look = [this](std::size_t place) { return look(place); },
-                                    .report = [this](const CompletionPoller::Ended& ended) { report(ended); }};
+                                    .report = [this](const CompletionPoller::Ended& ended) { return report(ended); }};
   if (options.wait_in_driver) {
     watcher.await = [this](std::size_t place) { await(place); };
   }
@@ -340,8 +348,11 @@ void Cuda::drop(const Launch& launch, const Error& why) {
 }
 
 void Cuda::begin(const Launch& launch) {
-  const bool by_host = static_cast<const CudaPlan&>(*launch.plan).worker(launch.slice) != nullptr;
-  auto placed = order_.add(launch, by_host ? LaunchOrder::On::kItsOwn : LaunchOrder::On::kPool);
+  using On = LaunchOrder::On;
+  const auto& plan = static_cast<const CudaPlan&>(*launch.plan);
+  const bool by_host = plan.worker(launch.slice) != nullptr;
+  const bool copies_out = !by_host && plan.copies_outputs(*launch.batch);
+  auto placed = order_.add(launch, by_host ? On::kItsOwn : copies_out ? On::kPoolWithCopies : On::kPool);
   TESSERA_CHECK(placed.has_value());
   if (copies_ != nullptr) {
     const LaunchOrder::Places copies = copies_->before(launch.after_copy);
@@ -353,6 +364,7 @@ void Cuda::begin(const Launch& launch) {
   flight.end->begin();
   flight.cancelled.store(false, std::memory_order_relaxed);
   flight.by_host = by_host;
+  flight.copies = copies_out;
   const TimePoint queued = now();
   flight.queued = queue(flight, *placed);
   if (is_fault(flight.queued)) {
@@ -391,7 +403,18 @@ Status Cuda::queue(Flight& flight, const LaunchOrder::Placed& placed) {
   if (const Status marked = flight.end->mark(to.run, status.ok() && plan.writes_end()); !marked.ok()) {
     return Error(ErrorCode::kDeviceLost, marked.error().message());
   }
-  return status;
+  flight.copies = flight.copies && status.ok();
+  return flight.copies ? queue_outputs(to.run, plan, *flight.launch.batch, *flight.left) : status;
+}
+
+// Whoever waits for the run waits for its event, which is before these.
+Status Cuda::queue_outputs(CUstream stream, const CudaPlan& plan, const Batch& batch, EndMark& left) const {
+  left.begin();
+  Status queued = plan.enqueue_outputs(stream, batch);
+  if (queued.ok()) {
+    queued = left.mark(stream, false);
+  }
+  return queued.ok() ? ok_status() : Status(Error(ErrorCode::kDeviceLost, queued.error().message()));
 }
 
 Status Cuda::follow(CUstream stream, const LaunchOrder::Places& ends) const {
@@ -448,11 +471,38 @@ void Cuda::await(std::size_t place) {
   }
 }
 
+// In a slice launches leave in the order in which they ended, also beside one whose outputs are on their way.
+bool Cuda::may_leave(std::size_t place) const {
+  const Flight& flight = flights_[place];
+  if (flight.copies && !flight.left->written()) {
+    return false;
+  }
+  for (const std::size_t earlier : leaving_) {
+    if (earlier == place) {
+      break;
+    }
+    if (flights_[earlier].launch.slice.overlaps(flight.launch.slice)) {
+      return false;
+    }
+  }
+  return true;
+}
+
 // From the moment the sink has it, the launch may be retired and its place be used again.
-void Cuda::report(const CompletionPoller::Ended& ended) {
+bool Cuda::report(const CompletionPoller::Ended& ended) {
   if (ended.place >= LaunchOrder::kMaxInFlight) {
     report_copy(ended);
-    return;
+    return true;
+  }
+  const auto leaving = std::find(leaving_.begin(), leaving_.end(), ended.place);
+  if (!may_leave(ended.place) && !in_flight_.lost()) {
+    if (leaving == leaving_.end()) {
+      leaving_.push_back(ended.place);
+    }
+    return false;
+  }
+  if (leaving != leaving_.end()) {
+    leaving_.erase(leaving);
   }
   Flight& flight = flights_[ended.place];
   const Launch& launch = flight.launch;
@@ -482,6 +532,7 @@ void Cuda::report(const CompletionPoller::Ended& ended) {
   order_.note_ended(ended.place);
   sink_.load()->completed(completion);
   close_one();
+  return true;
 }
 
 void Cuda::report_copy(const CompletionPoller::Ended& ended) {
@@ -569,10 +620,18 @@ Result<Duration> Cuda::run_borrowed(const Plan& plan, const Slice& slice, Batch&
   // Also where only a part of it was queued: that part has to end before the caller takes its memory back.
   const bool by_host = worker != nullptr && status.ok();
   Status ended = by_host ? ok_status() : end.mark(stream, status.ok() && run.writes_end());
+  const bool copies_out = !by_host && status.ok() && ended.ok() && run.copies_outputs(batch);
+  if (copies_out) {
+    status = queue_outputs(stream, run, batch, lefts_.back());
+    ended = status;
+  }
   if (ended.ok()) {
     ended = wait_for(end, by_host);
   }
   const Duration took = now() - started;
+  if (ended.ok() && copies_out) {
+    ended = wait_for(lefts_.back(), false);
+  }
   if (!ended.ok()) {
     lose(ended.error());
     if (status.ok()) {

@@ -47,8 +47,22 @@ class CudaPlan : public Plan {
   // seen 2 us sooner than what the stream writes after it, and costs nothing to launch.
   virtual bool writes_end() const { return false; }
 
-  // The run has ended: fills batch.outputs and batch.output_memory. Called by the device's polling thread, which
-  // everybody's completions wait for: it looks at memory that is there, and copies none.
+  // Whether the batch's outputs leave by a copy engine: enqueue_outputs() then queues their copies on `stream`, behind
+  // the run. Its slice is free by then; the launch completes when they have ended. Never of one that a worker launches.
+  // An error there is one of the device's.
+  virtual bool copies_outputs(const Batch& batch) const {
+    static_cast<void>(batch);
+    return false;
+  }
+  virtual Status enqueue_outputs(CUstream stream, const Batch& batch) const {
+    static_cast<void>(stream);
+    static_cast<void>(batch);
+    return ok_status();
+  }
+
+  // The run has ended, and so have the copies of its outputs: fills batch.outputs and batch.output_memory. Called by
+  // the device's polling thread, which everybody's completions wait for: it looks at memory that is there, and copies
+  // none.
   virtual Status finish(const Slice& slice, Batch& batch) const = 0;
 
   // Instead of finish(), where the device was lost while it ran: returns when no thread of the plan's touches the batch

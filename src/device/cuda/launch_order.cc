@@ -37,7 +37,8 @@ std::size_t LaunchOrder::choose_stream(const Places& before) const {
     const auto last = tail(streams_[i]);
     if (!last) {
       idle = idle ? idle : i;
-    } else if (before.test(*last) && (!behind || streams_[i].sequence < streams_[*behind].sequence)) {
+    } else if (before.test(*last) && !streams_[i].copies &&
+               (!behind || streams_[i].sequence < streams_[*behind].sequence)) {
       behind = i;
     }
     if (streams_[i].sequence < streams_[oldest].sequence) {
@@ -92,8 +93,8 @@ std::optional<LaunchOrder::Placed> LaunchOrder::add(const Launch& launch, On str
   slot.sequence = ++last_sequence_;
   slot.before = before;
   slot.ended.store(false, std::memory_order_relaxed);
-  if (stream == On::kPool) {
-    streams_[placed.stream] = {place, slot.sequence};
+  if (stream != On::kItsOwn) {
+    streams_[placed.stream] = {place, slot.sequence, stream == On::kPoolWithCopies};
   }
   in_order_.push_back(place);
   return placed;

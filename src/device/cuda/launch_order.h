@@ -45,8 +45,9 @@ class LaunchOrder {
   bool waits_for_host(const Launch& launch) const;
   // The same of two launches, whoever makes them.
   static bool must_wait(const Launch& later, const Launch& earlier);
-  // Nothing when all places are taken.
-  enum class On { kPool, kItsOwn };
+  // Nothing when all places are taken. kPoolWithCopies: copies of its outputs follow it on its stream, for which nobody
+  // else has to wait.
+  enum class On { kPool, kPoolWithCopies, kItsOwn };
   std::optional<Placed> add(const Launch& launch, On stream = On::kPool);
   std::size_t size() const { return in_order_.size(); }
   std::optional<std::size_t> find(LaunchId id) const;
@@ -66,6 +67,7 @@ class LaunchOrder {
   struct Stream {
     std::size_t last = 0;        // place of the launch queued last
     std::uint64_t sequence = 0;  // of that launch; 0: none so far
+    bool copies = false;         // follow it
   };
 
   bool has_ended(std::size_t place) const { return slots_[place].ended.load(std::memory_order_acquire); }

@@ -128,6 +128,17 @@ class CudaEngineTest : public testing::Test {
     return model;
   }
 
+  // With outputs of 256 KB a row.
+  static test_support::OnnxModel map_model(std::uint32_t seed = 7) {
+    std::mt19937 random(seed);
+    test_support::OnnxModel model;
+    model.input("image", DType::kFp32, {"batch", 3, kSide, kSide}).output("map", DType::kFp32, {"batch", 16, 64, 64});
+    model.initializer("w1", DType::kFp32, {16, 3, 3, 3}, random_weights(random, 16 * 27));
+    using A = test_support::OnnxAttribute;
+    model.node("Conv", {"image", "w1"}, {"c1"}, {A::integers("pads", {1, 1, 1, 1})}).node("Relu", {"c1"}, {"map"});
+    return model;
+  }
+
   // `rows` requests of one row each.
   TestBatch images(std::int32_t rows, std::int32_t bucket, std::uint32_t seed, bool pinned = true) {
     TestBatch made;

@@ -221,7 +221,7 @@ class CudaUnderTest final : public DeviceUnderTest {
 };
 
 // Of a device whose slices have workers, which have streams of their own.
-constexpr std::size_t kStreamsBesideWorkers = 16;
+constexpr std::size_t kStreamsBesideWorkers = 14;
 
 }  // namespace
 

@@ -324,10 +324,28 @@ Status CapturedPlan::move_converted(Moves& moves, const InputForm& form, const B
 Status CapturedPlan::write_outputs(Moves& moves, const Batch& batch) const {
   TESSERA_ASSIGN_OR_RETURN(lane_.outputs, facts_.parts->device.staging().lease(
                                               {std::max(room_for(binding_.outputs, batch.rows), kBatchAlignment)}));
+  if (copies_outputs(batch)) {
+    return ok_status();
+  }
   std::uint64_t to = address_of(lane_.outputs->bytes().data());
   for (const BoundTensor& output : binding_.outputs) {
     const std::size_t bytes = output.bytes(batch.rows);
     TESSERA_RETURN_IF_ERROR(moves.add(output.at, to, bytes));
+    to += batch_aligned(bytes);
+  }
+  return ok_status();
+}
+
+bool CapturedPlan::copies_outputs(const Batch& batch) const {
+  return room_for(binding_.outputs, batch.rows) > kWriteInPlace;
+}
+
+Status CapturedPlan::enqueue_outputs(CUstream stream, const Batch& batch) const {
+  const device::Driver& driver = facts_.parts->driver();
+  std::byte* to = lane_.outputs->bytes().data();
+  for (const BoundTensor& output : binding_.outputs) {
+    const std::size_t bytes = output.bytes(batch.rows);
+    TESSERA_RETURN_IF_ERROR(driver.check(driver.memcpy_dtoh_async(to, output.at, bytes, stream), "copy an output"));
     to += batch_aligned(bytes);
   }
   return ok_status();

@@ -31,6 +31,10 @@ class CapturedPlan final : public device::CudaPlan {
   // ones go by the copy engines, unless they are on the card already.
   static constexpr std::size_t kReadInPlace = std::size_t{32} << 10;
 
+  // Outputs of a batch up to this size, together, are written to the host's memory by the graph's last kernel; more
+  // leave by a copy engine, while the slice has the next batch.
+  static constexpr std::size_t kWriteInPlace = std::size_t{256} << 10;
+
   // `foreign`: memory of other lanes. Error: kUnsupported where the graph cannot be homed or touches such memory.
   static Result<std::unique_ptr<CapturedPlan>> capture(const SessionFacts& facts, BoundSession& session, Lane& lane,
                                                        std::span<const device::NamedRange> foreign);
@@ -56,6 +60,8 @@ class CapturedPlan final : public device::CudaPlan {
   Status enqueue(const Slice& slice, const device::LaunchQueue& queue, Batch& batch) const override;
   Status finish(const Slice& slice, Batch& batch) const override;
   bool writes_end() const override { return true; }
+  bool copies_outputs(const Batch& batch) const override;
+  Status enqueue_outputs(CUstream stream, const Batch& batch) const override;
 
  private:
   CapturedPlan(const SessionFacts& facts, BoundSession& session, Lane& lane);

@@ -25,6 +25,13 @@ class ShapedModel::ShapedPlan final : public device::CudaPlan {
     return plan->enqueue(slice, queue, batch);
   }
   bool writes_end() const override { return plans_.front()->writes_end(); }
+  bool copies_outputs(const Batch& batch) const override {
+    const device::CudaPlan* plan = of(batch);
+    return plan != nullptr && plan->copies_outputs(batch);
+  }
+  Status enqueue_outputs(CUstream stream, const Batch& batch) const override {
+    return of(batch)->enqueue_outputs(stream, batch);
+  }
   Status finish(const Slice& slice, Batch& batch) const override { return of(batch)->finish(slice, batch); }
 
  private:

@@ -107,6 +107,31 @@ class CopyingPlan final : public CudaPlan {
   const bool writes_end_;
 };
 
+// Runs "work"; the outputs of batches of two rows leave by "leave".
+class LeavingPlan final : public CudaPlan {
+ public:
+  LeavingPlan(FakeCuda& cuda, const Driver& driver) : cuda_(cuda), driver_(driver) {}
+  Status enqueue(const Slice&, const LaunchQueue& queue, Batch&) const override { return launch("work", queue.run); }
+  bool copies_outputs(const Batch& batch) const override { return batch.rows == 2; }
+  Status enqueue_outputs(CUstream stream, const Batch&) const override { return launch("leave", stream); }
+  Status finish(const Slice&, Batch&) const override {
+    ++finished;
+    return ok_status();
+  }
+
+  mutable std::atomic<int> finished{0};
+
+ private:
+  Status launch(const char* kernel, CUstream stream) const {
+    return driver_.check(driver_.launch_kernel(reinterpret_cast<CUfunction>(cuda_.kernel(kernel)), 1, 1, 1, 1, 1, 1, 0,
+                                               stream, nullptr, nullptr),
+                         "queue");
+  }
+
+  FakeCuda& cuda_;
+  const Driver& driver_;
+};
+
 class CudaDeviceTest : public testing::Test {
  protected:
   class Run final : public test::FakeRun {
@@ -458,6 +483,108 @@ TEST_F(CudaDeviceTest, ThePollingThreadMaySleepBetweenLooks) {
     EXPECT_TRUE(sink_.wait_for(id).back().status.ok());
     device->retire({id});
   }
+}
+
+class OutputsTest : public CudaDeviceTest {
+ protected:
+  static constexpr std::chrono::milliseconds kALongWhile{100};
+
+  OutputsTest() : leaving_(cuda_, driver_) {
+    cuda_.add_kernel({.name = "leave", .arguments = {}, .start = [this](void**, const test::Processors&) {
+                        ++begun_;
+                        return std::make_unique<Run>(may_leave_);
+                      }});
+    large_.rows = large_.bucket = 2;
+    small_.rows = small_.bucket = 1;
+  }
+  ~OutputsTest() override { may_leave_.store(true); }
+
+  Result<Started> launch_with(CudaDevice& device, std::uint64_t id, const Slice& slice, Batch& batch) {
+    return device.launch({.id = {id},
+                          .instance = {1},
+                          .lane = {static_cast<std::uint16_t>(id)},
+                          .slice = slice,
+                          .plan = &leaving_,
+                          .batch = &batch});
+  }
+  void wait_until_leaving() {
+    for (int i = 0; i < 10000 && begun_.load() == 0; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    ASSERT_EQ(begun_.load(), 1);
+  }
+
+  LeavingPlan leaving_;
+  Batch large_;
+  Batch small_;
+  std::atomic<bool> may_leave_{false};
+  std::atomic<int> begun_{0};
+};
+
+TEST_F(OutputsTest, TheirSliceIsFreeWhileTheyLeaveAndItsLaunchesCompleteInOrder) {
+  const auto device = start();
+  ASSERT_TRUE(launch_with(*device, 1, {0, 1}, large_).ok());
+  wait_until_leaving();
+  ASSERT_TRUE(launch_with(*device, 2, {1, 1}, small_).ok());
+  EXPECT_EQ(sink_.wait_for(1)[0].id, LaunchId{2}) << "nobody elsewhere waits";
+  ASSERT_TRUE(launch_with(*device, 3, {0, 1}, small_).ok());
+  std::this_thread::sleep_for(kALongWhile);  // it runs and ends
+  EXPECT_EQ(leaving_.finished.load(), 1);
+  const TimePoint release = now();
+  may_leave_.store(true);
+  const auto completions = sink_.wait_for(3);
+  EXPECT_EQ(completions[1].id, LaunchId{1});
+  EXPECT_LT(completions[1].ended, release) << "the run's end, not its outputs'";
+  EXPECT_EQ(completions[2].id, LaunchId{3});
+  EXPECT_LT(completions[2].ended, release) << "it waited for the copies before it";
+}
+
+TEST_F(OutputsTest, ABorrowedRunEndsWhenTheyHaveLeft) {
+  const auto device = start();
+  ASSERT_TRUE(device->become_loader_thread().ok());
+  std::thread releases([&] {
+    wait_until_leaving();
+    std::this_thread::sleep_for(kALongWhile);
+    EXPECT_EQ(leaving_.finished.load(), 0);
+    may_leave_.store(true);
+  });
+  const auto took = device->run_borrowed(leaving_, {0, 1}, large_);
+  releases.join();
+  ASSERT_TRUE(took.ok());
+  EXPECT_LT(*took, kALongWhile) << "how long it holds its slice";
+  EXPECT_EQ(leaving_.finished.load(), 1);
+}
+
+TEST_F(OutputsTest, AFaultWhileTheyLeaveIsTheirLaunchsError) {
+  const auto device = start();
+  ASSERT_TRUE(launch_with(*device, 1, {0, 1}, large_).ok());
+  wait_until_leaving();
+  ASSERT_TRUE(launch_with(*device, 2, {0, 1}, small_).ok());
+  cuda_.break_down(CUDA_ERROR_LAUNCH_FAILED);
+  const auto completions = sink_.wait_for(2);
+  EXPECT_EQ(completions[0].status.error().code(), ErrorCode::kDeviceLost);
+  EXPECT_EQ(completions[1].status.error().code(), ErrorCode::kDeviceLost);
+  EXPECT_EQ(leaving_.finished.load(), 0);
+  EXPECT_EQ(sink_.wait_for_downs(1).size(), 1U);
+}
+
+TEST_F(OutputsTest, ThatTheDriverDoesNotTakeLoseTheDevice) {
+  const auto device = start();
+  cuda_.fail("cuLaunchKernel", CUDA_ERROR_INVALID_VALUE, 1);  // the second one
+  ASSERT_TRUE(launch_with(*device, 1, {0, 1}, large_).ok());
+  EXPECT_EQ(sink_.wait_for(1)[0].status.error().code(), ErrorCode::kDeviceLost);
+  EXPECT_EQ(sink_.wait_for_downs(1).size(), 1U);
+}
+
+TEST_F(OutputsTest, OnesThatLeaveAreSeenOutAtTheEnd) {
+  auto device = start();
+  ASSERT_TRUE(launch_with(*device, 1, {0, 1}, large_).ok());
+  wait_until_leaving();
+  std::thread closing([&] { device.reset(); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  may_leave_.store(true);
+  closing.join();
+  EXPECT_TRUE(sink_.wait_for(1)[0].status.ok());
 }
 
 // As they are compared with: see bench/without.

@@ -44,6 +44,14 @@ TEST_F(LaunchOrderTest, OnOneSliceLaunchesFollowOnOneStreamWithoutEvents) {
   EXPECT_TRUE(second.events.none());
 }
 
+TEST_F(LaunchOrderTest, CopiesOfOutputsAreNotWaitedForOnTheirStream) {
+  const auto first =
+      *order_.add({.id = {++last_id_}, .instance = {1}, .slice = {0, 1}}, LaunchOrder::On::kPoolWithCopies);
+  const auto second = add({0, 1});
+  EXPECT_NE(second.stream, first.stream);
+  EXPECT_EQ(list(second.events), Set{first.place});
+}
+
 TEST_F(LaunchOrderTest, DisjointSlicesHaveStreamsOfTheirOwn) {
   const auto left = add({0, 1});
   const auto right = add({1, 1});
