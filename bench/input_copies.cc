@@ -104,7 +104,8 @@ class Card {
  private:
   static sched::CopyLimits limits(const CudaDevice& device) {
     sched::CopyLimits limits;
-    limits.outstanding = device.shape().copies;
+    limits.outstanding = std::min<std::size_t>(limits.outstanding, device.shape().copies);
+    limits.most = device.shape().copies;
     return limits;
   }
 

@@ -19,7 +19,8 @@ std::span<const std::byte> bytes_at(const sched::InputRange& range) {
 
 sched::CopyLimits limits_of(const DeviceShape& shape) {
   sched::CopyLimits limits;
-  limits.outstanding = shape.copies;
+  limits.outstanding = std::min<std::size_t>(limits.outstanding, shape.copies);
+  limits.most = shape.copies;
   limits.gap = CopyDesk::kReadInPlace;
   return limits;
 }

@@ -80,7 +80,7 @@ void CopyQueue::forget(RequestId request) {
 }
 
 const PlannedCopy* CopyQueue::next(TimePoint now) {
-  if (outstanding_.size() >= limits_.outstanding || items_.empty()) {
+  if (items_.empty() || !room()) {
     return nullptr;
   }
   const TimePoint begins = outstanding_.empty() ? now : std::max(now, outstanding_.back().predicted_end);
@@ -95,6 +95,17 @@ const PlannedCopy* CopyQueue::next(TimePoint now) {
   }
   copy.predicted_end = begins + times_.of(copy.range.bytes);
   return &copy;
+}
+
+bool CopyQueue::room() const {
+  if (outstanding_.size() < limits_.outstanding) {
+    return true;
+  }
+  std::uint64_t bytes = 0;
+  for (const PlannedCopy& copy : outstanding_) {
+    bytes += copy.range.bytes;
+  }
+  return outstanding_.size() < limits_.most && bytes <= limits_.brief.value;
 }
 
 bool CopyQueue::joins(const Item& item) const { return !item.begun && item.left.bytes <= limits_.largest.value; }

@@ -23,7 +23,9 @@ struct InputRange {
 };
 
 struct CopyLimits {
-  std::size_t outstanding = 2;     // copies: one moves, one follows it without a pause
+  std::size_t outstanding = 2;     // copies of any size: one moves, one follows it without a pause
+  std::size_t most = 2;            // copies in all; further ones while those hold no more than `brief`, as the link
+  Bytes brief{3ULL << 19};         // would be through with them before the host has seen an end and issued the next
   Bytes largest{2ULL << 20};       // of one copy; also of a piece while nothing else waits
   Bytes piece{512ULL << 10};       // of a range larger than `largest`
   Bytes gap{32ULL << 10};          // carried along where it saves a copy; less than any range, see add()
@@ -103,6 +105,7 @@ class CopyQueue {
   void take_neighbours(Items::iterator item, PlannedCopy& copy);
   void take_whole(Items::iterator item, PlannedCopy& copy);
   void erase(Items::iterator item);
+  bool room() const;
   std::deque<PlannedCopy>::iterator find(CopyId copy);
 
   const CopyLimits limits_;

@@ -232,7 +232,7 @@ Status Cuda::make_streams(std::size_t to_run) {
     *other = take();
   }
   InputCopies::Streams ahead{.copies = take(), .ends = {}};
-  while (ahead.ends.size() < shape_.copies) {
+  while (ahead.ends.size() < end_streams(shape_.copies)) {
     ahead.ends.push_back(take());
   }
   TESSERA_ASSIGN_OR_RETURN(build_stream_, gpu_->make_stream_in(on_gpu(shape_.loader), Gpu::Use::kLoader));

@@ -18,14 +18,15 @@
 
 namespace tessera::device {
 
-// Streams of a device beside those that launches run on: three for copies of inputs and one for the end of each that
-// may be outstanding, two of the loader's, one for homing.
-constexpr std::size_t other_streams(std::uint16_t copies) { return 6 + std::size_t{copies}; }
+// Streams of a device beside those that launches run on: three for copies of inputs and up to two for their ends, two of
+// the loader's, one for homing.
+constexpr std::size_t end_streams(std::uint16_t copies) { return copies < 2 ? copies : 2; }
+constexpr std::size_t other_streams(std::uint16_t copies) { return 6 + end_streams(copies); }
 // What is left for workers of plans that cannot be captured, one a slice, on a card that is one device.
 inline constexpr std::size_t kWorkerStreams = 4;
 
 struct CudaOptions {
-  static constexpr std::uint16_t kCopies = 2;
+  static constexpr std::uint16_t kCopies = 4;
 
   CudaDeviceSpec spec{};  // names the device, and says which atoms of the gpu it has
   // Launches that can run at once. With other_streams() more, all devices of a gpu together get Gpu::kMaxStreams at

@@ -31,7 +31,7 @@ class InputCopies {
 
   struct Streams {
     OwnedStream copies;
-    std::vector<OwnedStream> ends;  // one for each copy that may be outstanding
+    std::vector<OwnedStream> ends;  // in turn
   };
   // `ends`: the marks of kMaxCopies places. `pool` outlives it.
   // Error: kOutOfMemory where the card has not so much memory.

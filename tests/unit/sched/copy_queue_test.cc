@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 #include <random>
 #include <set>
 #include <vector>
@@ -33,7 +34,7 @@ std::vector<std::uint64_t> requests_of(const PlannedCopy& copy) {
 }
 
 TEST(CopyQueue, TheEarliestDeadlineGoesFirstAndAmongEqualsTheFirstCome) {
-  CopyQueue queue({.outstanding = 4});
+  CopyQueue queue({.outstanding = 4, .most = 4});
   add(queue, 1, 30ms, {0, 100 * kKb});
   add(queue, 2, 10ms, {10 * kMb, 100 * kKb});
   add(queue, 3, 20ms, {20 * kMb, 100 * kKb});
@@ -58,8 +59,23 @@ TEST(CopyQueue, NoMoreAreOutstandingThanMayBe) {
   EXPECT_NE(queue.next(at(1ms)), nullptr);
 }
 
+TEST(CopyQueue, MoreAreOutstandingWhileTheyAreBrief) {
+  const auto issued = [](std::uint64_t bytes) {
+    CopyQueue queue({.outstanding = 2, .most = 4});
+    for (std::uint64_t i = 0; i < 6; ++i) {
+      add(queue, i + 1, 1ms, {i * 10 * kMb, bytes});
+    }
+    while (queue.next(at(0ms)) != nullptr) {
+    }
+    return queue.outstanding();
+  };
+  EXPECT_EQ(issued(100 * kKb), 4U);
+  EXPECT_EQ(issued(602'112), 3U) << "two of them are under 1.5 MB, three are not";
+  EXPECT_EQ(issued(kMb), 2U);
+}
+
 TEST(CopyQueue, NeighboursTravelAsOneCopyUpToItsLargestSize) {
-  CopyQueue queue({.outstanding = 8});
+  CopyQueue queue({.outstanding = 8, .most = 8});
   // Five of 600 KB side by side, the most urgent in the middle: three fit into a copy.
   for (std::uint64_t i = 0; i < 5; ++i) {
     add(queue, i + 1, i == 2 ? 1ms : 9ms, {i * 600 * kKb, 600 * kKb});
@@ -74,7 +90,7 @@ TEST(CopyQueue, NeighboursTravelAsOneCopyUpToItsLargestSize) {
 }
 
 TEST(CopyQueue, SmallGapsAreCarriedAlongLargeOnesAreNot) {
-  CopyQueue queue({.outstanding = 8});
+  CopyQueue queue({.outstanding = 8, .most = 8});
   add(queue, 1, 1ms, {0, 100 * kKb});
   add(queue, 2, 2ms, {100 * kKb + 32 * kKb, 100 * kKb});
   add(queue, 3, 3ms, {232 * kKb + 32 * kKb + 1, 100 * kKb});
@@ -85,7 +101,7 @@ TEST(CopyQueue, SmallGapsAreCarriedAlongLargeOnesAreNot) {
 }
 
 TEST(CopyQueue, ARequestIsCompleteWithItsLastRange) {
-  CopyQueue queue({.outstanding = 8});
+  CopyQueue queue({.outstanding = 8, .most = 8});
   ASSERT_TRUE(queue.add({1}, at(1ms), std::vector<InputRange>{{0, 100 * kKb}, {5 * kMb, 3 * kMb}}));
   add(queue, 2, 9ms, {50 * kMb, 100 * kKb});
   std::vector<bool> last;
@@ -144,7 +160,7 @@ TEST(CopyQueue, IsBounded) {
 }
 
 TEST(CopyQueue, ACopyThatNeverBeganMakesRoomAndTeachesNothing) {
-  CopyQueue queue({.outstanding = 1});
+  CopyQueue queue({.outstanding = 1, .most = 1});
   add(queue, 1, 1ms, {0, kMb});
   add(queue, 2, 1ms, {10 * kMb, kMb});
   const Duration before = queue.times().of(kMb);
@@ -249,13 +265,16 @@ class RandomCopies {
       now_ += std::chrono::microseconds(1 + pick(40));
       queue_.ended(issued_.front(), now_);
       issued_.erase(issued_.begin());
+      bytes_.erase(bytes_.begin());
     }
   }
 
   void issue() {
     while (const PlannedCopy* copy = queue_.next(now_)) {
       issued_.push_back(copy->id);
-      ASSERT_LE(issued_.size(), 2U);
+      bytes_.push_back(copy->range.bytes);
+      ASSERT_LE(issued_.size(), 4U);
+      ASSERT_LE(std::accumulate(bytes_.begin(), bytes_.end(), std::uint64_t{0}), 4 * kMb) << "as two of the largest";
       ASSERT_LE(copy->range.bytes, 2 * kMb);
       ASSERT_GE(copy->predicted_end, now_);
       check_most_urgent(*copy);
@@ -312,13 +331,14 @@ class RandomCopies {
   }
 
   std::mt19937_64 random_;
-  CopyQueue queue_{{}};
+  CopyQueue queue_{{.most = 4}};
   TimePoint now_ = at(1s);
   std::uint64_t last_ = 0;
   std::uint64_t place_ = 0;
   std::map<std::uint64_t, Request> requests_;
   std::set<std::uint64_t> large_ends_;
   std::vector<CopyId> issued_;
+  std::vector<std::uint64_t> bytes_;  // of these
 };
 
 TEST(CopyQueue, RandomLives) {
