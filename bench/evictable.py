@@ -2,7 +2,7 @@
 """Models marked `evictable` on a GPU that has not memory for all of them: each request goes to one that has left, and the time
 to its answer is told. Another process takes most of the card's memory first, through PyTorch.
 
-usage: evictable.py --models FOLDER [--tessera FILE] [--device cuda:0] [--names resnet50,mobilenet_v2,vgg19] [--left-mb 1400]
+usage: evictable.py --models FOLDER [--tessera FILE] [--device cuda:0] [--names resnet50,mobilenet_v2,vgg19] [--left-mb 800]
                     [--rounds 5] [--json FILE]
 
 --left-mb: what is left for models, beside what the server takes for itself. FOLDER: as bench/models.py makes it.
@@ -86,7 +86,7 @@ def main() -> None:
     parser.add_argument("--tessera", default=str(next((file for file in beside if file.exists()), beside[0])))
     parser.add_argument("--device", default="cuda:0")
     parser.add_argument("--names", default="resnet50,mobilenet_v2,vgg19")
-    parser.add_argument("--left-mb", type=int, default=1400)
+    parser.add_argument("--left-mb", type=int, default=800)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=pathlib.Path)
     arguments = parser.parse_args()

@@ -19,6 +19,7 @@ import torchvision
 from torch import nn
 
 MAX_BATCH_SIZE = 16
+SMALLER = {"upload": 2}  # rows of a batch, where 16 would take more memory than requests have
 OPSET = 17
 SEED = 20
 
@@ -195,7 +196,7 @@ def write(folder: pathlib.Path, name: str, given: str, device: str) -> None:
     export(network, inputs, output_names, part / "model.onnx")
     named = dict(zip(output_names, outputs if isinstance(outputs, tuple) else (outputs,)))
     (folder / name / "config.pbtxt").write_text(
-        f'name: "{name}"\nplatform: "onnxruntime_onnx"\nmax_batch_size: {MAX_BATCH_SIZE}\n' + tensors("input", inputs) +
+        f'name: "{name}"\nplatform: "onnxruntime_onnx"\nmax_batch_size: {SMALLER.get(name, MAX_BATCH_SIZE)}\n' + tensors("input", inputs) +
         tensors("output", named) + "dynamic_batching { }\n" + converts(given if "input" in inputs else "FP16"))
     part.rename(version)
 

@@ -138,7 +138,7 @@ class Cuda final : public CudaDevice {
   Status queue_outputs(CUstream stream, const CudaPlan& plan, const Batch& batch, EndMark& left) const;
   CompletionPoller::Look look(std::size_t place);
   bool time_to_ask();
-  CompletionPoller::Look ask(std::size_t place);
+  CompletionPoller::Look ask(const EndMark& end, bool by_host);
   void await(std::size_t place);
   bool report(const CompletionPoller::Ended& ended);
   bool may_leave(std::size_t place) const;
@@ -433,7 +433,10 @@ CompletionPoller::Look Cuda::look(std::size_t place) {
     ask_at_ = TimePoint::min();
     return CompletionPoller::Look::kEnded;
   }
-  return in_flight_.lost() || time_to_ask() ? ask(place) : CompletionPoller::Look::kRunning;
+  if (!in_flight_.lost() && !time_to_ask()) {
+    return CompletionPoller::Look::kRunning;
+  }
+  return ask(end, place < flights_.size() && flights_[place].by_host);
 }
 
 bool Cuda::time_to_ask() {
@@ -448,14 +451,13 @@ bool Cuda::time_to_ask() {
 }
 
 // What a worker runs has no event: then only a fault is an answer.
-CompletionPoller::Look Cuda::ask(std::size_t place) {
+CompletionPoller::Look Cuda::ask(const EndMark& end, bool by_host) {
   if (in_flight_.lost()) {
     return CompletionPoller::Look::kEverythingEnded;
   }
   ask_at_ = TimePoint::min();
-  const CUresult result = ends_[place].ask();
+  const CUresult result = end.ask();
   if (result == CUDA_SUCCESS || result == CUDA_ERROR_NOT_READY) {
-    const bool by_host = place < flights_.size() && flights_[place].by_host;
     return result == CUDA_SUCCESS && !by_host ? CompletionPoller::Look::kEnded : CompletionPoller::Look::kRunning;
   }
   lose(driver_.check(result, "run").error());
@@ -496,6 +498,9 @@ bool Cuda::report(const CompletionPoller::Ended& ended) {
   }
   const auto leaving = std::find(leaving_.begin(), leaving_.end(), ended.place);
   if (!may_leave(ended.place) && !in_flight_.lost()) {
+    if (time_to_ask()) {  // nobody looks at the launch itself any more
+      static_cast<void>(ask(*flights_[ended.place].end, false));
+    }
     if (leaving == leaving_.end()) {
       leaving_.push_back(ended.place);
     }

@@ -560,6 +560,7 @@ TEST_F(OutputsTest, AFaultWhileTheyLeaveIsTheirLaunchsError) {
   ASSERT_TRUE(launch_with(*device, 1, {0, 1}, large_).ok());
   wait_until_leaving();
   ASSERT_TRUE(launch_with(*device, 2, {0, 1}, small_).ok());
+  std::this_thread::sleep_for(kALongWhile);  // so that its end was seen, and nothing runs any more
   cuda_.break_down(CUDA_ERROR_LAUNCH_FAILED);
   const auto completions = sink_.wait_for(2);
   EXPECT_EQ(completions[0].status.error().code(), ErrorCode::kDeviceLost);
