@@ -47,6 +47,10 @@ class Occupancy {
   double busy_beside(std::size_t index) const;
 
   std::uint16_t depth() const { return depth_; }
+  // Batches in slices of that size that it takes at a time, running or committed.
+  std::size_t at_once(std::size_t group) const {
+    return static_cast<std::size_t>(group_processors_.back() / group_processors_[group]) * depth_;
+  }
   // Atoms that have more launches than that take none until they have fewer.
   void set_depth(std::uint16_t depth);
   bool idle(std::size_t index) const { return slices_[index].depth == 0 && !slices_[index].blocked; }

@@ -110,10 +110,10 @@ std::optional<Option> SliceChoice::best(const View& view, const ShapeQueue& queu
   const Instance& instance = queue.instance();
   const std::size_t first = instance.bucket_for(queue.head().arrival.rows);
   const std::size_t last = std::max(first, instance.bucket_for(target.rows));
-  const Headroom headroom(instance, target.margin, target.rate);
   const Duration slack = target.deadline == kNever ? kForever : target.deadline - now_;
   const std::size_t fair = demand == Demand::kFillingDevice ? fair_group(view) : 0;
-  const std::size_t smallest = instance.groups.contains(fair) ? fair : instance.groups.first;
+  const std::size_t smallest = std::max(instance.groups.contains(fair) ? fair : instance.groups.first,
+                                        demand >= Demand::kInTime ? target.least_group : 0);
   const double lanes_part = static_cast<double>(view.device.group_processors(view.device.groups() - 1)) /
                             std::max<int>(1, instance.params->lanes);
   const bool last_lane = instance.lanes.size() > 1 && instance.usable_lanes() == 1;
@@ -126,6 +126,7 @@ std::optional<Option> SliceChoice::best(const View& view, const ShapeQueue& queu
         continue;
       }
       const Duration latency = predicted_now(view, queue, bucket, group);
+      const Headroom headroom(instance, target.margin, target.rate, view.device.at_once(group));
       if ((demand >= Demand::kInTime && latency > slack) ||
           (demand >= Demand::kWithMargin && latency + target.margin > slack) ||
           (demand >= Demand::kWithHeadroom && !headroom.leaves(latency, rows, slack))) {
@@ -174,7 +175,7 @@ std::optional<Option> SliceChoice::soon(const View& view, const ShapeQueue& queu
   std::optional<Option> best;
   for (std::size_t bucket = instance.bucket_for(queue.head().arrival.rows); bucket <= last; ++bucket) {
     const std::int64_t rows = std::min<std::int64_t>(target.rows, instance.params->buckets[bucket]);
-    for (std::size_t group = instance.groups.first; group < instance.groups.end; ++group) {
+    for (std::size_t group = target.least_group; group < instance.groups.end; ++group) {
       const TimePoint start = soonest(view, instance, group);
       if (start == kNever) {
         continue;

@@ -10,6 +10,10 @@ namespace {
 
 constexpr Duration kTargetAge = std::chrono::milliseconds(100);  // then rates are looked at again
 
+constexpr double kMuch = 0.25;          // of the device
+constexpr double kNearlyNothing = 0.1;  // likewise
+constexpr double kTight = 0.25;         // of an objective: what the largest batch takes on the whole device
+
 double ns(Duration span) { return static_cast<double>(span.count()); }
 
 }  // namespace
@@ -18,8 +22,10 @@ double score_of(std::int64_t rows, Duration latency, std::int32_t processors) {
   return static_cast<double>(rows) * 1e9 / (std::max(1.0, ns(latency)) * processors);
 }
 
-Headroom::Headroom(const Instance& instance, Duration margin, double rows_per_second)
-    : margin_ns_(kMargins * ns(margin)), lane_ns_per_row_(kLaneUse * instance.params->lanes * 1e9 / rows_per_second) {}
+Headroom::Headroom(const Instance& instance, Duration margin, double rows_per_second, std::size_t at_once)
+    : margin_ns_(kMargins * ns(margin)),
+      lane_ns_per_row_(kLaneUse * static_cast<double>(std::min<std::size_t>(instance.params->lanes, at_once)) * 1e9 /
+                       rows_per_second) {}
 
 bool Headroom::leaves_time(Duration latency, Duration slack) const {
   return ns(latency) + margin_ns_ <= kPartOfSlack * ns(slack);
@@ -29,7 +35,7 @@ bool Headroom::leaves_lanes(Duration latency, std::int64_t rows) const {
   return ns(latency) <= lane_ns_per_row_ * static_cast<double>(rows);
 }
 
-Target& Targets::of(const View& view, const ShapeQueue& queue, double overload, TimePoint now) {
+Target& Targets::of(const View& view, const ShapeQueue& queue, double demand, TimePoint now) {
   if (kept_.size() < view.slots()) {
     kept_.resize(view.slots());
   }
@@ -44,7 +50,7 @@ Target& Targets::of(const View& view, const ShapeQueue& queue, double overload, 
     kept.table_version = table_version;
     kept.until = now + kTargetAge;
     kept.version = 0;
-    aim(view, queue, overload, kept.target, now);
+    aim(view, queue, demand, kept.target, now);
   }
   const bool by_others = instance.params->preserve_ordering && instance.queues.size() > 1;
   if (kept.version != queue.version() || by_others) {
@@ -60,14 +66,39 @@ const Target& Targets::last(const ShapeQueue& queue) const {
   return there ? kept_[queue.slot].target : kNone;
 }
 
-void Targets::aim(const View& view, const ShapeQueue& queue, double overload, Target& target, TimePoint now) {
+double Targets::processors_for(const ShapeQueue& queue, TimePoint now) const {
+  const Instance& instance = queue.instance();
+  const double score = instance.params->slo ? last(queue).score : 0;
+  return score > 0 ? instance.rate.per_second(now) / score / static_cast<double>(instance.queues.size()) : 0;
+}
+
+bool Targets::has_device_alone(const View& view, const ShapeQueue& queue, double demand, TimePoint now) const {
+  const Instance& instance = queue.instance();
+  const ModelParams& params = *instance.params;
+  const std::size_t whole = view.device.groups() - 1;
+  const std::size_t largest = params.dynamic_batching ? params.buckets.size() - 1 : 0;
+  if (!params.slo || params.max_share < 1.0 || !instance.groups.contains(whole) ||
+      ns(view.predicted(queue, largest, whole)) < kTight * ns(*params.slo)) {
+    return false;
+  }
+  double own = 0;
+  for (const auto& [shape, each] : instance.queues) {
+    own += processors_for(*each, now);
+  }
+  own /= view.device.group_processors(whole);
+  return own >= kMuch && demand - own <= kNearlyNothing;
+}
+
+void Targets::aim(const View& view, const ShapeQueue& queue, double demand, Target& target, TimePoint now) const {
   const Instance& instance = queue.instance();
   const ModelParams& params = *instance.params;
   target.known = instance.table.known();
+  const bool alone = target.known && has_device_alone(view, queue, demand, now);  // by the last target's score
   target.score = 0;
   target.bucket = 0;
   const double arriving = std::max(1e-3, instance.rate.per_second(now));
-  target.rate = arriving / overload;
+  target.rate = arriving / std::max(1.0, demand);
+  target.least_group = alone ? view.device.groups() - 1 : instance.groups.first;
   if (!target.known) {
     return;
   }
@@ -75,10 +106,11 @@ void Targets::aim(const View& view, const ShapeQueue& queue, double overload, Ta
   for (std::size_t bucket = 0; bucket < buckets; ++bucket) {
     const std::int32_t rows = std::min(params.buckets[bucket], instance.max_rows());
     const Duration collecting{static_cast<Duration::rep>((rows - 1) / arriving * 1e9)};
-    for (std::size_t group = instance.groups.first; group < instance.groups.end; ++group) {
+    for (std::size_t group = target.least_group; group < instance.groups.end; ++group) {
       const Duration latency = view.predicted(queue, bucket, group);
       if (params.slo) {
-        const Headroom headroom(instance, bounded_margin(instance.table.margin(), *params.slo, latency), target.rate);
+        const Headroom headroom(instance, bounded_margin(instance.table.margin(), *params.slo, latency), target.rate,
+                                view.device.at_once(group));
         if (!headroom.leaves(latency, rows, *params.slo - collecting)) {
           continue;
         }
@@ -106,7 +138,7 @@ void Targets::aim_without_headroom(const View& view, const ShapeQueue& queue, do
   for (std::size_t bucket = 0; bucket < buckets; ++bucket) {
     const std::int32_t rows = std::min(params.buckets[bucket], instance.max_rows());
     const double collecting = (rows - 1) / arriving * 1e9;
-    for (std::size_t group = instance.groups.first; group < instance.groups.end; ++group) {
+    for (std::size_t group = target.least_group; group < instance.groups.end; ++group) {
       const double latency = ns(view.predicted(queue, bucket, group));
       const double throughput = rows / std::max(1.0, latency);
       const bool in_time = bucket == 0 || collecting + latency <= ns(*params.slo);

@@ -20,7 +20,8 @@ double score_of(std::int64_t rows, Duration latency, std::int32_t processors);
 // longer: a part of the slack, more than the learned margin, and lanes that are not busy all the time. Immutable.
 class Headroom {
  public:
-  Headroom(const Instance& instance, Duration margin, double rows_per_second);
+  // `at_once`: batches that the device takes at a time, in slices of that size.
+  Headroom(const Instance& instance, Duration margin, double rows_per_second, std::size_t at_once);
   bool leaves(Duration latency, std::int64_t rows, Duration slack) const {
     return leaves_time(latency, slack) && leaves_lanes(latency, rows);
   }
@@ -41,6 +42,7 @@ struct Target {
   bool known = false;  // the model's latency is
   std::size_t bucket = 0;
   std::size_t group = 0;
+  std::size_t least_group = 0;  // smaller slices are not used
   double score = 0;             // rows per processor-second
   double rate = 0;              // rows per second to be served
   std::int64_t rows = 0;        // that wait, at most the model's largest batch
@@ -53,12 +55,19 @@ struct Target {
 };
 
 // Owned by its policy.
+//
+// A model that takes much of the device, has it nearly for itself, and has an objective that is tight against its
+// largest batch there, runs on the whole device: what smaller slices would save is nobody's gain, and one fast server
+// makes those behind a burst wait less than several slow ones.
 class Targets {
  public:
-  // `overload`: demand over what there is, at least 1. Only the part of the arrivals that can be served needs lanes.
-  Target& of(const View& view, const ShapeQueue& queue, double overload, TimePoint now);
+  // `demand`: that of all models, as parts of the device. Beyond 1 only a part of the arrivals can be served and needs
+  // lanes.
+  Target& of(const View& view, const ShapeQueue& queue, double demand, TimePoint now);
   // The last one derived, however old; score 0 where there is none.
   const Target& last(const ShapeQueue& queue) const;
+  // Processors that the queue's arrivals take, by that one; nothing for a model without an objective.
+  double processors_for(const ShapeQueue& queue, TimePoint now) const;
 
  private:
   struct Kept {
@@ -69,7 +78,8 @@ class Targets {
     Target target;
   };
 
-  static void aim(const View& view, const ShapeQueue& queue, double overload, Target& target, TimePoint now);
+  void aim(const View& view, const ShapeQueue& queue, double demand, Target& target, TimePoint now) const;
+  bool has_device_alone(const View& view, const ShapeQueue& queue, double demand, TimePoint now) const;
   static void aim_without_headroom(const View& view, const ShapeQueue& queue, double arriving, Target& target);
   static void set_times(const View& view, const ShapeQueue& queue, Target& target);
 

@@ -24,6 +24,19 @@ TEST(Cells, WithFewTenantsAndLooseObjectivesTheWholeDeviceIsNotLostTo) {
   EXPECT_GE(play(cell, "tessera", 6400, 3s).worst_attainment, 0.98);
 }
 
+// One hot model: there is nobody to whom smaller slices could leave anything.
+TEST(Cells, AModelAloneWithATightObjectiveLosesNothingToTheWholeDevice) {
+  for (const std::uint16_t lanes : {2, 4}) {
+    for (const auto& [slo, rate] : {std::pair(5.0, 4200.0), {10.0, 8200.0}, {20.0, 9400.0}}) {
+      const Cell cell{.device = gpu(), .tenants = gpu_mix(1), .slo_factor = slo, .lanes = lanes};
+      const Outcome tessera = play(cell, "tessera", rate, 5s, 1);
+      const Outcome temporal = play(cell, "temporal", rate, 5s, 1);
+      EXPECT_GE(tessera.worst_attainment, temporal.worst_attainment - 0.002) << "objective x" << slo << ", " << lanes;
+      EXPECT_GE(tessera.worst_attainment, 0.98) << "objective x" << slo << ", " << lanes;
+    }
+  }
+}
+
 TEST(Cells, AtSixtyPercentLoadHardlyAnybodyMisses) {
   for (const std::uint64_t seed : {1, 2, 3}) {
     const Cell many{.device = gpu(), .tenants = gpu_mix(8), .slo_factor = 8, .seed = seed};

@@ -41,6 +41,7 @@ struct Cell {
   double noise = 0.03;
   bool profiled = true;
   std::uint64_t seed = 1;
+  std::uint16_t lanes = 0;  // of each model; 0: as a model has them
 };
 
 // Plays `rate` requests per second for a while and looks at all but the first part of it.
@@ -64,6 +65,7 @@ inline Outcome play(const Cell& cell, const std::string& policy_name, double rat
     params.slo =
         Duration(static_cast<Duration::rep>(cell.slo_factor * static_cast<double>(tenant.truth(1, whole).count()))) +
         cell.slo_extra;
+    params.lanes = cell.lanes > 0 ? cell.lanes : params.lanes;
     ids.push_back(w.add_model(params, tenant.truth, cell.profiled));
     const double share = 1.0 / static_cast<double>(tenant.truth(8, whole).count()) / sum;
     w.poisson(ids.back(), rate * share, at(length), cell.seed * 1000 + i);

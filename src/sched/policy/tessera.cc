@@ -46,15 +46,14 @@ class Tessera final : public Policy {
  private:
   void keep_house(const View& view, TimePoint now, Decisions& out);
   void add_up_demand(const View& view, TimePoint now);
-  double overload() const { return std::max(1.0, demand_ / processors_); }
   bool overloaded() const { return demand_ > kOverload * processors_; }
   bool turn_away(const View& view, const ShapeQueue& queue, Target& target, TimePoint now, Decisions& out) const;
   bool is_lost(const View& view, const ShapeQueue& queue, const Target& target) const;
   void sort_in(const View& view, const ShapeQueue& queue, const Target& target, TimePoint now, Decisions& out);
   TimePoint leaves_at(const View& view, const ShapeQueue& queue, const Target& target, TimePoint now);
   Tier tier_of(const View& view, const Instance& instance, const Target& target, TimePoint now) const;
-  std::optional<Option> option_now(const View& view, const Candidate& candidate, std::size_t groups,
-                                   Decisions& out) const;
+  std::optional<Option> option_now(const View& view, const Candidate& candidate, std::size_t groups, TimePoint now,
+                                   Decisions& out);
   static bool worth_waiting(const Option& now, const Option& soon);
   bool try_due(const View& view, const Candidate& candidate, TimePoint now, Decisions& out);
   bool try_early(const View& view, const Candidate& candidate, TimePoint now, Decisions& out);
@@ -90,7 +89,7 @@ void Tessera::decide(const View& view, TimePoint now, Decisions& out) {
   due_.clear();
   early_.clear();
   for (const ShapeQueue* queue : view.active) {
-    Target& target = targets_.of(view, *queue, overload(), now);
+    Target& target = targets_.of(view, *queue, demand_ / processors_, now);
     if (!turn_away(view, *queue, target, now, out) && may_be_next(*queue)) {
       sort_in(view, *queue, target, now, out);
     }
@@ -150,10 +149,7 @@ void Tessera::add_up_demand(const View& view, TimePoint now) {
       continue;
     }
     for (const auto& [shape, queue] : instance->queues) {
-      const Target& target = targets_.last(*queue);
-      if (target.score > 0) {
-        demand_ += instance->rate.per_second(now) / target.score / static_cast<double>(instance->queues.size());
-      }
+      demand_ += targets_.processors_for(*queue, now);
     }
     if (instance->waiting > 0) {
       weights_ += instance->params->weight;
@@ -219,7 +215,7 @@ TimePoint Tessera::leaves_at(const View& view, const ShapeQueue& queue, const Ta
   TimePoint leaves = target.full ? now : target.latest;
   for (const auto& [shape, other] : queue.instance().queues) {
     if (other.get() != &queue && !other->empty() && leaves > now && !may_be_next(*other)) {
-      const Target& behind = targets_.of(view, *other, overload(), now);
+      const Target& behind = targets_.of(view, *other, demand_ / processors_, now);
       leaves = std::min(leaves, behind.full ? now : behind.latest);
     }
   }
@@ -245,12 +241,20 @@ Tier Tessera::tier_of(const View& view, const Instance& instance, const Target& 
 }
 
 std::optional<Option> Tessera::option_now(const View& view, const Candidate& candidate, std::size_t groups,
-                                          Decisions& out) const {
+                                          TimePoint now, Decisions& out) {
   if (!candidate.target->known) {
     return choice_.largest(view, *candidate.queue, out);
   }
-  const bool bound = candidate.queue->instance().params->slo.has_value() && !candidate.target->lost;
-  return choice_.now(view, *candidate.queue, *candidate.target, bound, groups, out);
+  const Instance& instance = candidate.queue->instance();
+  const bool bound = instance.params->slo.has_value() && !candidate.target->lost;
+  const auto option = choice_.now(view, *candidate.queue, *candidate.target, bound, groups, out);
+  if (!option || candidate.target->least_group == instance.groups.first ||
+      guard_.allows(view, now, view.device.slice(option->slice).slice, now + option->latency)) {
+    return option;
+  }
+  Target smaller = *candidate.target;  // somebody else could not be in time any more
+  smaller.least_group = instance.groups.first;
+  return choice_.now(view, *candidate.queue, smaller, bound, groups, out);
 }
 
 // Whether a slice that will be free is better than one that is.
@@ -260,7 +264,7 @@ bool Tessera::worth_waiting(const Option& now, const Option& soon) {
 
 bool Tessera::try_due(const View& view, const Candidate& candidate, TimePoint now, Decisions& out) {
   const Target& target = *candidate.target;
-  const std::optional<Option> option = option_now(view, candidate, candidate.queue->instance().groups.end, out);
+  const std::optional<Option> option = option_now(view, candidate, candidate.queue->instance().groups.end, now, out);
   if (target.known && candidate.tier != Tier::kLate) {
     const std::optional<Option> soon = choice_.soon(view, *candidate.queue, target, out);
     if (soon && (!option || worth_waiting(*option, *soon))) {
@@ -344,7 +348,7 @@ bool Tessera::try_early(const View& view, const Candidate& candidate, TimePoint 
   // On an idle device holding back a request with an objective would help nobody: it has to run some time.
   const bool alone = view.device.in_flight() == 0 && candidate.tier != Tier::kSpare;
   std::size_t groups = candidate.queue->instance().groups.end;
-  while (const std::optional<Option> option = option_now(view, candidate, groups, out)) {
+  while (const std::optional<Option> option = option_now(view, candidate, groups, now, out)) {
     const Slice slice = view.device.slice(option->slice).slice;
     if (!alone && candidate.target->known && candidate.tier != Tier::kSpare && !keeps_up(candidate, *option, now)) {
       return false;
