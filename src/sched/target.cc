@@ -81,6 +81,11 @@ bool Targets::has_device_alone(const View& view, const ShapeQueue& queue, double
       ns(view.predicted(queue, largest, whole)) < kTight * ns(*params.slo)) {
     return false;
   }
+  for (const auto& other : view.instances) {
+    if (other.get() != &instance && other->params->reserved_share > 0) {  // smaller batches leave its part sooner
+      return false;
+    }
+  }
   double own = 0;
   for (const auto& [shape, each] : instance.queues) {
     own += processors_for(*each, now);
