@@ -11,6 +11,17 @@
 #include "engine/onnxruntime/ort_support.h"
 
 namespace tessera::engine {
+namespace {
+
+// ONNX Runtime does not look at what it gets but writes to it. What is thrown here it catches and answers as an error.
+void* there(void* block) {
+  if (block == nullptr) {
+    throw std::bad_alloc();
+  }
+  return block;
+}
+
+}  // namespace
 
 RunMemory::RunMemory(Bytes kept_per_processor) {
   const auto processors = static_cast<std::uint32_t>(std::clamp(sysconf(_SC_NPROCESSORS_CONF), 1L, 4096L));
@@ -21,9 +32,9 @@ RunMemory::RunMemory(Bytes kept_per_processor) {
   adapter_.memory = this;
   adapter_.version = ORT_API_VERSION;
   adapter_.Alloc = [](OrtAllocator* self, std::size_t size) {
-    return static_cast<Adapter*>(self)->memory->allocate(size);
+    return there(static_cast<Adapter*>(self)->memory->allocate(size));
   };
-  adapter_.Reserve = [](OrtAllocator* /*self*/, std::size_t size) { return allocate_lasting(size); };
+  adapter_.Reserve = [](OrtAllocator* /*self*/, std::size_t size) { return there(allocate_lasting(size)); };
   adapter_.Free = [](OrtAllocator* self, void* block) { static_cast<Adapter*>(self)->memory->release(block); };
   adapter_.Info = [](const OrtAllocator* self) -> const OrtMemoryInfo* {
     return static_cast<const Adapter*>(self)->memory->info_;

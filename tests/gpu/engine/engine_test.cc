@@ -201,6 +201,35 @@ TEST_F(CudaEngineTest, AModelOverItsLimitIsRefusedByName) {
   EXPECT_NE(loaded.error().message().find("memory_limit_mb"), std::string::npos) << loaded.error().message();
 }
 
+// Whatever it is that finds no room, a first run or a capture: what is launched with an address of 0 would take the
+// whole card down.
+TEST_F(CudaEngineTest, WhereMemoryDoesNotSufficeTheModelFailsAndTheCardGoesOn) {
+  const auto beside = load(image_model());
+  ASSERT_NE(beside, nullptr);
+  const auto expected = run(home(*beside, 4, 0, shape().whole()), shape().whole(), images(4, 4, 1));
+  LoadOptions options = options_for(image_model());
+  options.max_batch_size = 32;
+  int failed = 0;
+  for (std::uint64_t limit = 2U << 20; limit < (256U << 20); limit += limit / 2) {
+    options.memory_limit = Bytes{limit};
+    const auto limited = engine_->load(options);
+    Status status = limited.ok() ? ok_status() : Status(limited.error());
+    for (const std::int32_t bucket : {1, 32}) {
+      if (status.ok()) {
+        const auto plan = (*limited)->prepare_home(bucket, {0}, shape().whole());
+        status = plan.ok() ? ok_status() : Status(plan.error());
+      }
+    }
+    if (!status.ok()) {
+      ++failed;
+      EXPECT_NE(status.error().message().find("memory_limit_mb"), std::string::npos)
+          << limit << ": " << status.error().message();
+    }
+    ASSERT_EQ(run(home(*beside, 4, 0, shape().whole()), shape().whole(), images(4, 4, 1)), expected) << limit;
+  }
+  EXPECT_GT(failed, 0);
+}
+
 // Requests give what the model has as FP16 in other forms, whether its bytes are copied ahead, at launch, or not at
 // all.
 TEST_F(CudaEngineTest, InputsAreConvertedOnTheirWay) {

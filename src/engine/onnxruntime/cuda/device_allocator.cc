@@ -1,5 +1,6 @@
 #include "engine/onnxruntime/cuda/device_allocator.h"
 
+#include <new>
 #include <utility>
 
 #include "base/check.h"
@@ -90,12 +91,12 @@ void* DeviceAllocator::allocate(std::size_t size) {
   MemorySource* source = t_source;
   if (source == nullptr) {
     log(LogLevel::kError, "device memory was asked for outside a load", {{"bytes", static_cast<std::int64_t>(size)}});
-    return nullptr;
+    throw std::bad_alloc();
   }
   auto at = source->allocate(size);
   if (!at) {
     source->failure_ = at.error();
-    return nullptr;
+    throw std::bad_alloc();
   }
   return reinterpret_cast<void*>(*at);
 }

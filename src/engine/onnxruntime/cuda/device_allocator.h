@@ -113,6 +113,8 @@ class DeviceAllocator {
   };
 
   DeviceAllocator(std::shared_ptr<const Environment> environment, Ort::MemoryInfo info);
+  // Throws std::bad_alloc, which ONNX Runtime catches and answers as an error. What it gets is otherwise handed to
+  // kernels as it is: an address of 0 would take the whole card down.
   static void* allocate(std::size_t size);
   void release(void* at);
 

@@ -245,6 +245,23 @@ TEST_F(RunTest, BytesThatDoNotFitTheShapeNeverReachTheLibrary) {
   EXPECT_NE(error.message().find("60 bytes, not 64"), std::string::npos) << error.message();
 }
 
+// ONNX Runtime writes to what an allocator returns without looking at it.
+TEST_F(RunTest, ARunThatWantsMoreMemoryThanThereIsFailsAlone) {
+  OnnxModel model;
+  model.input("dims", DType::kInt64, {"rank"}).output("zeros", DType::kFp32, {"a", "b"});
+  model.node("ConstantOfShape", {"dims"}, {"zeros"});
+  auto loaded = load(model, 0).value();
+  const auto run = [&](const std::vector<std::int64_t>& dims) {
+    Batch batch = batch_of(1, {{DType::kInt64, {2}, {bytes_of(dims)}}});
+    return plan_for(*loaded).run({0, 1}, batch);
+  };
+  EXPECT_TRUE(run({2, 3}).ok());
+  const Status failed = run({std::int64_t{1} << 24, std::int64_t{1} << 24});  // 1 PB
+  ASSERT_FALSE(failed.ok());
+  EXPECT_EQ(failed.error().code(), ErrorCode::kOutOfMemory) << failed.error().message();
+  EXPECT_TRUE(run({2, 3}).ok());
+}
+
 TEST_F(RunTest, MemoryIsFlatOverManyRunsOfChangingShapes) {
 #ifdef TESSERA_SANITIZED
   GTEST_SKIP() << "sanitizers keep freed memory";
