@@ -49,13 +49,15 @@ bool CopyDesk::wants(const Ticket& ticket) const {
 
 void CopyDesk::add(Ticket& ticket, TimePoint deadline) {
   ranges_.clear();
+  std::uint64_t bytes = 0;
   for (std::size_t i = 0; i < ticket.inputs.size(); ++i) {
     ticket.copied.push_back(to_copy(ticket, i));
     if (ticket.copied.back()) {
       ranges_.push_back(range_of(bytes_of(ticket, i)));
+      bytes += ranges_.back().bytes;
     }
   }
-  TESSERA_CHECK(queue_.add(ticket.id(), deadline, ranges_));
+  TESSERA_CHECK(queue_.add(ticket.id(), sched::copy_due(deadline, ticket.arrived, bytes), ranges_));
   tickets_.emplace(ticket.id(), &ticket);
 }
 

@@ -16,10 +16,22 @@ struct Point {
 };
 constexpr std::array<Point, 2> kFirstGuess{{{0, 8'000}, {2'097'152, 50'000}}};
 
+constexpr Duration kPerByte{2};  // 0.3 ms for 150 KB, 130 ms for 64 MB
+constexpr Duration kTight = std::chrono::milliseconds(100);
+constexpr int kLaxCounts = 1000;  // what a deadline lies beyond that counts one part of so many
+
 constexpr double kGuessCounts = 0.02;
 constexpr double kKept = 0.98;  // of what older copies count, with each new one
 
 }  // namespace
+
+TimePoint copy_due(TimePoint deadline, TimePoint arrived, std::uint64_t bytes) {
+  if (deadline == kNever) {
+    return add_saturating(arrived, static_cast<Duration::rep>(bytes) * kPerByte);
+  }
+  const Duration slack = deadline - arrived;
+  return slack <= kTight ? deadline : arrived + kTight + (slack - kTight) / kLaxCounts;
+}
 
 Duration LinkTimes::of(std::uint64_t bytes) const {
   double n = n_;
@@ -49,17 +61,17 @@ void LinkTimes::add(std::uint64_t bytes, Duration took) {
   xy_ = xy_ * kKept + x * y;
 }
 
-bool CopyQueue::add(RequestId request, TimePoint deadline, std::span<const InputRange> ranges) {
+bool CopyQueue::add(RequestId request, TimePoint due, std::span<const InputRange> ranges) {
   if (full()) {
     return false;
   }
   TESSERA_CHECK(!ranges.empty());
-  const auto [at, fresh] = requests_.emplace(request, Waiting{deadline, next_number_, ranges.size(), ranges.size()});
+  const auto [at, fresh] = requests_.emplace(request, Waiting{due, next_number_, ranges.size(), ranges.size()});
   TESSERA_CHECK(fresh);
   for (const InputRange& range : ranges) {
     TESSERA_CHECK(range.bytes > limits_.gap.value);
     const std::uint64_t number = next_number_++;
-    const auto item = items_.emplace(Place{deadline, number}, Item{request, range}).first;
+    const auto item = items_.emplace(Place{due, number}, Item{request, range}).first;
     by_address_.emplace(std::pair(range.at, number), item);
   }
   return true;
@@ -72,7 +84,7 @@ void CopyQueue::forget(RequestId request) {
   }
   const Waiting waiting = found->second;
   for (std::uint64_t number = waiting.first; number < waiting.first + waiting.ranges; ++number) {
-    if (const auto item = items_.find({waiting.deadline, number}); item != items_.end()) {
+    if (const auto item = items_.find({waiting.due, number}); item != items_.end()) {
       erase(item);
     }
   }

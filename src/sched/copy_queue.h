@@ -32,6 +32,11 @@ struct CopyLimits {
   std::size_t max_waiting = 4096;  // requests
 };
 
+// When a request's bytes are due at the card, which is what orders copies: at its deadline, though a lax one is none
+// for the link. Without a deadline the more bytes the later: whoever uploads much then waits for those with little, and
+// not they for him, but not for ever.
+TimePoint copy_due(TimePoint deadline, TimePoint arrived, std::uint64_t bytes);
+
 // How long the link takes: a fixed part and one that grows with the bytes, fitted to the ends seen, recent ones first.
 // Immutable but for add(); owned by who feeds it.
 class LinkTimes {
@@ -60,7 +65,7 @@ struct PlannedCopy {
   std::vector<Part> parts;  // each request once
 };
 
-// Earliest deadline first. A copy takes whole neighbouring ranges as one, up to limits.largest; what is larger goes in
+// Earliest due first. A copy takes whole neighbouring ranges as one, up to limits.largest; what is larger goes in
 // pieces, so that whatever arrives waits for outstanding pieces at most. Owned by the holder of the device's dispatcher
 // role (or by a simulation); never reads a clock.
 class CopyQueue {
@@ -69,7 +74,7 @@ class CopyQueue {
 
   // A request that is not in the queue. Each of `ranges` is larger than limits.gap, so that no gap can hold one whole:
   // what is carried along with a gap is read by nobody. False: full, nothing is taken.
-  bool add(RequestId request, TimePoint deadline, std::span<const InputRange> ranges);
+  bool add(RequestId request, TimePoint due, std::span<const InputRange> ranges);
   // Forgets what of the request was not issued yet.
   void forget(RequestId request);
 
@@ -85,7 +90,7 @@ class CopyQueue {
   const LinkTimes& times() const { return times_; }
 
  private:
-  using Place = std::pair<TimePoint, std::uint64_t>;  // by deadline, then as added
+  using Place = std::pair<TimePoint, std::uint64_t>;  // by when they are due, then as added
   struct Item {
     RequestId request;
     InputRange left;
@@ -93,7 +98,7 @@ class CopyQueue {
   };
   using Items = std::map<Place, Item>;
   struct Waiting {
-    TimePoint deadline{};
+    TimePoint due{};
     std::uint64_t first = 0;  // of its items' numbers, which are consecutive
     std::size_t ranges = 0;   // at first
     std::size_t left = 0;

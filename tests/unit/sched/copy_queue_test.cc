@@ -46,6 +46,15 @@ TEST(CopyQueue, TheEarliestDeadlineGoesFirstAndAmongEqualsTheFirstCome) {
   EXPECT_EQ(order, (std::vector<std::uint64_t>{2, 4, 3, 1}));
 }
 
+TEST(CopyQueue, WhoHasLittleIsDueBeforeWhoUploadsMuch) {
+  constexpr std::uint64_t kSmall = 150 * kKb;
+  constexpr std::uint64_t kLarge = 64 * kMb;
+  EXPECT_EQ(copy_due(at(5ms), at(1ms), kLarge), at(5ms)) << "deadlines are met as they are";
+  EXPECT_LT(copy_due(kNever, at(50ms), kSmall), copy_due(kNever, at(0ms), kLarge));
+  EXPECT_LT(copy_due(at(2s), at(10ms), kSmall), copy_due(kNever, at(0ms), kLarge)) << "a lax one";
+  EXPECT_GT(copy_due(kNever, at(200ms), kSmall), copy_due(kNever, at(0ms), kLarge)) << "it does not wait for ever";
+}
+
 TEST(CopyQueue, NoMoreAreOutstandingThanMayBe) {
   CopyQueue queue({.outstanding = 2});
   for (std::uint64_t i = 0; i < 3; ++i) {
