@@ -105,7 +105,10 @@ def main() -> None:
                 number = arguments.device.partition(":")[2] or "0"
                 occupant = subprocess.Popen([sys.executable, "-c", OCCUPY, number, str(arguments.left_mb << 20)],
                                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-                print(f"{int(occupant.stdout.readline() or 0) / 1e6:.0f} MB are left", flush=True)
+                left = int(occupant.stdout.readline() or 0)
+                if not left:
+                    raise sockets.Failed("the card's memory could not be taken: is PyTorch there?")
+                print(f"{left / 1e6:.0f} MB are left", flush=True)
                 found = rounds_of(arguments, server.urls["http"], names)
             finally:
                 server.end()
@@ -121,7 +124,8 @@ def main() -> None:
             print(f"{name}: back with an answer after {statistics.median(times):.0f} ms ({len(times)} times)")
     if arguments.json:
         arguments.json.write_text(json.dumps({
-            "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "command": " ".join(sys.argv), "requests": found}, indent=1) + "\n")
+            "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "command": " ".join(sys.argv), "left_bytes": left,
+            "requests": found}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

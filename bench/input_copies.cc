@@ -61,7 +61,10 @@ double gigabytes_a_second(std::uint64_t bytes, Duration took) {
 class Card {
  public:
   Card(CudaDevice& device, ProbeKit& kit)
-      : device_(device), plan_(kit, kRun), batches_(device.shape().atoms()), queue_(limits(device)) {
+      : device_(device),
+        plan_(kit, kRun),
+        batches_(device.shape().atoms()),
+        queue_(sched::copy_limits(device.shape().copies)) {
     device_.set_sink(reports_);
   }
 
@@ -102,13 +105,6 @@ class Card {
   Samples issue_cpu;
 
  private:
-  static sched::CopyLimits limits(const CudaDevice& device) {
-    sched::CopyLimits limits;
-    limits.outstanding = std::min<std::size_t>(limits.outstanding, device.shape().copies);
-    limits.most = device.shape().copies;
-    return limits;
-  }
-
   void issue() {
     while (const sched::PlannedCopy* copy = queue_.next(now())) {
       const TimePoint begin = now();

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """What each primitive of the data path is worth: one model over HTTP on loopback, by servers that lack one of them each
-(bench_without): copies by the card's engines ahead of launches, bodies in pinned memory, ends that are seen by looking
+(bench_without): copies ahead of launches, bodies in pinned memory, ends that are seen by looking
 for them, loads beside what runs. Prints one table: latency of one request at a time, images a second and the server's
 CPU time for each with many, and what is left of the first while another model is loaded.
 
@@ -22,7 +22,7 @@ import urllib.request
 
 import sockets
 
-PARTS = ("nothing", "copy-engines", "pinned-memory", "polling", "load-overlap")
+PARTS = ("nothing", "copies-ahead", "pinned-memory", "polling", "load-overlap")
 FIGURES = {"alone_p50_ms": "p50 ms", "alone_p99_ms": "p99 ms", "images_per_s": "images/s", "cpu_us": "us CPU/image",
            "beside_p99_ms": "p99 ms loading", "beside_per_s": "answers/s loading"}
 

@@ -65,6 +65,8 @@ def main() -> None:
             (folder / "models").mkdir()
             sockets.repository(arguments.models, [arguments.small, arguments.large], folder / "models")
             config = folder / "models" / arguments.small / "config.pbtxt"
+            if "input=FP32" not in config.read_text():
+                raise sockets.Failed(f"{config}: images are not given as FP32: make it with bench/models.py anew")
             config.write_text(config.read_text().replace("input=FP32", "input=UINT8"))  # a byte for each value
             server = sockets.Server(arguments.tessera, folder / "models", arguments.device, folder / "cache")
             try:

@@ -18,9 +18,9 @@
 namespace tessera {
 namespace {
 
-// Copies ahead of launches by the card's copy engines; bodies in pinned memory; ends seen by looking for them; loading
-// beside what runs.
-const std::vector<std::string> kParts{"nothing", "copy-engines", "pinned-memory", "polling", "load-overlap"};
+// Copies ahead of launches, each of which makes its own otherwise; bodies in pinned memory; ends seen by looking for
+// them, where one thread waits for one after the other otherwise; loading beside what runs.
+const std::vector<std::string> kParts{"nothing", "copies-ahead", "pinned-memory", "polling", "load-overlap"};
 
 Result<std::vector<apps::Computing>> open(const std::string& without, const apps::DeviceChoice& choice,
                                           Bytes max_body) {
@@ -31,7 +31,7 @@ Result<std::vector<apps::Computing>> open(const std::string& without, const apps
   TESSERA_ASSIGN_OR_RETURN(const auto driver, device::Driver::open());
   TESSERA_ASSIGN_OR_RETURN(auto gpu, device::Gpu::open(driver, spec.gpu));
   TESSERA_ASSIGN_OR_RETURN(auto options, apps::cuda_options(spec, 1, max_body));
-  if (without == "copy-engines") {
+  if (without == "copies-ahead") {
     options.copies = 0;
   }
   options.wait_in_driver = without == "polling";

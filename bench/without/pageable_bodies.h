@@ -14,7 +14,7 @@ namespace tessera::bench {
 class PageableBodies final : public device::Device {
  public:
   PageableBodies(std::unique_ptr<device::CudaDevice> within, Bytes largest)
-      : within_(std::move(within)), staging_(device::make_host_staging({.largest = largest})) {}
+      : staging_(device::make_host_staging({.largest = largest})), within_(std::move(within)) {}
 
   const DeviceShape& shape() const override { return within_->shape(); }
   device::StagingPool& staging() override { return *staging_; }
@@ -31,8 +31,8 @@ class PageableBodies final : public device::Device {
   }
 
  private:
-  const std::unique_ptr<device::CudaDevice> within_;
   const std::unique_ptr<device::HostStagingPool> staging_;
+  const std::unique_ptr<device::CudaDevice> within_;  // last: it sees its launches to their end
 };
 
 }  // namespace tessera::bench

@@ -58,7 +58,7 @@ struct Completion {
   Status status{};   // kCancelled: dropped before it was committed, or ran with its result discarded
   bool ran = false;  // whether the slice spent time on it (started, ended are set)
   TimePoint started{};
-  TimePoint ended{};
+  TimePoint ended{};  // when the slice was free again; outputs may have left it later
 };
 
 // Bytes that are to lie in the device's own memory before a launch reads them there (BatchInput::copied).

@@ -45,7 +45,8 @@ class Neighbourhood {
   enum class Behind { kNothing, kOneBatch };
   // While `work` is done, which tells nothing of how long it took.
   Result<Beside> beside(const std::function<Status()>& work) { return around(work, Behind::kNothing); }
-  // Loading another copy of that model, up to its first plan.
+  // Loading another copy of that model, up to its first plan. Of a model's loads in a process the first is the one that
+  // is noticed most: its kernels are loaded to the card then.
   Result<Beside> loading(const std::string& model, Behind behind);
   // Making plans that are captured already ready in slice after slice, one every few milliseconds.
   Result<Beside> homing(Behind behind);

@@ -24,7 +24,8 @@ struct Loop {
   device::After after = device::After::kOverlap;
 };
 
-// From launching until the end is seen; where another loop's launch ran before it in its slice, from the end of that.
+// From launching until the device sees the end of the run; where another loop's launch ran before it in its slice, from
+// the end of that.
 struct LoopTimes {
   std::size_t launches = 0;
   double per_second = 0;

@@ -18,9 +18,7 @@ std::span<const std::byte> bytes_at(const sched::InputRange& range) {
 }
 
 sched::CopyLimits limits_of(const DeviceShape& shape) {
-  sched::CopyLimits limits;
-  limits.outstanding = std::min<std::size_t>(limits.outstanding, shape.copies);
-  limits.most = shape.copies;
+  sched::CopyLimits limits = sched::copy_limits(shape.copies);
   limits.gap = CopyDesk::kReadInPlace;
   return limits;
 }

@@ -25,9 +25,16 @@ constexpr double kKept = 0.98;  // of what older copies count, with each new one
 
 }  // namespace
 
+CopyLimits copy_limits(std::uint16_t copies) {
+  CopyLimits limits;
+  limits.outstanding = std::min<std::size_t>(limits.outstanding, copies);
+  limits.most = copies;
+  return limits;
+}
+
 TimePoint copy_due(TimePoint deadline, TimePoint arrived, std::uint64_t bytes) {
   if (deadline == kNever) {
-    return add_saturating(arrived, static_cast<Duration::rep>(bytes) * kPerByte);
+    return add_saturating(arrived, kTight + static_cast<Duration::rep>(bytes) * kPerByte);
   }
   const Duration slack = deadline - arrived;
   return slack <= kTight ? deadline : arrived + kTight + (slack - kTight) / kLaxCounts;
@@ -117,7 +124,7 @@ bool CopyQueue::room() const {
   for (const PlannedCopy& copy : outstanding_) {
     bytes += copy.range.bytes;
   }
-  return outstanding_.size() < limits_.most && bytes <= limits_.brief.value;
+  return outstanding_.size() < limits_.most && bytes < limits_.brief.value;
 }
 
 bool CopyQueue::joins(const Item& item) const { return !item.begun && item.left.bytes <= limits_.largest.value; }

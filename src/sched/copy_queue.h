@@ -23,18 +23,23 @@ struct InputRange {
 };
 
 struct CopyLimits {
-  std::size_t outstanding = 2;     // copies of any size: one moves, one follows it without a pause
-  std::size_t most = 2;            // copies in all; further ones while those hold no more than `brief`, as the link
-  Bytes brief{3ULL << 19};         // would be through with them before the host has seen an end and issued the next
+  std::size_t outstanding = 2;  // copies of any size: one moves, one follows it without a pause
+  // Copies in all: further ones while those hold less than `brief`, as the link would be through with them before the
+  // host has seen an end and issued the next.
+  std::size_t most = 2;
+  Bytes brief{3ULL << 19};
   Bytes largest{2ULL << 20};       // of one copy; also of a piece while nothing else waits
   Bytes piece{512ULL << 10};       // of a range larger than `largest`
   Bytes gap{32ULL << 10};          // carried along where it saves a copy; less than any range, see add()
   std::size_t max_waiting = 4096;  // requests
 };
 
+// For a device that takes so many copies at a time.
+CopyLimits copy_limits(std::uint16_t copies);
+
 // When a request's bytes are due at the card, which is what orders copies: at its deadline, though a lax one is none
-// for the link. Without a deadline the more bytes the later: whoever uploads much then waits for those with little, and
-// not they for him, but not for ever.
+// for the link. Without a deadline after all that have a near one, and the more bytes the later: whoever uploads much
+// then waits for those with little, and not they for him, but not for ever.
 TimePoint copy_due(TimePoint deadline, TimePoint arrived, std::uint64_t bytes);
 
 // How long the link takes: a fixed part and one that grows with the bytes, fitted to the ends seen, recent ones first.

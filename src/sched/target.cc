@@ -12,6 +12,7 @@ constexpr Duration kTargetAge = std::chrono::milliseconds(100);  // then rates a
 
 constexpr double kMuch = 0.25;          // of the device
 constexpr double kNearlyNothing = 0.1;  // likewise
+constexpr double kSeldom = 0.1;         // requests a second
 constexpr double kTight = 0.25;         // of an objective: what the largest batch takes on the whole device
 
 double ns(Duration span) { return static_cast<double>(span.count()); }
@@ -82,7 +83,10 @@ bool Targets::has_device_alone(const View& view, const ShapeQueue& queue, double
     return false;
   }
   for (const auto& other : view.instances) {
-    if (other.get() != &instance && other->params->reserved_share > 0) {  // smaller batches leave its part sooner
+    // Smaller batches leave its part sooner; and what has no objective asks for more than `demand` says.
+    const bool needs_room = other->params->reserved_share > 0 ||
+                            (!other->params->slo && (other->waiting > 0 || other->rate.per_second(now) > kSeldom));
+    if (other.get() != &instance && needs_room) {
       return false;
     }
   }

@@ -37,6 +37,23 @@ TEST(Cells, AModelAloneWithATightObjectiveLosesNothingToTheWholeDevice) {
   }
 }
 
+// But for one without an objective, whose batches are long: the whole device may never be free.
+TEST(Cells, AHotModelBesideLongBatchesWithoutAnObjectiveUsesWhatTheyLeave) {
+  World w(gpu(), "tessera");
+  const Truth hot{.fixed = 454us, .per_row = 11ms};
+  auto params = model("hot", 16);
+  params.slo = 5 * hot(1, 132);
+  const InstanceId id = w.add_model(params, hot);
+  auto long_one = model("long", 1);
+  long_one.lanes = 1;
+  const InstanceId background = w.add_model(long_one, {.fixed = 60ms, .per_row = 1us});
+  w.poisson(id, 2500, at(3s), 1);
+  w.poisson(background, 30, at(3s), 2);
+  w.run_to_rest();
+  EXPECT_GE(w.score(id, at(1s), at(3s)).attainment(), 0.97);
+  EXPECT_GT(w.score(background, at(1s), at(3s)).offered, 20U);
+}
+
 TEST(Cells, AtSixtyPercentLoadHardlyAnybodyMisses) {
   for (const std::uint64_t seed : {1, 2, 3}) {
     const Cell many{.device = gpu(), .tenants = gpu_mix(8), .slo_factor = 8, .seed = seed};

@@ -12,7 +12,7 @@ namespace tessera::device {
 CompletionPoller::CompletionPoller(std::string name, Watcher watcher, Duration pause)
     : watcher_(std::move(watcher)), pause_(pause) {
   watched_.reserve(LaunchOrder::kPlaces);
-  leaving_.reserve(LaunchOrder::kPlaces);
+  unreported_.reserve(LaunchOrder::kPlaces);
   sem_init(&signal_, 0, 0);
   thread_ = std::thread([this, name = std::move(name)] { loop(name); });
 }
@@ -62,12 +62,12 @@ void CompletionPoller::loop(const std::string& name) {
   watcher_.begin();
   for (;;) {
     take_in();
-    if (watched_.empty() && leaving_.empty()) {
+    if (watched_.empty() && unreported_.empty()) {
       if (stopping_.load() && read_ == written_.load()) {
         return;
       }
       sleep();
-    } else if (const bool left = let_leave(); look_at_all() || left) {
+    } else if (const bool left = report_again(); look_at_all() || left) {
       continue;
     } else if (watcher_.await && !watched_.empty()) {
       await_first();
@@ -87,8 +87,8 @@ void CompletionPoller::await_first() {
 }
 
 // True: something was reported.
-bool CompletionPoller::let_leave() {
-  return std::erase_if(leaving_, [&](const Ended& ended) { return watcher_.report(ended); }) > 0;
+bool CompletionPoller::report_again() {
+  return std::erase_if(unreported_, [&](const Ended& ended) { return watcher_.report(ended); }) > 0;
 }
 
 // True: something has ended. Indexes and not iterators: what a report launches comes to the ring, not in here.
@@ -125,7 +125,7 @@ void CompletionPoller::end(std::size_t index, TimePoint at) {
   const Ended ended{
       .place = flight.place, .ran = flight.waits_for.none(), .started = std::min(flight.started, at), .ended = at};
   if (!watcher_.report(ended)) {
-    leaving_.push_back(ended);
+    unreported_.push_back(ended);
   }
 }
 

@@ -63,7 +63,7 @@ class CompletionPoller {
   void loop(const std::string& name);
   void take_in();
   bool look_at_all();
-  bool let_leave();
+  bool report_again();
   void end(std::size_t index, TimePoint at);
   void sleep();
   void await_first();
@@ -79,8 +79,8 @@ class CompletionPoller {
 
   // The thread's own:
   std::size_t read_ = 0;
-  std::vector<Flight> watched_;  // as launched
-  std::vector<Ended> leaving_;   // ended, but not reported yet
+  std::vector<Flight> watched_;    // as launched
+  std::vector<Ended> unreported_;  // ended, but not to be told yet
   Places watched_places_;
   std::array<TimePoint, LaunchOrder::kPlaces> ended_at_{};
   bool everything_ended_ = false;

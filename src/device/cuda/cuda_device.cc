@@ -476,7 +476,7 @@ void Cuda::await(std::size_t place) {
 // In a slice launches leave in the order in which they ended, also beside one whose outputs are on their way.
 bool Cuda::may_leave(std::size_t place) const {
   const Flight& flight = flights_[place];
-  if (flight.copies && !flight.left->written()) {
+  if (flight.copies && !flight.left->written() && !in_flight_.lost()) {
     return false;
   }
   for (const std::size_t earlier : leaving_) {
@@ -496,11 +496,11 @@ bool Cuda::report(const CompletionPoller::Ended& ended) {
     report_copy(ended);
     return true;
   }
+  if (flights_[ended.place].copies && !may_leave(ended.place) && time_to_ask()) {
+    static_cast<void>(ask(*flights_[ended.place].left, false));  // the launch itself is not looked at any more
+  }
   const auto leaving = std::find(leaving_.begin(), leaving_.end(), ended.place);
-  if (!may_leave(ended.place) && !in_flight_.lost()) {
-    if (time_to_ask()) {  // nobody looks at the launch itself any more
-      static_cast<void>(ask(*flights_[ended.place].end, false));
-    }
+  if (!may_leave(ended.place)) {
     if (leaving == leaving_.end()) {
       leaving_.push_back(ended.place);
     }

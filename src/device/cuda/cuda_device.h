@@ -18,9 +18,9 @@
 
 namespace tessera::device {
 
-// Streams of a device beside those that launches run on: three for copies of inputs and up to two for their ends, two of
-// the loader's, one for homing.
-constexpr std::size_t end_streams(std::uint16_t copies) { return copies < 2 ? copies : 2; }
+// Streams of a device beside those that launches run on: three for copies of inputs and two for their ends, where more
+// than one copy may be outstanding; two of the loader's, one for homing.
+constexpr std::size_t end_streams(std::uint16_t copies) { return copies < 2 ? 0 : 2; }
 constexpr std::size_t other_streams(std::uint16_t copies) { return 6 + end_streams(copies); }
 // What is left for workers of plans that cannot be captured, one a slice, on a card that is one device.
 inline constexpr std::size_t kWorkerStreams = 4;

@@ -9,7 +9,7 @@ namespace tessera::device {
 
 Result<std::unique_ptr<InputCopies>> InputCopies::make(const std::shared_ptr<Gpu>& gpu, const PinnedPool& pool,
                                                        Streams streams, std::span<EndMark> ends) {
-  TESSERA_CHECK(ends.size() == LaunchOrder::kMaxCopies && !streams.ends.empty());
+  TESSERA_CHECK(ends.size() == LaunchOrder::kMaxCopies);
   TESSERA_ASSIGN_OR_RETURN(auto slab,
                            DeviceRegion::reserve(gpu, pool.size(), std::make_shared<MemoryBudget>(std::nullopt)));
   TESSERA_RETURN_IF_ERROR(slab->grow(pool.size()));
@@ -38,11 +38,18 @@ Result<InputCopies::Queued> InputCopies::queue(const Copy& copy) {
   TESSERA_RETURN_IF_ERROR(
       driver_.check(driver_.memcpy_htod_async(*slot, copy.bytes.data(), copy.bytes.size(), streams_.copies.get()),
                     "copy inputs to the card"));
-  TESSERA_RETURN_IF_ERROR(ends_[number].mark_apart(streams_.copies.get(), streams_.ends[next_end_].get()));
-  next_end_ = (next_end_ + 1) % streams_.ends.size();
+  TESSERA_RETURN_IF_ERROR(mark(ends_[number]));
   free->id = copy.id;
   free->ended.store(false, std::memory_order_relaxed);
   return queued;
+}
+
+Status InputCopies::mark(EndMark& end) {
+  if (streams_.ends.empty()) {
+    return end.mark(streams_.copies.get(), false);
+  }
+  next_end_ = (next_end_ + 1) % streams_.ends.size();
+  return end.mark_apart(streams_.copies.get(), streams_.ends[next_end_].get());
 }
 
 InputCopies::Places InputCopies::before(CopyId last) const {

@@ -31,7 +31,7 @@ class InputCopies {
 
   struct Streams {
     OwnedStream copies;
-    std::vector<OwnedStream> ends;  // in turn
+    std::vector<OwnedStream> ends;  // in turn; none: that of the copies
   };
   // `ends`: the marks of kMaxCopies places. `pool` outlives it.
   // Error: kOutOfMemory where the card has not so much memory.
@@ -65,6 +65,8 @@ class InputCopies {
   InputCopies(const Driver& driver, const PinnedPool& pool, std::unique_ptr<DeviceRegion> slab, Streams streams,
               std::span<EndMark> ends)
       : driver_(driver), pool_(pool), slab_(std::move(slab)), streams_(std::move(streams)), ends_(ends) {}
+
+  Status mark(EndMark& end);
 
   const Driver& driver_;
   const PinnedPool& pool_;

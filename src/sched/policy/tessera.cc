@@ -248,11 +248,11 @@ std::optional<Option> Tessera::option_now(const View& view, const Candidate& can
   const Instance& instance = candidate.queue->instance();
   const bool bound = instance.params->slo.has_value() && !candidate.target->lost;
   const auto option = choice_.now(view, *candidate.queue, *candidate.target, bound, groups, out);
-  if (!option || candidate.target->least_group == instance.groups.first ||
-      guard_.allows(view, now, view.device.slice(option->slice).slice, now + option->latency)) {
+  if (candidate.target->least_group == instance.groups.first ||
+      (option && guard_.allows(view, now, view.device.slice(option->slice).slice, now + option->latency))) {
     return option;
   }
-  Target smaller = *candidate.target;  // somebody else could not be in time any more
+  Target smaller = *candidate.target;  // there is no room for it, or somebody else could not be in time any more
   smaller.least_group = instance.groups.first;
   return choice_.now(view, *candidate.queue, smaller, bound, groups, out);
 }

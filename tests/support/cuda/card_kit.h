@@ -24,7 +24,8 @@ struct Hold {
 // Owned by the one thread that uses it; the gpu's primary context is current on it.
 class CardKit {
  public:
-  static constexpr std::size_t kStreams = Gpu::kMaxStreams - other_streams(CudaOptions::kCopies) - 1;  // all but the device's own
+  static constexpr std::size_t kStreams =
+      Gpu::kMaxStreams - other_streams(CudaOptions::kCopies) - 1;  // all but the device's own
   static constexpr std::chrono::milliseconds kLong{5000};
   static constexpr unsigned kFullBlock = 1024;  // threads; two such blocks are all that a processor holds at once
   static constexpr unsigned kFullBlocks = 2;    // a processor

@@ -52,6 +52,7 @@ TEST(CopyQueue, WhoHasLittleIsDueBeforeWhoUploadsMuch) {
   EXPECT_EQ(copy_due(at(5ms), at(1ms), kLarge), at(5ms)) << "deadlines are met as they are";
   EXPECT_LT(copy_due(kNever, at(50ms), kSmall), copy_due(kNever, at(0ms), kLarge));
   EXPECT_LT(copy_due(at(2s), at(10ms), kSmall), copy_due(kNever, at(0ms), kLarge)) << "a lax one";
+  EXPECT_LT(copy_due(at(50ms), at(0ms), kSmall), copy_due(kNever, at(1ms), kSmall)) << "who has an objective";
   EXPECT_GT(copy_due(kNever, at(200ms), kSmall), copy_due(kNever, at(0ms), kLarge)) << "it does not wait for ever";
 }
 
