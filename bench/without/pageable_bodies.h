@@ -1,5 +1,5 @@
-// A GPU whose request bodies lie in ordinary memory: the driver copies them to the card, through memory of its own,
-// while their launch is queued.
+// A GPU whose request bodies lie in ordinary memory: each launch copies them to pinned memory first, as it does with
+// whatever the card cannot read where it is.
 #pragma once
 
 #include <memory>
