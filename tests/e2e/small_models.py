@@ -45,6 +45,12 @@ def scores():
     return identity(TensorProto.FLOAT, ["batch", 5])
 
 
+def zeros():
+    """As many zeros as the request asks for, in two dimensions."""
+    return _model([helper.make_node("ConstantOfShape", ["DIMS"], ["OUT"])], [_value("DIMS", TensorProto.INT64, [2])],
+                  [_value("OUT", TensorProto.FLOAT, ["a", "b"])])
+
+
 def busy():
     """Keeps a core busy for a time that the request chooses: OUT = TRIPS after TRIPS multiplications of 256x256."""
     rng = np.random.default_rng(1)

@@ -10,7 +10,7 @@ import pytest
 from clients import Client, InferenceServerException, PROTOCOLS
 from hog import trips_per_second
 from serving import Serve
-from small_models import busy, put, simple
+from small_models import busy, put, simple, zeros
 
 ONES = np.ones((1, 16), np.int32)
 
@@ -20,6 +20,7 @@ def server(tmp_path_factory):
     """One batch at a time: while `busy` runs, all others wait. Of `waits` one request may."""
     repository = tmp_path_factory.mktemp("models")
     put(repository, "busy", busy())
+    put(repository, "zeros", zeros(), config="max_batch_size: 0\n")
     put(repository, "simple", simple(), config="max_batch_size: 8\n")
     put(repository, "waits", simple(), config="""
 max_batch_size: 8
@@ -89,3 +90,14 @@ def test_requests_that_waited_in_vain(server, protocol):
         assert text(client, BOTH, "waits", id="r8") == "[request id: r8] Exceeds maximum queue size"
         running.join()
         waiting.join()
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_run_that_wants_more_memory_than_there_is(server, protocol):
+    """A petabyte: the request fails, and the server answers the next."""
+    with Client(server, protocol) as client:
+        message = text(client, {"DIMS": np.array([1 << 24, 1 << 24], np.int64)}, model="zeros")
+        assert "out of memory" in message, message
+        tensor = client.tensor("DIMS", np.array([2, 3], np.int64))
+        answer = client.raw.infer("zeros", [tensor]).as_numpy("OUT")
+        assert answer.shape == (2, 3) and not answer.any()
