@@ -91,15 +91,9 @@ def table(rounds: list) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    here = pathlib.Path(__file__).resolve().parent
-
-    def beside(program: str) -> str:
-        files = [here.parent / folder / program for folder in ("bin", "build/bin")]
-        return str(next((file for file in files if file.exists()), files[0]))
-
     parser.add_argument("--models", type=pathlib.Path, required=True)
-    parser.add_argument("--server", default=beside("bench_without"))
-    parser.add_argument("--tessera", default=beside("tessera"))
+    parser.add_argument("--server", default=sockets.beside("bench_without"))
+    parser.add_argument("--tessera", default=sockets.beside("tessera"))
     parser.add_argument("--device", default="cuda:0")
     parser.add_argument("--model", default="resnet50")
     parser.add_argument("--loaded", default="vgg19", help="while the other one is asked")

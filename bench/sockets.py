@@ -45,6 +45,13 @@ def repository(models: pathlib.Path, mix: list, folder: pathlib.Path) -> list:
     return names
 
 
+def beside(program: str) -> str:
+    """Where it lies beside this file: in the bundle, or where it is built."""
+    here = pathlib.Path(__file__).resolve().parent
+    files = [here.parent / folder / program for folder in ("bin", "build/bin")]
+    return str(next((file for file in files if file.exists()), files[0]))
+
+
 def cpu_seconds(pid: int) -> float:
     fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
@@ -175,10 +182,8 @@ def table(devices: dict, rows: int) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    here = pathlib.Path(__file__).resolve().parent
-    beside = [here.parent / folder / "tessera" for folder in ("bin", "build/bin")]
     parser.add_argument("--models", type=pathlib.Path, required=True)
-    parser.add_argument("--tessera", default=str(next((file for file in beside if file.exists()), beside[0])))
+    parser.add_argument("--tessera", default=beside("tessera"))
     parser.add_argument("--devices", default="cuda:0 cuda:0/0-7,cuda:0/8-15")
     parser.add_argument("--mix", default="resnet50,mobilenet_v2,resnet50,vgg19")
     parser.add_argument("--outstanding", type=int, default=16, help="of a tenant")

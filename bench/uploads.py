@@ -45,10 +45,8 @@ def one_round(arguments, server, folder) -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    here = pathlib.Path(__file__).resolve().parent
-    beside = [here.parent / folder / "tessera" for folder in ("bin", "build/bin")]
     parser.add_argument("--models", type=pathlib.Path, required=True)
-    parser.add_argument("--tessera", default=str(next((file for file in beside if file.exists()), beside[0])))
+    parser.add_argument("--tessera", default=sockets.beside("tessera"))
     parser.add_argument("--device", default="cuda:0")
     parser.add_argument("--small", default="mobilenet_v2")
     parser.add_argument("--large", default="upload")

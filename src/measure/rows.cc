@@ -45,11 +45,11 @@ std::vector<Row> make_rows() {
       {"seen_p50_us", "the end of a batch seen, 16 in flight, p50", "us", kMost, 3, "bench_cuda_device"},
       {"seen_p99_us", "the end of a batch seen, 16 in flight, p99", "us", kMost, 10, "bench_cuda_device"},
       {"share_dispatcher_busy", "dispatcher's role held, at most images/s, batches of 1", "", kMost, 0.5},
-      {"h2d_of_bare", "602 KB inputs, 8 in flight, against bare copies", "x", kLeast, 0.97, "not measured yet"},
+      {"h2d_of_bare", "602 KB inputs, 8 in flight, against bare copies", "x", kLeast, 0.97, "bench_input_copies"},
       {"h2d_of_link", "the same where neighbours travel as one, against the link", "x", kLeast, 0.92,
-       "not measured yet"},
+       "bench_input_copies"},
       {"upload_p99", "p99 of a 150 KB tenant beside 64 MB uploads, against alone", "x", kMost, 1.10,
-       "not measured yet"},
+       "bench/uploads.py"},
   };
   const std::array<std::array<double, 3>, 4> sharing{
       {{1, 1.8, 1.05}, {4, 1.4, 1.14}, {8, 1.25, 1.19}, {16, 1.15, 1.22}}};
@@ -64,7 +64,7 @@ std::vector<Row> make_rows() {
       rows.end(),
       {{"share_even", "p99/p50 of a tenant in slices, the worst", "x", kMost, 1.05},
        {"share_of_bare", "each arm against a bare launch loop of it", "x", kLeast, 0.97},
-       {"sockets_share", "the same fed over sockets, against in process", "x", kLeast, 0.85, "not measured yet"},
+       {"sockets_share", "the same fed over sockets, against in process", "x", kLeast, 0.85, "bench/sockets.py"},
        {"critical_p99", "latency-critical model beside three memory-bound ones: p99 against alone", "x", kMost, 1.25},
        {"critical_compute_p99", "the same beside three compute-bound ones", "x", kMost, 1.05},
        {"fallback_p99", "neighbours' p99 beside an uncaptured model, against alone", "x", kMost, 1.05},
