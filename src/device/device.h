@@ -59,6 +59,7 @@ struct Completion {
   bool ran = false;  // whether the slice spent time on it (started, ended are set)
   TimePoint started{};
   TimePoint ended{};  // when the slice was free again; outputs may have left it later
+  Duration blur{0};   // by how much either may be too late, where whoever looked was held up
 };
 
 // Bytes that are to lie in the device's own memory before a launch reads them there (BatchInput::copied).

@@ -72,6 +72,7 @@ class Subject {
   Result<GridPoint> measure(const Slice& slice, std::int32_t rows, const GridOptions& options) {
     TESSERA_ASSIGN_OR_RETURN(const device::Plan* plan, model_->prepare_home(rows, {0}, slice));
     TESSERA_ASSIGN_OR_RETURN(auto made, model::synthetic_batch(model::largest_shape(config_), rows, rows, side_));
+    made.move_to(device_.staging());
     std::vector<Duration> took;
     const TimePoint begin = now();
     for (int i = 0; i <= options.most_runs; ++i) {

@@ -63,6 +63,7 @@ std::optional<Duration> Measurer::measure_borrowed(const Slice& slice, std::int3
   if (!runs() || stopped_.load() || one_row_ * rows > kLongestProbeBeside) return std::nullopt;
   auto made = synthetic_batch(signature_, rows, rows, side_);
   if (!made.ok()) return std::nullopt;
+  made->move_to(host_.device().staging());
   const TrialRun trial = run_borrowed(slice, made->batch(), kRunsPerPoint);
   return trial.status.ok() ? std::optional(trial.took) : std::nullopt;
 }
@@ -70,6 +71,7 @@ std::optional<Duration> Measurer::measure_borrowed(const Slice& slice, std::int3
 TrialRun Measurer::run_rows(const Slice& slice, std::int32_t rows, Duration expected, int times) {
   auto made = synthetic_batch(signature_, rows, rows, side_);
   if (!made.ok()) return {made.error(), {}};
+  made->move_to(host_.device().staging());
   return run(slice, made->batch(), expected, times);
 }
 

@@ -101,6 +101,27 @@ void SyntheticBatch::add(DType dtype, const Shape& row_shape, std::span<const st
   batch_.inputs.push_back({dtype, row_shape, {std::span<const std::byte>(start, size)}});
 }
 
+void SyntheticBatch::move_to(device::StagingPool& pool) {
+  const auto room = [](std::size_t bytes) { return (bytes + sizeof(Block) - 1) / sizeof(Block) * sizeof(Block); };
+  std::size_t total = 0;
+  for (const BatchInput& input : batch_.inputs) {
+    total += room(input.parts.front().size());
+  }
+  auto block = pool.lease({std::max(total, sizeof(Block))});
+  if (!block.ok()) {
+    return;
+  }
+  std::byte* at = (*block)->bytes().data();
+  for (BatchInput& input : batch_.inputs) {
+    auto& part = input.parts.front();
+    std::copy(part.begin(), part.end(), at);
+    part = {at, part.size()};
+    at += room(part.size());
+  }
+  staged_ = *std::move(block);
+  memory_.clear();
+}
+
 Shape concrete_row(const Shape& row, std::int64_t side) {
   const auto channels = [](std::int64_t dim) { return dim == 1 || dim == 3 || dim == 4; };
   // Without a batch dimension of its own a model's images have four dimensions, the first of them usually 1 or free.

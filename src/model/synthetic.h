@@ -4,11 +4,13 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "base/result.h"
 #include "core/batch.h"
 #include "core/tensor.h"
+#include "device/staging.h"
 #include "model/config.h"
 #include "model/repository.h"
 
@@ -27,11 +29,16 @@ class SyntheticBatch {
   // Appends one input of `rows` equal rows of `row`.
   void add(DType dtype, const Shape& row_shape, std::span<const std::byte> row, std::int32_t rows);
 
+  // Its inputs lie where requests' do from now on, so that a device takes no longer to get at them. They stay where
+  // they are if the pool has no room.
+  void move_to(device::StagingPool& pool);
+
  private:
   struct alignas(64) Block {
     std::byte bytes[64];
   };
   std::vector<std::vector<Block>> memory_;
+  std::unique_ptr<device::StagingBlock> staged_;  // instead
   Batch batch_;
 };
 

@@ -189,6 +189,7 @@ void Dispatcher::handle_ended(LaunchRecord& record, TimePoint at, Turn& turn) {
   ended.ran = record.completion.ran;
   ended.started = record.completion.started;
   ended.ended = record.completion.ended;
+  ended.blur = record.completion.blur;
   feed(ended, at, turn);
   if (atoms_lost_ > 0) {
     count_atoms_lost();
@@ -284,7 +285,7 @@ void Dispatcher::perform(const sched::StartLaunch& action, TimePoint at, Turn& t
       refuse(*ticket, Refusal::kQueueFull, turn);
     }
   }
-  send(sched::LaunchEnded{action.launch, false, false, at, at}, nullptr);
+  send(sched::LaunchEnded{action.launch, false, false, at, at, {}}, nullptr);
 }
 
 LaunchRecord* Dispatcher::make_record(const sched::StartLaunch& action, TimePoint at) {

@@ -45,6 +45,7 @@ struct LaunchEnded {
   bool ran = true;
   TimePoint started{};
   TimePoint ended{};
+  Duration blur{0};  // by how much either may be too late
 };
 
 struct TimerFired {};

@@ -105,7 +105,7 @@ Result<Actions> decode_actions(std::string_view bytes) {
 
 Result<JournalReader> JournalReader::open(std::string_view bytes) {
   if (bytes.substr(0, kJournalHead.size()) != kJournalHead) {
-    return invalid_argument("not a journal of this version: it does not begin with 'tessera journal 3'");
+    return invalid_argument("not a journal of this version: it does not begin with 'tessera journal 4'");
   }
   return JournalReader(bytes);
 }

@@ -18,7 +18,7 @@ namespace tessera::sched {
 
 // A journal is this line, then records: 4 bytes with the length of what follows the next 4, which are its FNV-1a hash,
 // both little-endian. Whole numbers in records are of variable length, seven bits a byte; doubles are kept bit for bit.
-inline constexpr std::string_view kJournalHead = "tessera journal 3\n";
+inline constexpr std::string_view kJournalHead = "tessera journal 4\n";
 inline constexpr std::size_t kMaxJournalRecord = std::size_t{64} << 20;
 
 // A device's scheduler begins.

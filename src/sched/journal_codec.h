@@ -224,7 +224,7 @@ void members(A& a, T& v) {
 }
 template <typename A, Like<LaunchEnded> T>
 void members(A& a, T& v) {
-  all(a, v.launch, v.ok, v.ran, v.started, v.ended);
+  all(a, v.launch, v.ok, v.ran, v.started, v.ended, v.blur);
 }
 template <typename A, Like<TimerFired> T>
 void members(A& /*a*/, T& /*v*/) {}

@@ -158,6 +158,7 @@ void Profile::add(const ProfilePoint& point) {
 void Profile::observe(std::int32_t bucket, std::int32_t processors, Duration took, Duration overhead) {
   TESSERA_CHECK(bucket > 0 && processors > 0);
   const double took_ns = nanoseconds(took);
+  double first_ns = took_ns;  // of a size without a cell
   ++observations_;
   const auto found = cells_.find({bucket, processors});
   const bool known = found != cells_.end();
@@ -165,6 +166,7 @@ void Profile::observe(std::int32_t bucket, std::int32_t processors, Duration too
     const double predicted_ns =
         known ? prediction(found->first, found->second) : nanoseconds(*latency(bucket, processors));
     const double ratio = std::clamp(took_ns / predicted_ns, 1.0 / kLargestCorrection, kLargestCorrection);
+    first_ns = ratio * predicted_ns;
     record_error(took_ns + static_cast<double>(overhead.count()) - predicted_ns);
     const std::uint32_t seen = known ? found->second.observations : 0;
     if (seen < kSeenOften) {
@@ -176,7 +178,7 @@ void Profile::observe(std::int32_t bucket, std::int32_t processors, Duration too
       return;
     }
   }
-  cells_[{bucket, processors}] = Cell{took_ns, took_ns, 1};
+  cells_[{bucket, processors}] = Cell{first_ns, first_ns, 1};
   const auto at = std::lower_bound(buckets_.begin(), buckets_.end(), bucket);
   if (at == buckets_.end() || *at != bucket) {
     buckets_.insert(at, bucket);

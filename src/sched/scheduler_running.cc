@@ -6,6 +6,13 @@
 #include "sched/scheduler_state.h"
 
 namespace tessera::sched {
+namespace {
+
+// A run whose moments are known no better than to this part of its time teaches nothing of it.
+constexpr int kClear = 4;
+
+}  // namespace
+
 void Scheduler::State::launch(const BatchDecision& decision) {
   Instance* instance = find(decision.instance);
   TESSERA_CHECK(instance != nullptr);
@@ -87,7 +94,7 @@ void Scheduler::State::handle(const LaunchEnded& event) {
   --instance.launches;
   instance.running -= launched.requests;
   instance.atoms_held -= view_.device.slice(launched.slice).slice.count;
-  if (event.ok && event.ran && !launched.lost) {
+  if (event.ok && event.ran && !launched.lost && event.blur * kClear <= event.ended - event.started) {
     learn(launched, event);
   }
   if (lane.wanted) {

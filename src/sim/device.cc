@@ -85,7 +85,7 @@ void Device::hear_end(std::size_t slot) {
   free_slots_.push_back(slot);
   observer_.ran(done.launch, done.end - done.begin);
   observer_.ended(done.launch);
-  send(sched::LaunchEnded{done.launch.launch, true, true, done.begin, done.end});
+  send(sched::LaunchEnded{done.launch.launch, true, true, done.begin, done.end, {}});
 }
 
 void Device::hear_home(std::uint64_t number) {

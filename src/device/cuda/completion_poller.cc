@@ -49,7 +49,7 @@ void CompletionPoller::take_in() {
     for (std::size_t place = 0; place < ended_at_.size(); ++place) {
       if (flight.waits_for.test(place) && !watched_places_.test(place)) {
         flight.waits_for.reset(place);
-        flight.started = std::max(flight.started, ended_at_[place]);
+        begins_after(flight, ended_at_[place]);
       }
     }
     watched_places_.set(flight.place);
@@ -60,19 +60,24 @@ void CompletionPoller::take_in() {
 void CompletionPoller::loop(const std::string& name) {
   name_this_thread(name);
   watcher_.begin();
+  pass_ = now();
   for (;;) {
+    looking_since_ = std::exchange(pass_, now());
     take_in();
     if (watched_.empty() && unreported_.empty()) {
       if (stopping_.load() && read_ == written_.load()) {
         return;
       }
       sleep();
+      pass_ = now();
     } else if (const bool left = report_again(); look_at_all() || left) {
       continue;
     } else if (watcher_.await && !watched_.empty()) {
       await_first();
+      pass_ = now();
     } else if (pause_ > Duration::zero()) {
       std::this_thread::sleep_for(pause_);
+      pass_ = now();
     } else {
       pause_briefly();
     }
@@ -115,17 +120,29 @@ void CompletionPoller::end(std::size_t index, TimePoint at) {
   const Flight flight = watched_[index];
   watched_.erase(watched_.begin() + static_cast<std::ptrdiff_t>(index));
   watched_places_.reset(flight.place);
-  ended_at_[flight.place] = at;
+  // A launch that was made since the last pass ended no sooner than that.
+  const Duration blur = std::min(at - looking_since_, std::max(Duration{0}, at - flight.started));
+  const Seen seen = ended_at_[flight.place] = {at, blur};
   for (Flight& other : watched_) {
     if (other.waits_for.test(flight.place)) {
       other.waits_for.reset(flight.place);
-      other.started = std::max(other.started, at);
+      begins_after(other, seen);
     }
   }
-  const Ended ended{
-      .place = flight.place, .ran = flight.waits_for.none(), .started = std::min(flight.started, at), .ended = at};
+  const Ended ended{.place = flight.place,
+                    .ran = flight.waits_for.none(),
+                    .started = std::min(flight.started, at),
+                    .ended = at,
+                    .blur = std::max(blur, flight.blur)};
   if (!watcher_.report(ended)) {
     unreported_.push_back(ended);
+  }
+}
+
+void CompletionPoller::begins_after(Flight& flight, const Seen& before) {
+  if (before.at > flight.started) {
+    flight.started = before.at;
+    flight.blur = before.blur;
   }
 }
 

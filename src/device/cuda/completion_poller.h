@@ -30,6 +30,7 @@ class CompletionPoller {
     bool ran = false;  // false: it still waited for others when everything ended
     TimePoint started{};
     TimePoint ended{};
+    Duration blur{0};  // as of Completion
   };
   enum class Look { kRunning, kEnded, kEverythingEnded };
   struct Watcher {
@@ -58,6 +59,11 @@ class CompletionPoller {
     std::size_t place = 0;
     Places waits_for;
     TimePoint started{};
+    Duration blur{0};  // of `started`
+  };
+  struct Seen {
+    TimePoint at{};
+    Duration blur{0};
   };
 
   void loop(const std::string& name);
@@ -65,6 +71,7 @@ class CompletionPoller {
   bool look_at_all();
   bool report_again();
   void end(std::size_t index, TimePoint at);
+  static void begins_after(Flight& flight, const Seen& before);
   void sleep();
   void await_first();
 
@@ -82,7 +89,9 @@ class CompletionPoller {
   std::vector<Flight> watched_;    // as launched
   std::vector<Ended> unreported_;  // ended, but not to be told yet
   Places watched_places_;
-  std::array<TimePoint, LaunchOrder::kPlaces> ended_at_{};
+  std::array<Seen, LaunchOrder::kPlaces> ended_at_{};
+  TimePoint looking_since_{};  // what has ended since would have been seen, but for the present pass
+  TimePoint pass_{};           // when that began
   bool everything_ended_ = false;
 
   std::thread thread_;

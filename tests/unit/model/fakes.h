@@ -102,7 +102,20 @@ class FakeDevice : public device::Device {
     shape_ = {"fake", std::vector<std::uint16_t>(atoms, 1), aligned_ladder(atoms), loader_slice(atoms)};
   }
   const DeviceShape& shape() const override { return shape_; }
-  device::StagingPool& staging() override { std::abort(); }
+  struct HeapStaging final : device::StagingPool {
+    struct Block final : device::StagingBlock {
+      explicit Block(std::size_t size) : memory(size) {}
+      std::span<std::byte> bytes() override { return memory; }
+      std::vector<std::byte> memory;
+    };
+    Result<std::unique_ptr<device::StagingBlock>> lease(Bytes size) override {
+      auto block = std::make_unique<Block>(size.value);
+      last = block->memory;
+      return std::unique_ptr<device::StagingBlock>(std::move(block));
+    }
+    std::span<const std::byte> last;
+  };
+  device::StagingPool& staging() override { return staging_; }
   void set_sink(device::CompletionSink& /*sink*/) override {}
   Result<device::Started> launch(const device::Launch& /*launch*/) override { return unsupported("launch"); }
   void run_here(LaunchId /*id*/) override {}
@@ -133,6 +146,7 @@ class FakeDevice : public device::Device {
  private:
   Journal& journal_;
   DeviceShape shape_;
+  HeapStaging staging_;
 };
 
 class FakeHost : public Host {

@@ -44,6 +44,13 @@ TEST(Synthetic, BatchesHaveTheRightBytes) {
     EXPECT_GE(values[i], 0);
     EXPECT_LT(values[i], 1);
   }
+  const std::vector<std::byte> before(batch.inputs[2].parts[0].begin(), batch.inputs[2].parts[0].end());
+  FakeDevice::HeapStaging pool;
+  made->move_to(pool);
+  const auto moved = batch.inputs[2].parts[0];
+  EXPECT_TRUE(std::equal(before.begin(), before.end(), moved.begin(), moved.end()));
+  EXPECT_GE(moved.data(), pool.last.data());
+  EXPECT_LE(moved.data() + moved.size(), pool.last.data() + pool.last.size());
   signature.inputs = {{"a", DType::kFp32, {1 << 20, 1 << 20}}};
   EXPECT_EQ(synthetic_batch(signature, 1, 1, 224).error().code(), ErrorCode::kTooLarge);
 }

@@ -98,7 +98,7 @@ TEST(Journal, KeepsEveryEvent) {
   expect_event_kept<LaunchEnded>(
       {}, {[](LaunchEnded& e) { e.launch = {5}; }, [](LaunchEnded& e) { e.ok = false; },
            [](LaunchEnded& e) { e.ran = false; }, [](LaunchEnded& e) { e.started = TimePoint(1ns); },
-           [](LaunchEnded& e) { e.ended = TimePoint(1ns); }});
+           [](LaunchEnded& e) { e.ended = TimePoint(1ns); }, [](LaunchEnded& e) { e.blur = 1ns; }});
   expect_event_kept<TimerFired>({}, {});
   expect_event_kept<Cancelled>({}, {[](Cancelled& e) { e.request = {5}; }});
   expect_event_kept<ModelDown>({}, {[](ModelDown& e) { e.instance = {5}; }});

@@ -91,6 +91,17 @@ TEST(Profile, OneOutlierMovesAPredictionLittle) {
   EXPECT_LT(*profile.latency(1, 1), 14ms);
 }
 
+TEST(Profile, AFirstRunOfItsSizeIsNotBelievedWhateverItTook) {
+  Profile profile({{1, 1, 10ms}, {1, 4, 4ms}, {4, 4, 12ms}});
+  profile.observe(2, 4, 1us);
+  EXPECT_GT(*profile.latency(2, 4), 1ms);
+  EXPECT_GT(*profile.latency(4, 4), 6ms);
+  for (int i = 0; i < 20; ++i) {
+    profile.observe(2, 4, 7ms);
+  }
+  EXPECT_NEAR(static_cast<double>(profile.latency(2, 4)->count()), 7e6, 0.5e6);
+}
+
 TEST(Profile, TheMarginIsTheTailOfWhatRunsTookBeyondThePrediction) {
   Profile profile({{1, 1, 10ms}});
   for (int i = 0; i < 256; ++i) {

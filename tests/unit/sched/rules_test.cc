@@ -470,9 +470,11 @@ TEST_P(EveryPolicy, AFailedLaunchFreesWhatItHeld) {
     scheduler.on_event(arrival, at(0ms), actions);
   }
   actions.clear();
-  scheduler.on_event(sched::LaunchEnded{LaunchId{1}, false, false, {}, {}}, at(1ms), actions);
+  scheduler.on_event(sched::LaunchEnded{LaunchId{1}, false, false, {}, {}, {}}, at(1ms), actions);
   EXPECT_EQ(scheduler.in_flight(), 1U);  // the next one took its place
   EXPECT_TRUE(scheduler.profile(InstanceId{1})->points().empty()) << "nothing is learned from a failure";
+  scheduler.on_event(sched::LaunchEnded{LaunchId{2}, true, true, at(1ms), at(2ms), 1ms}, at(2ms), actions);
+  EXPECT_TRUE(scheduler.profile(InstanceId{1})->points().empty()) << "nor from a run whose end was seen late";
 }
 
 TEST_P(EveryPolicy, ALateTimerAndAStaleOneDoNoHarm) {

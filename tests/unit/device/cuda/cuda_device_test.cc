@@ -21,13 +21,17 @@ namespace {
 using std::chrono::milliseconds;
 using test::FakeCuda;
 
+constexpr milliseconds kALongWhile{200};
+
 class Sink final : public CompletionSink {
  public:
   void completed(const Completion& completion) override {
+    std::this_thread::sleep_for(hold_up_.exchange({}));
     const std::lock_guard lock(mutex_);
     completions_.push_back(completion);
     changed_.notify_all();
   }
+  void hold_up(milliseconds span) { hold_up_.store(span); }  // whoever reports next
   void device_down(const Error& reason) override {
     const std::lock_guard lock(mutex_);
     downs_.push_back(reason);
@@ -49,6 +53,7 @@ class Sink final : public CompletionSink {
   }
 
  private:
+  std::atomic<milliseconds> hold_up_{};
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<Completion> completions_;
@@ -353,6 +358,21 @@ TEST_F(CudaDeviceTest, ALaunchStartsWhenTheLastThatItWaitedForWasSeenToEnd) {
   EXPECT_GE(completions[0].ended - completions[0].started, milliseconds(5));
 }
 
+TEST_F(CudaDeviceTest, AnEndThatWasSeenLateSaysBySoMuch) {
+  const auto device = start();
+  go_.store(false);
+  ASSERT_TRUE(launch(*device, 1, {0, 1}).ok());
+  ASSERT_TRUE(launch(*device, 2, {1, 1}).ok());
+  ASSERT_TRUE(launch(*device, 3, {1, 1}).ok());
+  sink_.hold_up(milliseconds(20));  // whoever hears of the first end
+  go_.store(true);
+  const auto completions = sink_.wait_for(3);
+  EXPECT_LT(completions[0].blur, milliseconds(20));
+  EXPECT_GE(completions[1].blur, milliseconds(20));
+  EXPECT_EQ(completions[2].id, LaunchId{3});
+  EXPECT_GE(completions[2].blur, milliseconds(20)) << "it began when the one before it had ended";
+}
+
 class CudaQueueTest : public CudaDeviceTest {
  protected:
   CudaQueueTest() {
@@ -423,6 +443,21 @@ TEST_F(CudaQueueTest, ARunWaitsForItsInputs) {
   EXPECT_TRUE(sink_.wait_for(1)[0].status.ok());
 }
 
+TEST_F(CudaQueueTest, ABorrowedRunsTimeIsThatWithoutItsInputs) {
+  const auto device = start();
+  const CopyingPlan plan(cuda_, driver_, reinterpret_cast<CUdeviceptr>(memory_.data()), false);
+  std::atomic<bool> engine_free{false};
+  cuda_.kernel("copied")->start = [&](void**, const test::Processors&) { return std::make_unique<Run>(engine_free); };
+  std::thread releases([&] {
+    std::this_thread::sleep_for(kALongWhile);
+    engine_free.store(true);
+  });
+  const auto took = device->run_borrowed(plan, {0, 1}, batch_);
+  releases.join();
+  ASSERT_TRUE(took.ok());
+  EXPECT_LT(*took, kALongWhile);
+}
+
 TEST_F(CudaQueueTest, WhereThePlanWritesTheEndTheStreamDoesNot) {
   const auto device = start();
   const CopyingPlan plan(cuda_, driver_, reinterpret_cast<CUdeviceptr>(memory_.data()), true);
@@ -490,7 +525,6 @@ TEST_F(CudaDeviceTest, ThePollingThreadMaySleepBetweenLooks) {
 
 class OutputsTest : public CudaDeviceTest {
  protected:
-  static constexpr std::chrono::milliseconds kALongWhile{200};
 
   OutputsTest() : leaving_(cuda_, driver_) {
     cuda_.add_kernel({.name = "leave", .arguments = {}, .start = [this](void**, const test::Processors&) {
