@@ -20,6 +20,8 @@ import subprocess
 import sys
 import tempfile
 
+from objectives import with_objectives
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DEPS = pathlib.Path(os.environ.get("TESSERA_DEPS", ROOT / ".deps"))
 WORKLOADS = [ROOT / "bench" / "workloads" / name for name in ("host_text.json", "host_rows.json")]
@@ -95,30 +97,6 @@ class Runs:
                             json_to=self.folder / "real.json", may_fail=True)
 
 
-def with_objectives(workload, runs, folder):
-    """The same workload with its objectives in milliseconds and its rates written out, so that both sides have the same."""
-    known = json.loads(runs.profiles.read_text())["devices"][runs.device()]
-    whole = sum(known["processors"])
-
-    def latency(model, rows):
-        points = {(point[0], point[1]): point[2] for point in known["models"][model]["points"]}
-        buckets = sorted({key[0] for key in points})
-        return points[min(bucket for bucket in buckets if bucket >= min(rows, buckets[-1])), whole]
-
-    text = json.loads(workload.read_text())
-    defaults = text.pop("defaults", {})
-    for tenant in text["tenants"]:
-        for key, value in defaults.items():
-            tenant.setdefault(key, value)
-        if "slo_factor" in tenant:
-            tenant["slo_ms"] = round(tenant.pop("slo_factor") * latency(tenant["model"], 1) / 1e3, 3)
-        if tenant.pop("share_by_cost", False):
-            tenant["share"] = tenant["share"] / latency(tenant["model"], 8) * 1e4
-    path = folder / f"{text['name']}.json"
-    path.write_text(json.dumps(text, indent=1))
-    return path
-
-
 def tenant_figures(results):
     """By tenant: medians over the runs."""
     out = {}
@@ -167,7 +145,7 @@ def measure(arguments, folder):
             for load in arguments.loads:
                 # Anew for each cell: what a shared machine is worth changes within minutes.
                 before = runs.profile(names, runs.profiles)["devices"]["here"]["models"]
-                workload = with_objectives(given, runs, folder)
+                workload = with_objectives(given, json.loads(runs.profiles.read_text())["devices"][runs.device()], folder)
                 runs.learn_profiles(workload, policy, load * runs.simulated(workload, policy, "--search")["capacity"])
                 rate = load * runs.simulated(workload, policy, "--search")["capacity"]
                 words = [("--rate", rate, "--seconds", arguments.seconds, "--warm-seconds", 2, "--seed", seed) for seed in range(1, arguments.runs + 1)]

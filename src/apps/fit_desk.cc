@@ -113,7 +113,7 @@ Result<sim::FitQuestion> fit_question(std::string_view body, const runtime::Snap
     if (tenant.points.empty() || tenant.rows_per_second < kLeastRate || out.present.size() == FitDesk::kMostTenants) {
       continue;
     }
-    out.device.models[tenant.name].points = tenant.points;
+    out.device.models[tenant.name] = {tenant.points, {}, tenant.beside_others};
     out.present.push_back(tenant_of(tenant));
   }
   if (like != nullptr) {
@@ -128,7 +128,7 @@ Result<sim::FitQuestion> fit_question(std::string_view body, const runtime::Snap
     return not_found("no latencies are known of model '" + asked.model +
                      "': name one that is served, or give \"points\" as tessera profile --json writes them");
   } else {
-    out.device.models[spec.model].points = like->points;
+    out.device.models[spec.model] = {like->points, {}, like->beside_others};
   }
   spec.slo = out.candidate.slo = ms(*asked.slo_ms);
   spec.rate = out.candidate.rate = *asked.rate;

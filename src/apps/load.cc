@@ -9,6 +9,7 @@
 #include <memory>
 #include <utility>
 
+#include "apps/load_arms.h"
 #include "apps/load_here.h"
 #include "apps/load_search.h"
 #include "apps/load_target.h"
@@ -26,7 +27,9 @@ namespace {
 constexpr int kNice = -10;
 
 std::string target_name(const LoadOptions& options) {
-  return options.url.empty() ? "in process, policy " + options.service.policy : options.url;
+  return !options.url.empty()    ? options.url
+         : !options.arms.empty() ? "in process"
+                                 : "in process, policy " + options.service.policy;
 }
 
 loadgen::LoadInfo info_of(const LoadOptions& options, const LoadPlan& plan) {
@@ -77,11 +80,23 @@ Result<std::string> search(const LoadOptions& options, const LoadPlan& plan, loa
   return found.invalid;
 }
 
+// Likewise.
+Result<std::string> prove(const LoadOptions& options, const LoadPlan& plan, HereTarget& target) {
+  TESSERA_ASSIGN_OR_RETURN(const ProvedArms proved, prove_arms(options, plan, target));
+  std::fputs(loadgen::table(proved.proofs).c_str(), stdout);
+  std::fflush(stdout);
+  TESSERA_ASSIGN_OR_RETURN(const auto shares, plan.tenants(1.0));
+  const auto info = info_of(options, plan);
+  TESSERA_RETURN_IF_ERROR(
+      write_text(options.json, loadgen::json(info, shares, proved.proofs, proved.invalid), "--json"));
+  return proved.invalid;
+}
+
 Result<std::string> run(const LoadOptions& options) {
   TESSERA_ASSIGN_OR_RETURN(loadgen::Workload workload, workload_of(options));
   prepare_process();
   std::unique_ptr<loadgen::Target> target;
-  const HereTarget* here = nullptr;
+  HereTarget* here = nullptr;
   if (options.url.empty()) {
     TESSERA_ASSIGN_OR_RETURN(auto made, HereTarget::create(options, workload));
     here = made.get();
@@ -96,7 +111,9 @@ Result<std::string> run(const LoadOptions& options) {
   TESSERA_RETURN_IF_ERROR(target->set_terms(tenants));
   // This thread's, where the system permits it: it needs little of a processor, but that at once.
   setpriority(PRIO_PROCESS, 0, kNice);
-  auto invalid = options.search ? search(options, plan, *target) : run_once(options, plan, *target);
+  auto invalid = !options.arms.empty() ? prove(options, plan, *here)
+                 : options.search      ? search(options, plan, *target)
+                                       : run_once(options, plan, *target);
   if (here != nullptr && !options.learned.empty()) {
     TESSERA_ASSIGN_OR_RETURN(const std::string learned, here->learned());
     TESSERA_RETURN_IF_ERROR(write_text(options.learned, learned, "--learned"));

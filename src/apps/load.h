@@ -9,6 +9,7 @@
 
 #include "apps/serve_options.h"
 #include "client/inputs.h"
+#include "loadgen/arms.h"
 
 namespace CLI {  // NOLINT(readability-identifier-naming): theirs
 class App;
@@ -36,6 +37,7 @@ struct LoadOptions {
   std::vector<client::ShapeChoice> shapes;
 
   bool search = false;
+  std::vector<loadgen::Arm> arms;  // instead; of a server in this process
   int seeds = 5;
   std::uint64_t least_requests = 5000;
   double precision = 0.02;

@@ -53,8 +53,12 @@ void refuse_mixtures(const LoadOptions& options) {
   if (options.models.empty() && (options.outstanding || options.rows != 1)) {
     throw CLI::ValidationError("--outstanding, --rows", "need --model; a workload says its own");
   }
-  if (!options.models.empty() && options.outstanding.has_value() == (options.rate || options.search)) {
+  if (!options.models.empty() &&
+      options.outstanding.has_value() == (options.rate || options.search || !options.arms.empty())) {
     throw CLI::ValidationError("--model", "needs --rate (open loop) or --outstanding (closed loop)");
+  }
+  if (!options.arms.empty() && (!options.url.empty() || options.search || options.rate || options.outstanding)) {
+    throw CLI::ValidationError("--arm", "is of a server in this process, and takes the place of --rate and --search");
   }
   if (options.slo_ms && options.slo_factor) {
     throw CLI::ValidationError("--slo-factor", "and --slo-ms are both given; one is enough");
@@ -96,6 +100,22 @@ void add_load_flags(CLI::App& command, LoadOptions& options) {
   command.option_defaults()->group("Search");
   command.add_flag("--search", options.search,
                    "the highest total rate at which every tenant\nattains 99 %; --rate is where to begin");
+  const auto take_arms = [&options](const std::vector<std::string>& given) {
+    for (const std::string& text : given) {
+      auto arm = loadgen::parse_arm(text);
+      if (!arm.ok()) throw CLI::ValidationError("--arm", arm.error().message());
+      options.arms.push_back(std::move(*arm));
+    }
+  };
+  command
+      .add_option_function<std::vector<std::string>>(
+          "--arm", take_arms,
+          "instead, in this process: a policy and the total\nrate that it is said to carry, repeatedly; each is\n"
+          "to pass at 0.97 of it and to fail at 1.03, in turns")
+      ->type_name("POLICY=RATE")
+      ->expected(1)
+      ->allow_extra_args(false)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   command.add_option("--seeds", options.seeds, "runs at each rate, pooled (5)")
       ->type_name("N")
       ->check(CLI::Range(2, 100).description(""));

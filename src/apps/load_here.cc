@@ -231,7 +231,7 @@ Result<std::string> HereTarget::learned() const {
   device.shape = known.device;
   for (const runtime::Snapshot::Tenant& tenant : known.tenants) {
     if (!tenant.points.empty()) {
-      device.models[tenant.name].points = tenant.points;
+      device.models[tenant.name] = {tenant.points, {}, tenant.beside_others};
     }
   }
   if (device.models.empty()) {
@@ -244,7 +244,7 @@ Result<std::string> HereTarget::learned() const {
   about.date = today();
   about.note =
       "points: [rows, processors, microseconds], as the scheduler had learned them by the end of this run, neighbours "
-      "taken out";
+      "taken out; neighbour: by which part runs were seen to take longer beside atoms that are all busy";
   return sim::profiles_json(about, device);
 }
 

@@ -1,19 +1,8 @@
 #include "apps/load_search.h"
 
-#include <utility>
-
-#include "apps/progress.h"
-#include "apps/workload_files.h"
-#include "loadgen/generator.h"
-#include "loadgen/text.h"
+#include "apps/load_trial.h"
 
 namespace tessera::apps {
-namespace {
-
-// For what a trial left on its way.
-constexpr Duration kBetween = std::chrono::seconds(30);
-
-}  // namespace
 
 Result<FoundCapacity> search_capacity(const LoadOptions& options, const LoadPlan& plan, loadgen::Target& target) {
   TESSERA_ASSIGN_OR_RETURN(const auto shares, plan.tenants(1.0));
@@ -22,34 +11,14 @@ Result<FoundCapacity> search_capacity(const LoadOptions& options, const LoadPlan
   how.least_requests = options.least_requests;
   how.precision = options.precision;
   how.start = options.rate ? *options.rate : plan.careful_rate(shares);
-  FoundCapacity out;
-  Progress progress;
-  loadgen::Generator generator(target);
+  TrialRunner runner(options, plan, target);
   const auto trial = [&](double rate, std::uint64_t seed, Duration length,
-                         const std::vector<std::uint64_t>& most_misses) -> Result<loadgen::Outcome> {
-    TESSERA_ASSIGN_OR_RETURN(const auto tenants, plan.tenants(rate));
-    loadgen::LoadOptions run;
-    run.seed = options.seed + seed;
-    run.warm_up = seconds(options.warm_seconds);
-    run.length = length;
-    run.most_in_flight = options.in_flight;
-    run.most_misses = most_misses;
-    progress.say("trying " + loadgen::digits(rate) + " a second for " +
-                 loadgen::digits(std::chrono::duration<double>(length).count()) + " s, seed " +
-                 std::to_string(seed + 1) + " of " + std::to_string(options.seeds));
-    loadgen::LoadOutcome outcome = generator.run(tenants, run);
-    generator.let_end(kBetween);
-    if (!outcome.invalid.empty()) {
-      outcome = generator.run(tenants, run);
-      generator.let_end(kBetween);
-    }
-    if (!outcome.invalid.empty() && out.invalid.empty()) {
-      out.invalid = "at " + loadgen::digits(rate) + " a second " + outcome.invalid;
-    }
-    loadgen::Outcome& counted = outcome;
-    return std::move(counted);
+                         const std::vector<std::uint64_t>& most_misses) {
+    return runner.run(rate, seed, length, most_misses);
   };
+  FoundCapacity out;
   TESSERA_ASSIGN_OR_RETURN(out.capacity, loadgen::find_capacity(shares, how, trial));
+  out.invalid = runner.invalid();
   return out;
 }
 

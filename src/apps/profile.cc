@@ -25,7 +25,7 @@ sim::DeviceProfile as_profile(const device::Device& device, const std::vector<me
   double spread = 0;
   std::size_t points = 0;
   for (const measure::Grid& grid : grids) {
-    out.models[grid.model] = {grid.profile(), grid.memory};
+    out.models[grid.model] = {grid.profile(), grid.memory, {}};
     for (const measure::GridPoint& point : grid.points) {
       spread += point.spread;
     }

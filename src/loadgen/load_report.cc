@@ -89,6 +89,44 @@ std::string json(const LoadInfo& info, const std::vector<Tenant>& tenants, const
   return out + "\n ]}\n";
 }
 
+std::string table(const std::vector<ArmProof>& proofs) {
+  std::string out;
+  char line[256];
+  for (const ArmProof& proof : proofs) {
+    for (const Probe& probe : proof.probes) {
+      std::snprintf(line, sizeof line, "%12s  %9.1f a second, %.3f of what is said: %s, worst tenant %6.2f %%%s\n",
+                    proof.arm.name.substr(0, proof.arm.name.find(':')).c_str(), probe.rate, probe.rate / proof.arm.said,
+                    probe.passed ? "passed" : "failed", 100 * probe.worst, probe.complete ? "" : ", cut short");
+      out += line;
+    }
+    std::snprintf(line, sizeof line, "%12s  carries %.1f a second: %s\n", "", proof.carried,
+                  to_string(proof.verdict).c_str());
+    out += line;
+  }
+  return out;
+}
+
+std::string json(const LoadInfo& info, const std::vector<Tenant>& tenants, const std::vector<ArmProof>& proofs,
+                 const std::string& invalid) {
+  std::string out = head(info, invalid) + "\"arms\": [";
+  for (const ArmProof& proof : proofs) {
+    out += (&proof == &proofs.front() ? "\n  " : ",\n  ") + ("{\"policy\": " + quoted(proof.arm.name)) +
+           ", \"said\": " + digits(proof.arm.said) + ", \"carried\": " + digits(proof.carried) +
+           ", \"verdict\": " + quoted(to_string(proof.verdict)) + ",\n   \"probes\": [";
+    for (const Probe& probe : proof.probes) {
+      std::string all = ", \"seeds\": " + std::to_string(probe.outcomes.size()) + ",\n     \"tenants\": [";
+      for (std::size_t i = 0; i < tenants.size(); ++i) {
+        Tenant tenant = tenants[i];
+        tenant.rate *= probe.rate;
+        all += (i == 0 ? "\n      " : ",\n      ") + tenant_json(tenant, pooled(probe.outcomes, i));
+      }
+      out += (&probe == &proof.probes.front() ? "\n    " : ",\n    ") + probe_json(probe, all + "\n     ]");
+    }
+    out += "\n   ]}";
+  }
+  return out + "\n ]}\n";
+}
+
 std::string json(const LoadInfo& info, const Capacity& capacity, const std::string& invalid) {
   return head(info, invalid) + search_json(capacity) + "}\n";
 }

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "loadgen/arms.h"
 #include "loadgen/generator.h"
 #include "loadgen/search.h"
 #include "loadgen/workload.h"
@@ -23,8 +24,14 @@ struct LoadInfo {
 // The table, and below it goodput, lateness and what failed.
 std::string table(const std::vector<Tenant>& tenants, const LoadOutcome& outcome);
 
+// A line for each rate of each arm, and what was found.
+std::string table(const std::vector<ArmProof>& proofs);
+
 // Objects of JSON. `invalid`: why the search says nothing of the server; empty: it does.
 std::string json(const LoadInfo& info, const std::vector<Tenant>& tenants, const LoadOutcome& outcome);
 std::string json(const LoadInfo& info, const Capacity& capacity, const std::string& invalid);
+// `tenants` for a total rate of 1.
+std::string json(const LoadInfo& info, const std::vector<Tenant>& tenants, const std::vector<ArmProof>& proofs,
+                 const std::string& invalid);
 
 }  // namespace tessera::loadgen

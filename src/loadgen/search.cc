@@ -9,9 +9,6 @@ namespace {
 
 constexpr double kBracketStep = 1.25;
 constexpr int kMostProbes = 40;
-// Further misses cannot turn a rate with this many times the allowed ones into one that passes.
-constexpr double kHopeless = 2.0;
-constexpr std::uint64_t kHopelessAtLeast = 30;
 
 // Two-sided 95 % of Student's t by degrees of freedom from 1 on.
 double student(int freedom) {
@@ -30,8 +27,7 @@ class Search {
 
  private:
   Result<bool> probe(double rate);
-  double worst(const std::vector<Outcome>& outcomes, int without) const;
-  double crossing(const std::vector<Probe>& probes, int without) const;
+  double crossing(const std::vector<Probe>& probes, std::size_t without) const;
   void interval(Capacity& out) const;
 
   const std::vector<Tenant>& tenants_;
@@ -40,50 +36,13 @@ class Search {
   std::vector<Probe> probes_;
 };
 
-// The least attainment of tenants with an objective, pooled over all seeds but `without`.
-double Search::worst(const std::vector<Outcome>& outcomes, int without) const {
-  double least = 1;
-  for (std::size_t tenant = 0; tenant < tenants_.size(); ++tenant) {
-    Tally sum;
-    for (std::size_t seed = 0; seed < outcomes.size() && tenants_[tenant].slo; ++seed) {
-      if (static_cast<int>(seed) != without) {
-        sum.merge(outcomes[seed].tenants[tenant].tally);
-      }
-    }
-    least = std::min(least, sum.attainment());
-  }
-  return least;
-}
-
 Result<bool> Search::probe(double rate) {
-  Probe probe;
-  probe.rate = rate;
-  const Duration counted = run_length(tenants_, options_, rate);
-  const double seconds = std::chrono::duration<double>(counted).count();
-  std::vector<std::uint64_t> left;
-  for (const Tenant& tenant : tenants_) {
-    const double allowed = (1 - options_.attainment) * tenant.rate * rate * seconds * options_.seeds;
-    left.push_back(tenant.slo ? kHopelessAtLeast + static_cast<std::uint64_t>(kHopeless * allowed) : ~std::uint64_t{0});
+  RateProbe one(tenants_, options_, rate);
+  while (!one.settled()) {
+    TESSERA_RETURN_IF_ERROR(one.run_next(trial_));
   }
-  bool hopeless = false;
-  for (int seed = 0; seed < options_.seeds && !hopeless; ++seed) {
-    TESSERA_ASSIGN_OR_RETURN(Outcome outcome, trial_(rate, static_cast<std::uint64_t>(seed), counted, left));
-    hopeless = outcome.gave_up;
-    for (std::size_t i = 0; i < left.size() && !hopeless; ++i) {
-      const Tally& tally = outcome.tenants[i].tally;
-      left[i] -= std::min(left[i], tally.offered_count() - tally.met_count());
-    }
-    probe.outcomes.push_back(std::move(outcome));
-  }
-  probe.complete = !hopeless;
-  probe.worst = worst(probe.outcomes, -1);
-  probe.passed = probe.complete && probe.worst >= options_.attainment;
-  for (const Outcome& outcome : probe.outcomes) {
-    probe.goodput += outcome.goodput() / static_cast<double>(probe.outcomes.size());
-  }
-  const bool passed = probe.passed;
-  probes_.push_back(std::move(probe));
-  return passed;
+  probes_.push_back(std::move(one).probe());
+  return probes_.back().passed;
 }
 
 Result<Capacity> Search::run() {
@@ -116,14 +75,14 @@ Result<Capacity> Search::run() {
 }
 
 // Where the attainment falls below what is asked for, between the rates that were tried.
-double Search::crossing(const std::vector<Probe>& probes, int without) const {
+double Search::crossing(const std::vector<Probe>& probes, std::size_t without) const {
   const Probe* before = nullptr;
   double before_worst = 1;
   for (const Probe& probe : probes) {
     if (!probe.complete) {
       break;
     }
-    const double reached = worst(probe.outcomes, without);
+    const double reached = worst_attainment(tenants_, probe.outcomes, without);
     const bool passes = reached >= options_.attainment;
     if (before != nullptr && (!passes || before_worst < options_.attainment) && reached < before_worst) {
       // Without one of the seeds even the lowest rate may fail: then the line is followed a little below it.
@@ -140,7 +99,7 @@ void Search::interval(Capacity& out) const {
   std::vector<double> without;
   double mean = 0;
   for (int seed = 0; seed < options_.seeds; ++seed) {
-    without.push_back(crossing(out.probes, seed));
+    without.push_back(crossing(out.probes, static_cast<std::size_t>(seed)));
     mean += without.back() / options_.seeds;
   }
   double squares = 0;
@@ -156,18 +115,6 @@ void Search::interval(Capacity& out) const {
 }
 
 }  // namespace
-
-Duration run_length(const std::vector<Tenant>& tenants, const SearchOptions& options, double rate) {
-  double slowest = 0;
-  for (const Tenant& tenant : tenants) {
-    if (tenant.slo && tenant.rate > 0 && (slowest == 0 || tenant.rate < slowest)) {
-      slowest = tenant.rate;
-    }
-  }
-  // A little more than it takes, as arrivals are random.
-  const double seconds = 1.05 * static_cast<double>(options.least_requests) / (slowest * rate) / options.seeds;
-  return std::min(Duration(std::llround(seconds * 1e9)), options.most_length);
-}
 
 Result<Capacity> find_capacity(const std::vector<Tenant>& tenants, const SearchOptions& options, const Trial& trial) {
   bool objective = false;

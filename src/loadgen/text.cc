@@ -102,15 +102,17 @@ std::string tenant_json(const Tenant& tenant, const Tally& tally, const std::str
   return out + more + "}";
 }
 
+std::string probe_json(const Probe& probe, const std::string& more) {
+  return "{\"rate\": " + digits(probe.rate) + ", \"passed\": " + (probe.passed ? "true" : "false") +
+         ", \"complete\": " + (probe.complete ? "true" : "false") + ", \"worst_attainment\": " + digits(probe.worst) +
+         ", \"goodput\": " + digits(probe.goodput) + more + "}";
+}
+
 std::string search_json(const Capacity& capacity) {
   std::string out = "\"capacity\": " + digits(capacity.rate) + ", \"capacity_95\": [" + digits(capacity.low) + ", " +
                     digits(capacity.high) + "], \"goodput\": " + digits(capacity.goodput) + ",\n \"probes\": [";
   for (std::size_t i = 0; i < capacity.probes.size(); ++i) {
-    const Probe& probe = capacity.probes[i];
-    out += (i == 0 ? "\n  " : ",\n  ") + ("{\"rate\": " + digits(probe.rate)) +
-           ", \"passed\": " + (probe.passed ? "true" : "false") +
-           ", \"complete\": " + (probe.complete ? "true" : "false") + ", \"worst_attainment\": " + digits(probe.worst) +
-           ", \"goodput\": " + digits(probe.goodput) + "}";
+    out += (i == 0 ? "\n  " : ",\n  ") + probe_json(capacity.probes[i]);
   }
   return out + "\n ]";
 }

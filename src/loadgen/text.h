@@ -22,6 +22,9 @@ std::string table(const std::vector<Tenant>& tenants, const Outcome& outcome, Co
 // An object of JSON; `more`, if any, are further members of it, each behind a comma.
 std::string tenant_json(const Tenant& tenant, const Tally& tally, const std::string& more = {});
 
+// An object of JSON; `more` as above.
+std::string probe_json(const Probe& probe, const std::string& more = {});
+
 // The members of an object that tell of a search.
 std::string search_json(const Capacity& capacity);
 

@@ -171,6 +171,7 @@ Learned Dispatcher::learned(InstanceId instance) {
     if (const sched::Profile* profile = scheduler.profile(instance)) {
       out.profile = *profile;
     }
+    out.beside_others = scheduler.beside_others(instance);
     out.rows_per_second = scheduler.rows_per_second(instance, at);
   };
   post_and_take_part(control.release()->message);

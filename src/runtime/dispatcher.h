@@ -72,6 +72,7 @@ struct Neighbours {
 // Of an instance that is served. Value.
 struct Learned {
   sched::Profile profile;
+  double beside_others = 0;    // as of sched::Scheduler
   double rows_per_second = 0;  // that arrive lately
 };
 

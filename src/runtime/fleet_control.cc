@@ -85,6 +85,7 @@ Snapshot Fleet::snapshot() {
         tenant.params = instance.config.params;
         static_cast<sched::LiveParams&>(tenant.params) = served->counters->params();
         tenant.points = learned.profile.points();
+        tenant.beside_others = learned.beside_others;
       }
     }
   }

@@ -67,6 +67,7 @@ struct Snapshot {
     std::string model;
     sched::ModelParams params;                // as they are now
     std::vector<sched::ProfilePoint> points;  // on the first device that serves it; may be empty
+    double beside_others = 0;                 // there, as of sched::Scheduler
     double rows_per_second = 0;               // that arrive lately, on all devices
   };
   std::string policy;

@@ -57,6 +57,11 @@ const Profile* Scheduler::State::profile(InstanceId id) const {
   return instance == nullptr ? nullptr : &instance->profile;
 }
 
+double Scheduler::State::beside_others(InstanceId id) const {
+  const Instance* instance = find(id);
+  return instance == nullptr ? 0 : instance->co_run.factor(1) - 1;
+}
+
 DeviceLoad Scheduler::State::load(TimePoint now) const {
   const DeviceShape& shape = view_.device.shape();
   double running = 0;
@@ -198,5 +203,6 @@ double Scheduler::rows_per_second(InstanceId instance, TimePoint now) const {
 }
 TimePoint Scheduler::deadline(RequestId request) const { return state_->deadline(request); }
 const Profile* Scheduler::profile(InstanceId instance) const { return state_->profile(instance); }
+double Scheduler::beside_others(InstanceId instance) const { return state_->beside_others(instance); }
 
 }  // namespace tessera::sched

@@ -27,6 +27,7 @@ class Scheduler::State {
   std::uint16_t atoms_lost() const { return view_.device.atoms_lost(); }
   TimePoint deadline(RequestId id) const;
   const Profile* profile(InstanceId id) const;
+  double beside_others(InstanceId id) const;
   DeviceLoad load(TimePoint now) const;
   ModelLoad load(InstanceId id) const;
   double rows_per_second(InstanceId id, TimePoint now) const;

@@ -113,6 +113,7 @@ Status Cluster::add_device(std::uint32_t index) {
       const TenantModel& model = models_[tenant];
       devices_.back()->add_model(InstanceId{tenant + 1}, model.params, model.run_time,
                                  options_.profiled ? sched::Profile(model.profile->points) : sched::Profile());
+      devices_.back()->set_neighbour(InstanceId{tenant + 1}, profile_.neighbour(*model.profile));
     }
   }
   return ok_status();

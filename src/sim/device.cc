@@ -31,7 +31,7 @@ Device::Device(Loop& loop, DeviceShape shape, std::unique_ptr<sched::Policy> pol
 
 void Device::add_model(InstanceId id, std::shared_ptr<const sched::ModelParams> params, RunTime run_time,
                        sched::Profile profile, bool buckets_follow, const std::optional<Slice>& only_slice) {
-  models_[id] = std::move(run_time);
+  models_[id] = {std::move(run_time), traits_.neighbour};
   const bool lazy = !only_slice && (buckets_follow || !traits_.home_everything);
   send(sched::ModelUp{id, std::move(params), std::move(profile), lazy, !buckets_follow, false, only_slice});
   if (lazy) {
@@ -114,14 +114,14 @@ std::size_t Device::take_slot() {
 }
 
 void Device::carry_out(sched::StartLaunch& launch) {
-  const RunTime& run_time = models_.at(launch.instance);
-  Duration takes = noisy(run_time(launch.bucket, shape_.processors_in(launch.slice)));
+  const Model& model = models_.at(launch.instance);
+  Duration takes = noisy(model.run_time(launch.bucket, shape_.processors_in(launch.slice)));
   const std::size_t slot = take_slot();
   Running& one = running_[slot];
   one.launch = std::move(launch);
   one.begin = loop_.time();
   if (one.launch.after_lane_only && traits_.contention > 0) {
-    join_crowd(slot, run_time, takes);
+    join_crowd(slot, model.run_time, takes);
     return;
   }
   const Slice slice = one.launch.slice;
@@ -130,8 +130,9 @@ void Device::carry_out(sched::StartLaunch& launch) {
       one.begin = std::max(one.begin, atom_free_at_[atom]);
     }
   }
-  if (traits_.neighbour > 0) {
-    takes = Duration(std::llround(static_cast<double>(takes.count()) * neighbours(slice, one.begin)));
+  if (model.neighbour > 0) {
+    const double factor = 1 + model.neighbour * busy_beside(slice, one.begin);
+    takes = Duration(std::llround(static_cast<double>(takes.count()) * factor));
   }
   one.end = one.begin + takes;
   for (std::uint16_t atom = slice.first; atom < slice.end(); ++atom) {
@@ -141,12 +142,12 @@ void Device::carry_out(sched::StartLaunch& launch) {
   loop_.at(one.end + traits_.host_overhead, *this, token(kEnd, slot));
 }
 
-double Device::neighbours(const Slice& slice, TimePoint at) const {
+double Device::busy_beside(const Slice& slice, TimePoint at) const {
   int busy = 0;
   for (std::uint16_t atom = 0; atom < shape_.atoms(); ++atom) {
     busy += !slice.contains(atom) && atom_free_at_[atom] > at ? 1 : 0;
   }
-  return 1 + traits_.neighbour * busy / shape_.atoms();
+  return static_cast<double>(busy) / shape_.atoms();
 }
 
 void Device::join_crowd(std::size_t slot, const RunTime& run_time, Duration alone) {

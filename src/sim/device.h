@@ -57,6 +57,8 @@ class Device final : private Loop::Target {
   void add_model(InstanceId id, std::shared_ptr<const sched::ModelParams> params, RunTime run_time,
                  sched::Profile profile, bool buckets_follow = false,
                  const std::optional<Slice>& only_slice = std::nullopt);
+  // In place of the device's trait, for one of its models.
+  void set_neighbour(InstanceId id, double neighbour) { models_.at(id).neighbour = neighbour; }
   void send(const sched::Event& event);
 
   const DeviceShape& shape() const { return shape_; }
@@ -66,6 +68,10 @@ class Device final : private Loop::Target {
   double busy_atom_seconds() const { return busy_atom_seconds_; }
 
  private:
+  struct Model {
+    RunTime run_time;
+    double neighbour = 0;
+  };
   struct Running {
     sched::StartLaunch launch;
     TimePoint begin{};
@@ -83,7 +89,7 @@ class Device final : private Loop::Target {
   void carry_out(Other&) {}
   void join_crowd(std::size_t slot, const RunTime& run_time, Duration alone);
   void look_after_crowd();
-  double neighbours(const Slice& slice, TimePoint at) const;
+  double busy_beside(const Slice& slice, TimePoint at) const;
   Duration noisy(Duration span);
   std::size_t take_slot();
 
@@ -93,7 +99,7 @@ class Device final : private Loop::Target {
   DeviceTraits traits_;
   loadgen::Random random_;
   Observer& observer_;
-  std::unordered_map<InstanceId, RunTime> models_;
+  std::unordered_map<InstanceId, Model> models_;
   std::vector<TimePoint> atom_free_at_;
   std::vector<Running> running_;
   std::vector<std::size_t> free_slots_;

@@ -11,7 +11,7 @@ std::vector<Form> forms_of(const DeviceProfile& device, const TenantModel& model
     for (const Slice& slice : device.shape.ladder) {
       const int processors = device.shape.processors_in(slice);
       const double alone = std::chrono::duration<double>(model.run_time(bucket, processors)).count();
-      const double beside = alone * (1 + device.traits.neighbour * (atoms - slice.count) / atoms);
+      const double beside = alone * (1 + device.neighbour(*model.profile) * (atoms - slice.count) / atoms);
       forms.push_back({bucket, alone, beside, beside * processors});
     }
   }

@@ -44,6 +44,7 @@ Status points(const Json& list, std::string_view file, std::vector<sched::Profil
 Status model(const Json& object, std::string_view file, ModelProfile& out) {
   Fields fields(object, file);
   out.memory = mb(fields.number("memory_mb", 0, 1e9).value_or(0));
+  out.neighbour = fields.number("neighbour", 0, 10);
   fields.need("points", "the measured latencies");
   const Json* list = fields.list("points");
   TESSERA_RETURN_IF_ERROR(fields.done());
@@ -149,6 +150,7 @@ std::string profiles_json(const MeasuredDevice& about, const DeviceProfile& devi
   for (const auto& [name, model] : device.models) {
     out += std::string(comma) + "\n        " + quoted(name) +
            ": {\n          \"memory_mb\": " + digits(static_cast<double>(model.memory.value) / 1e6) +
+           (model.neighbour ? ",\n          \"neighbour\": " + digits(*model.neighbour) : "") +
            ",\n          \"points\": [";
     std::int32_t rows = 0;
     for (const sched::ProfilePoint& point : model.points) {

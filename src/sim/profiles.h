@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,7 +17,8 @@ namespace tessera::sim {
 
 struct ModelProfile {
   std::vector<sched::ProfilePoint> points;
-  Bytes memory;  // of an instance; 0: not known
+  Bytes memory;                     // of an instance; 0: not known
+  std::optional<double> neighbour;  // its own, instead of the device's (DeviceTraits)
 };
 
 // One kind of device. Immutable.
@@ -30,6 +32,7 @@ struct DeviceProfile {
   Result<const ModelProfile*> model(std::string_view name) const;
   // Of one run on the whole device.
   Duration whole(const ModelProfile& model, std::int32_t rows) const;
+  double neighbour(const ModelProfile& model) const { return model.neighbour.value_or(traits.neighbour); }
 };
 
 // By name, as `--device` gives it. Errors name `file`, line and column.

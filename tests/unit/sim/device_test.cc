@@ -89,6 +89,7 @@ class Alone : public Observer {
     }
   }
   static Duration run_time(std::int32_t, std::int32_t processors) { return 12ms / processors; }
+  void suffers(std::uint32_t model, double neighbour) { device_->set_neighbour(InstanceId{model}, neighbour); }
 
   void ask(std::uint32_t model) {
     sched::Arrival arrival;
@@ -148,6 +149,18 @@ TEST(SimulatedDevice, NeighboursCostTheirPart) {
   world.loop.run_until(at(100ms));
   EXPECT_EQ(world.ends[1], at(12ms));
   EXPECT_EQ(world.ends[2], at(4ms + 200us));
+}
+
+TEST(SimulatedDevice, AModelMaySufferMoreThanOthers) {
+  DeviceTraits traits;
+  traits.neighbour = 0.2;
+  Alone world(traits);
+  world.suffers(2, 0.8);
+  world.ask(1);
+  world.ask(2);
+  world.loop.run_until(at(100ms));
+  EXPECT_EQ(world.ends[1], at(12ms));
+  EXPECT_EQ(world.ends[2], at(4ms + 800us));
 }
 
 TEST(SimulatedDevice, UncontrolledLaunchesShareTheProcessors) {

@@ -19,6 +19,7 @@ TEST(Profiles, WhatIsWrittenReadsBackAsTheSame) {
   device.models["plain"].points = {{1, 8, 2336'900ns}, {1, 36, 528us}, {4, 8, 10ms}, {4, 36, 1100us}};
   device.models["plain"].memory = Bytes{398'500'000};
   device.models["a \"quoted\" name"].points = {{1, 36, 5us}};
+  device.models["a \"quoted\" name"].neighbour = 0.25;
   const std::string text = profiles_json({"mine", "a card", "tessera profile ...", "2026-01-31", "a note"}, device);
   const auto read = parse_profiles(text, "written");
   ASSERT_TRUE(read.ok()) << read.error().message() << "\n" << text;
@@ -31,6 +32,7 @@ TEST(Profiles, WhatIsWrittenReadsBackAsTheSame) {
   for (const auto& [name, model] : device.models) {
     const ModelProfile& same = again.models.at(name);
     EXPECT_EQ(same.memory, model.memory);
+    EXPECT_EQ(same.neighbour, model.neighbour);
     ASSERT_EQ(same.points.size(), model.points.size());
     for (std::size_t i = 0; i < model.points.size(); ++i) {
       EXPECT_EQ(same.points[i].bucket, model.points[i].bucket);
