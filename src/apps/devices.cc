@@ -130,6 +130,8 @@ Result<Computing> open_cuda(const device::CudaDeviceSpec& spec, std::size_t part
   out.description = describe(device->shape(), gpu->name());
   out.engine = std::move(engine);
   out.device = std::move(device);
+  TESSERA_ASSIGN_OR_RETURN(const Bytes memory, gpu->memory());
+  out.max_homes = homes_in(memory, parts);
   return out;
 }
 
@@ -166,6 +168,11 @@ Result<device::CudaOptions> cuda_options(const device::CudaDeviceSpec& spec, std
   TESSERA_ASSIGN_OR_RETURN(const auto all, device::HostTopology::of());
   if (all.atoms() <= kFewCores) options.poll_pause = kPollPause;
   return options;
+}
+
+std::size_t homes_in(Bytes memory, std::size_t parts) {
+  constexpr std::uint64_t kHome = 700'000;  // device/cuda/homed_graph.h
+  return std::clamp<std::size_t>(memory.value / 16 / kHome, 1024, 8192) / parts;
 }
 
 Result<DeviceChoice> parse_device(std::string_view text) {

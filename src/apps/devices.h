@@ -14,6 +14,7 @@
 #include "device/device.h"
 #include "device/host/topology.h"
 #include "engine/engine.h"
+#include "sched/scheduler.h"
 
 namespace tessera::apps {
 
@@ -35,8 +36,9 @@ Result<DeviceChoice> parse_device(std::string_view text);
 
 // A device and the engine whose plans run on it. `engine` goes first.
 struct Computing {
-  std::string kind;         // "host" or "cuda", as model::ConfigDefaults knows it
-  std::string description;  // "cuda:0, NVIDIA H100 80GB HBM3, 132 processors"
+  std::string kind;                                            // "host" or "cuda", as model::ConfigDefaults knows it
+  std::string description;                                     // "cuda:0, NVIDIA H100 80GB HBM3, 132 processors"
+  std::size_t max_homes = sched::SchedulerLimits{}.max_homes;  // what its memory is good for
   std::unique_ptr<device::Device> device;
   std::unique_ptr<engine::Engine> engine;
 };
@@ -44,6 +46,9 @@ struct Computing {
 // A card as `tessera serve` has it: `parts` devices of it divide its streams and outstanding copies, and where the
 // host has few cores its polling thread sleeps between two looks.
 Result<device::CudaOptions> cuda_options(const device::CudaDeviceSpec& spec, std::size_t parts, Bytes max_body);
+
+// How many plans may be homed one by one on a card: as many as take a sixteenth of its memory, parted among its parts.
+std::size_t homes_in(Bytes memory, std::size_t parts);
 
 // In the order named. `host`: the processors to compute on, where the host computes. `max_body`: of one request.
 // To be called before other threads read the environment. Where auto finds no GPU that can be used, the log says why.

@@ -38,6 +38,7 @@ struct LoadOptions {
 
   bool search = false;
   std::vector<loadgen::Arm> arms;  // instead; of a server in this process
+  double settle_seconds = 3;       // of each arm, before they are compared
   int seeds = 5;
   std::uint64_t least_requests = 5000;
   double precision = 0.02;

@@ -116,6 +116,8 @@ void add_load_flags(CLI::App& command, LoadOptions& options) {
       ->expected(1)
       ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  number(command, "--settle-seconds", "S", 0, 3600, options.settle_seconds,
+         "of each arm before, for what a policy sets up as\nit goes (3)");
   command.add_option("--seeds", options.seeds, "runs at each rate, pooled (5)")
       ->type_name("N")
       ->check(CLI::Range(2, 100).description(""));

@@ -26,6 +26,9 @@ class TrialRunner {
   Result<loadgen::Outcome> run(double rate, std::uint64_t seed, Duration length,
                                const std::vector<std::uint64_t>& most_misses, const std::string& who = {});
 
+  // Nothing of its progress is shown until the next run.
+  void clear_progress() { progress_.clear(); }
+
   // The rate at which the generator was too slow twice, and why; empty: none.
   const std::string& invalid() const { return invalid_; }
 

@@ -1,5 +1,6 @@
 #include "apps/make_service.h"
 
+#include <algorithm>
 #include <chrono>
 #include <string>
 #include <utility>
@@ -37,7 +38,11 @@ Result<std::unique_ptr<runtime::Service>> make_service(const ServeOptions& optio
   }
   std::vector<runtime::DeviceUnit> units;
   units.reserve(opened.size());
-  for (Computing& one : opened) units.push_back({std::move(one.device), std::move(one.engine)});
+  service.max_homes = opened.front().max_homes;
+  for (Computing& one : opened) {
+    service.max_homes = std::min(service.max_homes, one.max_homes);
+    units.push_back({std::move(one.device), std::move(one.engine)});
+  }
   return runtime::Service::create(std::move(service), std::move(units));
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <optional>
 #include <utility>
 
 namespace tessera::loadgen {
@@ -10,8 +11,8 @@ namespace {
 class Proving {
  public:
   Proving(const std::vector<Tenant>& tenants, const ProbeOptions& options, const std::vector<Arm>& arms,
-          const ArmTrial& trial)
-      : tenants_(tenants), options_(options), trial_(trial) {
+          const ArmTrial& trial, const ArmTold& told)
+      : tenants_(tenants), options_(options), trial_(trial), told_(told) {
     for (const Arm& arm : arms) {
       proofs_.push_back({arm, ArmVerdict::kAsSaid, 0, {}});
     }
@@ -35,21 +36,33 @@ class Proving {
 
   Status both_in_turns() {
     std::vector<RateProbe> probes;
+    std::vector<std::optional<Probe>> settled(2 * proofs_.size());
     for (const ArmProof& proof : proofs_) {
       probes.emplace_back(tenants_, options_, kArmBelow * proof.arm.said);
       probes.emplace_back(tenants_, options_, kArmAbove * proof.arm.said);
     }
     for (int seed = 0; seed < options_.seeds; ++seed) {
       for (std::size_t i = 0; i < probes.size(); ++i) {
-        if (!probes[i].settled()) {
-          TESSERA_RETURN_IF_ERROR(step(probes[i], i / 2));
+        if (settled[i]) {
+          continue;
+        }
+        TESSERA_RETURN_IF_ERROR(step(probes[i], i / 2));
+        if (probes[i].settled()) {
+          settled[i] = std::move(probes[i]).probe();
+          tell(i / 2, *settled[i]);
         }
       }
     }
     for (std::size_t i = 0; i < probes.size(); ++i) {
-      keep(i / 2, std::move(probes[i]).probe());
+      keep(i / 2, *std::move(settled[i]));
     }
     return ok_status();
+  }
+
+  void tell(std::size_t arm, const Probe& probe) const {
+    if (told_) {
+      told_(proofs_[arm].arm, probe);
+    }
   }
 
   Status settle(std::size_t arm) {
@@ -67,8 +80,10 @@ class Proving {
       while (!probe.settled()) {
         TESSERA_RETURN_IF_ERROR(step(probe, arm));
       }
-      passed = keep(arm, std::move(probe).probe());
-      part = below ? part * kArmStep : part / kArmStep;
+      Probe settled = std::move(probe).probe();
+      tell(arm, settled);
+      passed = keep(arm, std::move(settled));
+      part = below ? part * kArmStep : part / kArmStepDown;
       if (!below && steps == 0) {
         proofs_[arm].verdict = passed ? ArmVerdict::kWithARepeat : ArmVerdict::kLess;
       }
@@ -92,19 +107,20 @@ class Proving {
   const std::vector<Tenant>& tenants_;
   const ProbeOptions& options_;
   const ArmTrial& trial_;
+  const ArmTold& told_;
   std::vector<ArmProof> proofs_;
 };
 
 }  // namespace
 
 Result<std::vector<ArmProof>> prove(const std::vector<Tenant>& tenants, const ProbeOptions& options,
-                                    const std::vector<Arm>& arms, const ArmTrial& trial) {
+                                    const std::vector<Arm>& arms, const ArmTrial& trial, const ArmTold& told) {
   const bool objective =
       std::any_of(tenants.begin(), tenants.end(), [](const Tenant& tenant) { return tenant.slo && tenant.rate > 0; });
   if (!objective) {
     return invalid_argument("arms need a tenant with an objective and a rate; give one slo_ms or slo_factor");
   }
-  return Proving(tenants, options, arms, trial).run();
+  return Proving(tenants, options, arms, trial, told).run();
 }
 
 Result<Arm> parse_arm(const std::string& text) {

@@ -20,8 +20,9 @@ struct Arm {
 // Parts of what was said.
 inline constexpr double kArmBelow = 0.97;
 inline constexpr double kArmAbove = 1.03;
-inline constexpr double kArmAgain = 0.95;  // with fresh seeds, where it failed below
-inline constexpr double kArmStep = 1.03;   // from there on down, or up from above, until it turns
+inline constexpr double kArmAgain = 0.95;     // with fresh seeds, where it failed below
+inline constexpr double kArmStep = 1.03;      // from above up, until it fails
+inline constexpr double kArmStepDown = 1.06;  // and from the repeat down, until it passes
 inline constexpr int kMostArmSteps = 8;
 
 enum class ArmVerdict {
@@ -43,10 +44,13 @@ struct ArmProof {
 using ArmTrial = std::function<Result<Outcome>(std::size_t arm, double rate, std::uint64_t seed, Duration length,
                                                const std::vector<std::uint64_t>& most_misses)>;
 
+// Hears of each rate as soon as it is settled.
+using ArmTold = std::function<void(const Arm& arm, const Probe& probe)>;
+
 // All arms below and above in turns, seed by seed, so that none has a better hour than the others; then those that need
 // more. `tenants` as find_capacity() has them.
 Result<std::vector<ArmProof>> prove(const std::vector<Tenant>& tenants, const ProbeOptions& options,
-                                    const std::vector<Arm>& arms, const ArmTrial& trial);
+                                    const std::vector<Arm>& arms, const ArmTrial& trial, const ArmTold& told = {});
 
 // "POLICY=RATE", the policy with its options. Error: what is wrong with it.
 Result<Arm> parse_arm(const std::string& text);

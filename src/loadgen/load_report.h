@@ -24,7 +24,8 @@ struct LoadInfo {
 // The table, and below it goodput, lateness and what failed.
 std::string table(const std::vector<Tenant>& tenants, const LoadOutcome& outcome);
 
-// A line for each rate of each arm, and what was found.
+// What came of a rate, while others are still to be tried; and at the end a line for each arm.
+std::string line(const Arm& arm, const Probe& probe);
 std::string table(const std::vector<ArmProof>& proofs);
 
 // Objects of JSON. `invalid`: why the search says nothing of the server; empty: it does.

@@ -137,6 +137,15 @@ Status Gpu::count_streams(std::size_t more) {
   return ok_status();
 }
 
+Result<Bytes> Gpu::memory() const {
+  const CurrentContext current(*this);
+  TESSERA_RETURN_IF_ERROR(current.status());
+  std::size_t free = 0;
+  std::size_t total = 0;
+  TESSERA_RETURN_IF_ERROR(driver_.check(driver_.mem_get_info(&free, &total), "see how much memory there is"));
+  return Bytes{total};
+}
+
 Result<std::vector<OwnedStream>> Gpu::make_streams(std::size_t count) {
   TESSERA_RETURN_IF_ERROR(count_streams(count));
   const CurrentContext current(*this);

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/ids.h"
 #include "base/result.h"
 #include "core/slice.h"
 #include "device/cuda/driver.h"
@@ -58,6 +59,8 @@ class Gpu {
   void watch_faults(const void* who, std::function<void(const Error&)> tell);
   void unwatch_faults(const void* who);  // waits while it is being told
   void fail(const Error& reason);
+
+  Result<Bytes> memory() const;  // all there is
 
   // Where to ask the driver for so many addresses. Left to itself it begins at a few times 2^32, where two small
   // numbers side by side look like an address to who searches kernels' arguments for some.

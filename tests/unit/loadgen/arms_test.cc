@@ -101,7 +101,7 @@ TEST_F(Arms, WhatCarriesLessIsLoweredUntilItPasses) {
   ASSERT_TRUE(proofs.ok());
   const ArmProof& proof = proofs->front();
   EXPECT_EQ(proof.verdict, ArmVerdict::kLess);
-  EXPECT_NEAR(proof.carried, 950 / 1.03 / 1.03, 0.1);
+  EXPECT_NEAR(proof.carried, 950 / 1.06, 0.1);
 }
 
 TEST_F(Arms, APassAboveAFailureIsLuck) {
