@@ -436,8 +436,8 @@ namespace tessera::sched {
 template <typename Archive, typename Self>
 void Profile::members(Archive& a, Self& self) {
   const auto cell_members = [&a](auto& cell) {
-    journal::all(a, cell.latency_ns, cell.published_ns, cell.observations, cell.streak, cell.predicted_ns,
-                 cell.predicted_version);
+    journal::all(a, cell.latency_ns, cell.prior_ns, cell.published_ns, cell.observations, cell.streak,
+                 cell.predicted_ns, cell.predicted_version);
   };
   if constexpr (Archive::kReads) {
     for (std::size_t left = a.count(); left > 0 && a.good(); --left) {
@@ -452,7 +452,8 @@ void Profile::members(Archive& a, Self& self) {
       cell_members(cell);
     }
   }
-  journal::all(a, self.buckets_, self.errors_ns_, self.next_error_, self.observations_, self.version_, self.margin_);
+  journal::all(a, self.buckets_, self.errors_ns_, self.next_error_, self.scale_, self.variance_, self.steady_,
+               self.observations_, self.version_, self.margin_);
   if constexpr (Archive::kReads) {
     if (self.errors_ns_.size() > kErrors || self.next_error_ > self.errors_ns_.size()) a.fail();
   }

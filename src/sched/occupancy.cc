@@ -59,12 +59,12 @@ TimePoint Occupancy::add(LaunchId launch, std::size_t index, TimePoint now, Dura
   TESSERA_CHECK(open(index));
   const TimePoint begins = start_on(index, now);
   const TimePoint ends = begins + predicted;
-  running_.push_back({launch, index, begins, predicted});
+  running_.push_back({launch, index, begins, predicted, idle(index)});
   for (std::uint16_t atom = slices_[index].slice.first; atom < slices_[index].slice.end(); ++atom) {
     TESSERA_CHECK(atoms_[atom].depth < depth_ && !atoms_[atom].closed());
     ++atoms_[atom].depth;
   }
-  predict_ends(now);
+  predict_ends(now, now);
   return ends;
 }
 
@@ -75,7 +75,7 @@ std::vector<Occupancy::Running>::iterator Occupancy::running(LaunchId launch) {
   return found;
 }
 
-void Occupancy::remove(LaunchId launch, TimePoint now) {
+void Occupancy::remove(LaunchId launch, TimePoint ended, TimePoint now) {
   const auto found = running(launch);
   const Slice slice = slices_[found->slice].slice;
   running_.erase(found);
@@ -83,7 +83,7 @@ void Occupancy::remove(LaunchId launch, TimePoint now) {
     TESSERA_CHECK(atoms_[atom].depth > 0);
     --atoms_[atom].depth;
   }
-  predict_ends(now);
+  predict_ends(ended, now);
 }
 
 void Occupancy::block(const Slice& slice) {
@@ -107,7 +107,7 @@ void Occupancy::lose(LaunchId launch, TimePoint now) {
   for (std::uint16_t atom = slice.first; atom < slice.end(); ++atom) {
     ++atoms_[atom].lost;
   }
-  remove(launch, now);
+  remove(launch, now, now);
 }
 
 void Occupancy::find_again(const Slice& slice) {
@@ -129,7 +129,7 @@ bool Occupancy::drained(const Slice& slice) const {
 }
 
 // A launch that ends early or late moves those committed behind it, so all ends are derived anew, in launch order.
-void Occupancy::predict_ends(TimePoint now) {
+void Occupancy::predict_ends(TimePoint ended, TimePoint now) {
   for (Atom& atom : atoms_) {
     atom.free_at = TimePoint::min();
   }
@@ -139,8 +139,11 @@ void Occupancy::predict_ends(TimePoint now) {
     for (std::uint16_t atom = slice.first; atom < slice.end(); ++atom) {
       behind = std::max(behind, atoms_[atom].free_at);
     }
-    // With nothing before it (any more) it runs since what was before it ended: now at the latest.
-    running.begins = behind == TimePoint::min() ? std::min(running.begins, now) : std::max(behind, now);
+    if (behind != TimePoint::min()) {
+      running.begins = std::max(behind, now);
+    } else if (!std::exchange(running.begun, true)) {
+      running.begins = ended;
+    }
     const TimePoint ends = running.begins + running.predicted;
     for (std::uint16_t atom = slice.first; atom < slice.end(); ++atom) {
       atoms_[atom].free_at = ends;

@@ -68,7 +68,8 @@ class Occupancy {
 
   // The slice must be open. Returns the predicted end.
   TimePoint add(LaunchId launch, std::size_t index, TimePoint now, Duration predicted);
-  void remove(LaunchId launch, TimePoint now);
+  // `ended`: when those committed behind it began, where it was the last that they waited for.
+  void remove(LaunchId launch, TimePoint ended, TimePoint now);
   // A blocked slice takes no more launches; what runs there goes on. One at a time.
   void block(const Slice& slice);
   void unblock();
@@ -84,6 +85,7 @@ class Occupancy {
     std::size_t slice = 0;
     TimePoint begins{};  // when it was given to an idle slice, or is predicted to follow
     Duration predicted{0};
+    bool begun = false;  // nothing is before it any more
   };
   struct Atom {
     std::uint16_t depth = 0;
@@ -94,7 +96,7 @@ class Occupancy {
   };
 
   std::vector<Running>::iterator running(LaunchId launch);
-  void predict_ends(TimePoint now);
+  void predict_ends(TimePoint ended, TimePoint now);
   void refresh_slices();
 
   DeviceShape shape_;

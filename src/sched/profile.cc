@@ -21,6 +21,8 @@ constexpr double kStreakLearning = 0.5;     // weight of one run then
 constexpr double kSlowestLearning = 0.1;    // weight of one run once many were seen
 constexpr double kLargestCorrection = 4.0;  // one run moves a prediction as if it were at most this much off
 constexpr std::uint32_t kSeenOften = 8;     // observations from which a cell tells nothing more about unseen ones
+constexpr double kPriorWeight = 0.3;        // of the measurements against a size that was seen so often
+constexpr double kNoiseLearning = 0.002;    // weight of one run
 constexpr double kNoticeable = 0.02;        // relative change that is worth reading the profile again
 constexpr std::size_t kMarginEvery = 8;     // observations between two computations of the margin
 constexpr double kMarginQuantile = 0.99;
@@ -34,7 +36,7 @@ Profile::Profile(const std::vector<ProfilePoint>& points) {
   for (const ProfilePoint& point : points) {
     TESSERA_CHECK(point.bucket > 0 && point.processors > 0);
     const double ns = nanoseconds(point.latency);
-    cells_[{point.bucket, point.processors}] = Cell{ns, ns, 0};
+    cells_[{point.bucket, point.processors}] = Cell{ns, ns, ns, 0};
   }
   for (const auto& [key, cell] : cells_) {
     if (buckets_.empty() || buckets_.back() != key.first) {
@@ -47,7 +49,6 @@ std::optional<Duration> Profile::latency(std::int32_t bucket, std::int32_t proce
   if (cells_.empty()) {
     return std::nullopt;
   }
-  const double log_processors = std::log(static_cast<double>(processors));
   const double log_bucket = std::log(static_cast<double>(bucket));
   const auto result = [](double log_ns) {
     return Duration(static_cast<Duration::rep>(std::max(1.0, std::exp(log_ns))));
@@ -58,7 +59,7 @@ std::optional<Duration> Profile::latency(std::int32_t bucket, std::int32_t proce
   double before_log_bucket = 0;
   bool have_before = false;
   for (const std::int32_t known : buckets_) {
-    double value = row_log_latency(known, log_processors);
+    double value = row_log_latency(known, processors);
     if (have_before) {
       value = std::max(value, before);
     }
@@ -82,7 +83,11 @@ std::optional<Duration> Profile::latency(std::int32_t bucket, std::int32_t proce
   return result(line(log_bucket, before_log_bucket, before, bucket_slope(previous, buckets_.back())));
 }
 
-double Profile::row_log_latency(std::int32_t bucket, double log_processors) const {
+double Profile::row_log_latency(std::int32_t bucket, std::int32_t processors) const {
+  if (const auto exact = cells_.find({bucket, processors}); exact != cells_.end()) {
+    return std::log(exact->second.latency_ns);
+  }
+  const double log_processors = std::log(static_cast<double>(processors));
   const auto begin = cells_.lower_bound({bucket, 0});
   const auto end = cells_.lower_bound({bucket + 1, 0});
   TESSERA_CHECK(begin != end);
@@ -131,12 +136,12 @@ double Profile::processor_slope() const {
   return rows == 0 ? kDefaultProcessorSlope : std::clamp(sum / rows, -1.0, 0.0);
 }
 
-// At one fixed number of processors, so that the extrapolated curve stays monotone in processors.
+// At one number of processors for all, so that what is extrapolated keeps the order of what is known.
 double Profile::bucket_slope(std::int32_t low, std::int32_t high) const {
   if (low == high) {
     return kDefaultBucketSlope;
   }
-  const double at = std::log(static_cast<double>(cells_.lower_bound({high, 0})->first.second));
+  const std::int32_t at = cells_.lower_bound({high, 0})->first.second;
   const double run = std::log(static_cast<double>(high)) - std::log(static_cast<double>(low));
   return std::clamp((row_log_latency(high, at) - row_log_latency(low, at)) / run, 0.0, 1.0);
 }
@@ -147,7 +152,8 @@ void Profile::add(const ProfilePoint& point) {
   if (cell.observations > 0) {
     return;
   }
-  cell.latency_ns = cell.published_ns = std::max(1.0, nanoseconds(point.latency));
+  cell.prior_ns = nanoseconds(point.latency);
+  cell.latency_ns = cell.published_ns = std::max(1.0, cell.prior_ns * scale_);
   const auto at = std::lower_bound(buckets_.begin(), buckets_.end(), point.bucket);
   if (at == buckets_.end() || *at != point.bucket) {
     buckets_.insert(at, point.bucket);
@@ -158,32 +164,39 @@ void Profile::add(const ProfilePoint& point) {
 void Profile::observe(std::int32_t bucket, std::int32_t processors, Duration took, Duration overhead) {
   TESSERA_CHECK(bucket > 0 && processors > 0);
   const double took_ns = nanoseconds(took);
-  double first_ns = took_ns;  // of a size without a cell
+  const Key key{bucket, processors};
   ++observations_;
-  const auto found = cells_.find({bucket, processors});
-  const bool known = found != cells_.end();
-  if (!cells_.empty()) {
-    const double predicted_ns =
-        known ? prediction(found->first, found->second) : nanoseconds(*latency(bucket, processors));
-    const double ratio = std::clamp(took_ns / predicted_ns, 1.0 / kLargestCorrection, kLargestCorrection);
-    first_ns = ratio * predicted_ns;
-    record_error(took_ns + static_cast<double>(overhead.count()) - predicted_ns);
-    const std::uint32_t seen = known ? found->second.observations : 0;
-    if (seen < kSeenOften) {
-      scale_unseen(1.0 + (ratio - 1.0) / (2.0 + seen));
+  const auto found = cells_.find(key);
+  if (found == cells_.end()) {
+    double first_ns = took_ns;
+    double prior_ns = 0;
+    if (!cells_.empty()) {
+      const double predicted_ns = nanoseconds(*latency(bucket, processors));
+      record_error(took_ns + static_cast<double>(overhead.count()) - predicted_ns);
+      first_ns = predicted_ns * std::clamp(took_ns / predicted_ns, 1.0 / kLargestCorrection, kLargestCorrection);
+      prior_ns = predicted_ns / scale_;
     }
-    if (known) {
-      correct(found->second, took_ns);
-      publish_if_moved(found->second, seen < kSeenOften);
-      return;
+    cells_[key] = Cell{first_ns, prior_ns, first_ns, 1};
+    const auto at = std::lower_bound(buckets_.begin(), buckets_.end(), bucket);
+    if (at == buckets_.end() || *at != bucket) {
+      buckets_.insert(at, bucket);
     }
+    scale_unseen();
+    ++version_;
+    return;
   }
-  cells_[{bucket, processors}] = Cell{first_ns, first_ns, 1};
-  const auto at = std::lower_bound(buckets_.begin(), buckets_.end(), bucket);
-  if (at == buckets_.end() || *at != bucket) {
-    buckets_.insert(at, bucket);
+  Cell& cell = found->second;
+  const double predicted_ns = prediction(key, cell);
+  record_error(took_ns + static_cast<double>(overhead.count()) - predicted_ns);
+  const bool settled = cell.observations >= kSeenOften;
+  if (settled) {
+    note_noise(took_ns / predicted_ns);
   }
-  ++version_;
+  correct(cell, took_ns);
+  if (!settled) {
+    scale_unseen();
+  }
+  publish_if_moved(cell, !settled);
 }
 
 // Asked for with every run, so the curve is only worked out when the version has moved.
@@ -208,13 +221,33 @@ void Profile::correct(Cell& cell, double took_ns) {
   ++cell.observations;
 }
 
-void Profile::scale_unseen(double ratio) {
+// By the mean of what was seen, and not run by run: with many sizes the noise of their first runs would add up.
+void Profile::scale_unseen() {
+  double sum = 0;
+  double weight = kPriorWeight;
+  for (const auto& [key, cell] : cells_) {
+    if (cell.observations > 0 && cell.prior_ns > 0) {
+      const double own = std::min(1.0, cell.observations / static_cast<double>(kSeenOften));
+      const double ratio = std::clamp(cell.latency_ns / cell.prior_ns, 1.0 / kLargestCorrection, kLargestCorrection);
+      sum += own * std::log(ratio);
+      weight += own;
+    }
+  }
+  scale_ = std::exp(sum / weight);
   for (auto& [key, cell] : cells_) {
     if (cell.observations == 0) {
-      cell.latency_ns *= ratio;
+      cell.latency_ns = std::max(1.0, cell.prior_ns * scale_);
     }
   }
 }
+
+void Profile::note_noise(double ratio) {
+  const double off = std::log(std::clamp(ratio, 1.0 / kLargestCorrection, kLargestCorrection));
+  ++steady_;
+  variance_ += std::max(kNoiseLearning, 1.0 / steady_) * (off * off - variance_);
+}
+
+double Profile::noise() const { return steady_ < kErrors ? 0 : std::sqrt(variance_); }
 
 void Profile::record_error(double error_ns) {
   if (errors_ns_.size() < kErrors) {

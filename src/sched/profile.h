@@ -26,20 +26,25 @@ class Profile {
   Profile() = default;
   explicit Profile(const std::vector<ProfilePoint>& points);
 
-  // Time of one run of `bucket` rows on `processors`; nothing when no point is known at all. Monotone: never shorter
-  // with more rows or fewer processors. At least 1 ns, whatever was observed: others divide by it.
+  // Time of one run of `bucket` rows on `processors`; nothing when no point is known at all. Never shorter with more
+  // rows. Sizes of slices that are known are as they are: 20 processors of an H200 that lie scattered are slower than
+  // 16 that do not. Between them and beyond, never shorter with fewer processors. At least 1 ns, whatever was observed:
+  // others divide by it.
   std::optional<Duration> latency(std::int32_t bucket, std::int32_t processors) const;
 
   // One more measured point; ignored where runs of that size were seen already.
   void add(const ProfilePoint& point);
 
   // A run was seen to take this long, and `overhead` more until the scheduler heard of its end. What was measured but
-  // never seen running is scaled along.
+  // never seen running is scaled along: by how much longer the others took than they were measured.
   void observe(std::int32_t bucket, std::int32_t processors, Duration took, Duration overhead = Duration{0});
 
   // The learned 99th percentile of (observed + overhead - predicted), not below zero: what a guarantee has to add.
   // Predicted is what readers of this version were told, which what is learned in between does not change.
   Duration margin() const { return margin_; }
+
+  // Deviation of the logarithm of runs' times from what was predicted, lately; 0 as long as little was seen.
+  double noise() const;
 
   // Whether enough runs were seen to turn a request away because of a prediction.
   bool confident() const { return observations_ >= kConfidentAfter; }
@@ -58,6 +63,7 @@ class Profile {
 
   struct Cell {
     double latency_ns = 0;
+    double prior_ns = 0;      // as measured, or as predicted when it was first seen
     double published_ns = 0;  // as of version_
     std::uint32_t observations = 0;
     std::int32_t streak = 0;  // of observations far off on the same side: above if positive
@@ -67,18 +73,22 @@ class Profile {
   using Key = std::pair<std::int32_t, std::int32_t>;  // (bucket, processors)
 
   double prediction(const Key& key, Cell& cell) const;
-  double row_log_latency(std::int32_t bucket, double log_processors) const;
+  double row_log_latency(std::int32_t bucket, std::int32_t processors) const;
   double processor_slope() const;
   double bucket_slope(std::int32_t low, std::int32_t high) const;
   static void correct(Cell& cell, double took_ns);
-  void scale_unseen(double ratio);
+  void scale_unseen();
   void record_error(double error_ns);
+  void note_noise(double ratio);
   void publish_if_moved(const Cell& cell, bool others);
 
   std::map<Key, Cell> cells_;
   std::vector<std::int32_t> buckets_;  // those of cells_, ascending
   std::vector<double> errors_ns_;      // a ring of the last kErrors (observed - predicted)
   std::size_t next_error_ = 0;
+  double scale_ = 1;          // of priors, where nothing was seen
+  double variance_ = 0;       // of noise()
+  std::uint32_t steady_ = 0;  // observations that it is made of
   std::uint32_t observations_ = 0;
   std::uint32_t version_ = 0;
   Duration margin_{0};

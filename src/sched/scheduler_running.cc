@@ -80,7 +80,7 @@ void Scheduler::State::handle(const LaunchEnded& event) {
     view_.device.find_again(view_.device.slice(launched.slice).slice);
     note_lost();
   } else {
-    view_.device.remove(event.launch, now_);
+    view_.device.remove(event.launch, event.ran ? event.ended : now_, now_);
   }
   if (launched.stuck) {
     --instance.stuck;
