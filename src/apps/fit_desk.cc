@@ -104,7 +104,7 @@ Result<sim::FitQuestion> fit_question(std::string_view body, const runtime::Snap
   TESSERA_ASSIGN_OR_RETURN(const Asked asked, parse(body));
   sim::FitQuestion out;
   out.device.shape = server.device;
-  out.device.traits.noise = server.noise;
+  out.device.traits.jitter = server.jitter;
   out.policy = server.policy;
   out.devices = asked.devices ? static_cast<std::size_t>(*asked.devices) : server.devices;
   out.most_requests = FitDesk::kMostRequests;

@@ -229,7 +229,7 @@ Result<std::string> HereTarget::learned() const {
   const runtime::Snapshot known = service_->snapshot();
   sim::DeviceProfile device;
   device.shape = known.device;
-  device.traits.noise = known.noise;
+  device.traits.jitter = known.jitter;
   for (const runtime::Snapshot::Tenant& tenant : known.tenants) {
     if (!tenant.points.empty()) {
       device.models[tenant.name] = {tenant.points, {}, tenant.beside_others};
@@ -246,7 +246,7 @@ Result<std::string> HereTarget::learned() const {
   about.note =
       "points: [rows, processors, microseconds], as the scheduler had learned them by the end of this run, neighbours "
       "taken out; neighbour: by which part runs were seen to take longer beside atoms that are all busy; "
-      "noise: deviation of the logarithm of what runs took from what was predicted";
+      "jitter_us: deviation of what runs took from what was predicted";
   return sim::profiles_json(about, device);
 }
 

@@ -67,8 +67,8 @@ Snapshot Fleet::snapshot() {
   Snapshot out;
   std::map<std::pair<std::string, std::int64_t>, Snapshot::Tenant> tenants;
   std::map<std::string, std::int64_t> newest;
-  double noise = 0;
-  int noisy = 0;
+  Duration jitter{0};
+  int jittery = 0;
   for (const auto& unit : units_) {
     if (unit->is_down()) {
       continue;
@@ -88,12 +88,12 @@ Snapshot Fleet::snapshot() {
         static_cast<sched::LiveParams&>(tenant.params) = served->counters->params();
         tenant.points = learned.profile.points();
         tenant.beside_others = learned.beside_others;
-        noise += learned.profile.noise();
-        noisy += learned.profile.noise() > 0 ? 1 : 0;
+        jitter += learned.profile.jitter();
+        jittery += learned.profile.jitter() > Duration{0} ? 1 : 0;
       }
     }
   }
-  out.noise = noisy > 0 ? noise / noisy : 0;
+  out.jitter = jittery > 0 ? jitter / jittery : Duration{0};
   for (auto& [key, tenant] : tenants) {
     tenant.name = key.first + (newest[key.first] == key.second ? "" : ":" + std::to_string(key.second));
     out.tenants.push_back(std::move(tenant));

@@ -74,7 +74,7 @@ struct Snapshot {
   DeviceShape device;       // the first that is up
   std::size_t devices = 0;  // that are up
   std::vector<Tenant> tenants;
-  double noise = 0;  // as of sched::Profile: the mean of those that know
+  Duration jitter{0};  // as of sched::Profile: the mean of those that know
 };
 
 struct ServiceOptions {

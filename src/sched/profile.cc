@@ -22,7 +22,7 @@ constexpr double kSlowestLearning = 0.1;    // weight of one run once many were 
 constexpr double kLargestCorrection = 4.0;  // one run moves a prediction as if it were at most this much off
 constexpr std::uint32_t kSeenOften = 8;     // observations from which a cell tells nothing more about unseen ones
 constexpr double kPriorWeight = 0.3;        // of the measurements against a size that was seen so often
-constexpr double kNoiseLearning = 0.002;    // weight of one run
+constexpr double kJitterLearning = 0.002;   // weight of one run
 constexpr double kNoticeable = 0.02;        // relative change that is worth reading the profile again
 constexpr std::size_t kMarginEvery = 8;     // observations between two computations of the margin
 constexpr double kMarginQuantile = 0.99;
@@ -190,7 +190,7 @@ void Profile::observe(std::int32_t bucket, std::int32_t processors, Duration too
   record_error(took_ns + static_cast<double>(overhead.count()) - predicted_ns);
   const bool settled = cell.observations >= kSeenOften;
   if (settled) {
-    note_noise(took_ns / predicted_ns);
+    note_jitter(took_ns - predicted_ns, predicted_ns);
   }
   correct(cell, took_ns);
   if (!settled) {
@@ -241,13 +241,15 @@ void Profile::scale_unseen() {
   }
 }
 
-void Profile::note_noise(double ratio) {
-  const double off = std::log(std::clamp(ratio, 1.0 / kLargestCorrection, kLargestCorrection));
+void Profile::note_jitter(double error_ns, double predicted_ns) {
+  const double off = std::clamp(error_ns, -predicted_ns, predicted_ns);  // further off are other things
   ++steady_;
-  variance_ += std::max(kNoiseLearning, 1.0 / steady_) * (off * off - variance_);
+  variance_ += std::max(kJitterLearning, 1.0 / steady_) * (off * off - variance_);
 }
 
-double Profile::noise() const { return steady_ < kErrors ? 0 : std::sqrt(variance_); }
+Duration Profile::jitter() const {
+  return steady_ < kErrors ? Duration{0} : Duration(static_cast<Duration::rep>(std::sqrt(variance_)));
+}
 
 void Profile::record_error(double error_ns) {
   if (errors_ns_.size() < kErrors) {

@@ -189,11 +189,15 @@ void Device::carry_out(sched::PrepareHome& home) {
 void Device::carry_out(sched::InstanceDrained& gone) { models_.erase(gone.instance); }
 
 Duration Device::noisy(Duration span) {
-  if (traits_.noise == 0) {
-    return span;
+  double out = static_cast<double>(span.count());
+  if (traits_.noise > 0) {
+    out *= std::exp(traits_.noise * random_.bell());
   }
-  return Duration(
-      static_cast<Duration::rep>(static_cast<double>(span.count()) * std::exp(traits_.noise * random_.bell())));
+  if (traits_.jitter > Duration{0}) {
+    // No run takes much less than it has to.
+    out = std::max(0.8 * out, out + static_cast<double>(traits_.jitter.count()) * random_.bell());
+  }
+  return Duration(static_cast<Duration::rep>(out));
 }
 
 }  // namespace tessera::sim

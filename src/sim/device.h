@@ -20,6 +20,7 @@ namespace tessera::sim {
 struct DeviceTraits {
   Duration host_overhead{0};    // from the end of a run until the scheduler hears of it
   double noise = 0;             // deviation of the logarithm of a run's time
+  Duration jitter{0};           // deviation of a run's time, however long it is
   double neighbour = 0;         // by which part a run takes longer beside atoms that are all busy; in proportion below
   double contention = 0;        // of launches that nobody keeps apart (Crowd)
   bool home_everything = true;  // each model in every slice at once; otherwise as the scheduler asks

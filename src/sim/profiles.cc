@@ -80,6 +80,7 @@ Status device(const Json& object, std::string_view file, DeviceProfile& out) {
   out.shape.committed_per_atom = static_cast<std::uint16_t>(fields.whole("committed_per_atom", 0, 8).value_or(0));
   out.traits.host_overhead = us(fields.number("host_overhead_us", 0, 1e6).value_or(0));
   out.traits.noise = fields.number("noise", 0, 1).value_or(0);
+  out.traits.jitter = us(fields.number("jitter_us", 0, 1e6).value_or(0));
   out.traits.neighbour = fields.number("neighbour", 0, 10).value_or(0);
   out.traits.contention = fields.number("contention", 0, 10).value_or(0);
   const Json* atoms = fields.list("processors");
@@ -143,6 +144,7 @@ std::string profiles_json(const MeasuredDevice& about, const DeviceProfile& devi
          "],\n      \"committed_per_atom\": " + std::to_string(device.shape.committed_per_atom) +
          ",\n      \"host_overhead_us\": " + micros(device.traits.host_overhead) +
          ",\n      \"noise\": " + digits(device.traits.noise) +
+         ",\n      \"jitter_us\": " + micros(device.traits.jitter) +
          ",\n      \"neighbour\": " + digits(device.traits.neighbour) +
          ",\n      \"contention\": " + digits(device.traits.contention) +
          ",\n      \"memory_mb\": " + digits(static_cast<double>(device.memory.value) / 1e6) + ",\n      \"models\": {";

@@ -123,14 +123,14 @@ TEST(Profile, TheNoiseOfManySizesDoesNotAddUpInWhatIsUnseen) {
 }
 
 TEST(Profile, KnowsHowFarRunsAreFromWhatIsPredicted) {
-  Profile profile({{1, 1, 10ms}});
-  EXPECT_EQ(profile.noise(), 0);
+  Profile profile({{1, 1, 10ms}, {2, 1, 18ms}});
+  EXPECT_EQ(profile.jitter(), 0ns);
   std::mt19937_64 random(3);
-  std::normal_distribution<double> noise(0, 0.06);
+  std::normal_distribution<double> off(0, 80'000);
   for (int i = 0; i < 2000; ++i) {
-    profile.observe(1, 1, Duration(std::llround(1e7 * std::exp(noise(random)))));
+    profile.observe(1 + i % 2, 1, Duration((i % 2 == 0 ? 10'000'000 : 18'000'000) + std::llround(off(random))));
   }
-  EXPECT_NEAR(profile.noise(), 0.06, 0.01);
+  EXPECT_NEAR(static_cast<double>(profile.jitter().count()), 80'000, 12'000);
 }
 
 TEST(Profile, OneOutlierMovesAPredictionLittle) {

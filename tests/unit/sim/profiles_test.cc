@@ -15,6 +15,7 @@ TEST(Profiles, WhatIsWrittenReadsBackAsTheSame) {
   device.shape.processors = {8, 8, 8, 12};
   device.shape.committed_per_atom = 1;
   device.traits.noise = 0.013;
+  device.traits.jitter = 70us;
   device.memory = Bytes{76'000'000'000};
   device.models["plain"].points = {{1, 8, 2336'900ns}, {1, 36, 528us}, {4, 8, 10ms}, {4, 36, 1100us}};
   device.models["plain"].memory = Bytes{398'500'000};
@@ -27,6 +28,7 @@ TEST(Profiles, WhatIsWrittenReadsBackAsTheSame) {
   EXPECT_EQ(again.shape.processors, device.shape.processors);
   EXPECT_EQ(again.shape.committed_per_atom, 1);
   EXPECT_EQ(again.traits.noise, 0.013);
+  EXPECT_EQ(again.traits.jitter, 70us);
   EXPECT_EQ(again.memory, device.memory);
   ASSERT_EQ(again.models.size(), 2U);
   for (const auto& [name, model] : device.models) {
