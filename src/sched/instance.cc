@@ -11,6 +11,7 @@
 namespace tessera::sched {
 namespace {
 
+constexpr double kLately = 0.003;     // weight of one request in the share of those that were not in time
 constexpr double kNoticeable = 0.02;  // change of the co-run factor that is worth reading the profile again
 
 GroupRange groups_of(const Occupancy& device, std::optional<std::size_t> only_slice) {
@@ -63,6 +64,8 @@ void LatencyTable::read(const Profile& profile, const CoRun& co_run, const Model
   processor_ns_per_row_ = least;
   fastest_row_ = fastest_row;
 }
+
+void Instance::note_fate(bool in_time) { missed += kLately * ((in_time ? 0.0 : 1.0) - missed); }
 
 Instance::Instance(const ModelUp& up, const Occupancy& device)
     : id(up.instance),

@@ -94,6 +94,9 @@ struct Instance {
   std::uint64_t rows_arrived = 0;   // admitted, ever
   std::uint64_t rows_given_up = 0;  // of these, rejected before they ran
 
+  double missed = 0;  // share of its requests that were not answered in time, lately
+  void note_fate(bool in_time);
+
   RateEstimator rate;     // rows arriving
   RateEstimator service;  // processor-seconds spent
   TimePoint last_arrival = TimePoint::min();

@@ -40,10 +40,12 @@ void Scheduler::State::launch(const BatchDecision& decision) {
   start.predicted =
       known ? View::scaled(view_.predicted(queue, bucket, group), view_.beside(*instance, group, busy)) : kForever;
   start.requests.reserve(static_cast<std::size_t>(decision.requests));
+  TimePoint deadline = kNever;
   for (std::int32_t taken = 0; taken < decision.requests; ++taken) {
     Request& request = *queue.entries().begin()->request;
     start.requests.push_back(request.arrival.request);
     start.rows += request.arrival.rows;
+    deadline = std::min(deadline, request.deadline);
     forget(request);  // may let go of the queue with its last request
   }
   TESSERA_CHECK(start.rows <= decision.bucket);
@@ -60,7 +62,7 @@ void Scheduler::State::launch(const BatchDecision& decision) {
   const double seconds = std::chrono::duration<double>(occupies).count();
   instance->service.add(seconds * view_.device.slice(*slice).processors, now_);
   launches_.emplace(start.launch, Launched{instance, decision.shape, bucket, lane, *slice, now_, at_once, busy,
-                                           start.requests.size()});
+                                           start.requests.size(), deadline});
   if (limits_.overdue) {
     const Duration expected = known ? start.predicted + instance->table.margin() : kForever;
     const Duration limit = limits_.overdue->limit(expected, !instance->shapes_vary);
@@ -93,6 +95,9 @@ void Scheduler::State::handle(const LaunchEnded& event) {
   instance.homes.end_use({launched.lane, launched.slice, launched.bucket}, now_);
   --instance.launches;
   instance.running -= launched.requests;
+  for (std::size_t i = 0; i < launched.requests; ++i) {
+    instance.note_fate(i > 0 || now_ <= launched.deadline);  // mostly the first one alone is late
+  }
   instance.atoms_held -= view_.device.slice(launched.slice).slice.count;
   if (event.ok && event.ran && !launched.lost && event.blur * kClear <= event.ended - event.started) {
     learn(launched, event);

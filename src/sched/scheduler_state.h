@@ -43,8 +43,9 @@ class Scheduler::State {
     bool at_once = false;    // its slice was idle
     double busy_beside = 0;  // the share of the atoms that others kept busy then
     std::size_t requests = 0;
-    bool stuck = false;  // it does not end
-    bool lost = false;   // so it is, or behind one that does not; its atoms are
+    TimePoint deadline = kNever;  // the earliest
+    bool stuck = false;           // it does not end
+    bool lost = false;            // so it is, or behind one that does not; its atoms are
   };
   // A load that has waited so long is granted as soon as what runs in its slice has ended.
   static constexpr Duration kLoaderPatience = std::chrono::seconds(1);

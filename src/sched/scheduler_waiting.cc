@@ -194,6 +194,7 @@ double& Scheduler::State::waiting_work(const Request& request) {
 void Scheduler::State::reject(Request& request, RejectReason reason) {
   const bool again = reason == RejectReason::kDeadline;
   request.instance->rows_given_up += static_cast<std::uint64_t>(request.arrival.rows);
+  request.instance->note_fate(false);
   out_->push_back(Reject{request.arrival.request, reason, again ? retry_after(request) : Duration{0}});
   forget(request);
 }

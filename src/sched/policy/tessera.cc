@@ -8,6 +8,7 @@
 #include <iterator>
 #include <tuple>
 
+#include "sched/balance.h"
 #include "sched/batching.h"
 #include "sched/guard.h"
 #include "sched/policy/policies.h"
@@ -33,6 +34,7 @@ struct Candidate {
   const Target* target = nullptr;
   Tier tier = Tier::kDue;
   double used = 0;  // orders Tier::kSpare: weighted service so far
+  TimePoint due{};  // orders the others: its latest start, moved by Balance
 };
 
 // Owned by the scheduler.
@@ -66,6 +68,7 @@ class Tessera final : public Policy {
 
   Guard guard_;
   Targets targets_;
+  Balance balance_;
   SliceChoice choice_;
   Outlook outlook_;
   std::vector<Candidate> due_;
@@ -98,9 +101,7 @@ void Tessera::decide(const View& view, TimePoint now, Decisions& out) {
     return;
   }
   const auto by_slack = [](const Candidate& a, const Candidate& b) {
-    const auto order = [](const Candidate& c) {
-      return std::tuple(c.tier, c.used, c.target->latest, c.queue->head().sequence);
-    };
+    const auto order = [](const Candidate& c) { return std::tuple(c.tier, c.used, c.due, c.queue->head().sequence); };
     return order(a) < order(b);
   };
   std::sort(due_.begin(), due_.end(), by_slack);
@@ -136,6 +137,7 @@ void Tessera::keep_house(const View& view, TimePoint now, Decisions& out) {
   if (changed || kept_at_ == TimePoint::min() || now - kept_at_ >= kHouseKeeping) {
     kept_at_ = now;
     add_up_demand(view, now);
+    balance_.look(view);
   }
 }
 
@@ -198,7 +200,8 @@ void Tessera::sort_in(const View& view, const ShapeQueue& queue, const Target& t
   if (!instance.any_free_lane() || atoms_left(instance, view.device) == 0) {
     return;
   }
-  Candidate candidate{&queue, &target, tier_of(view, instance, target, now), 0};
+  Candidate candidate{&queue, &target, tier_of(view, instance, target, now)};
+  candidate.due = target.latest == kNever ? kNever : target.latest - balance_.lead(instance);
   if (candidate.tier == Tier::kSpare) {
     candidate.used = instance.service.faded_sum(now) / instance.params->weight;
     early_.push_back(candidate);
