@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Makes a file of profiles of a card, as `tessera simulate` reads it: latencies of each model alone by `tessera profile`, and by which
-part runs take longer beside busy neighbours, as a server's scheduler learns it while several models are served.
+"""Makes a file of profiles of a card, as `tessera simulate` reads it: latencies of each model alone by `tessera profile`, then as a server's
+scheduler has learned them, with how much runs jitter, while several models are served.
 
 usage: card_profile.py --models FOLDER [--device cuda:0] [--name h200] [--point-ms 40] [--load WORKLOAD]... [--seconds 12] --json FILE
 
@@ -38,23 +38,28 @@ def sequential_rate(workload, device):
     return sum(shares) / seconds
 
 
-def learned_beside(arguments, folder, name, device):
-    """By model: the part, as each of its instances has learned it."""
+def learned(arguments, folder, name, device):
+    """The device as its scheduler knows it after a run of that workload, and its models by the names of those in `device`: one for each instance."""
     workload = with_objectives(ROOT / "bench" / "workloads" / f"{name}.json", device, folder, 20)
     tenants = json.loads(workload.read_text())["tenants"]
     names = tenant_names(tenants)
     models = own_instances(arguments.models, tenants, names, folder / name)
-    learned = folder / "learned.json"
+    to = folder / f"learned_{name}.json"
     run([arguments.tessera, "load", "--workload", workload, "--own-models", "--model-repository", models, "--device", arguments.device,
          "--cache-dir", arguments.cache, "--rate", f"{0.95 * sequential_rate(workload, device):.6g}", "--seconds", arguments.seconds,
-         "--warm-seconds", 1, "--learned", learned])
-    found = next(iter(json.loads(learned.read_text())["devices"].values()))["models"]
-    if arguments.keep:
-        shutil.copy(learned, arguments.keep / f"learned_{name}.json")
+         "--warm-seconds", 3, "--learned", to])
+    found = next(iter(json.loads(to.read_text())["devices"].values()))
     out = {}
     for tenant, instance in zip(tenants, names):
-        out.setdefault(tenant["model"], []).append(found[instance].get("neighbour", 0))
-    return out
+        out.setdefault(tenant["model"], []).append(found["models"][instance])
+    return found, out
+
+
+def median_points(instances):
+    """What most of them have learned: [rows, processors, microseconds]."""
+    known = [{(point[0], point[1]): point[2] for point in each["points"]} for each in instances]
+    keys = sorted({key for points in known for key in points})
+    return [[*key, round(statistics.median(points[key] for points in known if key in points), 1)] for key in keys]
 
 
 def main():
@@ -68,7 +73,6 @@ def main():
     parser.add_argument("--seconds", type=float, default=12)
     parser.add_argument("--from", dest="base", type=pathlib.Path, default=ROOT / "bench" / "profiles" / "h100.json")
     parser.add_argument("--cache", default="")
-    parser.add_argument("--keep", type=pathlib.Path, help="folder for what was learned")
     parser.add_argument("--json", type=pathlib.Path, required=True)
     parser.add_argument("--tessera", type=pathlib.Path, default=ROOT / "build" / "bin" / "tessera")
     arguments = parser.parse_args()
@@ -84,16 +88,23 @@ def main():
         base = next(iter(json.loads(arguments.base.read_text())["devices"].values()))
         device.update({key: base[key] for key in TAKEN_OVER})
         device["noise"] = max(device["noise"], base["noise"])
-        beside = {}
+        jitter = []
+        learned_already = {}
         for name in arguments.load or ["mix8", "other4"]:
-            for model, parts in learned_beside(arguments, folder, name, device).items():
-                beside.setdefault(model, []).extend(parts)
-        for model, parts in beside.items():
-            device["models"][model]["neighbour"] = round(statistics.median(parts), 3)
-            print(f"{model}: beside busy neighbours +{100 * statistics.median(parts):.0f} % ({', '.join(f'{part:.2f}' for part in parts)})")
-        device["neighbour"] = round(statistics.median(model["neighbour"] for model in device["models"].values() if "neighbour" in model), 3)
-        device["note"] += (f" {', '.join(TAKEN_OVER)} and the least noise are those of {arguments.base.name}. neighbour: as the scheduler "
-                           "learned it in a run of its own.")
+            found, models = learned(arguments, folder, name, device)
+            jitter.append(found["jitter_us"])
+            for model, instances in models.items():
+                alone = {(point[0], point[1]): point[2] for point in device["models"][model]["points"]}
+                points = median_points(instances)
+                longer = statistics.median(point[2] / alone[point[0], point[1]] for point in points if (point[0], point[1]) in alone)
+                print(f"{name}, {model}: {longer:.2f} of what it takes alone, in the median of its sizes")
+                if model not in learned_already:
+                    learned_already[model] = points
+                    device["models"][model]["neighbour"] = round(statistics.median(each.get("neighbour", 0) for each in instances), 3)
+        for model, points in learned_already.items():
+            device["models"][model]["points"] = points
+        device["jitter_us"] = round(statistics.median(jitter), 1)
+        device["note"] += f". {', '.join(TAKEN_OVER)} and the least noise are those of {arguments.base.name}. Points, neighbour and jitter_us: as a server's scheduler had learned them by the end of a run of {', '.join(arguments.load or ['mix8', 'other4'])}."
         device["source"] = "bench/card_profile.py " + " ".join(sys.argv[1:]) + "; " + device["source"]
         arguments.json.write_text(json.dumps({"devices": {arguments.name: device}}, indent=1) + "\n")
     finally:

@@ -4,6 +4,7 @@
 
 #include "apps/load.h"
 #include "apps/serve_flags.h"
+#include "sched/policy.h"
 
 namespace tessera::apps {
 namespace {
@@ -60,6 +61,9 @@ void refuse_mixtures(const LoadOptions& options) {
   if (!options.arms.empty() && (!options.url.empty() || options.search || options.rate || options.outstanding)) {
     throw CLI::ValidationError("--arm", "is of a server in this process, and takes the place of --rate and --search");
   }
+  if (!options.arms.empty() && !options.html.empty()) {
+    throw CLI::ValidationError("--html", "has no page for --arm; --json has everything");
+  }
   if (options.slo_ms && options.slo_factor) {
     throw CLI::ValidationError("--slo-factor", "and --slo-ms are both given; one is enough");
   }
@@ -104,6 +108,8 @@ void add_load_flags(CLI::App& command, LoadOptions& options) {
     for (const std::string& text : given) {
       auto arm = loadgen::parse_arm(text);
       if (!arm.ok()) throw CLI::ValidationError("--arm", arm.error().message());
+      const auto policy = sched::make_policy(arm->name);
+      if (!policy.ok()) throw CLI::ValidationError("--arm", policy.error().message());
       options.arms.push_back(std::move(*arm));
     }
   };

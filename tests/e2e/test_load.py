@@ -441,6 +441,28 @@ def test_a_search_finds_what_a_server_carries(tmp_path):
     assert page.tags.count("svg") == 3
 
 
+def test_arms_are_policies_in_turns(models, tmp_path):
+    words = ["--model-repository", models, "--device", "host", "--cache-dir", "", "--model", "slow", "--rows", 4]
+    quick = ["--seeds", 2, "--least-requests", 100, "--warm-seconds", 0.1, "--settle-seconds", 0.2]
+    done = load(*words, *quick, "--slo-ms", WIDE, "--arm", "tessera=200", "--arm", "temporal:triton=1=200", "--json", tmp_path / "out.json")
+    result = json.loads((tmp_path / "out.json").read_text())
+    assert done.returncode == (0 if result["valid"] else 3), done  # this machine may be busy with more than this
+    assert result["target"] == "in process"
+    assert [arm["policy"] for arm in result["arms"]] == ["tessera", "temporal:triton=1"]
+    for arm in result["arms"]:
+        # So little passes everywhere, and each is raised until its steps are used up.
+        assert arm["verdict"] == "more than said" and arm["carried"] == pytest.approx(200 * 1.03**9, rel=1e-4)
+        assert [round(probe["rate"] / arm["said"], 3) for probe in arm["probes"][:3]] == [0.97, 1.03, 1.061]
+        assert all(probe["seeds"] == 2 and probe["tenants"][0]["offered"] >= 60 for probe in arm["probes"])
+    assert "tessera  carries 261.0 a second, more than said (200.0)" in done.stdout
+
+    assert fails_with(load(*words, "--arm", "tessera"), 2, "POLICY=RATE")
+    assert fails_with(load(*words, "--arm", "nobody=5"), 2, "nobody")
+    assert fails_with(load(*words, "--arm", "tessera=5", "--rate", 5), 2, "--arm")
+    assert fails_with(load(*words, "--arm", "tessera=5", "--html", tmp_path / "x.html"), 2, "--html")
+    assert fails_with(load("--url", "http://127.0.0.1:1", "--model", "slow", "--arm", "tessera=5"), 2, "in this process")
+
+
 def test_help_fits_a_screen():
     done = subprocess.run([BINARY, "load", "--help"], capture_output=True, text=True, timeout=20)
     assert done.returncode == 0
