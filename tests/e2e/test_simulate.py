@@ -66,7 +66,7 @@ def test_a_search_prints_capacity_and_bound(tmp_path):
 
 def test_misses_are_shared(tmp_path):
     """Without that (src/sched/balance.h) the worst of these tenants attains 98.5 %."""
-    done = simulate("--slo-factor", 5, "--rate", 2100, "--seconds", 30, "--warm-seconds", 5, "--seed", 2, "--json", tmp_path / "out.json",
+    done = simulate("--slo-factor", "5", "--rate", "2100", "--seconds", "30", "--warm-seconds", "5", "--seed", "2", "--json", tmp_path / "out.json",
                     workload=ROOT / "bench/workloads/mix16.json", profiles=ROOT / "bench/profiles/h200.json", device="h200")
     assert done.returncode == 0, done
     assert json.loads((tmp_path / "out.json").read_text())["worst_attainment"] > 0.99
