@@ -171,8 +171,11 @@ Result<device::CudaOptions> cuda_options(const device::CudaDeviceSpec& spec, std
 }
 
 std::size_t homes_in(Bytes memory, std::size_t parts) {
-  constexpr std::uint64_t kHome = 700'000;  // device/cuda/homed_graph.h
-  return std::clamp<std::size_t>(memory.value / 16 / kHome, 1024, 8192) / parts;
+  constexpr std::uint64_t kHome = 700'000;  // bytes: device/cuda/homed_graph.h
+  constexpr std::uint64_t kPartOfMemory = 16;
+  constexpr std::size_t kFewest = 512;  // of a device
+  constexpr std::size_t kMost = 8192;   // all that 25 models of two lanes and five batch sizes can have
+  return std::clamp<std::size_t>(memory.value / kPartOfMemory / kHome / parts, kFewest, kMost);
 }
 
 Result<DeviceChoice> parse_device(std::string_view text) {

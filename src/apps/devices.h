@@ -47,7 +47,8 @@ struct Computing {
 // host has few cores its polling thread sleeps between two looks.
 Result<device::CudaOptions> cuda_options(const device::CudaDeviceSpec& spec, std::size_t parts, Bytes max_body);
 
-// How many plans may be homed one by one on a card: as many as take a sixteenth of its memory, parted among its parts.
+// How many plans may be homed one by one on each of the parts of a card: all together as many as take a sixteenth of
+// its memory, but not fewer than 512 each, nor more than 8,192.
 std::size_t homes_in(Bytes memory, std::size_t parts);
 
 // In the order named. `host`: the processors to compute on, where the host computes. `max_body`: of one request.

@@ -8,30 +8,45 @@
 #include "loadgen/load_report.h"
 
 namespace tessera::apps {
+namespace {
+
+constexpr std::uint64_t kSettlingSeed = 1'000'000;  // arrivals that no counted run has
+
+}  // namespace
 
 Result<ProvedArms> prove_arms(const LoadOptions& options, const LoadPlan& plan, HereTarget& target) {
   TESSERA_ASSIGN_OR_RETURN(const auto shares, plan.tenants(1.0));
   loadgen::ProbeOptions how;
   how.seeds = options.seeds;
   how.least_requests = options.least_requests;
-  TrialRunner runner(options, plan, target);
   std::optional<std::size_t> present;
+  const auto take_turn = [&](std::size_t arm) -> Status {
+    if (present == arm) {
+      return ok_status();
+    }
+    present = arm;
+    return target.change_policy(options.arms[arm].name, shares);
+  };
+  const auto short_name = [&](std::size_t arm) {
+    const std::string& policy = options.arms[arm].name;
+    return policy.substr(0, policy.find(':'));
+  };
+  {
+    TrialRunner settling(options, plan, target);  // whether it keeps its schedule does not matter
+    const std::vector<std::uint64_t> any(shares.size(), ~std::uint64_t{0});
+    for (std::size_t arm = 0; arm < options.arms.size() && options.settle_seconds > 0; ++arm) {
+      TESSERA_RETURN_IF_ERROR(take_turn(arm));
+      const auto ran = settling.run(loadgen::kArmBelow * options.arms[arm].said, kSettlingSeed,
+                                    seconds(options.settle_seconds), any, short_name(arm));
+      TESSERA_RETURN_IF_ERROR(ran.ok() ? ok_status() : Status(ran.error()));
+    }
+  }
+  TrialRunner runner(options, plan, target);
   const auto trial = [&](std::size_t arm, double rate, std::uint64_t seed, Duration length,
                          const std::vector<std::uint64_t>& most_misses) -> Result<loadgen::Outcome> {
-    const std::string& policy = options.arms[arm].name;
-    if (present != arm) {  // nothing is on its way between two runs
-      TESSERA_RETURN_IF_ERROR(target.change_policy(policy));
-      TESSERA_RETURN_IF_ERROR(target.set_terms(shares));
-      present = arm;
-    }
-    return runner.run(rate, seed, length, most_misses, policy.substr(0, policy.find(':')));
+    TESSERA_RETURN_IF_ERROR(take_turn(arm));
+    return runner.run(rate, seed, length, most_misses, short_name(arm));
   };
-  const std::vector<std::uint64_t> any(shares.size(), ~std::uint64_t{0});
-  for (std::size_t arm = 0; arm < options.arms.size() && options.settle_seconds > 0; ++arm) {
-    const auto settled =
-        trial(arm, loadgen::kArmBelow * options.arms[arm].said, 0, seconds(options.settle_seconds), any);
-    TESSERA_RETURN_IF_ERROR(settled.ok() ? ok_status() : Status(settled.error()));
-  }
   ProvedArms out;
   const auto told = [&runner](const loadgen::Arm& arm, const loadgen::Probe& probe) {
     runner.clear_progress();

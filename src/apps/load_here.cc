@@ -225,6 +225,21 @@ Status HereTarget::set_terms(const std::vector<loadgen::Tenant>& tenants) {
   return ok_status();
 }
 
+// Shares are taken back first, as a policy that heeds none is not put over models that have some.
+Status HereTarget::change_policy(const std::string& policy, const std::vector<loadgen::Tenant>& tenants) {
+  std::vector<loadgen::Tenant> plain = tenants;
+  for (loadgen::Tenant& tenant : plain) {
+    const loadgen::TenantSpec standard;
+    tenant.spec.weight = standard.weight;
+    tenant.spec.reserved_share = standard.reserved_share;
+    tenant.spec.reserved_lend = standard.reserved_lend;
+    tenant.spec.max_share = standard.max_share;
+  }
+  TESSERA_RETURN_IF_ERROR(set_terms(plain));
+  TESSERA_RETURN_IF_ERROR(service_->change_policy(policy));
+  return set_terms(tenants);
+}
+
 Result<std::string> HereTarget::learned() const {
   const runtime::Snapshot known = service_->snapshot();
   sim::DeviceProfile device;

@@ -28,8 +28,8 @@ class HereTarget final : public loadgen::Target {
   // Each model serves on its tenants' terms: the tightest of their objectives, where one has any, and, under a policy
   // that heeds them, their largest weight and shares.
   Status set_terms(const std::vector<loadgen::Tenant>& tenants) override;
-  // As `--policy` has it, for what is sent from now on.
-  Status change_policy(const std::string& policy) { return service_->change_policy(policy); }
+  // As `--policy` has it, for what is sent from now on, and the tenants' terms under it. Nothing may be on its way.
+  Status change_policy(const std::string& policy, const std::vector<loadgen::Tenant>& tenants);
   Status prepare(std::size_t tenant, std::int32_t rows) override;
   // A file of profiles (sim/profiles.h) with the latencies that the scheduler knows by now.
   Result<std::string> learned() const;

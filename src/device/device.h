@@ -138,7 +138,8 @@ class Device {
   // Makes the calling thread the loader, for good: what it computes happens in the loader slice. A device whose work is
   // queued rather than computed by a thread says where to queue it.
   virtual Status become_loader_thread() = 0;
-  // Runs a plan in a borrowed slice and returns when it has ended; measures and warms.
+  // Runs a plan in a borrowed slice and returns when it has ended; measures and warms. Told is the time from when its
+  // inputs are there, where the device copies them and sees their arrival; elsewhere from the launch.
   virtual Result<Duration> run_borrowed(const Plan& plan, const Slice& slice, Batch& batch) = 0;
 };
 

@@ -12,6 +12,7 @@
 
 namespace tessera::loadgen {
 
+// Value.
 struct Arm {
   std::string name;
   double said = 0;  // total rate
@@ -23,7 +24,7 @@ inline constexpr double kArmAbove = 1.03;
 inline constexpr double kArmAgain = 0.95;     // with fresh seeds, where it failed below
 inline constexpr double kArmStep = 1.03;      // from above up, until it fails
 inline constexpr double kArmStepDown = 1.06;  // and from the repeat down, until it passes
-inline constexpr int kMostArmSteps = 8;
+inline constexpr int kMostArmSteps = 8;    // then the last rate that passed is what is known
 
 enum class ArmVerdict {
   kAsSaid,       // passed below, failed above

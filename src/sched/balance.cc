@@ -8,6 +8,7 @@ namespace {
 constexpr double kGain = 60;   // parts of the objective for each share of requests: 0.6 for a hundredth
 constexpr double kMost = 0.3;  // of the objective, to either side
 constexpr double kBeyondHelp = 0.05;
+constexpr Duration kUsedLately = std::chrono::seconds(5);  // what nobody calls says nothing
 
 }  // namespace
 
@@ -15,11 +16,12 @@ double Balance::part(double missed, double mean) {
   return missed > kBeyondHelp ? 0 : std::clamp(kGain * (missed - mean), -kMost, kMost);
 }
 
-void Balance::look(const View& view) {
+void Balance::look(const View& view, TimePoint now) {
   double sum = 0;
   int count = 0;
   for (const auto& instance : view.instances) {
-    if (instance->params->slo && instance->missed <= kBeyondHelp) {
+    const bool idle = instance->last_arrival == TimePoint::min() || now - instance->last_arrival > kUsedLately;
+    if (instance->params->slo && !idle && instance->missed <= kBeyondHelp) {
       sum += instance->missed;
       ++count;
     }

@@ -12,7 +12,7 @@ namespace tessera::sched {
 // the others are not to pay for. Owned by its policy.
 class Balance {
  public:
-  void look(const View& view);  // now and then
+  void look(const View& view, TimePoint now);  // now and then
   // How much sooner than at its latest start a batch counts as due; negative: later. Only for putting them in order.
   Duration lead(const Instance& instance) const;
 

@@ -59,12 +59,12 @@ TimePoint Occupancy::add(LaunchId launch, std::size_t index, TimePoint now, Dura
   TESSERA_CHECK(open(index));
   const TimePoint begins = start_on(index, now);
   const TimePoint ends = begins + predicted;
-  running_.push_back({launch, index, begins, predicted, idle(index)});
+  running_.push_back({launch, index, begins, now, predicted, idle(index)});
   for (std::uint16_t atom = slices_[index].slice.first; atom < slices_[index].slice.end(); ++atom) {
     TESSERA_CHECK(atoms_[atom].depth < depth_ && !atoms_[atom].closed());
     ++atoms_[atom].depth;
   }
-  predict_ends(now, now);
+  predict_ends(now);
   return ends;
 }
 
@@ -83,7 +83,12 @@ void Occupancy::remove(LaunchId launch, TimePoint ended, TimePoint now) {
     TESSERA_CHECK(atoms_[atom].depth > 0);
     --atoms_[atom].depth;
   }
-  predict_ends(ended, now);
+  for (Running& other : running_) {
+    if (!other.begun && slices_[other.slice].slice.overlaps(slice)) {
+      other.given = std::max(other.given, ended);
+    }
+  }
+  predict_ends(now);
 }
 
 void Occupancy::block(const Slice& slice) {
@@ -129,7 +134,7 @@ bool Occupancy::drained(const Slice& slice) const {
 }
 
 // A launch that ends early or late moves those committed behind it, so all ends are derived anew, in launch order.
-void Occupancy::predict_ends(TimePoint ended, TimePoint now) {
+void Occupancy::predict_ends(TimePoint now) {
   for (Atom& atom : atoms_) {
     atom.free_at = TimePoint::min();
   }
@@ -142,7 +147,7 @@ void Occupancy::predict_ends(TimePoint ended, TimePoint now) {
     if (behind != TimePoint::min()) {
       running.begins = std::max(behind, now);
     } else if (!std::exchange(running.begun, true)) {
-      running.begins = ended;
+      running.begins = running.given;
     }
     const TimePoint ends = running.begins + running.predicted;
     for (std::uint16_t atom = slice.first; atom < slice.end(); ++atom) {

@@ -83,7 +83,8 @@ class Occupancy {
   struct Running {
     LaunchId launch;
     std::size_t slice = 0;
-    TimePoint begins{};  // when it was given to an idle slice, or is predicted to follow
+    TimePoint begins{};  // when it was given to an idle slice, or what it waited for ended; before, as predicted
+    TimePoint given{};   // when it was, or the last end so far of what it waits for: it cannot begin sooner
     Duration predicted{0};
     bool begun = false;  // nothing is before it any more
   };
@@ -96,7 +97,7 @@ class Occupancy {
   };
 
   std::vector<Running>::iterator running(LaunchId launch);
-  void predict_ends(TimePoint ended, TimePoint now);
+  void predict_ends(TimePoint now);
   void refresh_slices();
 
   DeviceShape shape_;

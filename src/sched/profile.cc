@@ -17,14 +17,15 @@ constexpr double kDefaultBucketSlope = 0.7;
 
 constexpr double kFarOff = 1.25;  // or its inverse; a streak of such runs is a change and not noise
 constexpr std::int32_t kStreak = 3;
-constexpr double kStreakLearning = 0.5;     // weight of one run then
-constexpr double kSlowestLearning = 0.1;    // weight of one run once many were seen
-constexpr double kLargestCorrection = 4.0;  // one run moves a prediction as if it were at most this much off
-constexpr std::uint32_t kSeenOften = 8;     // observations from which a cell tells nothing more about unseen ones
-constexpr double kPriorWeight = 0.3;        // of the measurements against a size that was seen so often
-constexpr double kJitterLearning = 0.002;   // weight of one run
-constexpr double kNoticeable = 0.02;        // relative change that is worth reading the profile again
-constexpr std::size_t kMarginEvery = 8;     // observations between two computations of the margin
+constexpr double kStreakLearning = 0.5;        // weight of one run then
+constexpr double kSlowestLearning = 0.1;       // weight of one run once many were seen
+constexpr double kLargestCorrection = 4.0;     // one run moves a prediction as if it were at most this much off
+constexpr std::uint32_t kSeenOften = 8;        // observations from which a cell tells nothing more about unseen ones
+constexpr double kPriorWeight = 0.3;           // of the measurements against a size that was seen so often
+constexpr double kJitterLearning = 0.002;      // weight of one run
+constexpr std::uint32_t kSteadyEnough = 1000;  // runs after which that weight is the least
+constexpr double kNoticeable = 0.02;           // relative change that is worth reading the profile again
+constexpr std::size_t kMarginEvery = 8;        // observations between two computations of the margin
 constexpr double kMarginQuantile = 0.99;
 
 double nanoseconds(Duration span) { return std::max<double>(1.0, static_cast<double>(span.count())); }
@@ -149,10 +150,10 @@ double Profile::bucket_slope(std::int32_t low, std::int32_t high) const {
 void Profile::add(const ProfilePoint& point) {
   TESSERA_CHECK(point.bucket > 0 && point.processors > 0);
   Cell& cell = cells_[{point.bucket, point.processors}];
+  cell.prior_ns = nanoseconds(point.latency);
   if (cell.observations > 0) {
     return;
   }
-  cell.prior_ns = nanoseconds(point.latency);
   cell.latency_ns = cell.published_ns = std::max(1.0, cell.prior_ns * scale_);
   const auto at = std::lower_bound(buckets_.begin(), buckets_.end(), point.bucket);
   if (at == buckets_.end() || *at != point.bucket) {
@@ -169,14 +170,12 @@ void Profile::observe(std::int32_t bucket, std::int32_t processors, Duration too
   const auto found = cells_.find(key);
   if (found == cells_.end()) {
     double first_ns = took_ns;
-    double prior_ns = 0;
     if (!cells_.empty()) {
       const double predicted_ns = nanoseconds(*latency(bucket, processors));
       record_error(took_ns + static_cast<double>(overhead.count()) - predicted_ns);
       first_ns = predicted_ns * std::clamp(took_ns / predicted_ns, 1.0 / kLargestCorrection, kLargestCorrection);
-      prior_ns = predicted_ns / scale_;
     }
-    cells_[key] = Cell{first_ns, prior_ns, first_ns, 1};
+    cells_[key] = Cell{first_ns, 0, first_ns, 1};
     const auto at = std::lower_bound(buckets_.begin(), buckets_.end(), bucket);
     if (at == buckets_.end() || *at != bucket) {
       buckets_.insert(at, bucket);
@@ -243,7 +242,7 @@ void Profile::scale_unseen() {
 
 void Profile::note_jitter(double error_ns, double predicted_ns) {
   const double off = std::clamp(error_ns, -predicted_ns, predicted_ns);  // further off are other things
-  ++steady_;
+  steady_ = std::min(steady_ + 1, kSteadyEnough);
   variance_ += std::max(kJitterLearning, 1.0 / steady_) * (off * off - variance_);
 }
 

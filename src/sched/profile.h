@@ -32,7 +32,7 @@ class Profile {
   // others divide by it.
   std::optional<Duration> latency(std::int32_t bucket, std::int32_t processors) const;
 
-  // One more measured point; ignored where runs of that size were seen already.
+  // One more measured point; where runs of that size were seen already, only to compare them with.
   void add(const ProfilePoint& point);
 
   // A run was seen to take this long, and `overhead` more until the scheduler heard of its end. What was measured but
@@ -64,7 +64,7 @@ class Profile {
 
   struct Cell {
     double latency_ns = 0;
-    double prior_ns = 0;      // as measured, or as predicted when it was first seen
+    double prior_ns = 0;      // as measured; 0: it was not
     double published_ns = 0;  // as of version_
     std::uint32_t observations = 0;
     std::int32_t streak = 0;  // of observations far off on the same side: above if positive

@@ -123,6 +123,9 @@ void Scheduler::State::handle(const PolicyChanged& event) {
   auto next = make_policy(event.policy);
   TESSERA_CHECK(next.ok());
   policy_ = std::move(next).value();
+  for (const auto& instance : view_.instances) {
+    instance->missed = 0;  // what another one missed
+  }
   view_.device.set_depth(static_cast<std::uint16_t>(1 + committed_per_atom(policy_, limits_)));
 }
 

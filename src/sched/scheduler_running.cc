@@ -96,7 +96,7 @@ void Scheduler::State::handle(const LaunchEnded& event) {
   --instance.launches;
   instance.running -= launched.requests;
   for (std::size_t i = 0; i < launched.requests; ++i) {
-    instance.note_fate(i > 0 || now_ <= launched.deadline);  // mostly the first one alone is late
+    instance.note_fate(event.ok && (i > 0 || now_ <= launched.deadline));  // mostly the first one alone is late
   }
   instance.atoms_held -= view_.device.slice(launched.slice).slice.count;
   if (event.ok && event.ran && !launched.lost && event.blur * kClear <= event.ended - event.started) {

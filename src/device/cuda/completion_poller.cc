@@ -69,15 +69,14 @@ void CompletionPoller::loop(const std::string& name) {
         return;
       }
       sleep();
-      pass_ = now();
     } else if (const bool left = report_again(); look_at_all() || left) {
       continue;
     } else if (watcher_.await && !watched_.empty()) {
       await_first();
-      pass_ = now();
+      pass_ = now();  // of the one that was waited for; of others it may be late by more
     } else if (pause_ > Duration::zero()) {
       std::this_thread::sleep_for(pause_);
-      pass_ = now();
+      pass_ += pause_;  // which is meant; what it sleeps beyond is not
     } else {
       pause_briefly();
     }
@@ -121,7 +120,7 @@ void CompletionPoller::end(std::size_t index, TimePoint at) {
   watched_.erase(watched_.begin() + static_cast<std::ptrdiff_t>(index));
   watched_places_.reset(flight.place);
   // A launch that was made since the last pass ended no sooner than that.
-  const Duration blur = std::min(at - looking_since_, std::max(Duration{0}, at - flight.started));
+  const Duration blur = std::min(at - looking_since_, std::max(Duration{0}, at - flight.started) + flight.blur);
   const Seen seen = ended_at_[flight.place] = {at, blur};
   for (Flight& other : watched_) {
     if (other.waits_for.test(flight.place)) {

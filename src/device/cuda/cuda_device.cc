@@ -57,6 +57,7 @@ bool is_fault(const Status& status) { return !status.ok() && status.error().code
 // While nothing ends for so long, the driver itself is asked: only it knows of faults. Not while ends come, since the
 // question waits for whoever else is in the driver, which for a load can be milliseconds, and all ends behind it.
 constexpr std::chrono::milliseconds kAskAfter{20};
+constexpr std::chrono::microseconds kInputsPause{10};  // between two questions for a borrowed run's inputs
 constexpr std::chrono::microseconds kWorkerPause{200};
 constexpr std::uint32_t kLooksPerGlance = 64;  // at the clock
 
@@ -664,10 +665,14 @@ TimePoint Cuda::await_inputs(CUevent arrived) const {
   if (driver_.event_query(arrived) != CUDA_ERROR_NOT_READY) {
     return TimePoint::min();
   }
-  while (driver_.event_query(arrived) == CUDA_ERROR_NOT_READY) {
-    pause_briefly();
-  }
-  return now();
+  TimePoint asked = now();
+  do {
+    while (now() - asked < kInputsPause) {
+      pause_briefly();
+    }
+    asked = now();
+  } while (driver_.event_query(arrived) == CUDA_ERROR_NOT_READY);
+  return asked;
 }
 
 Status Cuda::wait_for(const EndMark& end, bool by_host) const {

@@ -137,7 +137,7 @@ void Tessera::keep_house(const View& view, TimePoint now, Decisions& out) {
   if (changed || kept_at_ == TimePoint::min() || now - kept_at_ >= kHouseKeeping) {
     kept_at_ = now;
     add_up_demand(view, now);
-    balance_.look(view);
+    balance_.look(view, now);
   }
 }
 

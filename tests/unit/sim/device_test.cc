@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "sim/crowd.h"
 #include "sim/loop.h"
 
@@ -161,6 +163,33 @@ TEST(SimulatedDevice, AModelMaySufferMoreThanOthers) {
   world.loop.run_until(at(100ms));
   EXPECT_EQ(world.ends[1], at(12ms));
   EXPECT_EQ(world.ends[2], at(4ms + 800us));
+}
+
+// Runs of 3 ms on the whole device: how far each is from that, in us.
+std::vector<double> off_by(Duration jitter) {
+  DeviceTraits traits;
+  traits.jitter = jitter;
+  Alone world(traits, "temporal");
+  std::vector<double> out;
+  for (int i = 0; i < 400; ++i) {
+    const TimePoint before = at(i * 50ms);
+    world.loop.run_until(before);
+    world.ask(1);
+    world.loop.run_until(before + 50ms - 1ns);
+    out.push_back(std::chrono::duration<double, std::micro>(world.ends.rbegin()->second - before - 3ms).count());
+  }
+  return out;
+}
+
+TEST(SimulatedDevice, JitterIsInTimeAndMakesNoRunMuchShorter) {
+  double squares = 0;
+  for (const double off : off_by(100us)) {
+    squares += off * off / 400;
+  }
+  EXPECT_NEAR(std::sqrt(squares), 100, 15);
+  for (const double off : off_by(5ms)) {
+    EXPECT_GE(off, -600.1);
+  }
 }
 
 TEST(SimulatedDevice, UncontrolledLaunchesShareTheProcessors) {

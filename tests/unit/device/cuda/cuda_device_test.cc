@@ -364,13 +364,12 @@ TEST_F(CudaDeviceTest, AnEndThatWasSeenLateSaysBySoMuch) {
   ASSERT_TRUE(launch(*device, 1, {0, 1}).ok());
   ASSERT_TRUE(launch(*device, 2, {1, 1}).ok());
   ASSERT_TRUE(launch(*device, 3, {1, 1}).ok());
-  sink_.hold_up(milliseconds(20));  // whoever hears of the first end
+  sink_.hold_up(kALongWhile);  // whoever hears of the first end
   go_.store(true);
   const auto completions = sink_.wait_for(3);
-  EXPECT_LT(completions[0].blur, milliseconds(20));
-  EXPECT_GE(completions[1].blur, milliseconds(20));
-  EXPECT_EQ(completions[2].id, LaunchId{3});
-  EXPECT_GE(completions[2].blur, milliseconds(20)) << "it began when the one before it had ended";
+  EXPECT_LT(completions[0].blur, kALongWhile);
+  EXPECT_GE(completions[1].blur, kALongWhile);
+  EXPECT_GE(completions[2].blur, kALongWhile) << "seen late, or begun when one ended that was";
 }
 
 class CudaQueueTest : public CudaDeviceTest {
@@ -455,7 +454,7 @@ TEST_F(CudaQueueTest, ABorrowedRunsTimeIsThatWithoutItsInputs) {
   const auto took = device->run_borrowed(plan, {0, 1}, batch_);
   releases.join();
   ASSERT_TRUE(took.ok());
-  EXPECT_LT(*took, kALongWhile);
+  EXPECT_LT(*took, kALongWhile / 2);
 }
 
 TEST_F(CudaQueueTest, WhereThePlanWritesTheEndTheStreamDoesNot) {
@@ -525,7 +524,6 @@ TEST_F(CudaDeviceTest, ThePollingThreadMaySleepBetweenLooks) {
 
 class OutputsTest : public CudaDeviceTest {
  protected:
-
   OutputsTest() : leaving_(cuda_, driver_) {
     cuda_.add_kernel({.name = "leave", .arguments = {}, .start = [this](void**, const test::Processors&) {
                         ++begun_;
