@@ -24,7 +24,7 @@ inline constexpr double kArmAbove = 1.03;
 inline constexpr double kArmAgain = 0.95;     // with fresh seeds, where it failed below
 inline constexpr double kArmStep = 1.03;      // from above up, until it fails
 inline constexpr double kArmStepDown = 1.06;  // and from the repeat down, until it passes
-inline constexpr int kMostArmSteps = 8;    // then the last rate that passed is what is known
+inline constexpr int kMostArmSteps = 8;       // then the last rate that passed is what is known
 
 enum class ArmVerdict {
   kAsSaid,       // passed below, failed above
