@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 
-from cells import own_instances
+import sockets
 from objectives import latency, tenant_names, with_objectives
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -45,7 +45,8 @@ def learned(arguments, folder, name, device):
     workload = with_objectives(ROOT / "bench" / "workloads" / f"{name}.json", device, folder, 20)
     tenants = json.loads(workload.read_text())["tenants"]
     names = tenant_names(tenants)
-    models = own_instances(arguments.models, tenants, names, folder / name)
+    models = folder / name
+    sockets.repository(arguments.models, [tenant["model"] for tenant in tenants], models, names)
     to = folder / f"learned_{name}.json"
     run([arguments.tessera, "load", "--workload", workload, "--own-models", "--model-repository", models, "--device", arguments.device,
          "--cache-dir", arguments.cache, "--rate", f"{0.95 * sequential_rate(workload, device):.6g}", "--seconds", arguments.seconds,
@@ -76,7 +77,7 @@ def main():
     parser.add_argument("--from", dest="base", type=pathlib.Path, default=ROOT / "bench" / "profiles" / "h100.json")
     parser.add_argument("--cache", default="")
     parser.add_argument("--json", type=pathlib.Path, required=True)
-    parser.add_argument("--tessera", type=pathlib.Path, default=ROOT / "build" / "bin" / "tessera")
+    parser.add_argument("--tessera", default=sockets.beside("tessera"))
     arguments = parser.parse_args()
     folder = pathlib.Path(tempfile.mkdtemp(prefix="tessera-profile-", dir=arguments.models.absolute().parent))
     try:

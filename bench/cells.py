@@ -14,13 +14,13 @@ import concurrent.futures
 import json
 import os
 import pathlib
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 
+import sockets
 from objectives import tenant_names, with_objectives
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -29,23 +29,6 @@ POLICIES = ["temporal", "streams", "fixed", "gslice", "dstack", "tessera"]
 
 class Failed(Exception):
     pass
-
-
-def own_instances(models: pathlib.Path, tenants: list, names: list, folder: pathlib.Path) -> pathlib.Path:
-    """A repository with a model for each tenant; files are shared where the file system allows it."""
-    for tenant, name in zip(tenants, names):
-        source = models / tenant["model"]
-        shutil.copytree(source / "1", folder / name / "1", copy_function=lambda a, b: link(a, b))
-        config = re.sub(r'(?m)^name: .*$', f'name: "{name}"', (source / "config.pbtxt").read_text())
-        (folder / name / "config.pbtxt").write_text(config)
-    return folder
-
-
-def link(source: str, to: str) -> None:
-    try:
-        os.link(source, to)
-    except OSError:
-        shutil.copy(source, to)
 
 
 class Cells:
@@ -95,7 +78,8 @@ class Cells:
         if self.arguments.only_simulate:
             return out
         begin = time.monotonic()
-        own = own_instances(self.arguments.models, tenants, names, folder / "models")
+        own = folder / "models"
+        sockets.repository(self.arguments.models, [tenant["model"] for tenant in tenants], own, names)
         words = ["load", "--workload", workload, "--own-models", "--model-repository", own, "--device", self.arguments.device, "--cache-dir",
                  self.arguments.cache, "--seeds", self.arguments.seeds, "--warm-seconds", self.arguments.warm_seconds,
                  "--least-requests", self.arguments.least_requests]
@@ -137,7 +121,7 @@ def main():
     parser.add_argument("--said", type=pathlib.Path)
     parser.add_argument("--only-simulate", action="store_true")
     parser.add_argument("--json", type=pathlib.Path)
-    parser.add_argument("--tessera", type=pathlib.Path, default=ROOT / "build" / "bin" / "tessera")
+    parser.add_argument("--tessera", default=sockets.beside("tessera"))
     arguments = parser.parse_args()
     arguments.cell = arguments.cell or ["mix4:5", "mix8:5", "mix8:10", "mix16:10", "other4:10"]
     arguments.policy = arguments.policy or POLICIES

@@ -23,6 +23,8 @@ import sys
 import tempfile
 import time
 
+from objectives import tenant_names
+
 ARMS = ("in process", "http", "grpc")
 PATIENCE = 240  # seconds, for models to be ready, or a client to end
 
@@ -31,18 +33,24 @@ class Failed(Exception):
     pass
 
 
-def repository(models: pathlib.Path, mix: list, folder: pathlib.Path) -> list:
-    """Copies what the mix names; its tenants' names."""
-    names = []
-    for place, model in enumerate(mix):
-        before = mix[:place].count(model)
-        name = f"{model}_{before + 1}" if before else model
-        shutil.copytree(models / model, folder / name)
+def repository(models: pathlib.Path, mix: list, folder: pathlib.Path, names=None) -> list:
+    """An instance of its own for each that the mix names; their names. Files are shared where the file system allows it."""
+    names = names or tenant_names([{"model": model} for model in mix])
+    for model, name in zip(mix, names):
+        shutil.copytree(models / model, folder / name, copy_function=link)
         config = folder / name / "config.pbtxt"
         if config.exists():
-            config.write_text(re.sub(r'(?m)^name: .*$', f'name: "{name}"', config.read_text()))
-        names.append(name)
+            text = re.sub(r'(?m)^name: .*$', f'name: "{name}"', config.read_text())
+            config.unlink()  # what it may be shared with stays as it is
+            config.write_text(text)
     return names
+
+
+def link(source: str, to: str) -> None:
+    try:
+        os.link(source, to)
+    except OSError:
+        shutil.copy2(source, to)
 
 
 def beside(program: str) -> str:
