@@ -27,17 +27,13 @@ Result<ProvedArms> prove_arms(const LoadOptions& options, const LoadPlan& plan, 
     present = arm;
     return target.change_policy(options.arms[arm].name, shares);
   };
-  const auto short_name = [&](std::size_t arm) {
-    const std::string& policy = options.arms[arm].name;
-    return policy.substr(0, policy.find(':'));
-  };
   {
     TrialRunner settling(options, plan, target);  // whether it keeps its schedule does not matter
     const std::vector<std::uint64_t> any(shares.size(), ~std::uint64_t{0});
     for (std::size_t arm = 0; arm < options.arms.size() && options.settle_seconds > 0; ++arm) {
       TESSERA_RETURN_IF_ERROR(take_turn(arm));
       const auto ran = settling.run(loadgen::kArmBelow * options.arms[arm].said, kSettlingSeed,
-                                    seconds(options.settle_seconds), any, short_name(arm));
+                                    seconds(options.settle_seconds), any, options.arms[arm].policy());
       TESSERA_RETURN_IF_ERROR(ran.ok() ? ok_status() : Status(ran.error()));
     }
   }
@@ -45,7 +41,7 @@ Result<ProvedArms> prove_arms(const LoadOptions& options, const LoadPlan& plan, 
   const auto trial = [&](std::size_t arm, double rate, std::uint64_t seed, Duration length,
                          const std::vector<std::uint64_t>& most_misses) -> Result<loadgen::Outcome> {
     TESSERA_RETURN_IF_ERROR(take_turn(arm));
-    return runner.run(rate, seed, length, most_misses, short_name(arm));
+    return runner.run(rate, seed, length, most_misses, options.arms[arm].policy());
   };
   ProvedArms out;
   const auto told = [&runner](const loadgen::Arm& arm, const loadgen::Probe& probe) {

@@ -14,8 +14,10 @@ namespace tessera::loadgen {
 
 // Value.
 struct Arm {
-  std::string name;
-  double said = 0;  // total rate
+  std::string name;  // a policy with its options
+  double said = 0;   // total rate
+
+  std::string policy() const { return name.substr(0, name.find(':')); }
 };
 
 // Parts of what was said.

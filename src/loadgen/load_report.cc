@@ -92,8 +92,8 @@ std::string json(const LoadInfo& info, const std::vector<Tenant>& tenants, const
 std::string line(const Arm& arm, const Probe& probe) {
   char out[256];
   std::snprintf(out, sizeof out, "%12s  %9.1f a second, %.3f of what is said: %s, worst tenant %6.2f %%%s\n",
-                arm.name.substr(0, arm.name.find(':')).c_str(), probe.rate, probe.rate / arm.said,
-                probe.passed ? "passed" : "failed", 100 * probe.worst, probe.complete ? "" : ", cut short");
+                arm.policy().c_str(), probe.rate, probe.rate / arm.said, probe.passed ? "passed" : "failed",
+                100 * probe.worst, probe.complete ? "" : ", cut short");
   return out;
 }
 
@@ -101,9 +101,8 @@ std::string table(const std::vector<ArmProof>& proofs) {
   std::string out;
   char line[256];
   for (const ArmProof& proof : proofs) {
-    std::snprintf(line, sizeof line, "%12s  carries %.1f a second, %s (%.1f)\n",
-                  proof.arm.name.substr(0, proof.arm.name.find(':')).c_str(), proof.carried,
-                  to_string(proof.verdict).c_str(), proof.arm.said);
+    std::snprintf(line, sizeof line, "%12s  carries %.1f a second, %s (%.1f)\n", proof.arm.policy().c_str(),
+                  proof.carried, to_string(proof.verdict).c_str(), proof.arm.said);
     out += line;
   }
   return out;
