@@ -31,7 +31,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kRuns = 30;
-constexpr std::array<std::int32_t, 3> kBuckets{1, 8, 16};
+constexpr std::array<std::int32_t, 5> kBuckets{1, 2, 4, 8, 16};
+constexpr std::array<std::int32_t, 3> kHomedBuckets{1, 8, 16};
 constexpr std::uint16_t kLanes = 2;
 
 double ms(Duration span) { return static_cast<double>(span.count()) / 1e6; }
@@ -78,6 +79,7 @@ class ModelBench {
     options.file = file_;
     options.max_batch_size = kBuckets.back();
     options.lanes = kLanes;
+    const double free_mb = free_memory_mb();
     TimePoint at = now();
     auto loaded = engine_.load(options);
     if (!loaded.ok()) {
@@ -86,7 +88,7 @@ class ModelBench {
     const double load_ms = ms(now() - at);
     const std::unique_ptr<engine::LoadedModel> model = *std::move(loaded);
     std::string buckets;
-    const std::uint64_t weights = model->memory().weights.value;
+    engine::MemoryUse one;
     for (const std::int32_t bucket : kBuckets) {
       at = now();
       const auto first = model->prepare_home(bucket, {0}, device_.shape().whole());
@@ -94,6 +96,9 @@ class ModelBench {
         return refused(first.error());
       }
       const double first_ms = ms(now() - at);
+      if (buckets.empty()) {
+        one = model->memory();
+      }
       at = now();
       const auto second = model->prepare_home(bucket, {1}, device_.shape().whole());
       if (!second.ok()) {
@@ -102,14 +107,29 @@ class ModelBench {
       const double second_ms = ms(now() - at);
       buckets += (buckets.empty() ? "" : ",") + one_bucket(*model, bucket, first_ms, second_ms);
     }
-    std::array<char, 200> text{};
-    std::snprintf(text.data(), text.size(), R"("load_ms":%.1f,"weights_mb":%.1f,"memory_mb":%.1f)", load_ms,
-                  static_cast<double>(weights) / 1e6, static_cast<double>(model->memory().weights.value) / 1e6);
+    const engine::MemoryUse all = model->memory();
+    const double shared = static_cast<double>(all.weights.value + all.packed.value) /
+                          static_cast<double>(one.weights.value + one.packed.value);
+    // Of every session, in the card's own books: what libraries keep for their kernels.
+    const double outside = free_mb - free_memory_mb() - mb(all.held());
+    std::array<char, 400> text{};
+    std::snprintf(text.data(), text.size(),
+                  R"("load_ms":%.1f,"weights_mb":%.1f,"packed_mb":%.2f,"working_mb":%.1f,"memory_mb":%.1f,)"
+                  R"("of_one_session":%.4f,"outside_mb":%.1f)",
+                  load_ms, mb(all.weights), mb(all.packed), mb(all.working), mb(all.held()), shared, outside);
     std::fprintf(stderr, "  %s\n", text.data());
     return std::string("{") + text.data() + ",\"buckets\":[" + buckets + "]}";
   }
 
  private:
+  static double mb(Bytes bytes) { return static_cast<double>(bytes.value) / 1e6; }
+  double free_memory_mb() const {
+    std::size_t free = 0;
+    std::size_t total = 0;
+    TESSERA_CHECK(device_.gpu()->driver().mem_get_info(&free, &total) == CUDA_SUCCESS);
+    return static_cast<double>(free) / 1e6;
+  }
+
   static std::string refused(const Error& error) {
     std::fprintf(stderr, "  %s\n", error.message().c_str());
     return "{\"refused\":\"" + error.message() + "\"}";
@@ -166,7 +186,7 @@ int compare_homed(device::CudaDevice& device, engine::CudaEngine& engine, const 
   measure::HomedOptions options;
   options.models = models;
   options.names = std::move(names);
-  options.batches = {kBuckets.begin(), kBuckets.end()};
+  options.batches = {kHomedBuckets.begin(), kHomedBuckets.end()};
   options.sizes = {1, 2, 4, 8, 0};
   measure::Scores scores;
   const auto cells = must(measure::compare_homed(device, engine, options,

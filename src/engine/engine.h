@@ -56,8 +56,12 @@ struct LoadOptions {
 
 // Figures that an engine can tell about a loaded model; shown in metrics and /config.
 struct MemoryUse {
-  Bytes weights;   // held once per device
+  Bytes weights;   // as the file has them, held once per device
+  Bytes packed;    // what all sessions keep beside them for as long as they live, held once as well
+  Bytes working;   // what else the model holds by now, such as its lanes' inputs, activations and outputs
   Bytes per_home;  // what one more slice adds, as measured at the last home made; 0 where unknown
+
+  Bytes held() const { return {weights.value + packed.value + working.value}; }
 };
 
 // A model in memory, for one device. Making plans has two parts in engines that capture: a heavy one, which computes

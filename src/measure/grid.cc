@@ -66,7 +66,7 @@ class Subject {
   std::int64_t version() const { return version_; }
   Bytes memory() const {
     const engine::MemoryUse use = model_->memory();
-    return {use.weights.value + use.per_home.value};
+    return {use.held().value + use.per_home.value};
   }
 
   Result<GridPoint> measure(const Slice& slice, std::int32_t rows, const GridOptions& options) {

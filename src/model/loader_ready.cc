@@ -57,7 +57,7 @@ std::vector<Slice> other_slices(const DeviceShape& shape, const std::vector<Slic
 
 Status check_memory(const engine::LoadedModel& model, const ModelConfig& config, std::size_t homes) {
   const engine::MemoryUse use = model.memory();
-  const std::uint64_t total = use.weights.value + use.per_home.value * homes;
+  const std::uint64_t total = use.held().value + use.per_home.value * homes;
   if (config.memory_limit && total > config.memory_limit->value) {
     return invalid_argument("parameters.memory_limit_mb: weights and " + std::to_string(homes) + " slices take " +
                             std::to_string((total + (1 << 20) - 1) >> 20) + " MB");

@@ -48,7 +48,7 @@ Result<std::unique_ptr<LoadedModel>> OnnxModel::load(std::shared_ptr<const Envir
 
 MemoryUse OnnxModel::memory() const {
   const std::lock_guard lock(mutex_);
-  return {weights_->bytes(), per_home_};
+  return {.weights = weights_->bytes(), .packed = {}, .working = {}, .per_home = per_home_};
 }
 
 Result<std::unique_ptr<OnnxModel::Seat>> OnnxModel::make_seat(std::span<const int> helper_cpus) {

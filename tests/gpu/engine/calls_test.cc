@@ -44,6 +44,9 @@ class CallsTest : public CudaEngineTest {
     for (const auto& [call, count] : calls.forbidden) {
       ADD_FAILURE() << what << ": " << count << " x " << call;
     }
+    for (const std::string& caller : calls.callers) {
+      ADD_FAILURE() << caller;
+    }
   }
 
   std::unique_ptr<CallRecorder> recorder_;

@@ -182,15 +182,21 @@ TEST_F(CudaEngineTest, ALaneTakesOneBatchAtATime) {
 }
 
 TEST_F(CudaEngineTest, WeightsExistOnceHoweverManySessions) {
-  const auto model = load(image_model());
+  const auto model = load(image_model(), 16);
   ASSERT_NE(model, nullptr);
   ASSERT_NE(home(*model, 1, 0, shape().whole()), nullptr);
-  const std::uint64_t one = model->memory().weights.value;
-  ASSERT_NE(home(*model, 2, 0, shape().whole()), nullptr);
-  ASSERT_NE(home(*model, 4, 0, shape().whole()), nullptr);
-  RecordProperty("one_session", static_cast<int>(one >> 10));
-  RecordProperty("three_sessions", static_cast<int>(model->memory().weights.value >> 10));
-  EXPECT_LT(model->memory().weights.value, one + (64U << 20));
+  const MemoryUse one = model->memory();
+  for (const std::int32_t bucket : {1, 2, 4, 8, 16}) {
+    for (const std::uint16_t lane : {0, 1}) {
+      ASSERT_NE(home(*model, bucket, lane, shape().whole()), nullptr);
+    }
+  }
+  const MemoryUse all = model->memory();
+  EXPECT_GT(one.weights.value, 0U);
+  EXPECT_EQ(all.weights, one.weights);
+  EXPECT_LE(static_cast<double>(all.weights.value + all.packed.value),
+            1.1 * static_cast<double>(one.weights.value + one.packed.value));
+  EXPECT_GT(all.working.value, one.working.value) << "lanes have their own";
 }
 
 TEST_F(CudaEngineTest, AModelOverItsLimitIsRefusedByName) {

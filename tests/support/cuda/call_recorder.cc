@@ -1,6 +1,7 @@
 #include "tests/support/cuda/call_recorder.h"
 
 #include <dlfcn.h>
+#include <execinfo.h>
 
 #include <algorithm>
 #include <array>
@@ -137,11 +138,36 @@ class Cupti final : public CallRecorder {
   void note(const CallbackData& data) {
     const CudaCall call = read(data);
     const auto why = why_forbidden(call);
+    const std::string from = why ? callers() : "";
     const std::lock_guard lock(mutex_);
     ++calls_.counts[call.name];
     if (why) {
       ++calls_.forbidden[call.name + ": " + *why];
+      calls_.callers.insert(call.name + " by " + from);
     }
+  }
+
+  // The libraries that lead to this call, each with its place in it where it has no name: the last caller first.
+  static std::string callers() {
+    std::array<void*, 60> frames{};
+    const int count = backtrace(frames.data(), static_cast<int>(frames.size()));
+    std::string text;
+    const void* last = nullptr;
+    for (int i = 0; i < count; ++i) {
+      Dl_info info{};
+      void* const at = frames[static_cast<std::size_t>(i)];
+      if (dladdr(at, &info) == 0 || info.dli_fname == nullptr || info.dli_fbase == last) {
+        continue;
+      }
+      last = info.dli_fbase;
+      const std::string path = info.dli_fname;
+      const auto* const name = info.dli_sname;
+      text +=
+          (text.empty() ? "" : " < ") + path.substr(path.rfind('/') + 1) + ":" +
+          (name != nullptr ? std::string(name)
+                           : std::to_string(static_cast<const char*>(at) - static_cast<const char*>(info.dli_fbase)));
+    }
+    return text;
   }
 
   CudaCall read(const CallbackData& data) const {

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,7 @@ namespace tessera::device::contract {
 struct RecordedCalls {
   std::map<std::string, std::size_t> counts;     // by name
   std::map<std::string, std::size_t> forbidden;  // "name: why", as call_rules.h says
+  std::set<std::string> callers;                 // of those: "name by library:function < library:function ..."
 };
 std::string to_json(const RecordedCalls& calls);
 

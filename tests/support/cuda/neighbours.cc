@@ -32,10 +32,11 @@ class Sweep {
   std::vector<PairTimes> run(const std::function<void(const PairTimes&)>& tell) {
     std::vector<PairTimes> all;
     for (std::size_t ping = 0; ping < ladder().size(); ++ping) {
-      const double alone = median_us(ping);
       for (std::size_t hog = 0; hog < ladder().size(); ++hog) {
         if (!ladder()[hog].overlaps(ladder()[ping])) {
-          all.push_back({ladder()[hog], ladder()[ping], alone, beside(hog, ping)});
+          const double took = beside(hog, ping);
+          // Alone right after, on the same seconds of the host.
+          all.push_back({ladder()[hog], ladder()[ping], median_us(ping), took});
           if (tell) {
             tell(all.back());
           }

@@ -278,7 +278,9 @@ class FakeModel : public engine::LoadedModel {
     }
   }
   const engine::FileSignature& signature() const override { return signature_; }
-  engine::MemoryUse memory() const override { return {Bytes{std::uint64_t{10} << 20}, Bytes{std::uint64_t{1} << 20}}; }
+  engine::MemoryUse memory() const override {
+    return {.weights = {std::uint64_t{10} << 20}, .packed = {}, .working = {}, .per_home = {std::uint64_t{1} << 20}};
+  }
   Result<const device::Plan*> prepare_home(std::int32_t bucket, LaneIndex lane, const Slice& slice) override {
     EXPECT_TRUE(borrowed_.load() || habits_.cheap);
     const std::string key = std::to_string(bucket) + "." + std::to_string(lane.value) + "@" + text_of(slice);

@@ -85,7 +85,7 @@ Result<std::unique_ptr<LoadedModel>> CudaModel::load(std::shared_ptr<const CudaP
       std::make_unique<ShapedModel>(signature, options.max_batch_size > 0, std::move(models)));
 }
 
-MemoryUse CudaModel::memory() const { return {on_card_->budget()->taken(), {}}; }
+MemoryUse CudaModel::memory() const { return on_card_->memory(); }
 
 Result<const device::Plan*> CudaModel::prepare_home(std::int32_t bucket, LaneIndex lane, const Slice& slice) {
   TESSERA_RETURN_IF_ERROR(capture(bucket, lane));
@@ -182,11 +182,16 @@ Status CudaModel::tune(std::int32_t bucket) {
     }
     auto other = make_session(bucket, choice);
     const auto took = other.ok() ? time(**other) : Result<Duration>(other.error());
-    const bool faster = took.ok() && *took < least - least / kWorthwhile;
+    if (!took.ok()) {
+      log(LogLevel::kInfo, "options do not suit the model",
+          {{"rows", std::int64_t{bucket}}, {"options", choice.name()}, {"reason", took.error().message()}});
+      continue;
+    }
+    const bool faster = *took < least - least / kWorthwhile;
     log(LogLevel::kInfo, "options tried",
         {{"rows", std::int64_t{bucket}},
          {"options", choice.name()},
-         {"us", took.ok() ? took->count() / 1000 : std::int64_t{-1}},
+         {"us", took->count() / 1000},
          {"instead_of", sessions.current->options().name()},
          {"instead_of_us", least.count() / 1000},
          {"kept", faster}});

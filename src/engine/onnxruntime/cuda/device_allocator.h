@@ -4,6 +4,7 @@
 
 #include <onnxruntime_c_api.h>
 
+#include <atomic>
 #include <cstddef>
 #include <map>
 #include <memory>
@@ -67,7 +68,7 @@ class SessionSource final : public MemorySource {
 
   Result<CUdeviceptr> allocate(std::size_t size) override;
   void release(CUdeviceptr /*at*/) override {}
-  Bytes used() const { return {end_}; }
+  Bytes used() const { return {end_.load(std::memory_order_relaxed)}; }  // thread-safe
 
  private:
   struct Block {
@@ -77,7 +78,7 @@ class SessionSource final : public MemorySource {
 
   std::vector<Block> blocks_;  // in the order of the first session
   std::size_t next_ = 0;
-  std::uint64_t end_ = 0;
+  std::atomic<std::uint64_t> end_{0};  // written by the loader thread
 };
 
 // Thread-safe. Registered with the environment for as long as it lives; every session that was made with

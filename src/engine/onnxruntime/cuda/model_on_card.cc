@@ -1,5 +1,6 @@
 #include "engine/onnxruntime/cuda/model_on_card.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "engine/onnxruntime/cuda/provider.h"
@@ -57,6 +58,16 @@ Result<std::unique_ptr<ModelOnCard>> ModelOnCard::load(std::shared_ptr<const Cud
                            DeviceWeights::make(made->parts(), *made->session_memory_, made->files(), *replicas));
   made->offer_ = std::make_unique<const ReplicaSet::Offer>(std::move(replicas), *made->weights_);
   return made;
+}
+
+MemoryUse ModelOnCard::memory() const {
+  const std::uint64_t taken = budget_->taken().value;  // as it is mapped: a little more than is used
+  const std::uint64_t kept = session_memory_->used().value;
+  const std::uint64_t weights = weights_->bytes().value;
+  return {.weights = {weights},
+          .packed = {kept - std::min(kept, weights)},
+          .working = {taken - std::min(taken, kept)},
+          .per_home = {}};
 }
 
 }  // namespace tessera::engine

@@ -45,6 +45,8 @@ class ModelOnCard {
   const DeviceWeights& weights() const { return *weights_; }
   // What all regions of the model draw on.
   const std::shared_ptr<device::MemoryBudget>& budget() const { return budget_; }
+  // Of all of them. Thread-safe.
+  MemoryUse memory() const;
 
  private:
   ModelOnCard(std::shared_ptr<const CudaParts> parts, std::shared_ptr<ReplicaSet> replicas,

@@ -32,7 +32,7 @@ class UncapturedModel final : public LoadedModel {
   ~UncapturedModel() override;
 
   const FileSignature& signature() const override { return facts().signature; }
-  MemoryUse memory() const override { return {on_card_->budget()->taken(), {}}; }
+  MemoryUse memory() const override { return on_card_->memory(); }
   Result<const device::Plan*> prepare_home(std::int32_t bucket, LaneIndex lane, const Slice& slice) override;
   bool one_plan_per_slice() const override { return false; }
   std::optional<Slice> only_slice() const override { return slice_; }

@@ -29,7 +29,7 @@ class OneShape final : public LoadedModel {
 
   explicit OneShape(FileSignature signature) : signature_(std::move(signature)) {}
   const FileSignature& signature() const override { return signature_; }
-  MemoryUse memory() const override { return {{7}, {}}; }
+  MemoryUse memory() const override { return {.weights = {7}, .packed = {}, .working = {}, .per_home = {}}; }
   bool one_plan_per_slice() const override { return false; }
   Result<const device::Plan*> prepare_home(std::int32_t bucket, LaneIndex lane, const Slice& slice) override {
     ++captured;
