@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -14,39 +13,11 @@
 
 #include "base/check.h"
 #include "core/dtype.h"
+#include "engine/onnxruntime/wire_writer.h"
 
 namespace tessera::test_support {
 
-// The protobuf wire format, as far as ONNX needs it. Owned by one thread.
-class WireWriter {
- public:
-  void integer(std::uint32_t field, std::int64_t value) {
-    varint(std::uint64_t{field} << 3);
-    varint(static_cast<std::uint64_t>(value));
-  }
-  void real(std::uint32_t field, float value) {
-    varint((std::uint64_t{field} << 3) | 5);
-    char bytes[sizeof value];
-    std::memcpy(bytes, &value, sizeof value);
-    bytes_.append(bytes, sizeof value);
-  }
-  void text(std::uint32_t field, std::string_view value) {
-    varint((std::uint64_t{field} << 3) | 2);
-    varint(value.size());
-    bytes_ += value;
-  }
-  const std::string& bytes() const { return bytes_; }
-
- private:
-  void varint(std::uint64_t value) {
-    for (; value >= 0x80; value >>= 7) {
-      bytes_ += static_cast<char>((value & 0x7f) | 0x80);
-    }
-    bytes_ += static_cast<char>(value);
-  }
-
-  std::string bytes_;
-};
+using engine::WireWriter;
 
 // The element types of ONNX (TensorProto.DataType).
 inline std::int64_t onnx_type(DType dtype) {

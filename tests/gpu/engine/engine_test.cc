@@ -1,5 +1,7 @@
 // That a model on a card answers what it answers on the host, in every slice and lane with the same bits.
+#include <array>
 #include <cmath>
+#include <string_view>
 
 #include "device/host/host_plan.h"
 #include "engine/onnxruntime/onnx_engine.h"
@@ -197,6 +199,35 @@ TEST_F(CudaEngineTest, WeightsExistOnceHoweverManySessions) {
   EXPECT_LE(static_cast<double>(all.weights.value + all.packed.value),
             1.1 * static_cast<double>(one.weights.value + one.packed.value));
   EXPECT_GT(all.working.value, one.working.value) << "lanes have their own";
+}
+
+// Small constants, all of one size: each session loads them in an order of its own.
+TEST_F(CudaEngineTest, ConstantsOfOneBatchSizeAreNotThoseOfAnother) {
+  constexpr int kSteps = 24;
+  test_support::OnnxModel steps;
+  steps.input("image", DType::kFp32, {"batch", 3, kSide, kSide})
+      .output("scores", DType::kFp32, {"batch", 3, kSide, kSide});
+  std::string last = "image";
+  for (int step = 0; step < kSteps; ++step) {
+    std::array<float, 3> values{};
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      values[i] = static_cast<float>(step + 1) / static_cast<float>(i + 2);
+    }
+    const std::string constant = "c" + std::to_string(step);
+    const std::string next = step + 1 == kSteps ? "scores" : "t" + std::to_string(step);
+    steps.initializer(constant, DType::kFp32, {3, 1, 1},
+                      std::string_view(reinterpret_cast<const char*>(values.data()), sizeof values));
+    steps.node(step % 2 == 0 ? "Add" : "Sub", {constant, last}, {next});
+    last = next;
+  }
+  const auto model = load(steps, 16);
+  ASSERT_NE(model, nullptr);
+  const device::Plan* const first = home(*model, 1, 0, shape().whole());
+  const auto expected = run(first, shape().whole(), images(1, 1, 3));
+  for (const std::int32_t bucket : {2, 4, 8, 16}) {
+    ASSERT_NE(home(*model, bucket, 0, shape().whole()), nullptr);
+    EXPECT_EQ(run(first, shape().whole(), images(1, 1, 3)), expected) << "once batches of " << bucket << " are there";
+  }
 }
 
 TEST_F(CudaEngineTest, AModelOverItsLimitIsRefusedByName) {

@@ -4,7 +4,9 @@
 #include <cstdlib>
 #include <utility>
 
+#include "base/log.h"
 #include "engine/onnxruntime/cuda/cuda_model.h"
+#include "engine/onnxruntime/cuda/first_run.h"
 #include "engine/onnxruntime/cuda/provider.h"
 #include "engine/onnxruntime/cuda/replicas.h"
 #include "engine/onnxruntime/cuda/uncaptured_model.h"
@@ -51,6 +53,12 @@ Result<std::unique_ptr<CudaEngine>> CudaEngine::create(device::CudaDevice& devic
   const device::CurrentContext current(*gpu);
   TESSERA_RETURN_IF_ERROR(current.status());
   TESSERA_RETURN_IF_ERROR(ProviderCalls::install());
+  if (sibling == others.end()) {
+    if (const Status done = run_libraries_once(*parts); !done.ok()) {
+      log(LogLevel::kWarning, "CUDA's libraries fail in their first run; the first load may hold up others",
+          {{"gpu", std::int64_t{gpu->ordinal()}}, {"reason", done.error().message()}});
+    }
+  }
   return std::unique_ptr<CudaEngine>(new CudaEngine(std::move(parts)));  // NOLINT: the constructor is private
 }
 

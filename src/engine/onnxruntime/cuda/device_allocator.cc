@@ -31,7 +31,8 @@ Result<CUdeviceptr> SessionSource::allocate(std::size_t size) {
       return blocks_[next_++].at;
     }
     // Another order than the first session's: blocks of its own from here on, so that nothing is shared wrongly.
-    log(LogLevel::kDebug, "a session asks for memory in another order than the first of its model",
+    log(LogLevel::kInfo,
+        "a session packs its weights in another order than the first of its model: they are held twice",
         {{"block", static_cast<std::int64_t>(next_)}, {"bytes", static_cast<std::int64_t>(size)}});
     next_ = SIZE_MAX;
   }
@@ -50,8 +51,8 @@ DeviceAllocator::DeviceAllocator(std::shared_ptr<const Environment> environment,
     : environment_(std::move(environment)), info_(std::move(info)) {
   adapter_.self = this;
   adapter_.version = ORT_API_VERSION;
-  adapter_.Alloc = [](OrtAllocator* /*self*/, std::size_t size) { return allocate(size); };
-  adapter_.Reserve = [](OrtAllocator* /*self*/, std::size_t size) { return allocate(size); };
+  adapter_.Alloc = [](OrtAllocator* /*self*/, std::size_t size) { return allocate(size, Kind::kRun); };
+  adapter_.Reserve = [](OrtAllocator* /*self*/, std::size_t size) { return allocate(size, Kind::kInitializer); };
   adapter_.Free = [](OrtAllocator* self, void* at) { static_cast<Adapter*>(self)->self->release(at); };
   adapter_.Info = [](const OrtAllocator* self) -> const OrtMemoryInfo* {
     return static_cast<const Adapter*>(self)->self->info_;
@@ -87,13 +88,13 @@ void DeviceAllocator::remove(MemorySource& source) {
   sources_.erase(source.region().base() + source.region().reserved().value);
 }
 
-void* DeviceAllocator::allocate(std::size_t size) {
+void* DeviceAllocator::allocate(std::size_t size, Kind kind) {
   MemorySource* source = t_source;
   if (source == nullptr) {
     log(LogLevel::kError, "device memory was asked for outside a load", {{"bytes", static_cast<std::int64_t>(size)}});
     throw std::bad_alloc();
   }
-  auto at = source->allocate(size);
+  auto at = kind == Kind::kInitializer ? source->reserve(size) : source->allocate(size);
   if (!at) {
     source->failure_ = at.error();
     throw std::bad_alloc();

@@ -26,6 +26,8 @@ class MemorySource {
   MemorySource& operator=(const MemorySource&) = delete;
 
   virtual Result<CUdeviceptr> allocate(std::size_t size) = 0;
+  // For an initialiser of a session that is being made.
+  virtual Result<CUdeviceptr> reserve(std::size_t size) { return allocate(size); }
   virtual void release(CUdeviceptr at) = 0;
 
   const device::DeviceRegion& region() const { return *region_; }
@@ -54,9 +56,11 @@ class HeapSource final : public MemorySource {
   device::RegionHeap heap_;
 };
 
-// What sessions of one model keep for as long as they live, once for all of them. Making a session from weights that
-// were given to it asks for memory in the same order every time, for what it packs anew; so each later one gets the
-// blocks of the first, and writes the same bytes there again. A block is never used for another purpose.
+// What sessions of one model keep for as long as they live. What a session packs anew exists once for all of them: it
+// asks for that memory in the order of its nodes, every time the same; so each later one gets the blocks of the first,
+// and writes the same bytes there again. A block is never used for another purpose. Initialisers that were not given to
+// the session, small ones, come in the order of a hash table, which differs from session to session: each session has
+// its own.
 class SessionSource final : public MemorySource {
  public:
   explicit SessionSource(std::unique_ptr<device::DeviceRegion> region) : MemorySource(std::move(region)) {}
@@ -67,6 +71,7 @@ class SessionSource final : public MemorySource {
   Result<CUdeviceptr> append(std::size_t size);
 
   Result<CUdeviceptr> allocate(std::size_t size) override;
+  Result<CUdeviceptr> reserve(std::size_t size) override { return append(size); }
   void release(CUdeviceptr /*at*/) override {}
   Bytes used() const { return {end_.load(std::memory_order_relaxed)}; }  // thread-safe
 
@@ -116,7 +121,8 @@ class DeviceAllocator {
   DeviceAllocator(std::shared_ptr<const Environment> environment, Ort::MemoryInfo info);
   // Throws std::bad_alloc, which ONNX Runtime catches and answers as an error. What it gets is otherwise handed to
   // kernels as it is: an address of 0 would take the whole card down.
-  static void* allocate(std::size_t size);
+  enum class Kind { kRun, kInitializer };
+  static void* allocate(std::size_t size, Kind kind);
   void release(void* at);
 
   const std::shared_ptr<const Environment> environment_;

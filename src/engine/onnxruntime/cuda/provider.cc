@@ -1,5 +1,7 @@
 #include "engine/onnxruntime/cuda/provider.h"
 
+#include <onnxruntime_session_options_config_keys.h>
+
 #include <array>
 #include <memory>
 
@@ -48,6 +50,8 @@ void add_provider(const CudaParts& parts, CUstream stream, const ProviderOptions
   Ort::ThrowOnError(api.UpdateCUDAProviderOptions(raw, keys.data(), values.data(), keys.size()));
   // Last: an update of the others would forget it.
   Ort::ThrowOnError(api.UpdateCUDAProviderOptionsWithValue(raw, "user_compute_stream", stream));
+  // So that an allocator can tell initialisers from what else is kept (SessionSource).
+  options.AddConfigEntry(kOrtSessionOptionsUseDeviceAllocatorForInitializers, "1");
   options.AppendExecutionProvider_CUDA_V2(*raw);
 }
 

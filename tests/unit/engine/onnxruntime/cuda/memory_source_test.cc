@@ -64,6 +64,17 @@ TEST_F(MemorySourceTest, AnotherOrderGetsBlocksOfItsOwn) {
   EXPECT_EQ(ask(source, {100, 1000, 100}), first) << "the first session's order stays the rule";
 }
 
+TEST_F(MemorySourceTest, InitialisersOfASessionAreItsOwn) {
+  SessionSource source(region());
+  const CUdeviceptr of_first = *source.reserve(100);
+  const auto first = ask(source, {100, 1000});
+  source.begin_session();
+  const CUdeviceptr of_second = *source.reserve(100);
+  EXPECT_GE(of_second, first[1] + 1000);
+  EXPECT_NE(of_second, of_first);
+  EXPECT_EQ(ask(source, {100, 1000}), first) << "what is packed is shared all the same";
+}
+
 TEST_F(MemorySourceTest, WhatIsAppendedIsNobodysBlock) {
   SessionSource source(region());
   const CUdeviceptr weights = *source.append(0);
