@@ -2,11 +2,12 @@
 // answers have to be the same bits. Prints one line for each step on standard error and one JSON object on standard
 // output.
 //
-// usage: bench_cuda_engine [--homed] REPOSITORY [MODEL...]    (folders with 1/model.onnx, as bench/models.py makes
-// them)
+// usage: bench_cuda_engine [--homed|--homed-by-rules] REPOSITORY [MODEL...]    (folders with 1/model.onnx, as
+// bench/models.py makes them)
 //
 // --homed: instead, whether plans homed in a slice are as fast as plans that were tuned and captured in that slice, in
-// slices of 1, 2, 4, 8 and all atoms; one JSON object a line.
+// slices of 1, 2, 4, 8 and all atoms; one JSON object a line. --homed-by-rules: algorithms are not searched for, in
+// either.
 #include <algorithm>
 #include <array>
 #include <cstdio>
@@ -182,8 +183,9 @@ class ModelBench {
 constexpr std::size_t kStreamsToRun = 8;
 
 int compare_homed(device::CudaDevice& device, engine::CudaEngine& engine, const fs::path& models,
-                  std::vector<std::string> names) {
+                  std::vector<std::string> names, bool timed_choices) {
   measure::HomedOptions options;
+  options.timed_choices = timed_choices;
   options.models = models;
   options.names = std::move(names);
   options.batches = {kHomedBuckets.begin(), kHomedBuckets.end()};
@@ -201,13 +203,14 @@ int compare_homed(device::CudaDevice& device, engine::CudaEngine& engine, const 
 }
 
 int run(int argc, char** argv) {
-  const bool homed = argc > 1 && std::string_view(argv[1]) == "--homed";
+  const bool by_rules = argc > 1 && std::string_view(argv[1]) == "--homed-by-rules";
+  const bool homed = by_rules || (argc > 1 && std::string_view(argv[1]) == "--homed");
   if (homed) {
     --argc;
     ++argv;
   }
   if (argc < 2) {
-    std::fprintf(stderr, "usage: bench_cuda_engine [--homed] REPOSITORY [MODEL...]\n");
+    std::fprintf(stderr, "usage: bench_cuda_engine [--homed|--homed-by-rules] REPOSITORY [MODEL...]\n");
     return EXIT_FAILURE;
   }
   const device::Driver driver = must(device::Driver::open(), "driver");
@@ -227,7 +230,7 @@ int run(int argc, char** argv) {
     std::sort(names.begin(), names.end());
   }
   if (homed) {
-    return compare_homed(*device, *engine, argv[1], std::move(names));
+    return compare_homed(*device, *engine, argv[1], std::move(names), !by_rules);
   }
   std::string models;
   for (const std::string& name : names) {

@@ -171,8 +171,8 @@ Result<Beside> Neighbourhood::homing(Behind behind) {
 
 Result<Beside> Neighbourhood::uncaptured(const std::string& model, Against against) {
   const auto with = [&](const std::optional<Slice>& uncaptured_in) -> Result<std::vector<LoopTimes>> {
-    TESSERA_ASSIGN_OR_RETURN(
-        const auto other, Model::load(device_, engine_, options_.models, model, options_.rows, {1000}, uncaptured_in));
+    TESSERA_ASSIGN_OR_RETURN(const auto other, Model::load(device_, engine_, options_.models, model, options_.rows,
+                                                           {1000}, {.uncaptured_in = uncaptured_in, .digest = {}}));
     std::vector<Loop> all = loops_;
     TESSERA_ASSIGN_OR_RETURN(all.emplace_back(), other->loop(options_.rows, {0}, slices_.back()));
     return runner_.run(all, span());

@@ -119,13 +119,14 @@ Result<std::vector<HomedCell>> compare_homed(device::CudaDevice& device, engine:
     TESSERA_ASSIGN_OR_RETURN(Native native, native_in(device, engine, slice));
     natives.push_back(std::move(native));
   }
+  const ModelOptions how{.uncaptured_in = {}, .digest = {}, .timed_choices = options.timed_choices};
   const std::int32_t most = *std::max_element(options.batches.begin(), options.batches.end());
   std::vector<HomedCell> cells;
   for (const std::string& name : options.names) {
-    TESSERA_ASSIGN_OR_RETURN(const auto homed, Model::load(device, engine, options.models, name, most, {1}));
+    TESSERA_ASSIGN_OR_RETURN(const auto homed, Model::load(device, engine, options.models, name, most, {1}, how));
     for (Native& native : natives) {
       TESSERA_ASSIGN_OR_RETURN(const auto there,
-                               Model::load(*native.device, *native.engine, options.models, name, most, {2}));
+                               Model::load(*native.device, *native.engine, options.models, name, most, {2}, how));
       for (const std::int32_t batch : options.batches) {
         HomedCell cell{.model = name, .batch = batch, .slice = native.slice, .refused = {}};
         const Status done = compare(device, *homed, *there, cell, options.runs);

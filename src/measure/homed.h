@@ -23,6 +23,7 @@ struct HomedOptions {
   // as it takes by itself.
   std::vector<std::uint16_t> sizes{1, 0};
   int runs = 30;
+  bool timed_choices = true;  // else both take what rules say, which a slice may change as well
 };
 
 // Medians of one model, batch and slice.

@@ -11,14 +11,14 @@ constexpr std::uint32_t kSeed = 5;
 
 Result<std::unique_ptr<Model>> Model::load(device::Device& device, engine::Engine& engine,
                                            const std::filesystem::path& repository, const std::string& name,
-                                           std::int32_t max_batch_size, InstanceId instance,
-                                           const std::optional<Slice>& uncaptured_in, const std::string& digest) {
+                                           std::int32_t max_batch_size, InstanceId instance, const ModelOptions& how) {
   engine::LoadOptions options;
   options.file = repository / name / "1" / "model.onnx";
   options.max_batch_size = max_batch_size;
   options.lanes = kLanes;
-  options.uncaptured_in = uncaptured_in;
-  options.digest = digest;
+  options.uncaptured_in = how.uncaptured_in;
+  options.digest = how.digest;
+  options.timed_choices = how.timed_choices;
   if (!std::filesystem::exists(options.file)) {
     return not_found("there is no version 1 of a model '" + name + "' in " + repository.string());
   }

@@ -14,18 +14,22 @@
 
 namespace tessera::measure {
 
+struct ModelOptions {
+  std::optional<Slice> uncaptured_in;  // launched kernel by kernel, there
+  std::string digest;         // of what the file stands for, where another load of it is to be known as the same
+  bool timed_choices = true;  // else algorithms are chosen by rules
+};
+
 // A loaded model. Owned by the loader thread.
 class Model {
  public:
   static constexpr std::uint16_t kLanes = 4;
 
-  // `instance`: of all models that run at once, each has another. `uncaptured_in`: launched kernel by kernel, there.
-  // `digest`: of what the file stands for, where another load of it is to be known as the same.
+  // `instance`: of all models that run at once, each has another.
   static Result<std::unique_ptr<Model>> load(device::Device& device, engine::Engine& engine,
                                              const std::filesystem::path& repository, const std::string& name,
                                              std::int32_t max_batch_size, InstanceId instance,
-                                             const std::optional<Slice>& uncaptured_in = std::nullopt,
-                                             const std::string& digest = {});
+                                             const ModelOptions& how = {});
 
   engine::LoadedModel& loaded() { return *loaded_; }
   // A full batch of made-up rows; lives as long as the model.

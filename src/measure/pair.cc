@@ -34,8 +34,8 @@ Result<std::unique_ptr<Model>> first_answer(const Part& part, const std::filesys
                                             const std::string& name, const std::string& digest, FirstSteps& steps) {
   const Slice whole = part.device.shape().whole();
   const TimePoint begin = now();
-  TESSERA_ASSIGN_OR_RETURN(auto model,
-                           Model::load(part.device, part.engine, repository, name, 1, kComing, std::nullopt, digest));
+  TESSERA_ASSIGN_OR_RETURN(auto model, Model::load(part.device, part.engine, repository, name, 1, kComing,
+                                                   {.uncaptured_in = {}, .digest = digest}));
   const TimePoint loaded = now();
   TESSERA_ASSIGN_OR_RETURN(const Loop loop, model->loop(1, {0}, whole));
   const TimePoint ready = now();
