@@ -64,7 +64,7 @@ std::vector<int> io_cores(const ServeOptions& options, const device::HostTopolog
 
 // How many cores one gRPC thread can feed; a second one only pays when the first has no time left.
 constexpr int kCoresPerGrpcThread = 4;
-constexpr int kMostGrpcThreads = 4;
+constexpr int kMostGrpcThreads = 16;
 
 server::HttpOptions http_options(const ServeOptions& options, const device::HostTopology& topology) {
   server::HttpOptions http;
@@ -96,7 +96,9 @@ Result<FrontEnds> listen(const ServeOptions& options, const device::HostTopology
   // From the last core on, as HTTP's connections begin with the first.
   const std::vector<int> cores = io_cores(options, topology);
   grpc.cores.assign(cores.rbegin(), cores.rend());
-  grpc.threads = std::clamp(static_cast<int>(cores.size()) / kCoresPerGrpcThread, 1, kMostGrpcThreads);
+  grpc.threads = options.grpc_threads > 0
+                     ? static_cast<int>(options.grpc_threads)
+                     : std::clamp(static_cast<int>(cores.size()) / kCoresPerGrpcThread, 1, kMostGrpcThreads);
   TESSERA_ASSIGN_OR_RETURN(front.grpc, server::GrpcServer::start(grpc, service, shared_memory));
   server::MetricsOptions metrics;
   metrics.address = options.metrics.address;

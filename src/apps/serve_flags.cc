@@ -169,6 +169,7 @@ void add_limits(CLI::App& command, ServeOptions& options) {
   seconds(command, "--http-body-timeout-secs", options.body_time, 1, "for a request's body or gRPC message");
   seconds(command, "--http-idle-timeout-secs", options.idle_time, 1, "between requests");
   count(command, "--io-threads", options.io_threads, 256, "for HTTP (one per io core, at most 8)");
+  count(command, "--grpc-threads", options.grpc_threads, 256, "(one for four io cores, 1 to 16)");
   cores(command, "--io-cores", options.io_cores, "where these run (as --host-cores)");
   seconds(command, "--exit-timeout-secs", options.exit_timeout, 0, "SIGTERM: wait for running requests");
   seconds(command, "--stuck-exit-secs", options.stuck_exit, 0, "end after a batch that does not");

@@ -40,8 +40,9 @@ struct ServeOptions {
   std::size_t max_waiting = 65536;
   std::filesystem::path record;  // a journal of what is decided; empty: none
 
-  std::size_t io_threads = 0;  // 0: one for each of io_cores, at most kMostIoThreads
-  std::vector<int> io_cores;   // empty: host_cores
+  std::size_t io_threads = 0;    // 0: one for each of io_cores, at most kMostIoThreads
+  std::size_t grpc_threads = 0;  // 0: one for every four of io_cores, at least one and at most 16
+  std::vector<int> io_cores;     // empty: host_cores
   Bytes max_body{std::uint64_t{64} << 20};
   std::size_t max_connections = 16384;
   std::chrono::seconds header_time{30};

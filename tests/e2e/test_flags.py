@@ -141,6 +141,12 @@ def test_io_cores_and_threads(flags):
     assert [cores for name, cores in threads(server) if name == "tessera" and cores in map(str, CORES)] == [core] * 3
 
 
+def test_grpc_threads(flags):
+    server = flags("--grpc-threads", "3")
+    assert works(server)
+    assert [name for name, _ in threads(server) if name == "grpc"] == ["grpc"] * 3
+
+
 @pytest.mark.parametrize("level", ["info", "error"])
 def test_log_format_and_level(flags, tmp_path, level):
     put(tmp_path, "simple", simple())

@@ -16,7 +16,8 @@ constexpr double kMostRatio = 1.10;
 
 class NeighboursTest : public CardTest {
  protected:
-  void sweep(const PingOptions& options) {
+  void sweep(PingOptions options) {
+    options.suspect = kMostRatio;
     auto pairs = ping_beside_hogs(
         *kit_, options, [](const PairTimes& pair) { EXPECT_LE(pair.ratio(), kMostRatio) << to_string(pair); });
     ASSERT_FALSE(pairs.empty());
@@ -27,14 +28,15 @@ class NeighboursTest : public CardTest {
         those_over += (those_over.empty() ? "\"" : ",\"") + to_string(pair) + "\"";
       }
     }
+    const auto again = std::count_if(pairs.begin(), pairs.end(), [](const auto& p) { return p.times > 1; });
     const auto over = std::count_if(pairs.begin(), pairs.end(), [](const auto& p) { return p.ratio() > kMostRatio; });
-    test_support::figure("pings_beside_hogs",
-                         "{\"pairs\":" + std::to_string(pairs.size()) +
-                             ",\"awaited\":" + std::to_string(options.awaited) +
-                             ",\"median_ratio\":" + std::to_string(std::min(pairs[pairs.size() / 2].ratio(), 1e9)) +
-                             ",\"worst_ratio\":" + std::to_string(std::min(pairs.back().ratio(), 1e9)) +
-                             ",\"over_the_bar\":" + std::to_string(over) + ",\"worst\":\"" + to_string(pairs.back()) +
-                             "\",\"those_over\":[" + those_over + "]}");
+    test_support::figure(
+        "pings_beside_hogs",
+        "{\"pairs\":" + std::to_string(pairs.size()) + ",\"awaited\":" + std::to_string(options.awaited) +
+            ",\"median_ratio\":" + std::to_string(std::min(pairs[pairs.size() / 2].ratio(), 1e9)) +
+            ",\"worst_ratio\":" + std::to_string(std::min(pairs.back().ratio(), 1e9)) +
+            ",\"over_the_bar\":" + std::to_string(over) + ",\"measured_again\":" + std::to_string(again) +
+            ",\"worst\":\"" + to_string(pairs.back()) + "\",\"those_over\":[" + those_over + "]}");
   }
 };
 

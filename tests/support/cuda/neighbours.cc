@@ -12,6 +12,7 @@ namespace tessera::device::contract {
 namespace {
 
 constexpr unsigned kThreads = 64;
+constexpr int kTimes = 3;
 constexpr std::size_t kPing = 0;  // streams
 constexpr std::size_t kHog = 1;
 constexpr std::size_t kFirstFiller = 2;
@@ -32,15 +33,26 @@ class Sweep {
   std::vector<PairTimes> run(const std::function<void(const PairTimes&)>& tell) {
     std::vector<PairTimes> all;
     for (std::size_t ping = 0; ping < ladder().size(); ++ping) {
+      const std::size_t first = all.size();
+      std::vector<std::size_t> hogs;  // of all[first + i]
       for (std::size_t hog = 0; hog < ladder().size(); ++hog) {
         if (!ladder()[hog].overlaps(ladder()[ping])) {
-          const double took = beside(hog, ping);
-          // Alone right after, on the same seconds of the host.
-          all.push_back({ladder()[hog], ladder()[ping], median_us(ping), took});
-          if (tell) {
-            tell(all.back());
+          hogs.push_back(hog);
+          all.push_back(measure(hog, ping));
+        }
+      }
+      for (int again = 1; again < kTimes; ++again) {
+        for (std::size_t i = 0; i < hogs.size(); ++i) {
+          if (PairTimes& pair = all[first + i]; pair.ratio() > options_.suspect) {
+            const PairTimes now = measure(hogs[i], ping);
+            const int times = pair.times + 1;
+            pair = now.ratio() < pair.ratio() ? now : pair;
+            pair.times = times;
           }
         }
+      }
+      for (std::size_t i = first; tell && i < all.size(); ++i) {
+        tell(all[i]);
       }
     }
     return all;
@@ -77,6 +89,12 @@ class Sweep {
     }
     std::sort(took.begin(), took.end());
     return took[took.size() / 2];
+  }
+
+  // Alone right after, on the same stretch of the host's time.
+  PairTimes measure(std::size_t hog, std::size_t ping) {
+    const double took = beside(hog, ping);
+    return {.hog = ladder()[hog], .ping = ladder()[ping], .alone_us = median_us(ping), .beside_us = took};
   }
 
   double beside(std::size_t hog, std::size_t ping) {

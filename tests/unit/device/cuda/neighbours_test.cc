@@ -50,9 +50,19 @@ TEST_F(NeighboursOnFakeTest, EveryDisjointPairIsMeasuredOnce) {
 
 TEST_F(NeighboursOnFakeTest, WhatWaitsIsQueuedBehindTheHog) {
   cuda_.forget_calls();
-  const auto pairs = ping_beside_hogs(*kit_, {.pings = 1, .awaited = 16, .busy = std::chrono::microseconds(0)});
+  const auto pairs =
+      ping_beside_hogs(*kit_, {.pings = 1, .awaited = 16, .busy = std::chrono::microseconds(0), .suspect = 1e9});
   EXPECT_EQ(pairs.size(), disjoint_pairs().size());
   EXPECT_EQ(cuda_.count("cuStreamWaitEvent"), 16 * pairs.size());
+}
+
+TEST_F(NeighboursOnFakeTest, WhatIsSuspectIsMeasuredThreeTimes) {
+  const auto pairs =
+      ping_beside_hogs(*kit_, {.pings = 1, .awaited = 0, .busy = std::chrono::microseconds(0), .suspect = 0});
+  EXPECT_EQ(pairs.size(), disjoint_pairs().size());
+  for (const PairTimes& pair : pairs) {
+    EXPECT_EQ(pair.times, 3) << to_string(pair);
+  }
 }
 
 // What the driver in memory can show of confinement: the nodes' contexts.
