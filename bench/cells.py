@@ -2,11 +2,12 @@
 """Policies against each other on one device: each is to pass at 0.97 of what the simulator says it carries, and to fail at 1.03.
 
 usage: cells.py --models FOLDER --profiles FILE [--name NAME] [--device cuda:0] [--cell WORKLOAD:FACTOR]... [--policy NAME]...
-                [--only-simulate] [--said FILE] [--json FILE] [--tessera FILE]
+                [--only-simulate] [--said FILE] [--record FOLDER] [--json FILE] [--tessera FILE]
 
 A cell is a workload of bench/workloads with objectives of so many times the latency of one row on the whole device (mix8:10). Every
 tenant has an instance of its own of its model. All arms of a cell run in one process, in turns: `tessera load --arm`. --said takes
-what the simulator said from an earlier result instead of asking it. Prints each arm, and what it carries against the others.
+what the simulator said from an earlier result instead of asking it; --record keeps a journal of each cell (mix8_10.journal). Prints
+each arm, and what it carries against the others.
 """
 
 import argparse
@@ -38,9 +39,9 @@ class Cells:
         self.device = json.loads(arguments.profiles.read_text())["devices"][arguments.name]
         self.said = json.loads(arguments.said.read_text())["cells"] if arguments.said else []
 
-    def run(self, words, json_to, allowed=(0,)):
+    def run(self, words, json_to, allowed=(0,), shown=False):
         command = [str(self.arguments.tessera), *map(str, words), "--json", str(json_to)]
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(command, stdout=None if shown else subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
         if done.returncode not in allowed:
             raise Failed(f"{' '.join(command)}:\n{done.stderr[-2000:]}")
         return json.loads(json_to.read_text())
@@ -83,10 +84,12 @@ class Cells:
         words = ["load", "--workload", workload, "--own-models", "--model-repository", own, "--device", self.arguments.device, "--cache-dir",
                  self.arguments.cache, "--seeds", self.arguments.seeds, "--warm-seconds", self.arguments.warm_seconds,
                  "--least-requests", self.arguments.least_requests]
+        if self.arguments.record:
+            words += ["--record", self.arguments.record / f"{folder.name}.journal"]
         for policy, rate in out["said"].items():
             if rate > 0:
                 words += ["--arm", f"{self.policy(policy, names)}={rate:.6g}"]
-        result = self.run(words, folder / "arms.json", (0, 3))
+        result = self.run(words, folder / "arms.json", (0, 3), shown=True)
         for arm in result["arms"]:
             arm["policy"] = arm["policy"].split(":")[0]
         out.update({key: result[key] for key in ("valid", "invalid_because", "arms")})
@@ -119,6 +122,7 @@ def main():
     parser.add_argument("--least-requests", type=int, default=5000)
     parser.add_argument("--cache", default="")
     parser.add_argument("--said", type=pathlib.Path)
+    parser.add_argument("--record", type=pathlib.Path)
     parser.add_argument("--only-simulate", action="store_true")
     parser.add_argument("--json", type=pathlib.Path)
     parser.add_argument("--tessera", default=sockets.beside("tessera"))

@@ -3,10 +3,10 @@
 p99 from its scheduled arrivals, against alone. Prints one line for each round, and the median ratio.
 
 usage: uploads.py --models FOLDER [--tessera FILE] [--device cuda:0] [--small mobilenet_v2] [--large upload] [--rate 300]
-                  [--uploads 2] [--seconds 5] [--rounds 3] [--json FILE]
+                  [--uploads 2] [--seconds 5] [--rounds 3] [--record FILE] [--json FILE]
 
 FOLDER: as bench/models.py makes it, with `upload`. Images are given as bytes, 150 KB each. Both clients are processes
-of their own.
+of their own. --record: the server's journal, which tells what stood still when a round's p99.9 is far off.
 """
 
 import argparse
@@ -54,6 +54,7 @@ def main() -> None:
     parser.add_argument("--uploads", type=int, default=2, help="on their way at any time")
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--record", type=pathlib.Path)
     parser.add_argument("--json", type=pathlib.Path)
     arguments = parser.parse_args()
     rounds = []
@@ -66,13 +67,15 @@ def main() -> None:
             if "input=FP32" not in config.read_text():
                 raise sockets.Failed(f"{config}: images are not given as FP32: make it with bench/models.py anew")
             config.write_text(config.read_text().replace("input=FP32", "input=UINT8"))  # a byte for each value
-            server = sockets.Server(arguments.tessera, folder / "models", arguments.device, folder / "cache")
+            more = ["--record", str(arguments.record)] if arguments.record else []
+            server = sockets.Server(arguments.tessera, folder / "models", arguments.device, folder / "cache", more)
             try:
                 server.wait_until_grown(2)
                 for _ in range(arguments.rounds):
                     rounds.append(one_round(arguments, server, folder))
                     found = rounds[-1]
-                    print(f"p99 {found['alone']['p99_ms']:.3f} ms alone, {found['beside']['p99_ms']:.3f} ms beside "
+                    print(f"p99 {found['alone']['p99_ms']:.3f} ms alone, {found['beside']['p99_ms']:.3f} ms "
+                          f"(p99.9 {found['beside']['p999_ms']:.3f}) beside "
                           f"{found['uploads_per_s']:.1f} uploads a second: {found['p99_ratio']:.3f}", flush=True)
             finally:
                 server.end()
