@@ -1,8 +1,10 @@
 #include "apps/simulate.h"
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <cstdio>
 #include <cstdlib>
+#include <tuple>
 
 #include "apps/progress.h"
 #include "apps/workload_files.h"
@@ -16,6 +18,7 @@ namespace tessera::apps {
 namespace {
 
 constexpr std::size_t kMaxDevices = 1000;
+constexpr double kMostSeconds = 1e6;
 constexpr Bytes kMaxJournal{std::uint64_t{2} << 30};  // twice what a server records
 
 Result<sim::Scenario> read_scenario(const SimulateOptions& options) {
@@ -32,6 +35,33 @@ sim::RunInfo info_of(const SimulateOptions& options, const sim::Scenario& scenar
           options.seed};
 }
 
+// "1@2.5" of --lose and --join.
+Result<sim::DeviceChange> parse_change(const std::string& text, bool lost) {
+  sim::DeviceChange out;
+  out.lost = lost;
+  double after = 0;
+  const char* const end = text.data() + text.size();
+  const auto [at, bad_device] = std::from_chars(text.data(), end, out.device);
+  const bool parted = bad_device == std::errc() && at != end && *at == '@';
+  const auto [rest, bad_time] = std::from_chars(parted ? at + 1 : end, end, after);
+  if (!parted || bad_time != std::errc() || rest != end || !(after >= 0 && after <= kMostSeconds)) {
+    return invalid_argument("'" + text + "' is no device and moment, as 1@2.5 (seconds from when counting begins)")
+        .in(lost ? "--lose" : "--join");
+  }
+  out.after = seconds(after);
+  return out;
+}
+
+Result<std::vector<sim::DeviceChange>> changes_of(const SimulateOptions& options) {
+  std::vector<sim::DeviceChange> out;
+  for (const bool lost : {true, false}) {
+    for (const std::string& text : lost ? options.lose : options.join) {
+      TESSERA_ASSIGN_OR_RETURN(out.emplace_back(), parse_change(text, lost));
+    }
+  }
+  return out;
+}
+
 sim::ClusterOptions cluster_options(const SimulateOptions& options) {
   sim::ClusterOptions out;
   out.policy = options.policy;
@@ -46,7 +76,9 @@ sim::ClusterOptions cluster_options(const SimulateOptions& options) {
 
 Status run_once(const SimulateOptions& options, const sim::Scenario& scenario) {
   TESSERA_ASSIGN_OR_RETURN(const auto tenants, scenario.tenants(options.rate, options.slo_factor));
-  TESSERA_ASSIGN_OR_RETURN(const auto cluster, sim::Cluster::make(scenario.device, tenants, cluster_options(options)));
+  sim::ClusterOptions how = cluster_options(options);
+  TESSERA_ASSIGN_OR_RETURN(how.changes, changes_of(options));
+  TESSERA_ASSIGN_OR_RETURN(const auto cluster, sim::Cluster::make(scenario.device, tenants, how));
   Progress progress;
   const sim::Outcome outcome = cluster->run([&](double done) { progress.at(done, "simulated"); });
   progress.clear();
@@ -130,17 +162,23 @@ void add_simulate_flags(CLI::App& command, SimulateOptions& options) {
   command.add_option("--seed", options.seed, "of arrivals and noise (1)")->type_name("N");
   command.add_option("--seconds", options.seconds, "simulated time that counts (10)")
       ->type_name("S")
-      ->check(CLI::Range(0.001, 1e6).description(""));
+      ->check(CLI::Range(0.001, kMostSeconds).description(""));
   command.add_option("--warm-seconds", options.warm_seconds, "simulated time before it (1)")
       ->type_name("S")
-      ->check(CLI::Range(0.0, 1e6).description(""));
+      ->check(CLI::Range(0.0, kMostSeconds).description(""));
   command.add_option("--rate", options.rate, "total requests a second (the workload's); with --search where to begin")
       ->type_name("R")
       ->check(CLI::Range(1e-6, 1e9).description(""));
   command.add_option("--slo-factor", options.slo_factor, "in place of the workload's factors of the batch-1 latency")
       ->type_name("X")
       ->check(CLI::Range(0.1, 1e6).description(""));
-  command.add_flag("--search", options.search, "the highest total rate at which every tenant attains 99 %");
+  CLI::Option* const searches =
+      command.add_flag("--search", options.search, "the highest total rate at which every tenant attains 99 %");
+  for (const auto& [name, into, what] :
+       {std::tuple("--lose", &options.lose, "a device is lost S seconds after counting begins,\nrepeatedly"),
+        std::tuple("--join", &options.join, "a device is there only from then on, repeatedly")}) {
+    command.add_option(name, *into, what)->type_name("DEVICE@S")->excludes(searches);
+  }
   command.add_option("--seeds", options.seeds, "of a search, pooled (5)")
       ->type_name("N")
       ->check(CLI::Range(2, 100).description(""));

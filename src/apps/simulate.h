@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace CLI {  // NOLINT(readability-identifier-naming): theirs
 class App;
@@ -19,6 +20,8 @@ struct SimulateOptions {
   std::string device;
   std::size_t devices = 1;
   std::size_t devices_per_node = 8;
+  std::vector<std::string> lose;  // "1@2.5": the device, and seconds from when counting begins
+  std::vector<std::string> join;  // likewise
   std::string policy = "tessera";
   std::uint64_t seed = 1;
   double seconds = 10;

@@ -89,6 +89,7 @@ std::string tenant_json(const Tenant& tenant, const Tally& tally, const std::str
   out += ", \"offered\": " + std::to_string(tally.offered_count());
   out += ", \"answered\": " + std::to_string(tally.answered_count());
   out += ", \"rejected\": " + std::to_string(tally.rejected_count());
+  out += ", \"failed\": " + std::to_string(tally.failed_count());
   out += ", \"met\": " + std::to_string(tally.met_count());
   out += ", \"p50_ms\": " + digits(ms(tally.quantile(0.5))) + ", \"p99_ms\": " + digits(ms(tally.quantile(0.99)));
   if (tenant.slo) {

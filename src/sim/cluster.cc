@@ -50,6 +50,11 @@ Status Cluster::build(std::vector<loadgen::Tenant> tenants) {
     nodes_[i].holders.resize(tenants_.size());
     nodes_[i].routed.resize(tenants_.size());
   }
+  TESSERA_RETURN_IF_ERROR(check_changes());
+  up_.assign(options_.devices, true);
+  for (const DeviceChange& change : options_.changes) {
+    up_[change.device] = up_[change.device] && change.lost;
+  }
   TESSERA_RETURN_IF_ERROR(place());
   for (std::uint32_t i = 0; i < options_.devices; ++i) {
     TESSERA_RETURN_IF_ERROR(add_device(i));
@@ -60,41 +65,63 @@ Status Cluster::build(std::vector<loadgen::Tenant> tenants) {
 }
 
 Status Cluster::place() {
-  std::vector<std::vector<std::uint32_t>> held(nodes_.size());  // tenants
-  for (std::uint32_t tenant = 0; tenant < tenants_.size(); ++tenant) {
-    for (const std::uint32_t node : tenants_[tenant].nodes) {
-      held[node].push_back(tenant);
+  for (std::uint32_t node = 0; node < nodes_.size(); ++node) {
+    TESSERA_RETURN_IF_ERROR(place_on(node));
+  }
+  return ok_status();
+}
+
+// Asks the placer; at the start what it says is so at once, later it takes its time.
+Status Cluster::place_on(std::uint32_t number) {
+  Node& node = nodes_[number];
+  const bool starts = devices_.empty();
+  const std::size_t count = std::min(options_.devices_per_node, options_.devices - node.first_device);
+  std::vector<sched::PlacerDevice> devices(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    devices[i].up = up_[node.first_device + i];
+    if (profile_.memory.value > 0) {
+      devices[i].memory = profile_.memory;
     }
   }
-  for (std::size_t n = 0; n < nodes_.size(); ++n) {
-    Node& node = nodes_[n];
-    const std::size_t count = std::min(options_.devices_per_node, options_.devices - node.first_device);
-    sched::PlacerDevice device;
-    if (profile_.memory.value > 0) {
-      device.memory = profile_.memory;
+  std::vector<std::uint32_t> held;  // tenants
+  std::vector<sched::PlacerModel> wanted;
+  for (std::uint32_t tenant = 0; tenant < tenants_.size(); ++tenant) {
+    const auto& nodes = tenants_[tenant].nodes;
+    if (std::find(nodes.begin(), nodes.end(), number) == nodes.end()) {
+      continue;
     }
-    std::vector<sched::PlacerModel> wanted;
-    for (const std::uint32_t tenant : held[n]) {
-      sched::PlacerModel model;
-      model.name = tenants_[tenant].spec.spec.name;
-      model.bytes = models_[tenant].profile->memory;
-      model.rate = tenants_[tenant].spec.rate;
-      wanted.push_back(std::move(model));
+    sched::PlacerModel model;
+    model.name = tenants_[tenant].spec.spec.name;
+    model.bytes = models_[tenant].profile->memory;
+    model.rate = tenants_[tenant].spec.rate;
+    model.loaded.resize(count);
+    for (const std::uint32_t holder : node.holders[tenant]) {
+      model.loaded[holder] = true;
     }
-    const auto placement = sched::Placer().decide(std::vector<sched::PlacerDevice>(count, device), wanted);
-    if (!placement.refused.empty()) {
-      return Error(ErrorCode::kResourceExhausted, "tenant '" + wanted[placement.refused.front()].name +
-                                                      "' finds no memory on " + profile_.shape.name +
-                                                      "; take more devices or fewer tenants");
+    held.push_back(tenant);
+    wanted.push_back(std::move(model));
+  }
+  const auto placement = sched::Placer().decide(devices, wanted);
+  for (const sched::PlacerAction& action : placement.actions) {
+    const std::uint32_t tenant = held[action.model];
+    const auto place = static_cast<std::uint32_t>(action.device);
+    auto& holders = node.holders[tenant];
+    const auto at = std::lower_bound(holders.begin(), holders.end(), place);
+    if (action.kind == sched::PlacerAction::Kind::kUnload) {  // what waits there is finished
+      node.routed[tenant].erase(node.routed[tenant].begin() + (at - holders.begin()));
+      holders.erase(at);
+    } else if (starts) {
+      node.routed[tenant].insert(node.routed[tenant].begin() + (at - holders.begin()), 0);
+      holders.insert(at, place);
+    } else {
+      loadings_.push_back({node.first_device + place, tenant});
+      loop_.at(loop_.time() + options_.load_time, *this, token(Moment::kLoaded, loadings_.size() - 1));
     }
-    for (const sched::PlacerAction& action : placement.actions) {
-      const std::uint32_t tenant = held[n][action.model];
-      node.holders[tenant].push_back(static_cast<std::uint32_t>(action.device));
-    }
-    for (const std::uint32_t tenant : held[n]) {
-      std::sort(node.holders[tenant].begin(), node.holders[tenant].end());
-      node.routed[tenant].assign(node.holders[tenant].size(), 0);
-    }
+  }
+  if (!placement.refused.empty()) {
+    return Error(ErrorCode::kResourceExhausted, "tenant '" + wanted[placement.refused.front()].name +
+                                                    "' finds no memory on " + profile_.shape.name +
+                                                    "; take more devices or fewer tenants");
   }
   return ok_status();
 }
@@ -110,13 +137,21 @@ Status Cluster::add_device(std::uint32_t index) {
   for (std::uint32_t tenant = 0; tenant < tenants_.size(); ++tenant) {
     const auto& holders = node.holders[tenant];
     if (std::find(holders.begin(), holders.end(), place) != holders.end()) {
-      const TenantModel& model = models_[tenant];
-      devices_.back()->add_model(InstanceId{tenant + 1}, model.params, model.run_time,
-                                 options_.profiled ? sched::Profile(model.profile->points) : sched::Profile());
-      devices_.back()->set_neighbour(InstanceId{tenant + 1}, profile_.neighbour(*model.profile));
+      add_model(index, tenant);
     }
   }
   return ok_status();
+}
+
+void Cluster::add_model(std::uint32_t device, std::uint32_t tenant) {
+  const InstanceId id{tenant + 1};
+  if (devices_[device]->has_model(id)) {  // it was to leave, and comes back
+    return;
+  }
+  const TenantModel& model = models_[tenant];
+  devices_[device]->add_model(id, model.params, model.run_time,
+                              options_.profiled ? sched::Profile(model.profile->points) : sched::Profile());
+  devices_[device]->set_neighbour(id, profile_.neighbour(*model.profile));
 }
 
 Outcome Cluster::run(const std::function<void(double)>& progress) {
@@ -124,11 +159,14 @@ Outcome Cluster::run(const std::function<void(double)>& progress) {
     Tenant& tenant = tenants_[i];
     if (tenant.arrivals) {
       tenant.next = tenant.arrivals->next();
-      loop_.at(TimePoint(tenant.next.at), *this, i);
+      loop_.at(TimePoint(tenant.next.at), *this, token(Moment::kAsk, i));
     }
     for (int n = 0; n < tenant.spec.spec.outstanding.value_or(0); ++n) {
-      loop_.at(TimePoint{}, *this, i);
+      loop_.at(TimePoint{}, *this, token(Moment::kAsk, i));
     }
+  }
+  for (std::size_t i = 0; i < options_.changes.size(); ++i) {
+    loop_.at(counted_from_ + options_.changes[i].after, *this, token(Moment::kChange, i));
   }
   const Duration step = std::max(Duration(1), (ends_ - TimePoint{}) / kProgressSteps);
   for (TimePoint until{}; until < ends_ && !gave_up_; until = std::min(until + step, ends_)) {
@@ -158,8 +196,19 @@ Outcome Cluster::run(const std::function<void(double)>& progress) {
   return outcome;
 }
 
-void Cluster::due(std::uint64_t index) {
-  const auto place = static_cast<std::uint32_t>(index);
+void Cluster::due(std::uint64_t of) {
+  const auto place = static_cast<std::uint32_t>(of);
+  switch (static_cast<Moment>(of >> 32U)) {
+    case Moment::kAsk:
+      return ask(place);
+    case Moment::kChange:
+      return change(options_.changes[place]);
+    case Moment::kLoaded:
+      return load(loadings_[place]);
+  }
+}
+
+void Cluster::ask(std::uint32_t place) {
   Tenant& tenant = tenants_[place];
   if (loop_.time() >= ends_) {
     return;
@@ -170,18 +219,14 @@ void Cluster::due(std::uint64_t index) {
   }
   const std::int32_t rows = std::min(std::max(tenant.next.rows, tenant.spec.spec.rows), tenant.spec.spec.max_batch);
   tenant.next = tenant.arrivals->next();
-  loop_.at(TimePoint(tenant.next.at), *this, place);
+  loop_.at(TimePoint(tenant.next.at), *this, token(Moment::kAsk, place));
   issue(place, rows);
 }
 
 void Cluster::issue(std::uint32_t index, std::int32_t rows) {
-  Tenant& tenant = tenants_[index];
   if (counts(loop_.time())) {
-    tenant.tally.offered();
+    tenants_[index].tally.offered();
   }
-  const std::uint32_t place = choose_node(tenant);
-  Node& node = nodes_[place];
-  ++node.open;
   std::uint32_t slot = 0;
   if (free_requests_.empty()) {
     slot = static_cast<std::uint32_t>(requests_.size());
@@ -191,25 +236,48 @@ void Cluster::issue(std::uint32_t index, std::int32_t rows) {
     slot = free_requests_.back();
     free_requests_.pop_back();
   }
-  requests_[slot] = {index, place, ++serial_, loop_.time()};
-  sched::Arrival arrival;
-  arrival.request = RequestId{(serial_ << kPlaceBits) | slot};
-  arrival.instance = InstanceId{index + 1};
-  arrival.rows = rows;
-  arrival.arrival = loop_.time();
-  devices_[choose_device(node, index)]->send(arrival);
+  Request& request = requests_[slot];
+  request.tenant = index;
+  request.rows = rows;
+  request.launched = false;
+  request.serial = ++serial_;
+  request.arrival = loop_.time();
+  if (!send(slot)) {
+    fail(slot);
+  }
 }
 
-std::uint32_t Cluster::choose_node(Tenant& tenant) {
+// To a device that holds the tenant; false: there is none.
+bool Cluster::send(std::uint32_t slot) {
+  Request& request = requests_[slot];
+  const auto node = choose_node(request.tenant);
+  if (!node) {
+    return false;
+  }
+  ++nodes_[*node].open;
+  request.node = *node;
+  request.device = choose_device(nodes_[*node], request.tenant);
+  sched::Arrival arrival;
+  arrival.request = RequestId{(request.serial << kPlaceBits) | slot};
+  arrival.instance = InstanceId{request.tenant + 1};
+  arrival.rows = request.rows;
+  arrival.arrival = request.arrival;
+  devices_[request.device]->send(arrival);
+  return true;
+}
+
+std::optional<std::uint32_t> Cluster::choose_node(std::uint32_t index) {
+  Tenant& tenant = tenants_[index];
+  const auto serves = [&](std::uint32_t node) { return !nodes_[node].holders[index].empty(); };
   if (tenant.nodes.size() == 1) {
-    return tenant.nodes.front();
+    return serves(tenant.nodes.front()) ? std::optional(tenant.nodes.front()) : std::nullopt;
   }
   // The fewest open requests; of equal ones the next in turn.
   const std::size_t begin = tenant.turn++ % tenant.nodes.size();
-  std::uint32_t best = tenant.nodes[begin];
-  for (std::size_t i = 1; i < tenant.nodes.size(); ++i) {
+  std::optional<std::uint32_t> best;
+  for (std::size_t i = 0; i < tenant.nodes.size(); ++i) {
     const std::uint32_t node = tenant.nodes[(begin + i) % tenant.nodes.size()];
-    if (nodes_[node].open < nodes_[best].open) {
+    if (serves(node) && (!best || nodes_[node].open < nodes_[*best].open)) {
       best = node;
     }
   }
@@ -234,17 +302,42 @@ std::uint32_t Cluster::choose_device(Node& node, std::uint32_t tenant) {
   return node.first_device + holders[chosen];
 }
 
+std::uint32_t Cluster::slot_of(RequestId id) { return static_cast<std::uint32_t>(id.value & kPlaceMask); }
+
 Cluster::Request Cluster::close(RequestId id) {
-  const auto slot = static_cast<std::uint32_t>(id.value & kPlaceMask);
+  const std::uint32_t slot = slot_of(id);
+  TESSERA_CHECK(requests_[slot].serial == id.value >> kPlaceBits);
+  --nodes_[requests_[slot].node].open;
+  return close(slot);
+}
+
+// Of which no node knows any more.
+Cluster::Request Cluster::close(std::uint32_t slot) {
   const Request request = requests_[slot];
-  TESSERA_CHECK(request.serial == id.value >> kPlaceBits);
   requests_[slot].serial = 0;
   free_requests_.push_back(slot);
-  --nodes_[request.node].open;
   return request;
 }
 
+void Cluster::fail(std::uint32_t slot) {
+  const Request request = close(slot);
+  Tenant& tenant = tenants_[request.tenant];
+  if (options_.answered) {
+    options_.answered({request.tenant, request.arrival, std::nullopt});
+  }
+  if (counts(request.arrival)) {
+    tenant.tally.failed();
+    count_miss(tenant);
+  }
+  ask_again(request.tenant, kAfterRejection);
+}
+
 void Cluster::acts(const sched::Action& action) {
+  if (const auto* launch = std::get_if<sched::StartLaunch>(&action); launch != nullptr && !options_.changes.empty()) {
+    for (const RequestId id : launch->requests) {
+      requests_[slot_of(id)].launched = true;
+    }
+  }
   const auto* reject = std::get_if<sched::Reject>(&action);
   if (reject == nullptr) {
     return;
@@ -293,7 +386,7 @@ void Cluster::count_miss(Tenant& tenant) {
 
 void Cluster::ask_again(std::uint32_t tenant, Duration pause) {
   if (!tenants_[tenant].arrivals) {
-    loop_.at(loop_.time() + pause, *this, tenant);
+    loop_.at(loop_.time() + pause, *this, token(Moment::kAsk, tenant));
   }
 }
 

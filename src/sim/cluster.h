@@ -27,15 +27,24 @@ struct Answer {
   std::optional<TimePoint> ended;  // nothing: rejected
 };
 
+// A device that is lost, or that joins: until then it is not there. Value.
+struct DeviceChange {
+  Duration after{};  // the part that counts began
+  std::uint32_t device = 0;
+  bool lost = true;
+};
+
 struct ClusterOptions {
   std::string policy = "tessera";
   std::size_t devices = 1;
   std::size_t devices_per_node = 8;
   std::uint64_t seed = 1;
-  Duration warm_up = std::chrono::seconds(1);  // requests that arrive before count nowhere
-  Duration length = std::chrono::seconds(10);  // after it
-  bool profiled = true;                        // otherwise schedulers know no latency at the start
-  std::vector<std::uint64_t> most_misses;      // by tenant: the run ends where one has more; empty: it does not
+  Duration warm_up = std::chrono::seconds(1);           // requests that arrive before count nowhere
+  Duration length = std::chrono::seconds(10);           // after it
+  bool profiled = true;                                 // otherwise schedulers know no latency at the start
+  std::vector<DeviceChange> changes;                    // each device joins and is lost once at most
+  Duration load_time = std::chrono::milliseconds(300);  // of a model on a device that joins or takes over
+  std::vector<std::uint64_t> most_misses;  // by tenant: the run ends where one has more; empty: it does not
   // For who wants more than counts; they may be empty. Of all requests, also those that do not count, and of runs that
   // end within the part that counts.
   std::function<void(const Answer&)> answered = {};
@@ -50,11 +59,12 @@ struct Outcome : loadgen::Outcome {
 };
 
 // Requests go to the node with the fewest of them open, as a front proxy would send them, and there where sched::Router
-// says. Which tenants a node and a device hold is decided once (tenants.h). Same options and seed, same outcome, byte
-// for byte. Owned by one thread.
+// says. Which tenants a node holds is decided once (tenants.h), which devices of it by sched::Placer, at the start and
+// when one joins or is lost: then what ran on it fails, and what waited there moves. Same options and seed, same
+// outcome, byte for byte. Owned by one thread.
 class Cluster final : private Observer, private Loop::Target {
  public:
-  // Error: unknown policy, a model without profile, or one that finds no room.
+  // Error: unknown policy, a model without profile, or one that finds no room; a change of a device that is not there.
   static Result<std::unique_ptr<Cluster>> make(const DeviceProfile& profile, std::vector<loadgen::Tenant> tenants,
                                                const ClusterOptions& options);
 
@@ -80,24 +90,46 @@ class Cluster final : private Observer, private Loop::Target {
   struct Request {
     std::uint32_t tenant = 0;
     std::uint32_t node = 0;
-    std::uint64_t serial = 0;
+    std::uint32_t device = 0;
+    std::int32_t rows = 0;
+    bool launched = false;
+    std::uint64_t serial = 0;  // 0: none
     TimePoint arrival{};
   };
+  struct Loading {
+    std::uint32_t device = 0;
+    std::uint32_t tenant = 0;
+  };
+  enum class Moment : std::uint32_t { kAsk, kChange, kLoaded };  // with the place of a tenant, a change, a loading
+  static std::uint64_t token(Moment moment, std::size_t place) {
+    return (static_cast<std::uint64_t>(moment) << 32U) | static_cast<std::uint32_t>(place);
+  }
 
   Cluster(const DeviceProfile& profile, const ClusterOptions& options) : profile_(profile), options_(options) {}
   Status build(std::vector<loadgen::Tenant> tenants);
+  Status check_changes() const;
   Status place();
+  Status place_on(std::uint32_t node);
   Status add_device(std::uint32_t index);
+  void add_model(std::uint32_t device, std::uint32_t tenant);
+  void change(const DeviceChange& change);
+  void move_requests(std::uint32_t device);
+  void load(const Loading& loading);
 
-  void due(std::uint64_t tenant) override;
+  void due(std::uint64_t of) override;
+  void ask(std::uint32_t tenant);
   void acts(const sched::Action& action) override;
   void ended(const sched::StartLaunch& launch) override;
   void ran(const sched::StartLaunch& launch, Duration took) override;
 
   void issue(std::uint32_t tenant, std::int32_t rows);
-  std::uint32_t choose_node(Tenant& tenant);
+  bool send(std::uint32_t slot);
+  std::optional<std::uint32_t> choose_node(std::uint32_t tenant);
   std::uint32_t choose_device(Node& node, std::uint32_t tenant);
+  static std::uint32_t slot_of(RequestId id);
   Request close(RequestId id);
+  Request close(std::uint32_t slot);
+  void fail(std::uint32_t slot);
   void count_miss(Tenant& tenant);
   void ask_again(std::uint32_t tenant, Duration pause);
   bool counts(TimePoint arrival) const { return arrival >= counted_from_ && arrival < ends_; }
@@ -110,6 +142,8 @@ class Cluster final : private Observer, private Loop::Target {
   std::vector<TenantModel> models_;
   std::vector<Node> nodes_;
   std::vector<std::unique_ptr<Device>> devices_;
+  std::vector<bool> up_;  // by device
+  std::vector<Loading> loadings_;
   std::vector<Request> requests_;
   std::vector<std::uint32_t> free_requests_;
   std::vector<sched::Candidate> candidates_;

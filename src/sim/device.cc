@@ -59,6 +59,9 @@ void Device::send(const sched::Event& event) {
 }
 
 void Device::due(std::uint64_t of) {
+  if (lost_) {
+    return;
+  }
   const std::uint64_t number = of >> kKindBits;
   switch (of & ((1U << kKindBits) - 1)) {
     case kEnd:

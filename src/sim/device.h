@@ -60,7 +60,10 @@ class Device final : private Loop::Target {
                  const std::optional<Slice>& only_slice = std::nullopt);
   // In place of the device's trait, for one of its models.
   void set_neighbour(InstanceId id, double neighbour) { models_.at(id).neighbour = neighbour; }
+  bool has_model(InstanceId id) const { return models_.count(id) > 0; }
   void send(const sched::Event& event);
+  // It is gone: nothing of what it was to do happens, and nobody is told. To be sent nothing any more.
+  void lose() { lost_ = true; }
 
   const DeviceShape& shape() const { return shape_; }
   const sched::Scheduler& scheduler() const { return scheduler_; }
@@ -110,6 +113,7 @@ class Device final : private Loop::Target {
   std::uint64_t crowd_number_ = 0;  // of the last moment asked for; earlier ones count no more
   std::uint64_t timer_number_ = 0;  // likewise
   TimePoint timer_ = kNever;
+  bool lost_ = false;
   std::uint64_t events_ = 0;
   double busy_atom_seconds_ = 0;
   sched::Actions actions_;  // empty between events; keeps its memory

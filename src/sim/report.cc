@@ -1,5 +1,6 @@
 #include "sim/report.h"
 
+#include <algorithm>
 #include <cstdio>
 
 #include "loadgen/text.h"
@@ -23,7 +24,10 @@ std::string table(const std::vector<loadgen::Tenant>& tenants, const Outcome& ou
   char line[128];
   std::snprintf(line, sizeof line, "goodput %.1f a second; atoms busy %.1f %%\n", outcome.goodput(),
                 100 * outcome.busy);
-  return loadgen::table(tenants, outcome, loadgen::Columns::kOfSimulations, most) + line;
+  const bool failed = std::any_of(outcome.tenants.begin(), outcome.tenants.end(),
+                                  [](const auto& tenant) { return tenant.tally.failed_count() > 0; });
+  const auto columns = failed ? loadgen::Columns::kWithFailed : loadgen::Columns::kOfSimulations;
+  return loadgen::table(tenants, outcome, columns, most) + line;
 }
 
 std::string json(const RunInfo& info, const std::vector<loadgen::Tenant>& tenants, const Outcome& outcome) {

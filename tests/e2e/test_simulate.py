@@ -52,6 +52,22 @@ def test_a_seed_repeats_byte_for_byte(tmp_path):
     assert outcome("7")[1] != outcome("8")[1]
 
 
+def test_devices_come_and_go(tmp_path):
+    done = simulate("--rate", "2000", "--seconds", "2", "--devices", "3", "--lose", "0@0.5", "--join", "2@0.3", "--lose", "2@1",
+                    "--json", tmp_path / "out.json")
+    assert done.returncode == 0 and done.stderr == "", done
+    assert "failed" in done.stdout.splitlines()[0]
+    tenants = json.loads((tmp_path / "out.json").read_text())["tenants"]
+    failed = sum(tenant["failed"] for tenant in tenants)
+    assert 0 < failed < 64 and sum(tenant["offered"] for tenant in tenants) > 3000
+    for tenant in tenants:
+        assert tenant["offered"] == tenant["answered"] + tenant["rejected"] + tenant["failed"]
+    assert fails_with(simulate("--rate", "10", "--devices", "2", "--lose", "2@1"), "there is no device 2, they count from 0 to 1")
+    assert fails_with(simulate("--rate", "10", "--lose", "0"), "--lose", "'0' is no device and moment, as 1@2.5")
+    assert fails_with(simulate("--rate", "10", "--devices", "2", "--join", "1@-1"), "--join")
+    assert simulate("--search", "--lose", "0@1").returncode != 0
+
+
 def test_a_search_prints_capacity_and_bound(tmp_path):
     small = tmp_path / "small.json"
     small.write_text(json.dumps({"name": "small", "source": "a test", "tenants": [

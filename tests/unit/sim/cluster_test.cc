@@ -173,6 +173,138 @@ TEST(Simulation, ManyTenantsAreSpreadOverNodes) {
   EXPECT_GT(play(device, tenants, options).worst_attainment(), 0.9);
 }
 
+// Shares of what arrived in each half second that was answered in time.
+class Windows {
+ public:
+  explicit Windows(const std::vector<loadgen::Tenant>& tenants) : tenants_(tenants) {}
+  void count(const Answer& answer) {
+    const auto at = static_cast<std::size_t>((answer.arrival - TimePoint{}) / 500ms);
+    all_.resize(std::max(all_.size(), at + 1));
+    met_.resize(all_.size());
+    ++all_[at];
+    met_[at] += answer.ended && *answer.ended - answer.arrival <= *tenants_[answer.tenant].slo ? 1 : 0;
+  }
+  double attained(std::size_t window) const { return met_.at(window) / all_.at(window); }
+
+ private:
+  const std::vector<loadgen::Tenant>& tenants_;
+  std::vector<double> all_;
+  std::vector<double> met_;
+};
+
+std::uint64_t sum(const Outcome& outcome, std::uint64_t (loadgen::Tally::*count)() const) {
+  std::uint64_t out = 0;
+  for (const auto& tenant : outcome.tenants) {
+    out += (tenant.tally.*count)();
+  }
+  return out;
+}
+
+TEST(Changes, OfALostDeviceOnlyWhatRanFails) {
+  const DeviceProfile device = h100();
+  const auto tenants = tenants_of(device, source("bench/workloads/mix8.json"), 4000);  // which one device carries
+  for (const char* policy : {"tessera", "temporal"}) {
+    ClusterOptions options = quick(policy);
+    options.devices = 2;
+    options.length = 4s;
+    options.changes = {{1s, 0}};
+    Windows windows(tenants);
+    options.answered = [&](const Answer& answer) { windows.count(answer); };
+    const Outcome outcome = play(device, tenants, options);
+    const std::uint64_t failed = sum(outcome, &loadgen::Tally::failed_count);
+    EXPECT_GT(failed, 0U);
+    EXPECT_LE(failed, 16U * 2 * 16) << policy;  // a batch on each atom, and one behind it
+    EXPECT_EQ(sum(outcome, &loadgen::Tally::offered_count),
+              sum(outcome, &loadgen::Tally::answered_count) + sum(outcome, &loadgen::Tally::rejected_count) + failed);
+    if (policy == std::string("tessera")) {
+      EXPECT_GE(windows.attained(1), 0.99);
+      for (std::size_t window = 5; window < 8; ++window) {
+        EXPECT_GE(windows.attained(window), 0.99) << window;
+      }
+    }
+  }
+}
+
+TEST(Changes, ADeviceThatJoinsTakesItsShare) {
+  const DeviceProfile device = h100();
+  const auto tenants = tenants_of(device, source("bench/workloads/mix8.json"), 9000);  // which one does not carry
+  ClusterOptions options = quick("tessera");
+  options.devices = 2;
+  options.length = 5s;
+  options.changes = {{2s, 1, false}};
+  Windows windows(tenants);
+  options.answered = [&](const Answer& answer) { windows.count(answer); };
+  const Outcome outcome = play(device, tenants, options);
+  EXPECT_LT(windows.attained(3), 0.97);
+  for (std::size_t window = 6; window < 10; ++window) {  // from 0.8 s after it joined
+    EXPECT_GE(windows.attained(window), 0.99) << window;
+  }
+  EXPECT_EQ(sum(outcome, &loadgen::Tally::failed_count), 0U);
+}
+
+TEST(Changes, WhatOnlyTheLostDeviceHeldIsLoadedOnAnother) {
+  DeviceProfile device = h100();
+  device.memory = Bytes{100};
+  for (auto& [name, model] : device.models) {
+    model.memory = Bytes{40};
+  }
+  // Four tenants of two devices with room for two each.
+  const auto tenants = tenants_of(device, source("bench/workloads/mix4.json"), 800);
+  ClusterOptions options = quick("tessera");
+  options.devices = 3;
+  options.length = 3s;
+  options.changes = {{1s, 0}};
+  Windows windows(tenants);
+  options.answered = [&](const Answer& answer) { windows.count(answer); };
+  const Outcome outcome = play(device, tenants, options);
+  EXPECT_GE(windows.attained(1), 0.99);
+  EXPECT_GE(windows.attained(4), 0.99);  // 0.8 s after the loss
+  EXPECT_GE(windows.attained(5), 0.99);
+  for (const auto& tenant : outcome.tenants) {
+    EXPECT_GT(tenant.tally.answered_count(), 0U);
+  }
+}
+
+TEST(Changes, WhereNobodyIsLeftAllFails) {
+  const DeviceProfile device = h100();
+  const auto tenants = tenants_of(device, source("bench/workloads/mix4.json"), 500);
+  ClusterOptions options = quick("tessera");
+  options.changes = {{500ms, 0}};
+  const Outcome outcome = play(device, tenants, options);
+  const auto offered = static_cast<double>(sum(outcome, &loadgen::Tally::offered_count));
+  EXPECT_NEAR(static_cast<double>(sum(outcome, &loadgen::Tally::failed_count)) / offered, 0.5, 0.1);
+  EXPECT_EQ(offered, static_cast<double>(sum(outcome, &loadgen::Tally::failed_count) +
+                                         sum(outcome, &loadgen::Tally::answered_count)));
+}
+
+TEST(Changes, SameSeedSameBytes) {
+  const DeviceProfile device = h100();
+  const auto tenants = tenants_of(device, source("bench/workloads/mix8.json"), 6000);
+  const auto bytes = [&] {
+    ClusterOptions options = quick("tessera");
+    options.devices = 4;
+    options.devices_per_node = 2;
+    options.changes = {{300ms, 0}, {400ms, 3, false}, {900ms, 3}};
+    return json({}, tenants, play(device, tenants, options));
+  };
+  EXPECT_EQ(bytes(), bytes());
+}
+
+TEST(Changes, OfDevicesThatAreNotThereAreErrors) {
+  const DeviceProfile device = h100();
+  const auto tenants = tenants_of(device, source("bench/workloads/mix4.json"), 500);
+  const auto error = [&](std::vector<DeviceChange> changes) {
+    ClusterOptions options = quick("tessera");
+    options.devices = 2;
+    options.changes = std::move(changes);
+    return Cluster::make(device, tenants, options).error().message();
+  };
+  EXPECT_EQ(error({{1s, 2}}), "there is no device 2, they count from 0 to 1");
+  EXPECT_EQ(error({{1s, 1}, {2s, 1}}), "device 1 is to be lost twice");
+  EXPECT_EQ(error({{1s, 1, false}, {2s, 1, false}}), "device 1 is to join twice");
+  EXPECT_EQ(error({{1s, 1}, {2s, 1, false}}), "device 1 is lost before it joins");
+}
+
 TEST(Simulation, WhatFindsNoMemoryIsAnError) {
   DeviceProfile device = h100();
   device.memory = Bytes{700'000'000};
