@@ -43,7 +43,7 @@ std::unique_ptr<runtime::RouteTable> table(int devices, int models) {
   shape.processors.assign(kAtoms, 8);
   shape.ladder = aligned_ladder(kAtoms);
   shape.loader = loader_slice(kAtoms);
-  auto out = std::make_unique<runtime::RouteTable>(static_cast<std::size_t>(devices));
+  auto out = std::make_unique<runtime::RouteTable>();
   for (int model = 0; model < models; ++model) {
     for (int device = 0; device < devices; ++device) {
       auto instance = std::make_shared<model::Instance>();

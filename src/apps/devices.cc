@@ -4,7 +4,6 @@
 #include <bit>
 #include <charconv>
 #include <chrono>
-#include <map>
 #include <utility>
 
 #include "base/log.h"
@@ -14,7 +13,6 @@
 #include "device/host/host_device.h"
 #include "engine/onnxruntime/cuda/cuda_engine.h"
 #include "engine/onnxruntime/onnx_engine.h"
-#include "runtime/route_table.h"
 
 namespace tessera::apps {
 namespace {
@@ -103,28 +101,29 @@ Result<std::vector<Slice>> parse_host_parts(std::string_view text) {
     parts.push_back(part);
     begin = end + 1;
   }
-  if (parts.size() > runtime::kMaxDevices) {
-    return invalid_argument("more than " + std::to_string(runtime::kMaxDevices) + " devices");
+  if (parts.size() > device::kMaxDevices) {
+    return invalid_argument("more than " + std::to_string(device::kMaxDevices) + " devices");
   }
   return parts;
 }
 
-// What is open so far: each card once for all its parts, and the engines.
-struct Opened {
-  std::map<int, std::shared_ptr<device::Gpu>> cards;
-  std::vector<const engine::CudaEngine*> engines;
-};
+// Of GPUs, by what engines share of them.
+using OpenGpus = std::vector<engine::CudaShared>;
 
-Result<Computing> open_cuda(const device::CudaDeviceSpec& spec, std::size_t parts, Bytes max_body, Opened& opened) {
+Result<std::shared_ptr<device::Gpu>> gpu_of(int number, const OpenGpus& opened) {
+  const auto open = std::find_if(opened.begin(), opened.end(),
+                                 [&](const engine::CudaShared& other) { return other.gpu->ordinal() == number; });
+  if (open != opened.end()) return open->gpu;
   TESSERA_ASSIGN_OR_RETURN(const auto driver, device::Driver::open());
-  std::shared_ptr<device::Gpu>& gpu = opened.cards[spec.gpu];
-  if (!gpu) {
-    TESSERA_ASSIGN_OR_RETURN(gpu, device::Gpu::open(driver, spec.gpu));
-  }
+  return device::Gpu::open(driver, number);
+}
+
+Result<Computing> open_cuda(const device::CudaDeviceSpec& spec, std::size_t parts, Bytes max_body, OpenGpus& opened) {
+  TESSERA_ASSIGN_OR_RETURN(const auto gpu, gpu_of(spec.gpu, opened));
   TESSERA_ASSIGN_OR_RETURN(const auto options, cuda_options(spec, parts, max_body));
   TESSERA_ASSIGN_OR_RETURN(auto device, device::make_cuda_device(gpu, options));
-  TESSERA_ASSIGN_OR_RETURN(auto engine, engine::CudaEngine::create(*device, opened.engines));
-  opened.engines.push_back(engine.get());
+  TESSERA_ASSIGN_OR_RETURN(auto engine, engine::CudaEngine::create(*device, opened));
+  opened.push_back(engine->shared());
   Computing out;
   out.kind = "cuda";
   out.description = describe(device->shape(), gpu->name());
@@ -135,8 +134,8 @@ Result<Computing> open_cuda(const device::CudaDeviceSpec& spec, std::size_t part
   return out;
 }
 
-Result<std::vector<Computing>> open_cuda_devices(const std::vector<device::CudaDeviceSpec>& specs, Bytes max_body) {
-  Opened opened;
+Result<std::vector<Computing>> open_cuda_devices(const std::vector<device::CudaDeviceSpec>& specs, Bytes max_body,
+                                                 OpenGpus& opened) {
   std::vector<Computing> out;
   for (const device::CudaDeviceSpec& spec : specs) {
     const auto parts =
@@ -192,15 +191,21 @@ Result<DeviceChoice> parse_device(std::string_view text) {
   return DeviceChoice{DeviceChoice::Kind::kCuda, std::move(specs)};
 }
 
-Result<std::vector<Computing>> open_devices(const DeviceChoice& choice, const device::HostTopology& host,
-                                            Bytes max_body) {
+struct DeviceOpener::Opened {
+  OpenGpus gpus;
+};
+
+DeviceOpener::DeviceOpener() : opened_(std::make_shared<Opened>()) {}
+
+Result<std::vector<Computing>> DeviceOpener::operator()(const DeviceChoice& choice, const device::HostTopology& host,
+                                                        Bytes max_body) const {
   if (choice.kind == DeviceChoice::Kind::kCuda || !choice.host.empty()) {
-    auto opened = choice.kind == DeviceChoice::Kind::kCuda ? open_cuda_devices(choice.cuda, max_body)
+    auto opened = choice.kind == DeviceChoice::Kind::kCuda ? open_cuda_devices(choice.cuda, max_body, opened_->gpus)
                                                            : open_host_parts(choice.host, host, max_body);
-    return opened.ok() ? std::move(opened) : opened.error().in("--device");
+    return opened;
   }
   if (choice.kind == DeviceChoice::Kind::kAuto) {
-    auto opened = open_cuda_devices({device::CudaDeviceSpec{}}, max_body);
+    auto opened = open_cuda_devices({device::CudaDeviceSpec{}}, max_body, opened_->gpus);
     if (opened.ok()) return opened;
     log(LogLevel::kInfo, "computing on the host's cores, as no GPU can be used",
         {{"reason", opened.error().message()}});
@@ -209,10 +214,36 @@ Result<std::vector<Computing>> open_devices(const DeviceChoice& choice, const de
   return alone(std::move(opened));
 }
 
+Result<std::vector<Computing>> open_devices(const DeviceChoice& choice, const device::HostTopology& host,
+                                            Bytes max_body) {
+  auto opened = DeviceOpener()(choice, host, max_body);
+  return opened.ok() ? std::move(opened) : opened.error().in("--device");
+}
+
 Result<Computing> open_device(const DeviceChoice& choice, const device::HostTopology& host, Bytes max_body) {
   if (choice.cuda.size() > 1 || choice.host.size() > 1) return invalid_argument("--device: one device is enough here");
   TESSERA_ASSIGN_OR_RETURN(auto opened, open_devices(choice, host, max_body));
   return std::move(opened.front());
+}
+
+Status can_be_added(const DeviceChoice& choice, const std::vector<std::string>& names) {
+  if (choice.kind == DeviceChoice::Kind::kAuto || choice.cuda.size() + choice.host.size() > 1) {
+    return invalid_argument("one device can be added at a time, by its name: host/1, cuda:1");
+  }
+  for (const std::string& name : names) {
+    TESSERA_ASSIGN_OR_RETURN(const DeviceChoice there, parse_device(name));
+    if (there.kind != choice.kind) {
+      return invalid_argument("'" + name + "' is there already: all devices of a server are of one kind");
+    }
+    const bool shared = choice.kind == DeviceChoice::Kind::kCuda ? choice.cuda.front().gpu == there.cuda.front().gpu
+                                                                 : choice.host.empty() || there.host.empty() ||
+                                                                       choice.host.front().overlaps(there.host.front());
+    if (shared) {
+      return Error(ErrorCode::kAlreadyExists,
+                   "what it would compute on belongs to '" + name + "', which is there already");
+    }
+  }
+  return ok_status();
 }
 
 }  // namespace tessera::apps

@@ -51,12 +51,33 @@ Result<device::CudaOptions> cuda_options(const device::CudaDeviceSpec& spec, std
 // its memory, but not fewer than 512 each, nor more than 8,192.
 std::size_t homes_in(Bytes memory, std::size_t parts);
 
-// In the order named. `host`: the processors to compute on, where the host computes. `max_body`: of one request.
-// To be called before other threads read the environment. Where auto finds no GPU that can be used, the log says why.
-// Error: one line that says what to do.
+// Opens devices, and more of them later: those of GPUs share what one process has once, or once a gpu. One call at a
+// time; copies are the same opener.
+class DeviceOpener {
+ public:
+  DeviceOpener();
+
+  // In the order named. `host`: the processors to compute on, where the host computes. `max_body`: of one request.
+  // The first call is to be made before other threads read the environment. Where auto finds no GPU that can be used,
+  // the log says why. What is named may not share processors with what is open (can_be_added()). Error: one line that
+  // says what to do.
+  Result<std::vector<Computing>> operator()(const DeviceChoice& choice, const device::HostTopology& host,
+                                            Bytes max_body) const;
+
+ private:
+  struct Opened;
+  std::shared_ptr<Opened> opened_;
+};
+
+// The same, where nothing follows.
 Result<std::vector<Computing>> open_devices(const DeviceChoice& choice, const device::HostTopology& host,
                                             Bytes max_body);
 // The same where one is wanted. Error: several are named.
 Result<Computing> open_device(const DeviceChoice& choice, const device::HostTopology& host, Bytes max_body);
+
+// Whether `choice` is one more device for a server whose devices have these names (DeviceShape::name). Error: it is not
+// one device, is of another kind, or has processors in common with one of them; a card is in use by a part of it, and
+// all of its streams are given out.
+Status can_be_added(const DeviceChoice& choice, const std::vector<std::string>& names);
 
 }  // namespace tessera::apps

@@ -5,10 +5,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <system_error>
 #include <utility>
 
-#include "base/affinity.h"
 #include "base/clock.h"
 #include "loadgen/json.h"
 
@@ -140,52 +138,23 @@ Result<sim::FitQuestion> fit_question(std::string_view body, const runtime::Snap
   return out;
 }
 
-void FitDesk::ask(std::string body, const Reply& reply) {
-  if (stopped_.load()) {
-    reply(unavailable("the server is stopping"));
-    return;
-  }
+void FitDesk::ask(std::string body, Desk::Reply reply) {
   if (body.size() > kMostBody) {
     reply(Error(ErrorCode::kTooLarge, "a question has at most " + std::to_string(kMostBody) + " bytes"));
     return;
   }
-  if (busy_.exchange(true)) {
-    reply(Error(ErrorCode::kResourceExhausted, "another question is being answered; ask again soon")
-              .with_retry_after(std::chrono::seconds(1)));
-    return;
-  }
-  const std::lock_guard lock(mutex_);
-  if (thread_.joinable()) {
-    thread_.join();  // it has answered
-  }
-  try {
-    thread_ = std::thread([this, body = std::move(body), reply] { work(body, reply); });
-  } catch (const std::system_error& error) {
-    busy_.store(false);
-    reply(unavailable("no thread could be started for the answer: " + std::string(error.what())));
-  }
-}
-
-void FitDesk::work(const std::string& body, const Reply& reply) {
-  name_this_thread("fit");
-  static_cast<void>(::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kLast));
-  Result<std::string> said = answer(body);
-  busy_.store(false);  // first: who has the answer may ask again
-  reply(std::move(said));
-}
-
-void FitDesk::stop() {
-  stopped_.store(true);
-  const std::lock_guard lock(mutex_);
-  if (thread_.joinable()) {
-    thread_.join();
-  }
+  desk_.take(
+      [this, body = std::move(body)] {
+        static_cast<void>(::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kLast));
+        return answer(body);
+      },
+      std::move(reply));
 }
 
 Result<std::string> FitDesk::answer(const std::string& body) {
   TESSERA_ASSIGN_OR_RETURN(const sim::FitQuestion question, fit_question(body, service_.snapshot()));
   const TimePoint end = now() + kLongest;
-  const auto go_on = [&](const std::string&) { return !stopped_.load() && now() < end; };
+  const auto go_on = [&](const std::string&) { return !desk_.stopped() && now() < end; };
   TESSERA_ASSIGN_OR_RETURN(const sim::FitAnswer answer, sim::fit(question, go_on));
   return sim::json(question, answer);
 }

@@ -2,13 +2,10 @@
 // simulation with what it has learned of them (sim/fit.h).
 #pragma once
 
-#include <atomic>
-#include <functional>
-#include <mutex>
 #include <string>
 #include <string_view>
-#include <thread>
 
+#include "apps/desk.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "runtime/service.h"
@@ -29,28 +26,19 @@ class FitDesk {
   static constexpr std::size_t kMostBody = std::size_t{1} << 20;
   static constexpr std::size_t kMostTenants = 256;
 
-  using Reply = std::function<void(Result<std::string>)>;
-
   explicit FitDesk(runtime::Service& service) : service_(service) {}  // which outlives it
-  ~FitDesk() { stop(); }
-  FitDesk(const FitDesk&) = delete;
-  FitDesk& operator=(const FitDesk&) = delete;
 
   // Replies at once where another question is being answered (kResourceExhausted, with a time to come again), the body
   // is too large, or the desk has stopped.
-  void ask(std::string body, const Reply& reply);
-  // Ends what is being answered, and answers nothing any more.
-  void stop();
+  void ask(std::string body, Desk::Reply reply);
+  // As Desk's: ends what is being answered at the next simulated run, and answers nothing any more.
+  bool stop(Duration limit) { return desk_.stop(limit); }
 
  private:
-  void work(const std::string& body, const Reply& reply);
   Result<std::string> answer(const std::string& body);
 
   runtime::Service& service_;
-  std::mutex mutex_;  // guards thread_
-  std::thread thread_;
-  std::atomic<bool> busy_{false};
-  std::atomic<bool> stopped_{false};
+  Desk desk_{"fit", "another question is being answered; ask again soon"};  // last: its thread uses the above
 };
 
 }  // namespace tessera::apps

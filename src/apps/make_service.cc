@@ -29,7 +29,9 @@ runtime::ServiceOptions service_options(const ServeOptions& options, const std::
 Result<std::unique_ptr<runtime::Service>> make_service(const ServeOptions& options,
                                                        const device::HostTopology& topology, ServiceEvents told,
                                                        const OpenDevices& open) {
-  TESSERA_ASSIGN_OR_RETURN(auto opened, open(options.device, topology, options.max_body));
+  auto made = open(options.device, topology, options.max_body);
+  if (!made.ok()) return made.error().in("--device");
+  std::vector<Computing> opened = std::move(made).value();
   runtime::ServiceOptions service = service_options(options, opened.front().kind);
   service.on_all_lost = std::move(told.all_lost);
   service.on_stuck = std::move(told.stuck);

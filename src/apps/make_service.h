@@ -13,7 +13,8 @@
 
 namespace tessera::apps {
 
-// How the devices that a choice names are opened; open_devices() but in tests.
+// How the devices that a choice names are opened, those of the start and each that is added later; a DeviceOpener but
+// in tests.
 using OpenDevices =
     std::function<Result<std::vector<Computing>>(const DeviceChoice&, const device::HostTopology&, Bytes max_body)>;
 
@@ -26,6 +27,6 @@ struct ServiceEvents {
 // Error: a device that cannot be used, an unknown policy, a file that cannot be recorded into.
 Result<std::unique_ptr<runtime::Service>> make_service(const ServeOptions& options,
                                                        const device::HostTopology& topology, ServiceEvents told,
-                                                       const OpenDevices& open = open_devices);
+                                                       const OpenDevices& open = DeviceOpener());
 
 }  // namespace tessera::apps

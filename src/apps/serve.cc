@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "apps/device_desk.h"
 #include "apps/fit_desk.h"
 #include "apps/make_service.h"
 #include "apps/process_limits.h"
@@ -35,6 +36,18 @@ struct FrontEnds {
   std::unique_ptr<server::HttpServer> http;
   std::unique_ptr<server::GrpcServer> grpc;
   std::unique_ptr<server::MetricsServer> metrics;
+};
+
+// What the server is asked that its service does not answer.
+struct Desks {
+  FitDesk fit;
+  DeviceDesk devices;
+
+  // Whether all that was being done has ended by then.
+  bool stop(TimePoint end) {
+    const bool answered = fit.stop(std::max(Duration{0}, end - now()));
+    return devices.stop(std::max(Duration{0}, end - now())) && answered;
+  }
 };
 
 std::vector<server::MetricSource> sources(const FrontEnds& front, const runtime::Service& service) {
@@ -81,13 +94,13 @@ server::HttpOptions http_options(const ServeOptions& options, const device::Host
 }
 
 Result<FrontEnds> listen(const ServeOptions& options, const device::HostTopology& topology, runtime::Service& service,
-                         server::SharedMemory& shared_memory, FitDesk& fit_desk) {
+                         server::SharedMemory& shared_memory, Desks& desks) {
   FrontEnds front;
-  TESSERA_ASSIGN_OR_RETURN(front.http,
-                           server::HttpServer::start(http_options(options, topology), service, shared_memory,
-                                                     [&fit_desk](std::string body, const FitDesk::Reply& reply) {
-                                                       fit_desk.ask(std::move(body), reply);
-                                                     }));
+  server::Asks asks;
+  asks.fit = [&desks](std::string body, Desk::Reply reply) { desks.fit.ask(std::move(body), std::move(reply)); };
+  asks.add_device = [&desks](const std::string& text, Desk::Reply reply) { desks.devices.ask(text, std::move(reply)); };
+  TESSERA_ASSIGN_OR_RETURN(
+      front.http, server::HttpServer::start(http_options(options, topology), service, shared_memory, std::move(asks)));
   server::GrpcOptions grpc;
   grpc.address = options.grpc.address;
   grpc.port = options.grpc.port;
@@ -136,7 +149,7 @@ void wait_for_end(const runtime::Service& service, std::chrono::seconds stuck_ex
 
 enum class Drained {
   kAll,
-  kLoading,  // a step of a load goes on, which nobody waits for any more
+  kLoading,  // a step of a load, or opening a device, goes on, which nobody waits for any more
   kRunning,  // requests that were accepted
 };
 
@@ -145,14 +158,14 @@ constexpr milliseconds kDrainBesideStuck{5000};
 
 // Refuses new requests, finishes the accepted ones and closes connections; loads end at their next step, unless
 // accepted requests wait for a model to return.
-Drained drain(runtime::Service& service, FrontEnds& front, FitDesk& fit_desk, milliseconds limit) {
+Drained drain(runtime::Service& service, FrontEnds& front, Desks& desks, milliseconds limit) {
   if (service.stuck()) limit = std::min(limit, kDrainBesideStuck);
   const TimePoint end = add_saturating(now(), limit);
   const bool awaited = service.refuse_new();
   if (!awaited || service.stuck()) service.models().stop_loading();
   const bool drained = service.drain(limit);
   service.models().stop_loading();
-  fit_desk.stop();
+  const bool idle = desks.stop(end);
   if (!drained) {
     if (!service.stuck()) return Drained::kRunning;
     service.abandon();  // who waits for what the batch holds
@@ -165,7 +178,7 @@ Drained drain(runtime::Service& service, FrontEnds& front, FitDesk& fit_desk, mi
     log(LogLevel::kWarning, "some clients did not take their answers in time");
   }
   front.grpc->shut_down(kSend);
-  return loaded ? Drained::kAll : Drained::kLoading;
+  return loaded && idle ? Drained::kAll : Drained::kLoading;
 }
 
 // Destructors would wait for the batch.
@@ -196,9 +209,9 @@ int serve(const ServeOptions& options, const OpenDevices& open) {
   if (!made.ok()) return fail(made.error());
   const std::unique_ptr<runtime::Service> service = std::move(*made);
   server::SharedMemory shared_memory;
-  FitDesk fit_desk(*service);
+  Desks desks{FitDesk(*service), DeviceDesk(*service, open, *topology, options.max_body)};
   // Before the models: a port that is taken should not cost a load, and probes of liveness are answered meanwhile.
-  auto front = listen(options, *topology, *service, shared_memory, fit_desk);
+  auto front = listen(options, *topology, *service, shared_memory, desks);
   if (!front.ok()) return fail(front.error());
 
   Status started;
@@ -219,14 +232,15 @@ int serve(const ServeOptions& options, const OpenDevices& open) {
   }
   log(LogLevel::kInfo, "stopping: finishing what runs");
   // What still goes on at the end cannot be interrupted, and waiting for it is what the limit is against.
-  const Drained drained = drain(*service, *front, fit_desk, options.exit_timeout);
+  const Drained drained = drain(*service, *front, desks, options.exit_timeout);
   if (const auto stuck = service->stuck()) leave_beside_stuck(*service, *stuck);
   service->end_recording();
   switch (drained) {
     case Drained::kAll:
       break;
     case Drained::kLoading:
-      log(LogLevel::kWarning, "a load was still going on at the end of --exit-timeout-secs");
+      log(LogLevel::kWarning,
+          "a load was still going on, or a device was being added, at the end of --exit-timeout-secs");
       std::_Exit(lost ? EXIT_FAILURE : EXIT_SUCCESS);
     case Drained::kRunning:
       log(LogLevel::kError, "requests were still running at the end of --exit-timeout-secs");

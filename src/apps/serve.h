@@ -12,6 +12,6 @@ inline constexpr int kExitStuck = 3;
 // 1 when the server could not start, had to leave requests behind after exit_timeout, or ended by itself, some seconds
 // after the last device was lost; kExitStuck when it ended beside a batch that does not end, by itself or not. A new
 // process helps in either case.
-int serve(const ServeOptions& options, const OpenDevices& open = open_devices);
+int serve(const ServeOptions& options, const OpenDevices& open = DeviceOpener());
 
 }  // namespace tessera::apps

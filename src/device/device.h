@@ -11,6 +11,7 @@
 //    before it have ended, and its completion is reported after their ends.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -25,6 +26,8 @@
 #include "device/staging.h"
 
 namespace tessera::device {
+
+inline constexpr std::size_t kMaxDevices = 32;  // of a process
 
 // Something that a device of the same kind can run in one slice, made by an engine (or by a test as a probe). Each kind
 // of device declares its own subclass (host/host_plan.h, ...). Immutable while launches of it are in flight.

@@ -69,7 +69,7 @@ struct Native {
 
 Result<Native> native_in(device::CudaDevice& device, engine::CudaEngine& engine, const Slice& slice) {
   TESSERA_ASSIGN_OR_RETURN(auto builds, BuildsInSlice::make(device, slice));
-  const std::array<const engine::CudaEngine*, 1> others{&engine};
+  const std::array others{engine.shared()};
   TESSERA_ASSIGN_OR_RETURN(auto made, engine::CudaEngine::create(*builds, others));
   return Native{slice, std::move(builds), std::move(made)};
 }

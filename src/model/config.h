@@ -96,7 +96,7 @@ Result<WrittenConfig> parse_config_json(std::string_view json);
 struct ConfigDefaults {
   std::optional<Duration> slo;  // --default-slo-ms
   std::string device_kind;      // "host" or "cuda": what instance_group kinds are honoured
-  std::size_t devices = 1;      // how many there are; what instance_group gpus may name
+  std::function<std::size_t()> devices = [] { return std::size_t{1}; };  // how many; what instance_group gpus may name
   // The name of the scheduler's policy, where it heeds neither weights nor shares; else, or without a function, none.
   // Asked by every load.
   std::function<std::string()> policy_without_shares{};

@@ -126,7 +126,7 @@ Result<std::uint16_t> complete_instances(std::string_view name, const ConfigDefa
     completed.add_instance_group()->set_name(std::string(name));
   }
   // Checked here as well, since a configuration may be completed without being loaded.
-  if (const auto wished = wished_devices(completed, defaults.devices); !wished.ok()) return wished.error();
+  if (const auto wished = wished_devices(completed, defaults.devices()); !wished.ok()) return wished.error();
   std::int64_t lanes = 0;
   for (int i = 0; i < completed.instance_group_size(); ++i) {
     Group& group = *completed.mutable_instance_group(i);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <future>
+#include <utility>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -140,22 +141,19 @@ void Lifecycle::State::stop_all() {
 
 // ---- Any thread ----
 
-void Lifecycle::State::post(Command command) {
-  Status refused;
-  {
-    const std::lock_guard lock(mutex_);
-    if (stopping_) {
-      refused = stopping();
-    } else if (commands_.size() >= kMaxWaitingLoads) {
-      refused = Error(ErrorCode::kResourceExhausted, "too many loads and unloads are waiting");
-    }
-    if (refused.ok()) {
-      commands_.push_back(std::move(command));
-      changed_.notify_all();
-      return;
-    }
+Status Lifecycle::State::try_post(Command& command) {
+  const std::lock_guard lock(mutex_);
+  if (stopping_) return stopping();
+  if (commands_.size() >= kMaxWaitingLoads) {
+    return Error(ErrorCode::kResourceExhausted, "too many loads and unloads are waiting");
   }
-  command.done(refused);
+  commands_.push_back(std::move(command));
+  changed_.notify_all();
+  return ok_status();
+}
+
+void Lifecycle::State::post(Command command) {
+  if (const Status refused = try_post(command); !refused.ok()) command.done(refused);
 }
 
 Status Lifecycle::State::start() {
@@ -235,7 +233,8 @@ class Answers {
 }  // namespace
 
 Lifecycle::Lifecycle(const LifecycleOptions& options, const std::vector<Place>& places)
-    : placement_(std::make_unique<Placement>(places.size())),
+    : options_(options),
+      placement_(std::make_unique<Placement>(places.size())),
       inspections_(std::make_unique<Inspections>()),
       lost_(places.size(), false) {
   for (std::size_t i = 0; i < places.size(); ++i) {
@@ -246,7 +245,10 @@ Lifecycle::Lifecycle(const LifecycleOptions& options, const std::vector<Place>& 
 Lifecycle::Lifecycle(const LifecycleOptions& options, Host& host, engine::Engine& engine)
     : Lifecycle(options, std::vector<Place>{{host, engine}}) {}
 
-Lifecycle::~Lifecycle() { stop_loading(); }
+Lifecycle::~Lifecycle() {
+  stop_loading();
+  for (const auto& state : states_) state->end();
+}
 
 Status Lifecycle::start() {
   std::vector<std::future<Status>> others;
@@ -257,7 +259,7 @@ Status Lifecycle::start() {
   for (std::future<Status>& other : others) ended.push_back(other.get());
   Status first;
   for (const State* state : left()) {  // what a device that was lost meanwhile says does not count
-    if (first.ok()) first = ended[state->number()];
+    if (first.ok() && state->number() < ended.size()) first = ended[state->number()];
   }
   if (first.ok() || states_.size() == 1) return first;
   // What failed on one device is no failure of the start where another serves it.
@@ -266,38 +268,6 @@ Status Lifecycle::start() {
     return std::any_of(all.begin(), all.end(), [&](const IndexEntry& entry) { return entry.state == state; });
   };
   return in("READY") && !in("UNAVAILABLE") && first.error().code() != stopping().error().code() ? ok_status() : first;
-}
-
-void Lifecycle::device_lost(std::size_t place) {
-  placement_->lose(place);
-  states_[place]->stop_loading();
-  std::vector<std::shared_ptr<const LoadRequest>> requests;
-  {
-    const std::lock_guard lock(mutex_);
-    lost_[place] = true;
-    for (const std::string& name : states_[place]->index().serving()) {
-      const auto known = overridden_.find(name);
-      requests.push_back(known != overridden_.end() ? known->second
-                                                    : std::make_shared<const LoadRequest>(LoadRequest{name, {}, {}}));
-    }
-  }
-  const std::vector<State*> others = left();
-  for (const auto& request : requests) {
-    const bool served = std::any_of(others.begin(), others.end(),
-                                    [&](const State* other) { return other->index().serves(request->name); });
-    if (served) continue;
-    {
-      const std::lock_guard lock(mutex_);
-      moving_.insert(request->name);
-    }
-    for (State* other : others) {
-      if (!placement_->holds(other->number(), request->name)) continue;
-      other->post({[other, request] { return other->load(*request); },
-                   [this, request](const Status& loaded) {
-                     if (loaded.ok()) moved(request->name);
-                   }});
-    }
-  }
 }
 
 void Lifecycle::stuck(std::size_t place, const std::string& name, std::int64_t version, const std::string& why) {
@@ -319,30 +289,9 @@ void Lifecycle::bring_back(std::size_t place, const std::string& name) {
                }});
 }
 
-void Lifecycle::moved(const std::string& name) {
-  const std::lock_guard lock(mutex_);
-  moving_.erase(name);
-}
-
-bool Lifecycle::all_moved() const {
-  const std::lock_guard lock(mutex_);
-  return moving_.empty();
-}
-
-// The devices that are not lost; all where none is left, so that somebody says so.
-std::vector<Lifecycle::State*> Lifecycle::left() const {
-  std::vector<State*> out;
-  const std::lock_guard lock(mutex_);
-  for (std::size_t i = 0; i < states_.size(); ++i) {
-    if (!lost_[i]) out.push_back(states_[i].get());
-  }
-  if (out.empty()) {
-    for (const auto& state : states_) out.push_back(state.get());
-  }
-  return out;
-}
-
 void Lifecycle::stop_loading() {
+  const std::lock_guard in_order(order_);
+  stopping_ = true;
   for (const auto& state : states_) state->stop_loading();
 }
 
@@ -360,19 +309,41 @@ bool Lifecycle::settled(std::chrono::milliseconds limit) {
   return std::all_of(states.begin(), states.end(), [end](State* state) { return state->settled(end); });
 }
 
-void Lifecycle::everywhere(const std::string& name, const std::function<Status(State&)>& work,
-                           std::function<void(Status)> done) {
-  const std::vector<State*> states = left();
-  const auto answers = std::make_shared<Answers>(states.size(), std::move(done));
-  const bool allowed = states.front()->options().control == ControlMode::kExplicit;
-  for (State* state : states) {
-    state->post({[state, allowed, work]() -> Status {
-                   return allowed ? work(*state) : Status(unavailable(std::string(kNotExplicit)));
-                 },
-                 [this, state, answers, name](const Status& status) {
-                   answers->add(status, placement_->holds(state->number(), name));
-                 }});
+// `settle`: what there is to note when all have answered, before `done`.
+void Lifecycle::everywhere(const std::string& name, std::function<Status(State&)> work,
+                           std::function<void(const Status&)> settle, std::function<void(Status)> done) {
+  const bool allowed = options_.control == ControlMode::kExplicit;
+  const auto asked = std::make_shared<const Asked>(Asked{[allowed, work = std::move(work)](State& state) -> Status {
+    return allowed ? work(state) : Status(unavailable(std::string(kNotExplicit)));
+  }});
+  std::vector<std::pair<State::Command, Status>> refused;
+  {
+    const std::lock_guard in_order(order_);
+    const std::vector<State*> states = left();
+    {
+      const std::lock_guard lock(mutex_);
+      under_way_.push_back(asked);
+    }
+    const auto answers = std::make_shared<Answers>(
+        states.size(), [this, asked, settle = std::move(settle), done = std::move(done)](Status status) {
+          settle(status);
+          {
+            const std::lock_guard lock(mutex_);
+            under_way_.erase(std::find(under_way_.begin(), under_way_.end(), asked));
+          }
+          done(std::move(status));
+        });
+    for (State* state : states) {
+      State::Command command{[state, asked] { return asked->work(*state); },
+                             [this, state, answers, name](const Status& status) {
+                               answers->add(status, placement_->holds(state->number(), name));
+                             }};
+      if (Status posted = state->try_post(command); !posted.ok()) {
+        refused.emplace_back(std::move(command), std::move(posted));
+      }
+    }
   }
+  for (const auto& [command, why] : refused) command.done(why);
 }
 
 // Files that a request brought are not kept: what was loaded from them cannot be loaded again.
@@ -382,6 +353,11 @@ void Lifecycle::remember(const std::shared_ptr<const LoadRequest>& request) {
     overridden_[request->name] = request;
   } else {
     overridden_.erase(request->name);
+  }
+  if (request->files.empty()) {
+    brought_.erase(request->name);
+  } else {
+    brought_.insert(request->name);
   }
 }
 
@@ -393,31 +369,32 @@ void Lifecycle::forget(const std::string& name) {
   placement_->forget(name);
   const std::lock_guard lock(mutex_);
   overridden_.erase(name);
+  brought_.erase(name);
 }
 
 void Lifecycle::load(LoadRequest request, std::function<void(Status)> done) {
   const auto shared = std::make_shared<const LoadRequest>(std::move(request));
   everywhere(
       shared->name, [shared](State& state) { return state.load(*shared); },
-      [this, shared, done = std::move(done)](Status status) {
+      [this, shared](const Status& status) {
         if (status.ok()) {
           moved(shared->name);
           remember(shared);
         } else {
           forget(shared->name);
         }
-        done(std::move(status));
-      });
+      },
+      std::move(done));
 }
 
 void Lifecycle::unload(const std::string& name, std::function<void(Status)> done) {
   everywhere(
       name, [name](State& state) { return state.unload(name); },
-      [this, name, done = std::move(done)](Status status) {
+      [this, name](const Status& /*it is gone either way*/) {
         moved(name);
         forget(name);
-        done(std::move(status));
-      });
+      },
+      std::move(done));
 }
 
 std::vector<IndexEntry> Lifecycle::index() const {

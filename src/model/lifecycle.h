@@ -12,7 +12,9 @@
 #include <string>
 #include <vector>
 
+#include "base/growing.h"
 #include "base/result.h"
+#include "device/device.h"
 #include "engine/engine.h"
 #include "model/config.h"
 #include "model/host.h"
@@ -46,12 +48,20 @@ struct LoadRequest {
   std::string name;
   std::optional<std::string> config_json;    // overrides config.pbtxt
   std::map<std::string, std::string> files;  // "<version>/<file name>" -> content; only with config_json
+  // Only these versions, and only of files with these digests, as others serve them; empty: what there is.
+  std::map<std::int64_t, std::string> as_served{};
 };
 
 // A device that models live on: what serves there, and what makes its plans.
 struct Place {
   Host& host;
   engine::Engine& engine;
+};
+
+// What a device that joins others asks of them, on its loader thread.
+struct Joining {
+  std::function<std::vector<std::shared_ptr<const Instance>>()> served;  // what they serve now
+  std::function<void(const std::string& model)> loaded;                  // the model serves here as well
 };
 
 // Thread-safe. Owns a loader thread for each device; every load and unload of a device happens there, one at a time and
@@ -69,8 +79,14 @@ class Lifecycle {
   // Error: the first failure (the others are in the index as well).
   Status start();
 
-  // The device, by its place, is gone for good, and others are left: what only it served is loaded on them. Returns at
-  // once.
+  // One more device, in the next place, while others serve: the versions that they serve are loaded on it where it is
+  // to hold them, and then what is asked of all. `done` is called once, on its loader thread, with the first failure;
+  // where the server stops, on the calling one. One call at a time, after start(). May throw where no thread can be
+  // had.
+  void add(const Place& place, Joining others, const std::function<void(Status)>& done);
+
+  // The device, by its place, is gone for good: what only it served is loaded on the others. Returns at once; does
+  // nothing where it is said again.
   void device_lost(std::size_t place);
   // Whether everything that lost devices served is served by others, or was unloaded since.
   bool all_moved() const;
@@ -104,20 +120,32 @@ class Lifecycle {
  private:
   class State;
 
+  // What was asked of all devices and has not been answered by all.
+  struct Asked {
+    std::function<Status(State&)> work;
+  };
+
   std::vector<State*> left() const;
-  void everywhere(const std::string& name, const std::function<Status(State&)>& work, std::function<void(Status)> done);
+  Status join(State& state, const Joining& others);
+  void everywhere(const std::string& name, std::function<Status(State&)> work,
+                  std::function<void(const Status&)> settle, std::function<void(Status)> done);
   void remember(const std::shared_ptr<const LoadRequest>& request);
   void forget(const std::string& name);
   void moved(const std::string& name);
 
+  const LifecycleOptions options_;
   const std::unique_ptr<Placement> placement_;
   const std::unique_ptr<Inspections> inspections_;
-  mutable std::mutex mutex_;  // guards all but states_ below
+  std::mutex order_;          // held while several devices are asked, so that all are in one order; before mutex_
+  bool stopping_ = false;     // guarded by order_
+  mutable std::mutex mutex_;  // guards what is below but states_
+  std::vector<std::shared_ptr<const Asked>> under_way_;  // in the order asked
   std::vector<bool> lost_;
   std::set<std::string> moving_;                                          // what only lost devices served
   std::map<std::string, std::shared_ptr<const LoadRequest>> overridden_;  // how to load again what is not as it lies
+  std::set<std::string> brought_;                                         // what cannot be loaded again
 
-  std::vector<std::unique_ptr<State>> states_;  // by place; last: their threads use all of the above
+  Growing<State, device::kMaxDevices> states_;  // by place; last: their threads use all of the above
 };
 
 }  // namespace tessera::model

@@ -14,6 +14,22 @@ std::string failed(const std::string& name) {
   return "failed to load '" + name + "', failed to poll from model repository";
 }
 
+// What the model's policy says, or where others serve it, what they do. Error: that is not there any more.
+Result<std::vector<std::int64_t>> wanted_versions(const ModelSource& source, const LoadRequest& request) {
+  auto selected = select_versions(source.files.versions, source.folder);
+  if (!selected.ok() || request.as_served.empty()) return selected;
+  std::vector<std::int64_t> out;
+  for (const auto& [version, digest] : request.as_served) {
+    const auto& there = source.folder.versions;
+    if (!std::binary_search(there.begin(), there.end(), version)) {
+      return not_found("version " + std::to_string(version) +
+                       " serves on other devices, and is not in its folder any more");
+    }
+    out.push_back(version);
+  }
+  return out;
+}
+
 // What is missing or too large in a model is, for who asked to load it, the model's fault.
 ErrorCode for_caller(ErrorCode code) {
   return code == ErrorCode::kNotFound || code == ErrorCode::kTooLarge ? ErrorCode::kInvalidArgument : code;
@@ -68,7 +84,7 @@ Status Lifecycle::State::load_at_start() {
     const Status loaded = load({name, std::nullopt, {}});
     if (!loaded.ok() && first.ok()) first = loaded;
   }
-  if (options_.control == ControlMode::kPoll) next_poll_ = now() + options_.poll_interval;
+  poll_from_now();
   return first;
 }
 
@@ -102,8 +118,7 @@ Status Lifecycle::State::load_source(const LoadRequest& request, Model& model) {
     return Error(ErrorCode::kNotFound, failed(name));
   }
   auto source = folder.ok() ? open_source(request, *folder) : Result<ModelSource>(folder.error());
-  auto versions = source.ok() ? select_versions(source->files.versions, source->folder)
-                              : Result<std::vector<std::int64_t>>(source.error());
+  auto versions = source.ok() ? wanted_versions(*source, request) : Result<std::vector<std::int64_t>>(source.error());
   if (const Status wish = versions.ok() ? placement_.wish(name, *source->written.proto) : ok_status(); !wish.ok()) {
     versions = wish.error();
   }
@@ -130,7 +145,9 @@ Status Lifecycle::State::load_source(const LoadRequest& request, Model& model) {
   ErrorCode code = ErrorCode::kInvalidArgument;
   // The newest first: it answers the requests that name no version.
   for (auto version = versions->rbegin(); version != versions->rend(); ++version) {
-    const Status loaded = load_version(*source, *version, model);
+    const auto served = request.as_served.find(*version);
+    const Status loaded =
+        load_version(*source, *version, served == request.as_served.end() ? std::string() : served->second, model);
     if (loaded.ok()) continue;
     code = for_caller(loaded.error().code());
     reasons += (reasons.empty() ? "" : "; ") + ("version " + std::to_string(*version)) +
@@ -146,11 +163,16 @@ Status Lifecycle::State::load_source(const LoadRequest& request, Model& model) {
     }
   }
   model.settled = !source->overridden;
+  if (!request.as_served.empty() && select_versions(source->files.versions, source->folder).value() != *versions) {
+    model.fingerprint.clear();  // polling finds what others do not serve yet
+  }
   model.again = {name, source->brought ? std::nullopt : request.config_json, {}};
   return ok_status();
 }
 
-Status Lifecycle::State::load_version(const ModelSource& source, std::int64_t version, Model& model) {
+// `digest`: what the version has to have; empty: any.
+Status Lifecycle::State::load_version(const ModelSource& source, std::int64_t version, const std::string& digest,
+                                      Model& model) {
   const std::string& name = source.folder.name;
   const auto old = model.serving.find(version);
   const bool serves = old != model.serving.end();
@@ -167,6 +189,9 @@ Status Lifecycle::State::load_version(const ModelSource& source, std::int64_t ve
   if (loaded.ok() && loaded->instance == nullptr) {
     host_.reloaded(*old->second.instance);
     return ok_status();
+  }
+  if (loaded.ok() && !digest.empty() && loaded->instance->digest != digest) {
+    loaded = unavailable("its files are others than those that serve on other devices: load the model again");
   }
   Status published = loaded.ok() ? host_.publish(loaded->instance, loaded->profile) : Status(loaded.error());
   if (!published.ok()) {

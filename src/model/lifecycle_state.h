@@ -14,6 +14,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/clock.h"
 #include "model/lifecycle.h"
 #include "model/loader.h"
 #include "model/placement.h"
@@ -42,7 +43,11 @@ class Lifecycle::State {
         loader_(host_, place.engine, inspections, options_.defaults, options_.cache_dir),
         thread_([this] { run(); }) {}
 
-  ~State() {
+  ~State() { end(); }
+
+  // Ends the loader thread, whose last callbacks look at what all devices serve: so of all before any is destroyed.
+  void end() {
+    if (!thread_.joinable()) return;
     stop_loading();
     {
       const std::lock_guard lock(mutex_);
@@ -62,6 +67,7 @@ class Lifecycle::State {
 
   // Error, through `done`, on the calling thread: the queue is full, or the server is stopping.
   void post(Command command);
+  [[nodiscard]] Status try_post(Command& command);  // a refused one stays with the caller
 
   const LifecycleOptions& options() const { return options_; }
   std::size_t number() const { return number_; }
@@ -70,6 +76,9 @@ class Lifecycle::State {
 
   Status load(const LoadRequest& request);
   Status unload(const std::string& name);
+  void poll_from_now() {
+    if (options_.control == ControlMode::kPoll) next_poll_ = now() + options_.poll_interval;
+  }
   void bring_back(const std::string& name);
   void cannot_bring_back(const std::string& name, const Error& error) {
     host_.return_failed(name, error);
@@ -103,7 +112,7 @@ class Lifecycle::State {
 
   Status load_now(const LoadRequest& request);
   Status load_source(const LoadRequest& request, Model& model);
-  Status load_version(const ModelSource& source, std::int64_t version, Model& model);
+  Status load_version(const ModelSource& source, std::int64_t version, const std::string& digest, Model& model);
   void publish_plans(const LoadedVersion& loaded);
   Status held_up();
 

@@ -24,6 +24,17 @@ Result<std::vector<bool>> wished_devices(const inference::ModelConfig& proto, st
   return proto.instance_group_size() == 0 ? std::vector<bool>{} : wished;
 }
 
+void Placement::add() {
+  const std::lock_guard lock(mutex_);
+  devices_.emplace_back();
+  for (auto& [name, wish] : models_) {
+    if (!wish.allowed.empty()) {
+      wish.allowed.push_back(false);
+    }
+    wish.holds = decide(wish.allowed);
+  }
+}
+
 Status Placement::wish(const std::string& model, const inference::ModelConfig& proto) {
   const std::lock_guard lock(mutex_);
   TESSERA_ASSIGN_OR_RETURN(auto allowed, wished_devices(proto, devices_.size()));

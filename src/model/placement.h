@@ -28,7 +28,9 @@ Result<std::vector<bool>> wished_devices(const inference::ModelConfig& proto, st
 class Placement {
  public:
   explicit Placement(std::size_t devices) : devices_(devices) {}
-  std::size_t devices() const { return devices_.size(); }
+
+  // One more device, which is to hold every model that may be anywhere.
+  void add();
 
   // Notes what the configuration wishes. Error: that of wished_devices().
   Status wish(const std::string& model, const inference::ModelConfig& proto);

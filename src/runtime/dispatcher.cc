@@ -252,7 +252,7 @@ bool Dispatcher::take_part(Turn& turn, bool holds_role) {
   while (holds_role || (!inbox_.empty() && !held_.exchange(true, std::memory_order_seq_cst))) {
     const TimePoint begin = now();
     const bool more = drain(turn);
-    if (neighbours_.load != nullptr) {
+    if (is_chosen_by_load()) {
       publish_load();
     }
     role_ns_.add(static_cast<std::uint64_t>((now() - begin).count()));

@@ -199,6 +199,9 @@ class Dispatcher final : public device::CompletionSink {
   void launch(LaunchRecord& record, const sched::StartLaunch& action, Turn& turn);
   void fail_launch(LaunchRecord& record, Error error);
   void issue_copies(TimePoint at, Turn& turn);
+  bool is_chosen_by_load() const {
+    return neighbours_.load != nullptr && neighbours_.load->is_read.load(std::memory_order_relaxed);
+  }
   void publish_load();
   void publish_load(ServedInstance& served);
   void refuse(Ticket& ticket, Refusal why, Turn& turn);

@@ -267,7 +267,7 @@ void Dispatcher::publish_load() { neighbours_.load->set(scheduler_.load(now()));
 
 // After what changes predictions or what runs; what waits is counted anyway.
 void Dispatcher::publish_load(ServedInstance& served) {
-  if (neighbours_.load != nullptr) {
+  if (is_chosen_by_load()) {
     served.load.set(scheduler_.load(served.instance->id));
   }
 }

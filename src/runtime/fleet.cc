@@ -21,31 +21,45 @@ Result<std::unique_ptr<Fleet>> Fleet::create(const ServingOptions& options,
   if (devices.empty() || devices.size() > kMaxDevices) {
     return invalid_argument("a server has one device at least and " + std::to_string(kMaxDevices) + " at most");
   }
-  std::unique_ptr<Fleet> fleet(new Fleet(devices.size()));
-  for (std::size_t i = 0; i < devices.size(); ++i) {
-    ServingOptions own = options;
-    own.number = static_cast<std::uint16_t>(i);
-    if (devices.size() > 1) {
-      own.routes = &fleet->routes_;
-    }
-    own.neighbours = fleet->neighbours_of(own.number);
-    own.aside = &fleet->aside_;
-    if (devices.size() == 1) {
-      own.neighbours.load = nullptr;
-      own.neighbours.take_over = nullptr;
-    }
-    TESSERA_ASSIGN_OR_RETURN(auto unit, Serving::create(std::move(own), std::move(devices[i])));
-    fleet->units_.push_back(std::move(unit));
+  std::unique_ptr<Fleet> fleet(new Fleet(options));
+  for (std::unique_ptr<device::Device>& device : devices) {
+    TESSERA_ASSIGN_OR_RETURN(const std::size_t number,
+                             fleet->add(std::move(device), options.policy, options.limits.max_homes));
+    static_cast<void>(number);
   }
   return fleet;
 }
 
-Fleet::Fleet(std::size_t devices)
-    : aside_([this](std::shared_ptr<InferCall>& call, TimePoint arrived) {
+Fleet::Fleet(const ServingOptions& options)
+    : options_(options), aside_([this](std::shared_ptr<InferCall>& call, TimePoint arrived) {
         return alone() ? units_.front()->infer_if_known(call, arrived) : place(call, std::nullopt, arrived);
-      }),
-      routes_(devices) {
-  units_.reserve(devices);
+      }) {}
+
+Result<std::size_t> Fleet::add(std::unique_ptr<device::Device>&& device, const std::string& policy,
+                               std::size_t max_homes) {
+  if (draining_.load()) {
+    return unavailable("the server is stopping");
+  }
+  if (units_.size() == units_.capacity()) {
+    return Error(ErrorCode::kResourceExhausted,
+                 "a server has " + std::to_string(units_.capacity()) + " devices at most");
+  }
+  ServingOptions own = options_;
+  own.policy = policy;
+  own.limits.max_homes = std::min(own.limits.max_homes, max_homes);
+  own.number = static_cast<std::uint16_t>(units_.size());
+  own.routes = &routes_;
+  own.neighbours = neighbours_of(own.number);
+  own.aside = &aside_;
+  TESSERA_ASSIGN_OR_RETURN(auto unit, Serving::create(std::move(own), std::move(device)));
+  const std::size_t number = units_.push_back(std::move(unit));
+  for (std::size_t i = 0; i <= number && number > 0; ++i) {
+    routes_.load(static_cast<std::uint16_t>(i)).is_read.store(true, std::memory_order_relaxed);
+  }
+  if (draining_.load()) {  // which went through the others
+    units_[number]->refuse_new();
+  }
+  return number;
 }
 
 Fleet::~Fleet() {
@@ -98,10 +112,9 @@ bool Fleet::place_or_wait(std::shared_ptr<InferCall>& call) {
 }
 
 bool Fleet::place(std::shared_ptr<InferCall>& call, std::optional<std::uint16_t> preferred,
-                  std::optional<TimePoint> accepted) {
+                  std::optional<TimePoint> accepted, DeviceSet tried) {
   const std::string& model = call->request.model;
   const std::optional<std::int64_t> version = call->request.version;
-  DeviceSet tried = 0;
   if (preferred && *preferred < units_.size() && routes_.serves(*preferred, model, version)) {
     if (units_[*preferred]->infer_if_known(call, accepted)) {
       return true;
@@ -126,8 +139,9 @@ bool Fleet::take_over(std::shared_ptr<InferCall>& call, TimePoint accepted) {
   transfers_.fetch_add(1);
   bool placed = false;
   if (!closing_.load()) {
+    const DeviceSet own = only(call->device_.load());  // where a batch does not end it may serve on, but not this one
     call->ticket_.store(0);
-    placed = place(call, std::nullopt, accepted);
+    placed = place(call, std::nullopt, accepted, own);
   }
   transfers_.fetch_sub(1);
   return placed;

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/growing.h"
 #include "model/live_params.h"
 #include "runtime/route_table.h"
 #include "runtime/serving.h"
@@ -26,6 +27,9 @@ class Fleet {
   // that of Serving::create.
   static Result<std::unique_ptr<Fleet>> create(const ServingOptions& options,
                                                std::vector<std::unique_ptr<device::Device>> devices);
+  // One more, which serves what is put on it from now on; its number. One call at a time, while others use the object.
+  // Error: there are kMaxDevices, or the server stops (the device is left as it is); that of Serving::create.
+  Result<std::size_t> add(std::unique_ptr<device::Device>&& device, const std::string& policy, std::size_t max_homes);
   ~Fleet();  // answers what is still there; nobody may call any more
   Fleet(const Fleet&) = delete;
   Fleet& operator=(const Fleet&) = delete;
@@ -50,6 +54,8 @@ class Fleet {
   Result<sched::LiveParams> params(std::string_view model, std::optional<std::int64_t> version) const;
   Result<sched::LiveParams> change_params(std::string_view model, const model::ParamChanges& changes,
                                           std::string_view policy_without_shares);
+  // The model gets the parameters on the device that hold for it on others. To be called by who changes parameters.
+  void adopt_params(std::size_t number, std::string_view model);
   // What of a model would have no effect under such a policy. Error names the model and its parameter.
   Status check_params(std::string_view policy_without_shares) const;
   void change_policy(const std::string& policy);
@@ -75,13 +81,13 @@ class Fleet {
   void abandon();
 
  private:
-  explicit Fleet(std::size_t devices);
+  explicit Fleet(const ServingOptions& options);
 
   bool alone() const { return units_.size() == 1; }
   Neighbours neighbours_of(std::uint16_t number);
   // Gives the call to a device that has its model. False: there is none (any more).
   bool place(std::shared_ptr<InferCall>& call, std::optional<std::uint16_t> preferred,
-             std::optional<TimePoint> accepted);
+             std::optional<TimePoint> accepted, DeviceSet tried = 0);
   bool take_over(std::shared_ptr<InferCall>& call, TimePoint accepted);
   // To a device that serves its model, or to wait for one. False: nobody knows it.
   bool place_or_wait(std::shared_ptr<InferCall>& call);
@@ -92,6 +98,7 @@ class Fleet {
   void stuck(std::uint16_t number, const ServedInstance& served);
   std::uint64_t unanswered() const;
 
+  const ServingOptions options_;  // of every device
   SetAside aside_;
   RouteTable routes_;
   std::atomic<bool> draining_{false};
@@ -103,7 +110,7 @@ class Fleet {
   Faults told_;
   std::vector<std::size_t> untold_;
 
-  std::vector<std::unique_ptr<Serving>> units_;  // last: their devices' threads use the above
+  Growing<Serving, kMaxDevices> units_;  // last: their devices' threads use the above
 };
 
 }  // namespace tessera::runtime

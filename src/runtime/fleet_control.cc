@@ -46,6 +46,23 @@ Result<sched::LiveParams> Fleet::change_params(std::string_view model, const mod
   return params(model, std::nullopt);
 }
 
+void Fleet::adopt_params(std::size_t number, std::string_view model) {
+  for (const auto& served : units_[number]->served(model)) {
+    for (const auto& unit : units_) {
+      if (unit == units_[number]) {
+        continue;
+      }
+      const auto other = unit->served(served->instance->name, served->instance->version);
+      if (other && other->counters->params() != served->counters->params()) {
+        units_[number]->change_params(served, other->counters->params());
+      }
+      if (other) {
+        break;
+      }
+    }
+  }
+}
+
 Status Fleet::check_params(std::string_view policy_without_shares) const {
   for (const auto& unit : units_) {
     for (const auto& served : unit->all_served()) {

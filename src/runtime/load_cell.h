@@ -28,6 +28,7 @@ class TimeSlot {
 struct alignas(64) DeviceLoadCell {
   TimeSlot<TimePoint> free_at{TimePoint::min()};
   TimeSlot<TimePoint> free_for_objectives{TimePoint::min()};
+  std::atomic<bool> is_read{false};  // there are other devices to choose from
   std::atomic<bool> down{false};
   std::atomic<bool> held_up{false};  // by batches that do not end: no atom is left
 

@@ -10,11 +10,6 @@
 
 namespace tessera::runtime {
 
-RouteTable::RouteTable(std::size_t devices)
-    : loads_(std::make_unique<DeviceLoadCell[]>(devices)), table_(std::make_unique<const Table>()) {
-  TESSERA_CHECK(devices > 0 && devices <= kMaxDevices);
-}
-
 RouteTable::Choice RouteTable::choose(std::string_view model, std::optional<std::int64_t> version,
                                       DeviceSet tried) const {
   Choice choice;

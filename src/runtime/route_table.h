@@ -13,6 +13,7 @@
 
 #include "base/ids.h"
 #include "base/result.h"
+#include "device/device.h"
 #include "runtime/load_cell.h"
 #include "runtime/published.h"
 #include "runtime/served_instance.h"
@@ -20,19 +21,19 @@
 
 namespace tessera::runtime {
 
-inline constexpr std::size_t kMaxDevices = 32;
+using device::kMaxDevices;
 
 // A set of devices by their numbers.
 using DeviceSet = std::uint64_t;
 constexpr DeviceSet only(std::uint16_t device) { return DeviceSet{1} << device; }
 
-// Used where a server has several devices. Thread-safe: requests read without waiting, for the time that the number of
-// devices with the model asks for; put() and remove() come from the devices' loader threads and lock.
+// Thread-safe: requests read without waiting, for the time that the number of devices with the model asks for; put()
+// and remove() come from the devices' loader threads and lock.
 class RouteTable {
  public:
-  explicit RouteTable(std::size_t devices);
+  RouteTable() : loads_(std::make_unique<DeviceLoadCell[]>(kMaxDevices)), table_(std::make_unique<const Table>()) {}
 
-  // The load of a device, to be written by its dispatcher.
+  // The load of a device, to be written by its dispatcher while somebody chooses by it.
   DeviceLoadCell& load(std::uint16_t device) { return loads_[device]; }
   bool takes_launches(std::uint16_t device) const { return loads_[device].takes_launches(); }
 

@@ -1,5 +1,6 @@
 #include "runtime/service.h"
 
+#include <algorithm>
 #include <map>
 #include <mutex>
 #include <set>
@@ -40,10 +41,10 @@ class PolicyName {
 // Puts the parts together, in the order in which they need each other. Thread-safe.
 class Service::State {
  public:
-  using Engines = std::vector<std::unique_ptr<engine::Engine>>;
+  using Engines = Growing<engine::Engine, kMaxDevices>;
 
-  State(ServiceOptions options, std::shared_ptr<PolicyName> policy_name, const sched::Policy& policy, Engines engines,
-        std::unique_ptr<Fleet> fleet)
+  State(ServiceOptions options, std::shared_ptr<PolicyName> policy_name, const sched::Policy& policy,
+        std::unique_ptr<Engines> engines, std::unique_ptr<Fleet> fleet)
       : named_by_policy(policy.named_models()),
         policy_name(std::move(policy_name)),
         recorder(options.recorder),
@@ -53,7 +54,7 @@ class Service::State {
         on_stuck(std::move(options.on_stuck)),
         fleet(std::move(fleet)),
         engines(std::move(engines)),
-        models(options.models, places(*this->fleet, this->engines)) {
+        models(options.models, places(*this->fleet, *this->engines)) {
     this->fleet->on_faults(
         {[this](std::size_t number) { lost(number); }, [this](std::size_t number, const model::Instance& instance,
                                                               const Error* why) { stuck(number, instance, why); }});
@@ -136,6 +137,51 @@ class Service::State {
     }
   }
 
+  Status add_device(DeviceUnit unit, std::function<void(Status)> loaded) {
+    const std::string name = unit.device->shape().name;
+    const std::lock_guard one_at_a_time(adding);
+    for (const DeviceStatistics& there : fleet->device_statistics()) {
+      if (there.device == name) {
+        return Error(ErrorCode::kAlreadyExists, "device '" + name + "' is there already");
+      }
+    }
+    if (unit.engine->name() != engines->front()->name()) {
+      return invalid_argument("device '" + name + "' has another engine than those that are there");
+    }
+    if (!started.load()) {
+      return unavailable("the server is still starting; ask again when it is ready");
+    }
+    if (half_added) {
+      return unavailable("a device could be added by half only: the server has to start anew to get more");
+    }
+    half_added = true;  // until all has gone well
+    std::size_t number = 0;
+    {
+      const std::lock_guard lock(changing);
+      const auto added = fleet->add(std::move(unit.device), policy_name->text(), unit.max_homes);
+      half_added = added.ok();
+      TESSERA_RETURN_IF_ERROR(added.ok() ? ok_status() : Status(added.error()));
+      number = *added;
+    }
+    engines->push_back(std::move(unit.engine));
+    log(LogLevel::kInfo, "a device was added", {{"device", name}, {"number", static_cast<std::int64_t>(number)}});
+    model::Joining others;
+    others.served = [this] { return fleet->serving(); };
+    others.loaded = [this, number](const std::string& model) {
+      const std::lock_guard lock(changing);
+      fleet->adopt_params(number, model);
+    };
+    models.add({fleet->unit(number), *(*engines)[number]}, std::move(others),
+               [this, number, loaded = std::move(loaded)](Status status) {
+                 loaded(status.ok() || !fleet->unit(number).is_down()
+                            ? std::move(status)
+                            : Status(Error(ErrorCode::kDeviceLost, "it was lost meanwhile")));
+               });
+    half_added = false;
+    if (fleet->unit(number).is_down()) lost(number);  // who told of it may have come too early
+    return ok_status();
+  }
+
   Status change_policy(const std::string& text) {
     TESSERA_ASSIGN_OR_RETURN(const auto policy, sched::make_policy(text));
     const std::lock_guard lock(changing);
@@ -151,6 +197,8 @@ class Service::State {
 
   const std::vector<std::string> named_by_policy;  // of the start
   const std::shared_ptr<PolicyName> policy_name;
+  std::mutex adding;                         // of devices, one at a time; before `changing`
+  bool half_added = false;                   // guarded by `adding`: what came next has thrown
   std::mutex changing;                       // of parameters and policy, one at a time
   const std::shared_ptr<Recorder> recorder;  // may be nullptr
   const bool strict_readiness;
@@ -162,9 +210,9 @@ class Service::State {
   std::mutex stuck_mutex;
   std::map<std::pair<std::size_t, InstanceId>, std::string> stuck_with;  // by device and instance
   std::atomic<bool> all_lost{false};
-  const std::unique_ptr<Fleet> fleet;  // owns the devices, which engines may be made for
-  const Engines engines;               // outlive the models
-  model::Lifecycle models;             // destroyed first: unloads through `fleet`
+  const std::unique_ptr<Fleet> fleet;      // owns the devices, which engines may be made for
+  const std::unique_ptr<Engines> engines;  // outlive the models
+  model::Lifecycle models;                 // destroyed first: unloads through `fleet`
 };
 
 Result<std::unique_ptr<Service>> Service::create(ServiceOptions options, std::unique_ptr<device::Device> device,
@@ -186,12 +234,14 @@ Result<std::unique_ptr<Service>> Service::create(ServiceOptions options, std::ve
   serving_options.limits.max_waiting = options.max_waiting;
   serving_options.limits.max_homes = options.max_homes;
   std::vector<std::unique_ptr<device::Device>> devices;
-  State::Engines engines;
+  auto engines = std::make_unique<State::Engines>();
   for (DeviceUnit& unit : units) {
     devices.push_back(std::move(unit.device));
-    engines.push_back(std::move(unit.engine));
+    if (engines->size() < engines->capacity()) {
+      engines->push_back(std::move(unit.engine));
+    }
   }
-  options.models.defaults.devices = devices.size();
+  options.models.defaults.devices = [of = engines.get()] { return of->size(); };
   TESSERA_ASSIGN_OR_RETURN(auto fleet, Fleet::create(serving_options, std::move(devices)));
   auto state = std::make_unique<State>(std::move(options), policy_name, *policy, std::move(engines), std::move(fleet));
   return std::unique_ptr<Service>(new Service(std::move(state)));
@@ -260,6 +310,10 @@ Snapshot Service::snapshot() {
   out.policy = policy();
   return out;
 }
+Status Service::add_device(DeviceUnit unit, std::function<void(Status)> loaded) {
+  return state_->add_device(std::move(unit), std::move(loaded));
+}
+
 Status Service::change_policy(const std::string& policy) { return state_->change_policy(policy); }
 
 model::Lifecycle& Service::models() { return state_->models; }
@@ -272,8 +326,8 @@ Result<std::vector<ModelStatistics>> Service::statistics(std::string_view model,
 std::vector<ModelStatistics> Service::statistics() const { return state_->fleet->statistics(); }
 std::vector<DeviceStatistics> Service::device_statistics() const {
   std::vector<DeviceStatistics> out = state_->fleet->device_statistics();
-  for (std::size_t i = 0; i < out.size(); ++i) {
-    out[i].copied_tensor_bytes += state_->engines[i]->copied_tensor_bytes().value;
+  for (std::size_t i = 0; i < std::min(out.size(), state_->engines->size()); ++i) {  // one may be joining
+    out[i].copied_tensor_bytes += (*state_->engines)[i]->copied_tensor_bytes().value;
   }
   return out;
 }

@@ -95,6 +95,7 @@ struct ServiceOptions {
 struct DeviceUnit {
   std::unique_ptr<device::Device> device;
   std::unique_ptr<engine::Engine> engine;
+  std::size_t max_homes = sched::SchedulerLimits{}.max_homes;  // what its memory is good for, of an added one
 };
 
 // Thread-safe.
@@ -144,6 +145,11 @@ class Service {
                                                                std::optional<std::int64_t> version) const;
   std::string policy() const;
   Snapshot snapshot();  // likewise not from within a call's done()
+  // One more device, of the engines' kind, in the next place: it serves what the others serve as soon as that is loaded
+  // there, with the parameters that hold, of which `loaded` hears once (Lifecycle::add). Error: there are
+  // device::kMaxDevices, one of that name is there, the engine is another, the server has not started or stops; then
+  // `loaded` is not called. May throw where no thread can be had; then no device can be added any more.
+  Status add_device(DeviceUnit unit, std::function<void(Status)> loaded);
   // On all devices. Error: kInvalidArgument, no such policy; kUnsupported, a model has shares that it would not heed.
   Status change_policy(const std::string& policy);
 

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import os
 import signal
 import socket
 import threading
@@ -236,6 +237,25 @@ def test_load_in_progress_ends_with_its_step(serve, repository, protocol):
     loading.join()
     assert [e.status() for e in outcome] == ["503" if protocol == "http" else "StatusCode.UNAVAILABLE"], outcome
     assert "stopping" in str(outcome[0])
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core makes one device")
+def test_a_device_that_is_being_added_ends_with_a_step_of_its_loads(serve, repository):
+    server = serve(repository, "--device", "host/0")
+    slow_to_load(repository, "slow", trips_for(server, 0.5), 6)
+    assert post(server, "/v2/repository/models/slow/load", b"{}")[0] == 200
+    first = []
+    adding = threading.Thread(target=lambda: first.append(post(server, "/v2/tessera/devices", b'{"add": "host/1"}')))
+    adding.start()
+    while len(json.loads(get(server, "/v2/tessera/devices")[1])["devices"]) == 1:
+        time.sleep(0.02)
+    status, text = post(server, "/v2/tessera/devices", b'{"add": "host/1"}')
+    assert status == 503 and "another device is being added" in text, (status, text)
+    server.process.send_signal(signal.SIGTERM)
+    assert ends_well(server, 8)
+    adding.join()
+    status, text = first[0]
+    assert status == 503 and "stopping" in text, first
 
 
 def test_load_whose_step_is_too_long_is_not_waited_for(serve, repository):

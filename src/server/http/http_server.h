@@ -11,7 +11,7 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "runtime/service.h"
-#include "server/ask_fit.h"
+#include "server/asks.h"
 #include "server/shared_memory.h"
 
 namespace tessera::server {
@@ -43,7 +43,7 @@ class HttpServer {
   // Listens and serves when it returns. `service` and `shared_memory` outlive the server. Error: kInvalidArgument for
   // an address that is none, kUnavailable for one that cannot be had.
   static Result<std::unique_ptr<HttpServer>> start(HttpOptions options, runtime::Service& service,
-                                                   SharedMemory& shared_memory, AskFit ask_fit = {});
+                                                   SharedMemory& shared_memory, Asks asks = {});
   // The same over any backend.
   static Result<std::unique_ptr<HttpServer>> start(HttpOptions options, std::shared_ptr<http::Backend> backend);
 

@@ -210,4 +210,18 @@ std::string policy_json(std::string_view policy) {
   return out += '}';
 }
 
+std::string devices_json(std::span<const runtime::DeviceStatistics> devices) {
+  std::string out = "{\"devices\":";
+  append_list(out, devices, [&out](const runtime::DeviceStatistics& device) {
+    out += '{';
+    append_text_field(out, "device", device.device);
+    out.append(",\"up\":").append(device.up ? "true" : "false").append(",");
+    append_field(out, "stuck", device.stuck);
+    out += ',';
+    append_field(out, "launches", device.launches);
+    out += '}';
+  });
+  return out += '}';
+}
+
 }  // namespace tessera::server::http

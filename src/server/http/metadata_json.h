@@ -25,5 +25,7 @@ std::string model_ready_json(std::string_view model);
 // {"slo_ms":50,...,"max_share":1}: what may be posted back.
 std::string params_json(const sched::LiveParams& params);
 std::string policy_json(std::string_view policy);
+// {"devices":[{"device":"host/0","up":true,"stuck":0,"launches":12}]}, by their numbers
+std::string devices_json(std::span<const runtime::DeviceStatistics> devices);
 
 }  // namespace tessera::server::http

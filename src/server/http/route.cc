@@ -132,13 +132,15 @@ Found shared_memory_route(const Segments& path, bool cuda) {
   return route;
 }
 
-// v2/tessera/policy, v2/tessera/fit and v2/tessera/models/M/params: what no other server has.
+// v2/tessera/{policy,fit,devices} and v2/tessera/models/M/params: what no other server has.
 Found own_route(const Segments& path) {
   Route route;
   if (path.size() == 3 && path[2] == "policy") {
     route.endpoint = Endpoint::kPolicy;
   } else if (path.size() == 3 && path[2] == "fit") {
     route.endpoint = Endpoint::kFit;
+  } else if (path.size() == 3 && path[2] == "devices") {
+    route.endpoint = Endpoint::kDevices;
   } else if (path.size() == 5 && path[2] == "models" && path[4] == "params") {
     route.endpoint = Endpoint::kParams;
     route.model = path[3];
@@ -185,6 +187,7 @@ std::string_view allowed_methods(Endpoint endpoint) {
     case Endpoint::kLogging:
     case Endpoint::kParams:
     case Endpoint::kPolicy:
+    case Endpoint::kDevices:
       return kBoth;
     default:
       return kReading;

@@ -34,6 +34,7 @@ enum class Endpoint {
   kParams,  // ours: v2/tessera/...
   kPolicy,
   kFit,
+  kDevices,
 };
 
 struct Route {

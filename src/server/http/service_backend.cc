@@ -120,6 +120,22 @@ void ServiceBackend::unload(const Route& route, std::string_view body, Reply rep
   service_.models().unload(route.model, [reply = std::move(reply)](const Status& status) { reply(answer_of(status)); });
 }
 
+void ServiceBackend::devices(Method method, std::string_view body, Reply reply) {
+  const auto all = [&service = service_] { return ok_answer(devices_json(service.device_statistics())); };
+  if (method != Method::kPost) {
+    reply(all());
+    return;
+  }
+  auto name = device_body(body);
+  if (!name.ok() || !asks_.add_device) {
+    reply(error_answer(!name.ok() ? name.error() : unsupported("devices cannot be added here")));
+    return;
+  }
+  asks_.add_device(*std::move(name), [all, reply = std::move(reply)](const Result<std::string>& added) {
+    reply(added.ok() ? all() : error_answer(added.error()));
+  });
+}
+
 Answer ServiceBackend::shared_memory_endpoint(const Route& route, std::string_view body) {
   if (route.cuda) {
     // There are no such regions, so all of them can be listed and unregistered; perf_analyzer does so at its start.
@@ -171,12 +187,14 @@ void ServiceBackend::control(const Route& route, Method method, std::string body
     case Endpoint::kParams:
       return later([this, route, method, body = std::move(body)] { return params(route, method, body); });
     case Endpoint::kFit:
-      if (!ask_fit_) {
+      if (!asks_.fit) {
         return reply(error_answer(unsupported("whether a model fits cannot be asked here")));
       }
-      return ask_fit_(std::move(body), [reply](Result<std::string> answer) {
+      return asks_.fit(std::move(body), [reply](Result<std::string> answer) {
         reply(answer.ok() ? ok_answer(*std::move(answer)) : error_answer(answer.error()));
       });
+    case Endpoint::kDevices:
+      return devices(method, body, std::move(reply));
     case Endpoint::kPolicy:
       return later([this, method, body = std::move(body)] { return policy(method, body); });
     case Endpoint::kRepositoryLoad:
@@ -203,8 +221,8 @@ void ServiceBackend::control(const Route& route, Method method, std::string body
 namespace tessera::server {
 
 Result<std::unique_ptr<HttpServer>> HttpServer::start(HttpOptions options, runtime::Service& service,
-                                                      SharedMemory& shared_memory, AskFit ask_fit) {
-  return start(std::move(options), std::make_shared<http::ServiceBackend>(service, shared_memory, std::move(ask_fit)));
+                                                      SharedMemory& shared_memory, Asks asks) {
+  return start(std::move(options), std::make_shared<http::ServiceBackend>(service, shared_memory, std::move(asks)));
 }
 
 }  // namespace tessera::server

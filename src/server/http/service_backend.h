@@ -4,7 +4,7 @@
 #include <memory>
 #include <utility>
 
-#include "server/ask_fit.h"
+#include "server/asks.h"
 #include "server/helper_thread.h"
 #include "server/http/backend.h"
 
@@ -13,8 +13,8 @@ namespace tessera::server::http {
 // Thread-safe. Both outlive it.
 class ServiceBackend final : public Backend {
  public:
-  ServiceBackend(runtime::Service& service, SharedMemory& shared_memory, AskFit ask_fit)
-      : service_(service), shared_memory_(shared_memory), ask_fit_(std::move(ask_fit)) {}
+  ServiceBackend(runtime::Service& service, SharedMemory& shared_memory, Asks asks)
+      : service_(service), shared_memory_(shared_memory), asks_(std::move(asks)) {}
 
   void infer(std::shared_ptr<runtime::InferCall> call) override { service_.infer(std::move(call)); }
   void cancel(const runtime::InferCall& call) override { service_.cancel(call); }
@@ -36,11 +36,12 @@ class ServiceBackend final : public Backend {
   Answer policy(Method method, std::string_view body);
   void load(const Route& route, std::string_view body, Reply reply);
   void unload(const Route& route, std::string_view body, Reply reply);
+  void devices(Method method, std::string_view body, Reply reply);
   Answer shared_memory_endpoint(const Route& route, std::string_view body);
 
   runtime::Service& service_;
   SharedMemory& shared_memory_;
-  const AskFit ask_fit_;
+  const Asks asks_;
   HelperThread helper_;  // last: it uses everything above
 };
 

@@ -53,7 +53,7 @@ class LoadsTest : public CudaEngineTest {
 
 // What `determinism` promises: nothing is chosen by timing it.
 TEST_F(LoadsTest, LoadsAndReplicasWithoutTimedChoicesGiveTheSameBits) {
-  const std::array<const CudaEngine*, 1> others{engine_.get()};
+  const std::array others{engine_->shared()};
   auto sibling = CudaEngine::create(*device_, others);
   ASSERT_TRUE(sibling.ok()) << sibling.error().message();
   std::set<std::vector<std::byte>> found;
@@ -87,7 +87,7 @@ TEST_F(LoadsTest, AReplicaGetsItsWeightsFromTheOtherAndGivesTheSameBits) {
   ASSERT_TRUE(other_device.ok()) << other_device.error().message();
   Completions ends;
   (*other_device)->set_sink(ends);
-  const std::array<const CudaEngine*, 1> others{engine_.get()};
+  const std::array others{engine_->shared()};
   LoadOptions options = options_for(image_model());
   options.timed_choices = false;
   options.digest = "image-model";

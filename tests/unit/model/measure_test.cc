@@ -87,6 +87,7 @@ TEST_F(LifecycleTest, FreeDimensionsAreTriedAndAMisfitIsNoFailure) {
   ASSERT_TRUE(load("m").ok());
   EXPECT_FALSE(host.profiles["m"].points().empty());
   repository.write("n/1/model.onnx", "free");
+  ASSERT_TRUE(lifecycle->settled(std::chrono::seconds(10)));  // slices are homed behind the load, and run there
   host.device().run = [](const Slice&, Batch&) { return Status(invalid_argument("never")); };
   ASSERT_TRUE(load("n").ok());
   EXPECT_TRUE(host.profiles["n"].points().empty());
@@ -151,6 +152,7 @@ TEST_F(LifecycleTest, WarmupSamplesAreRun) {
   };
   ASSERT_TRUE(load("m").ok());
   EXPECT_EQ(seen, 3);
+  ASSERT_TRUE(lifecycle->settled(std::chrono::seconds(10)));  // who homes slices runs there
   host.device().run = [&](const Slice&, Batch& batch) {
     const bool warm = batch.inputs[0].parts[0][0] == std::byte{'a'};
     return warm ? Status(invalid_argument("too cold")) : ok_status();

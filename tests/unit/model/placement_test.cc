@@ -16,9 +16,9 @@ inference::ModelConfig config(const std::string& text) {
   return *written->proto;
 }
 
-std::vector<bool> holders(const Placement& placement, const std::string& model) {
+std::vector<bool> holders(const Placement& placement, const std::string& model, std::size_t devices = 3) {
   std::vector<bool> out;
-  for (std::size_t device = 0; device < placement.devices(); ++device) {
+  for (std::size_t device = 0; device < devices; ++device) {
     out.push_back(placement.holds(device, model));
   }
   return out;
@@ -47,6 +47,20 @@ TEST(Placement, RefusesNumbersThatNoDeviceHas) {
     EXPECT_EQ(wish.error().message(),
               "instance_group[0].gpus: there is no device " + std::string(number) + ", they count from 0 to 1");
   }
+}
+
+TEST(Placement, AnAddedDeviceHoldsWhatMayBeAnywhere) {
+  Placement placement(1);
+  ASSERT_TRUE(placement.wish("all", config("")).ok());
+  ASSERT_TRUE(placement.wish("first", config("instance_group [{ gpus: [0] }]")).ok());
+  placement.add();
+  EXPECT_EQ(holders(placement, "all", 2), (Flags{true, true}));
+  EXPECT_EQ(holders(placement, "first", 2), (Flags{true, false}));
+  EXPECT_EQ(holders(placement, "unheard of", 2), (Flags{true, true}));
+  ASSERT_TRUE(placement.wish("second", config("instance_group [{ gpus: [1] }]")).ok());
+  EXPECT_EQ(holders(placement, "second", 2), (Flags{false, true}));
+  placement.lose(0);
+  EXPECT_EQ(holders(placement, "first", 2), (Flags{false, true}));
 }
 
 TEST(Placement, WhatOnlyALostDeviceHeldGoesToTheOthers) {

@@ -54,20 +54,35 @@ class FleetTest : public testing::Test {
     adjust(options);
     std::vector<DeviceUnit> units;
     for (std::size_t i = 0; i < devices; ++i) {
-      device::FakeOptions fake;
-      fake.name = "fake:" + std::to_string(i);
-      fake.atoms = 2;
-      fake.clock = device::FakeOptions::Clock::kReal;
-      fake.steady = steady_;
-      auto device = std::make_unique<device::FakeDevice>(fake);
-      auto engine = std::make_unique<engine::FakeEngine>(engine::FakeEngine::Plans::kFakeDevice);
-      devices_.push_back(device.get());
-      engines_.push_back(engine.get());
-      units.push_back({std::move(device), std::move(engine)});
+      units.push_back(unit());
     }
     auto made = Service::create(std::move(options), std::move(units));
     TESSERA_CHECK(made.ok());
     return std::move(made).value();
+  }
+
+  // The next device and its engine.
+  DeviceUnit unit() {
+    device::FakeOptions fake;
+    fake.name = "fake:" + std::to_string(devices_.size());
+    fake.atoms = 2;
+    fake.clock = device::FakeOptions::Clock::kReal;
+    fake.steady = steady_;
+    auto device = std::make_unique<device::FakeDevice>(fake);
+    auto engine = std::make_unique<engine::FakeEngine>(engine::FakeEngine::Plans::kFakeDevice);
+    devices_.push_back(device.get());
+    engines_.push_back(engine.get());
+    return {std::move(device), std::move(engine)};
+  }
+
+  // What the first load on it says, or why it was not added.
+  Status add(Service& service) {
+    return wait_for([&](auto done) {
+      const Status added = service.add_device(unit(), done);
+      if (!added.ok()) {
+        done(added);
+      }
+    });
   }
 
   std::shared_ptr<TestCall> call(const std::string& name) {

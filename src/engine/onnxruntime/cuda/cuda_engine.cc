@@ -19,19 +19,18 @@ constexpr Bytes kScratchAddresses{std::uint64_t{16} << 30};
 
 }  // namespace
 
-Result<std::unique_ptr<CudaEngine>> CudaEngine::create(device::CudaDevice& device,
-                                                       std::span<const CudaEngine* const> others) {
+Result<std::unique_ptr<CudaEngine>> CudaEngine::create(device::CudaDevice& device, std::span<const CudaShared> others) {
   // Workspaces that cuBLAS allocates itself would be nodes of the captured graphs, and cannot be cloned.
   ::setenv("CUBLAS_WORKSPACE_CONFIG", ":0:0", 0);
   const std::shared_ptr<device::Gpu> gpu = device.gpu();
   TESSERA_ASSIGN_OR_RETURN(std::shared_ptr<const Environment> environment, Environment::create());
   const auto sibling =
-      std::find_if(others.begin(), others.end(), [&](const CudaEngine* other) { return other->parts_->gpu == gpu; });
+      std::find_if(others.begin(), others.end(), [&](const CudaShared& other) { return other.gpu == gpu; });
   std::shared_ptr<DeviceAllocator> allocator;
   std::shared_ptr<const device::PlanKernels> kernels;
   if (sibling != others.end()) {
-    allocator = (*sibling)->parts_->allocator;
-    kernels = (*sibling)->parts_->kernels;
+    allocator = sibling->allocator;
+    kernels = sibling->kernels;
   } else {
     TESSERA_ASSIGN_OR_RETURN(allocator, DeviceAllocator::make(environment, gpu->ordinal()));
     TESSERA_ASSIGN_OR_RETURN(kernels, device::PlanKernels::load(gpu));
@@ -46,7 +45,7 @@ Result<std::unique_ptr<CudaEngine>> CudaEngine::create(device::CudaDevice& devic
                 .copies = std::make_shared<CopyCounter>(),
                 .allocator = allocator,
                 .kernels = std::move(kernels),
-                .replicas = others.empty() ? std::make_shared<Replicas>() : others.front()->parts_->replicas,
+                .replicas = others.empty() ? std::make_shared<Replicas>() : others.front().replicas,
                 .scratch = nullptr});
   parts->scratch = std::make_unique<Registered<HeapSource>>(*allocator, std::move(scratch));
   TESSERA_RETURN_IF_ERROR(check_provider(*parts));

@@ -30,6 +30,14 @@ struct WorkPlace {
   HeapSource* scratch = nullptr;
 };
 
+// What engines of one process have in common, those of one gpu all of it. Immutable value.
+struct CudaShared {
+  std::shared_ptr<device::Gpu> gpu;
+  std::shared_ptr<DeviceAllocator> allocator;
+  std::shared_ptr<const device::PlanKernels> kernels;
+  std::shared_ptr<Replicas> replicas;  // of all gpus
+};
+
 // Immutable. The device outlives it.
 struct CudaParts {
   device::CudaDevice& device;

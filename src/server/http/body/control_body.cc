@@ -188,21 +188,30 @@ Result<model::ParamChanges> params_body(std::string_view body) {
   });
 }
 
-Result<std::string> policy_body(std::string_view body) {
-  return with_object(body, [](const json::object& object) -> Result<std::string> {
+namespace {
+
+// {"`field`": "..."} and nothing else.
+Result<std::string> one_text(std::string_view body, std::string_view field, std::size_t most) {
+  return with_object(body, [&](const json::object& object) -> Result<std::string> {
     for (const auto& [key, value] : object) {
-      if (key != "policy") {
+      if (key != field) {
         return invalid_argument("unknown field '" + std::string(key.data(), std::min<std::size_t>(key.size(), 80)) +
-                                "': 'policy' is known");
+                                "': '" + std::string(field) + "' is known");
       }
     }
-    const json::value* policy = object.if_contains("policy");
-    if (policy == nullptr || !policy->is_string() || policy->get_string().size() > kMaxPolicyText) {
-      return invalid_argument("'policy' must be a string of at most " + std::to_string(kMaxPolicyText) + " bytes");
+    const json::value* text = object.if_contains(field);
+    if (text == nullptr || !text->is_string() || text->get_string().size() > most) {
+      return invalid_argument("'" + std::string(field) + "' must be a string of at most " + std::to_string(most) +
+                              " bytes");
     }
-    return text_of(policy->get_string());
+    return text_of(text->get_string());
   });
 }
+
+}  // namespace
+
+Result<std::string> policy_body(std::string_view body) { return one_text(body, "policy", kMaxPolicyText); }
+Result<std::string> device_body(std::string_view body) { return one_text(body, "add", kMaxDeviceText); }
 
 bool decode_base64(std::string_view text, std::string& bytes) {
   static const std::array<std::int8_t, 256> kValues = [] {

@@ -38,6 +38,10 @@ Result<model::ParamChanges> params_body(std::string_view body);
 inline constexpr std::size_t kMaxPolicyText = 4096;
 Result<std::string> policy_body(std::string_view body);
 
+// {"add": "cuda:1"}
+inline constexpr std::size_t kMaxDeviceText = 256;
+Result<std::string> device_body(std::string_view body);
+
 // Standard alphabet with padding; nothing where the text is not that.
 bool decode_base64(std::string_view text, std::string& bytes);
 

@@ -58,6 +58,8 @@ TEST(Route, KnowsOurOwn) {
   EXPECT_EQ(params.endpoint, Endpoint::kParams);
   EXPECT_EQ(params.model, "a/b");
   EXPECT_EQ(route_of(Method::kPost, "/v2/tessera/fit").endpoint, Endpoint::kFit);
+  EXPECT_EQ(route_of(Method::kGet, "/v2/tessera/devices").endpoint, Endpoint::kDevices);
+  EXPECT_EQ(route_of(Method::kPost, "/v2/tessera/devices").endpoint, Endpoint::kDevices);
   EXPECT_EQ(status_of(Method::kGet, "/v2/tessera/fit"), 405);
   EXPECT_EQ(status_of(Method::kGet, "/v2/tessera"), 404);
   EXPECT_EQ(status_of(Method::kGet, "/v2/tessera/models/m"), 404);

@@ -51,6 +51,15 @@ TEST(ControlBody, ReadsChangesOfParameters) {
   }
 }
 
+TEST(ControlBody, NamesADevice) {
+  EXPECT_EQ(*device_body(R"({"add":"cuda:1"})"), "cuda:1");
+  EXPECT_THAT(device_body(R"({"remove":"cuda:1"})").error().message(), HasSubstr("unknown field 'remove'"));
+  for (const std::string& bad : {std::string(), std::string("{}"), std::string(R"({"add":1})"), std::string("[]"),
+                                 R"({"add":")" + std::string(kMaxDeviceText + 1, 'x') + R"("})"}) {
+    EXPECT_FALSE(device_body(bad).ok()) << bad;
+  }
+}
+
 TEST(ControlBody, ReadsAPolicy) {
   EXPECT_EQ(*policy_body(R"({"policy":"temporal:triton=1"})"), "temporal:triton=1");
   EXPECT_THAT(policy_body(R"({"policy":"fixed","share":1})").error().message(), HasSubstr("unknown field 'share'"));
