@@ -14,12 +14,6 @@ Status load(Service& service, const std::string& name, std::optional<std::string
   return answer.get_future().get();
 }
 
-Status unload(Service& service, const std::string& name) {
-  std::promise<Status> answer;
-  service.models().unload(name, [&](Status status) { answer.set_value(std::move(status)); });
-  return answer.get_future().get();
-}
-
 TEST_F(AddedDevice, ServesWhatTheOthersServe) {
   model("echo", "100us");
   const auto s = service(1);
