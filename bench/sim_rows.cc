@@ -156,15 +156,25 @@ Result<Reserved> reserved(const sim::Scenario& scenario, const std::string& poli
     tenants.insert(tenants.end(), beside.begin(), beside.end());
     sim::ClusterOptions options;
     options.policy = policy;
-    options.length = 20s;
+    options.length = 60s;
+    std::vector<double> ms;  // a tally's percentiles are 3 % wide
+    options.answered = [&ms, &options](const sim::Answer& answer) {
+      if (answer.tenant == 0 && answer.ended && answer.arrival.time_since_epoch() >= options.warm_up) {
+        ms.push_back(seconds(*answer.ended - answer.arrival) * 1e3);
+      }
+    };
     TESSERA_ASSIGN_OR_RETURN(const auto cluster, sim::Cluster::make(scenario.device, std::move(tenants), options));
-    return seconds(cluster->run({}).tenants[0].tally.quantile(0.99)) * 1e3;
+    cluster->run({});
+    const auto at = ms.begin() + static_cast<std::ptrdiff_t>(0.99 * static_cast<double>(ms.size()));
+    std::nth_element(ms.begin(), at, ms.end());
+    return *at;
   };
   Reserved out;
   out.lends = lends;
   TESSERA_ASSIGN_OR_RETURN(out.alone_ms, p99({}));
   loadgen::Tenant hog = tenant(scenario, "vgg19", 0, 0);
   hog.spec.outstanding = 64;
+  hog.spec.lanes = 4;  // with two it does not keep twelve atoms busy
   TESSERA_ASSIGN_OR_RETURN(out.beside_hog_ms, p99({hog}));
   for (const double part : {0.1, 0.3, 0.6, 1.0}) {
     TESSERA_ASSIGN_OR_RETURN(const double here, p99({tenant(scenario, "vgg19", 20, part * others)}));

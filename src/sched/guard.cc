@@ -118,30 +118,41 @@ bool Guard::leaves_reserved(const View& view, TimePoint now, const Instance& tak
     // Of one that runs in one slice only, that slice is what it can have.
     const Slice its = owner->only_slice ? device.slice(*owner->only_slice).slice : device.shape().whole();
     const std::uint32_t floor = std::min<std::uint32_t>(atoms_of(params.reserved_share, device), its.count);
-    if (owner->atoms_held >= floor) {
-      continue;
-    }
     // Until when lent atoms must be back. An owner without an SLO needs them only while something of it waits.
     TimePoint back_by = now;
     if (params.reserved_lend && ((!params.slo && owner->waiting == 0) || !owner->table.known())) {
       continue;
     }
+    std::size_t group = 0;
+    for (const Occupancy::SliceState& state : device.slices()) {
+      group = state.slice.count <= floor ? state.group : group;
+    }
     if (params.reserved_lend && params.slo) {
-      std::size_t group = 0;
-      for (const Occupancy::SliceState& state : device.slices()) {
-        group = state.slice.count <= floor ? state.group : group;
-      }
       const Duration latency = owner->table.at(0, group);
       back_by =
           std::max(now, now + *params.slo - latency - bounded_margin(owner->table.margin(), *params.slo, latency));
     }
-    std::uint32_t in_time = owner->atoms_held;
+    // What the owner runs on is its own, but not what is taken behind that.
+    const auto in_time = [&](std::uint16_t atom) {
+      const bool is_taken = taken.contains(atom);
+      const TimePoint free_at = is_taken ? until : device.atom_free_at(atom);
+      return (!is_taken && (device.atom_idle(atom) || owner->launches_on[atom] > 0)) ||
+             (free_at > now && free_at <= back_by);
+    };
+    std::uint32_t atoms = 0;
     for (std::uint16_t atom = its.first; atom < its.end(); ++atom) {
-      const TimePoint free_at = taken.contains(atom) ? until : device.atom_free_at(atom);
-      const bool idle = !taken.contains(atom) && device.atom_idle(atom);
-      in_time += idle || (free_at > now && free_at <= back_by) ? 1 : 0;
+      atoms += in_time(atom) ? 1 : 0;
     }
-    if (in_time < floor) {
+    // So many here and there are no slice.
+    const auto& slices = device.group_slices(group);
+    const bool in_one = std::any_of(slices.begin(), slices.end(), [&](std::size_t index) {
+      const Slice& slice = device.slice(index).slice;
+      for (std::uint16_t atom = slice.first; atom < slice.end(); ++atom) {
+        if (!its.contains(atom) || !in_time(atom)) return false;
+      }
+      return true;
+    });
+    if (atoms < floor || !in_one) {
       return false;
     }
   }

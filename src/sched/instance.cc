@@ -73,6 +73,7 @@ Instance::Instance(const ModelUp& up, const Occupancy& device)
       profile(up.profile),
       shapes_vary(up.shapes_vary),
       lanes(params->lanes),
+      launches_on(device.shape().atoms(), 0),
       base_shape(up.base_shape),
       buckets_there(up.all_buckets ? params->buckets.size() : 0),
       only_slice(up.only_slice ? device.index_of(*up.only_slice) : std::nullopt),
@@ -82,6 +83,13 @@ Instance::Instance(const ModelUp& up, const Occupancy& device)
   TESSERA_CHECK(params->buckets.back() >= request_rows());
   TESSERA_CHECK(params->lanes > 0);
   table.read(profile, co_run, *params, device, groups);
+}
+
+void Instance::hold(const Slice& slice, int launches) {
+  atoms_held += static_cast<std::uint32_t>(launches * slice.count);
+  for (std::uint16_t atom = slice.first; atom < slice.end(); ++atom) {
+    launches_on[atom] = static_cast<std::uint16_t>(launches_on[atom] + launches);
+  }
 }
 
 std::size_t Instance::place_of(std::int32_t bucket) const {

@@ -57,7 +57,7 @@ void Scheduler::State::launch(const BatchDecision& decision) {
   instance->homes.begin_use({lane, *slice, bucket});
   ++instance->launches;
   instance->running += start.requests.size();
-  instance->atoms_held += decision.slice.count;
+  instance->hold(decision.slice, 1);
   instance->last_launch = now_;
   const double seconds = std::chrono::duration<double>(occupies).count();
   instance->service.add(seconds * view_.device.slice(*slice).processors, now_);
@@ -98,7 +98,7 @@ void Scheduler::State::handle(const LaunchEnded& event) {
   for (std::size_t i = 0; i < launched.requests; ++i) {
     instance.note_fate(event.ok && (i > 0 || now_ <= launched.deadline));  // mostly the first one alone is late
   }
-  instance.atoms_held -= view_.device.slice(launched.slice).slice.count;
+  instance.hold(view_.device.slice(launched.slice).slice, -1);
   if (event.ok && event.ran && !launched.lost && event.blur * kClear <= event.ended - event.started) {
     learn(launched, event);
   }

@@ -305,6 +305,29 @@ TEST(Changes, OfDevicesThatAreNotThereAreErrors) {
   EXPECT_EQ(error({{1s, 1}, {2s, 1, false}}), "device 1 is lost before it joins");
 }
 
+// A quarter of the device that is one tenant's and not lent, beside one that asks for more and more: as if it were not
+// there, but for the memory that both read.
+TEST(Shares, WhatIsReservedAndNotLentIsNotFeltToBeShared) {
+  const DeviceProfile device = h100();
+  const std::string owner = R"({"model": "resnet50", "slo_factor": 20, "rate": 900, "reserved_share": 0.25,
+    "reserved_lend": false, "max_share": 0.25})";
+  const auto p99 = [&](const std::string& beside) {
+    const std::string text = R"({"name": "w", "source": "a test", "tenants": [)" + owner + beside + "]}";
+    auto tenants = scenario_of(device, text).tenants({}, {});
+    EXPECT_TRUE(tenants.ok()) << tenants.error().message();
+    ClusterOptions options = quick("tessera");
+    options.length = 20s;
+    const Outcome outcome = play(device, *tenants, options);
+    EXPECT_GE(outcome.tenants[0].tally.attainment(), 0.999);
+    return static_cast<double>(outcome.tenants[0].tally.quantile(0.99).count());
+  };
+  const double alone = p99("");
+  for (const char* rate : {"500", "2000", "6000"}) {  // the last is more than the device answers
+    const double beside = p99(R"(, {"model": "vgg19", "slo_factor": 20, "rate": )" + std::string(rate) + "}");
+    EXPECT_LE(beside, 1.25 * 1.03 * alone) << rate;  // percentiles are 3 % wide
+  }
+}
+
 TEST(Simulation, WhatFindsNoMemoryIsAnError) {
   DeviceProfile device = h100();
   device.memory = Bytes{700'000'000};
