@@ -12,6 +12,7 @@ constexpr Duration kTargetAge = std::chrono::milliseconds(100);  // then rates a
 
 constexpr double kMuch = 0.25;          // of the device
 constexpr double kNearlyNothing = 0.1;  // likewise
+constexpr double kMuchMore = 1.5;       // than if everybody got the same part of what it asks
 constexpr double kSeldom = 0.1;         // requests a second
 constexpr double kTight = 0.25;         // of an objective: what the largest batch takes on the whole device
 
@@ -36,7 +37,7 @@ bool Headroom::leaves_lanes(Duration latency, std::int64_t rows) const {
   return ns(latency) <= lane_ns_per_row_ * static_cast<double>(rows);
 }
 
-Target& Targets::of(const View& view, const ShapeQueue& queue, double demand, TimePoint now) {
+Target& Targets::of(const View& view, const ShapeQueue& queue, const Pressure& pressure, TimePoint now) {
   if (kept_.size() < view.slots()) {
     kept_.resize(view.slots());
   }
@@ -51,7 +52,7 @@ Target& Targets::of(const View& view, const ShapeQueue& queue, double demand, Ti
     kept.table_version = table_version;
     kept.until = now + kTargetAge;
     kept.version = 0;
-    aim(view, queue, demand, kept.target, now);
+    aim(view, queue, pressure, kept.target, now);
   }
   const bool by_others = instance.params->preserve_ordering && instance.queues.size() > 1;
   if (kept.version != queue.version() || by_others) {
@@ -98,15 +99,19 @@ bool Targets::has_device_alone(const View& view, const ShapeQueue& queue, double
   return own >= kMuch && demand - own <= kNearlyNothing;
 }
 
-void Targets::aim(const View& view, const ShapeQueue& queue, double demand, Target& target, TimePoint now) const {
+void Targets::aim(const View& view, const ShapeQueue& queue, const Pressure& pressure, Target& target,
+                  TimePoint now) const {
   const Instance& instance = queue.instance();
   const ModelParams& params = *instance.params;
   target.known = instance.table.known();
-  const bool alone = target.known && has_device_alone(view, queue, demand, now);  // by the last target's score
+  const bool alone = target.known && has_device_alone(view, queue, pressure.demand, now);  // by the last target's score
   target.score = 0;
   target.bucket = 0;
   const double arriving = std::max(1e-3, instance.rate.per_second(now));
-  target.rate = arriving / std::max(1.0, demand);
+  // Of what the device cannot give, all plan alike; but who gets much more than so, for it asks for little more than
+  // its part, is to have the lanes for that.
+  const double alike = 1.0 / std::max(1.0, pressure.demand);
+  target.rate = arriving * (pressure.given >= kMuchMore * alike ? pressure.given : alike);
   target.least_group = alone ? view.device.groups() - 1 : instance.groups.first;
   if (!target.known) {
     return;

@@ -54,6 +54,12 @@ struct Target {
   bool lost = false;    // the head cannot be in time by what is predicted; set anew in every decision
 };
 
+// What models with objectives ask of the device. Value.
+struct Pressure {
+  double demand = 0;   // all of them, as parts of it
+  double given = 1.0;  // the part of what this model asks that the device can give it; only that needs lanes
+};
+
 // Owned by its policy.
 //
 // A model that takes much of the device, has it nearly for itself, and has an objective that is tight against its
@@ -61,9 +67,7 @@ struct Target {
 // makes those behind a burst wait less than several slow ones.
 class Targets {
  public:
-  // `demand`: that of all models, as parts of the device. Beyond 1 only a part of the arrivals can be served and needs
-  // lanes.
-  Target& of(const View& view, const ShapeQueue& queue, double demand, TimePoint now);
+  Target& of(const View& view, const ShapeQueue& queue, const Pressure& pressure, TimePoint now);
   // The last one derived, however old; score 0 where there is none.
   const Target& last(const ShapeQueue& queue) const;
   // Processors that the queue's arrivals take, by that one; nothing for a model without an objective.
@@ -78,7 +82,7 @@ class Targets {
     Target target;
   };
 
-  void aim(const View& view, const ShapeQueue& queue, double demand, Target& target, TimePoint now) const;
+  void aim(const View& view, const ShapeQueue& queue, const Pressure& pressure, Target& target, TimePoint now) const;
   bool has_device_alone(const View& view, const ShapeQueue& queue, double demand, TimePoint now) const;
   static void aim_without_headroom(const View& view, const ShapeQueue& queue, double arriving, Target& target);
   static void set_times(const View& view, const ShapeQueue& queue, Target& target);

@@ -49,6 +49,8 @@ class Tessera final : public Policy {
   void keep_house(const View& view, TimePoint now, Decisions& out);
   void add_up_demand(const View& view, TimePoint now);
   bool overloaded() const { return demand_ > kOverload * processors_; }
+  Pressure pressure_on(const Instance& instance) const { return {demand_ / processors_, asked_[instance.index].given}; }
+  void share_out();
   bool turn_away(const View& view, const ShapeQueue& queue, Target& target, TimePoint now, Decisions& out) const;
   bool is_lost(const View& view, const ShapeQueue& queue, const Target& target) const;
   void sort_in(const View& view, const ShapeQueue& queue, const Target& target, TimePoint now, Decisions& out);
@@ -77,7 +79,13 @@ class Tessera final : public Policy {
 
   std::uint64_t instances_version_ = 0;
   TimePoint kept_at_ = TimePoint::min();
-  double demand_ = 0;  // processors that the targets of all models with an SLO need together
+  struct Asked {
+    double processors = 0;
+    double weight = 0;
+    double given = 1.0;  // so much of that, where the device cannot give all
+  };
+  std::vector<Asked> asked_;  // by instance
+  double demand_ = 0;         // processors that the targets of all models with an SLO need together
   double processors_ = 1;
   double weights_ = 0;  // of those that are backlogged
   double served_ = 0;   // processor-seconds of theirs
@@ -92,7 +100,7 @@ void Tessera::decide(const View& view, TimePoint now, Decisions& out) {
   due_.clear();
   early_.clear();
   for (const ShapeQueue* queue : view.active) {
-    Target& target = targets_.of(view, *queue, demand_ / processors_, now);
+    Target& target = targets_.of(view, *queue, pressure_on(queue->instance()), now);
     if (!turn_away(view, *queue, target, now, out) && may_be_next(*queue)) {
       sort_in(view, *queue, target, now, out);
     }
@@ -146,17 +154,46 @@ void Tessera::add_up_demand(const View& view, TimePoint now) {
   demand_ = 0;
   weights_ = 0;
   served_ = 0;
+  asked_.assign(view.instances.size(), {});
   for (const auto& instance : view.instances) {
     if (!instance->params->slo) {
       continue;
     }
+    Asked& asked = asked_[instance->index];
+    asked.weight = instance->params->weight;
     for (const auto& [shape, queue] : instance->queues) {
-      demand_ += targets_.processors_for(*queue, now);
+      asked.processors += targets_.processors_for(*queue, now);
     }
+    demand_ += asked.processors;
     if (instance->waiting > 0) {
       weights_ += instance->params->weight;
       served_ += instance->service.faded_sum(now);
     }
+  }
+  share_out();
+}
+
+// What of each model's demand the device can give, by weights: who asks for less than its part gets it, and what that
+// leaves goes to the others (max-min fairness).
+void Tessera::share_out() {
+  std::vector<Asked*> order;
+  double weights = 0;
+  for (Asked& asked : asked_) {
+    asked.given = 1.0;
+    if (asked.processors > 0) {
+      order.push_back(&asked);
+      weights += asked.weight;
+    }
+  }
+  std::sort(order.begin(), order.end(),
+            [](const Asked* a, const Asked* b) { return a->processors * b->weight < b->processors * a->weight; });
+  double left = processors_;
+  for (Asked* asked : order) {
+    const double part = left * asked->weight / weights;
+    const double gets = std::min(part, asked->processors);
+    asked->given = gets / asked->processors;
+    left -= gets;
+    weights -= asked->weight;
   }
 }
 
@@ -218,7 +255,7 @@ TimePoint Tessera::leaves_at(const View& view, const ShapeQueue& queue, const Ta
   TimePoint leaves = target.full ? now : target.latest;
   for (const auto& [shape, other] : queue.instance().queues) {
     if (other.get() != &queue && !other->empty() && leaves > now && !may_be_next(*other)) {
-      const Target& behind = targets_.of(view, *other, demand_ / processors_, now);
+      const Target& behind = targets_.of(view, *other, pressure_on(other->instance()), now);
       leaves = std::min(leaves, behind.full ? now : behind.latest);
     }
   }

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -326,6 +327,30 @@ TEST(Shares, WhatIsReservedAndNotLentIsNotFeltToBeShared) {
     const double beside = p99(R"(, {"model": "vgg19", "slo_factor": 20, "rate": )" + std::string(rate) + "}");
     EXPECT_LE(beside, 1.25 * 1.03 * alone) << rate;  // percentiles are 3 % wide
   }
+}
+
+// One asks for ten times its part, two for little more than theirs: these plan for the lanes that their parts take.
+TEST(Shares, AreThoseOfTheWeights) {
+  const DeviceProfile device = h100();
+  const auto rate = [&](const char* model, double part) {  // of the device, in batches of eight on all of it
+    return part * 8 / std::chrono::duration<double>(device.whole(**device.model(model), 8)).count();
+  };
+  const auto tenant = [&](const char* model, double weight, double times) {
+    return R"({"model": ")" + std::string(model) + R"(", "slo_factor": 20, "lanes": 2, "weight": )" +
+           std::to_string(weight) + R"(, "rate": )" + std::to_string(rate(model, 1.3 * times * weight / 7)) + "}";
+  };
+  const std::string text = R"({"name": "w", "source": "a test", "tenants": [)" + tenant("resnet50", 1, 10) + ", " +
+                           tenant("mobilenet_v2", 2, 1.2) + ", " + tenant("vgg19", 4, 1.2) + "]}";
+  auto tenants = scenario_of(device, text).tenants({}, {});
+  ASSERT_TRUE(tenants.ok()) << tenants.error().message();
+  std::array<double, 3> used{};
+  ClusterOptions options = quick("tessera");
+  options.length = 10s;
+  options.ran = [&](std::size_t who, double atom_seconds) {
+    used.at(who) += atom_seconds / (*tenants)[who].spec.weight;
+  };
+  play(device, *tenants, options);
+  EXPECT_GE(loadgen::jain_index(used), 0.97) << used[0] << " " << used[1] << " " << used[2];
 }
 
 TEST(Simulation, WhatFindsNoMemoryIsAnError) {
