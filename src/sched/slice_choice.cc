@@ -110,7 +110,6 @@ std::optional<Option> SliceChoice::best(const View& view, const ShapeQueue& queu
   const Instance& instance = queue.instance();
   const std::size_t first = instance.bucket_for(queue.head().arrival.rows);
   const std::size_t last = std::max(first, instance.bucket_for(target.rows));
-  const Duration slack = target.deadline == kNever ? kForever : target.deadline - now_;
   const std::size_t fair = demand == Demand::kFillingDevice ? fair_group(view) : 0;
   const std::size_t smallest = std::max(instance.groups.contains(fair) ? fair : instance.groups.first,
                                         demand >= Demand::kInTime ? target.least_group : 0);
@@ -126,6 +125,8 @@ std::optional<Option> SliceChoice::best(const View& view, const ShapeQueue& queu
         continue;
       }
       const Duration latency = predicted_now(view, queue, bucket, group);
+      // A slice that is open may still be busy with what the batch would be committed behind.
+      const Duration slack = target.deadline == kNever ? kForever : target.deadline - group_start_[group];
       const Headroom headroom(instance, target.margin, target.rate, view.device.at_once(group));
       if ((demand >= Demand::kInTime && latency > slack) ||
           (demand >= Demand::kWithMargin && latency + target.margin > slack) ||
@@ -242,13 +243,14 @@ void SliceChoice::claim(const View& view, const Option& option) {
   }
 }
 
-// Aligned best fit: the slice with the least idle room around it, so that large ones stay whole; then the poster's own.
+// Aligned best fit: the idle slice with the least idle room around it, so that large ones stay whole, or the one that
+// is free first; then the poster's own.
 std::optional<std::size_t> SliceChoice::pick(const View& view, const ShapeQueue& queue, std::size_t bucket,
                                              std::size_t group, TimePoint until, Decisions* ask) const {
   const Instance& instance = queue.instance();
   const auto poster = queue.head().arrival.poster_atom;
   const std::uint16_t atoms = atoms_left(instance, view.device);
-  using Rank = std::tuple<bool, int, bool>;
+  using Rank = std::tuple<bool, TimePoint, int, bool>;
   struct Best {
     std::optional<std::size_t> slice;
     Rank rank;
@@ -271,7 +273,8 @@ std::optional<std::size_t> SliceChoice::pick(const View& view, const ShapeQueue&
       continue;
     }
     const bool idle = view.device.idle(index);
-    const Rank rank(!idle, idle ? view.device.idle_run_around(slice) : 0, !(poster && slice.contains(*poster)));
+    const Rank rank(!idle, view.device.start_on(index, now_), idle ? view.device.idle_run_around(slice) : 0,
+                    !(poster && slice.contains(*poster)));
     Best& best = usable ? homed : other;
     if (!best.slice || rank < best.rank) {
       best = {index, rank};

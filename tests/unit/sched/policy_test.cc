@@ -460,6 +460,30 @@ TEST(TesseraPolicy, AReservedShareIsThereWhenItsOwnerComes) {
   }
 }
 
+// Of two busy slices the one that is free first is committed to, and only what is in time from then on.
+TEST(TesseraPolicy, WhatIsCommittedCountsFromWhenItBegins) {
+  World::Options options;
+  options.limits.committed_per_atom = 1;
+  options.limits.run_ahead = 1s;
+  World w(device_of(2), options);
+  const auto on_one_atom = [&](const char* name, Duration takes, std::optional<Duration> slo) {
+    auto params = model(name, 1);
+    params.max_share = 0.5;
+    params.slo = slo;
+    return w.add_model(params, Truth{.per_row = takes});
+  };
+  const InstanceId lengthy = on_one_atom("lengthy", 40ms, {});
+  const InstanceId brief = on_one_atom("brief", 3ms, {});
+  const InstanceId bound = on_one_atom("bound", 10ms, 16ms);
+  w.request(lengthy);
+  w.request(brief);
+  w.run_until(at(1ms));
+  const RequestId r = w.request(bound);
+  w.run_to_rest();
+  ASSERT_TRUE(w.fate(r).ended.has_value());
+  EXPECT_EQ(*w.fate(r).ended, at(13ms));
+}
+
 TEST(TesseraPolicy, AMaximumShareIsNotExceeded) {
   World w(device_of(8), "tessera");
   auto params = model("m", 1);
