@@ -84,10 +84,10 @@ struct Instance {
   std::size_t index = 0;     // place in View::instances
 
   std::vector<Lane> lanes;
-  std::size_t launches = 0;      // not ended
-  std::size_t running = 0;       // requests in them
-  std::uint32_t atoms_held = 0;  // by them, those of committed ones as well
-  std::vector<std::uint16_t> launches_on;  // by atom: how many of them
+  std::size_t launches = 0;                     // not ended
+  std::size_t running = 0;                      // requests in them
+  std::uint32_t atoms_held = 0;                 // by them, those of committed ones as well
+  std::vector<std::uint16_t> launches_on;       // by atom: how many of them
   void hold(const Slice& slice, int launches);  // so many more there, or with -1 fewer
   std::map<ShapeId, std::unique_ptr<ShapeQueue>> queues;
   std::map<std::uint32_t, std::size_t> waiting_by_level;
