@@ -123,12 +123,14 @@ bool Guard::leaves_reserved(const View& view, TimePoint now, const Instance& tak
     if (params.reserved_lend && ((!params.slo && owner->waiting == 0) || !owner->table.known())) {
       continue;
     }
-    std::size_t group = 0;
+    // One slice of its own, always the same: the last of the largest ones within the floor.
+    const Occupancy::SliceState* kept = &device.slices().front();
     for (const Occupancy::SliceState& state : device.slices()) {
-      group = state.slice.count <= floor ? state.group : group;
+      const bool fits = state.slice.count <= floor && its.contains(state.slice.first) && state.slice.end() <= its.end();
+      kept = fits && state.slice.count >= kept->slice.count ? &state : kept;
     }
     if (params.reserved_lend && params.slo) {
-      const Duration latency = owner->table.at(0, group);
+      const Duration latency = owner->table.at(0, kept->group);
       back_by =
           std::max(now, now + *params.slo - latency - bounded_margin(owner->table.margin(), *params.slo, latency));
     }
@@ -144,14 +146,10 @@ bool Guard::leaves_reserved(const View& view, TimePoint now, const Instance& tak
       atoms += in_time(atom) ? 1 : 0;
     }
     // So many here and there are no slice.
-    const auto& slices = device.group_slices(group);
-    const bool in_one = std::any_of(slices.begin(), slices.end(), [&](std::size_t index) {
-      const Slice& slice = device.slice(index).slice;
-      for (std::uint16_t atom = slice.first; atom < slice.end(); ++atom) {
-        if (!its.contains(atom) || !in_time(atom)) return false;
-      }
-      return true;
-    });
+    bool in_one = true;
+    for (std::uint16_t atom = kept->slice.first; atom < kept->slice.end(); ++atom) {
+      in_one = in_one && in_time(atom);
+    }
     if (atoms < floor || !in_one) {
       return false;
     }

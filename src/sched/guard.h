@@ -23,8 +23,8 @@ class Guard {
 
   bool allows(const View& view, TimePoint now, const Slice& taken, TimePoint until);
 
-  // Whether reserved shares of others permit it: atoms of a floor are lent only for as long as their owner could still
-  // meet its SLO for a request arriving now.
+  // Whether reserved shares of others permit it: of each floor the number of atoms, and one certain slice, stay the
+  // owner's; they are lent only for as long as it could still meet its SLO for a request arriving now.
   static bool leaves_reserved(const View& view, TimePoint now, const Instance& taker, const Slice& taken,
                               TimePoint until);
 
