@@ -45,6 +45,21 @@ bool CopyDesk::wants(const Ticket& ticket) const {
   return false;
 }
 
+bool CopyDesk::may_go_at_once(const Ticket& ticket) const {
+  if (queue_.waiting() > 0 || queue_.outstanding() > 0) {
+    return false;
+  }
+  std::size_t inputs = 0;
+  std::uint64_t bytes = 0;
+  for (std::size_t i = 0; i < ticket.inputs.size(); ++i) {
+    if (to_copy(ticket, i)) {
+      ++inputs;
+      bytes += bytes_of(ticket, i).size();
+    }
+  }
+  return inputs == 1 && bytes <= kReadAtOnce.value;
+}
+
 void CopyDesk::add(Ticket& ticket, TimePoint deadline) {
   ranges_.clear();
   std::uint64_t bytes = 0;
@@ -59,8 +74,9 @@ void CopyDesk::add(Ticket& ticket, TimePoint deadline) {
   tickets_.emplace(ticket.id(), &ticket);
 }
 
-void CopyDesk::forget(const Ticket& ticket) {
+void CopyDesk::forget(Ticket& ticket) {
   if (tickets_.erase(ticket.id()) == 1) {
+    ticket.copied.clear();
     queue_.forget(ticket.id());
   }
 }
@@ -98,7 +114,6 @@ void CopyDesk::begin(const sched::PlannedCopy& copy, std::vector<sched::InputRea
 void CopyDesk::leave_to_launch(const sched::PlannedCopy& copy, TimePoint at, std::vector<sched::InputReady>& ready) {
   for (const auto& part : copy.parts) {
     Ticket& ticket = *tickets_.at(part.request);
-    ticket.copied.clear();
     forget(ticket);
     ready.push_back({part.request, at});
   }

@@ -33,16 +33,22 @@ class CopyDesk {
  public:
   // A launch reads inputs up to this size where they lie as fast as a copy would bring them.
   static constexpr Bytes kReadInPlace{32ULL << 10};
+  // Up to this size a launch that can begin at once does better without: it reads the bytes while they would only have
+  // been sent for.
+  static constexpr Bytes kReadAtOnce{1ULL << 20};
 
   explicit CopyDesk(device::Device& device);
 
   // Whether inputs of the request are to be copied, and can be: as long as there is room, and its memory is the
   // device's.
   bool wants(const Ticket& ticket) const;
+  // Of a ticket that it wants: whether it may be launched before it is added. If nothing does, add() and issue() begin
+  // its copy without delay, as nothing else is on its way.
+  bool may_go_at_once(const Ticket& ticket) const;
   // Of a ticket that it wants. Fills ticket.copied.
   void add(Ticket& ticket, TimePoint deadline);
-  // The ticket's request does not wait any more.
-  void forget(const Ticket& ticket);
+  // The ticket's request does not wait any more. What was not sent is left to its launch.
+  void forget(Ticket& ticket);
 
   // Begins as many copies as may be outstanding, and says of which requests all are under way. What the device does not
   // take is left to the launch.

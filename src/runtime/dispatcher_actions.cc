@@ -134,9 +134,10 @@ void Dispatcher::handle_arrival(Ticket& ticket, TimePoint at, Turn& turn) {
   arrival.arrival = ticket.arrived;
   arrival.timeout = ticket.timeout;
   arrival.poster_atom = ticket.poster_atom;
-  arrival.input_ready = !copy_desk_.wants(ticket);
+  const bool to_copy = copy_desk_.wants(ticket);
+  arrival.input_ready = !to_copy || copy_desk_.may_go_at_once(ticket);
   feed(arrival, at, turn);
-  if (!arrival.input_ready && ticket.state == Ticket::State::kWaiting) {
+  if (to_copy && ticket.state == Ticket::State::kWaiting) {
     copy_desk_.add(ticket, scheduler_.deadline(arrival.request));
     issue_copies(at, turn);
   }

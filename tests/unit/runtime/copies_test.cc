@@ -94,6 +94,56 @@ TEST(Copies, NothingIsLaunchedBeforeAllItsCopiesWereBegun) {
   EXPECT_TRUE(add_sub_is_right(*call, pending.get()));
 }
 
+// Its second input's memory is not the device's.
+std::shared_ptr<TestCall> with_one_to_copy(Copying& c, std::int32_t seed) {
+  auto call = c.call(seed);
+  c.device.never_copies = input_of(*call, 1);
+  return call;
+}
+
+TEST(Copies, WhatIsLaunchedAtOnceIsReadWhereItLies) {
+  Copying c;
+  const auto first = with_one_to_copy(c, 1);
+  auto first_answer = send(*c.s.serving, first);
+  EXPECT_TRUE(c.device.copies().empty());
+  ASSERT_EQ(c.device.waiting(), 1U);
+  EXPECT_EQ(c.device.oldest().after_copy, CopyId{});
+  EXPECT_EQ(c.device.oldest().batch->inputs[0].copied, std::vector<bool>{false});
+
+  // The device is busy now, so that there is time for a copy.
+  const auto second = with_one_to_copy(c, 2);
+  auto second_answer = send(*c.s.serving, second);
+  ASSERT_EQ(c.device.copies().size(), 1U);
+  EXPECT_EQ(c.device.copies()[0].bytes.data(), input_of(*second, 0));
+  EXPECT_TRUE(c.device.run_oldest());
+  ASSERT_EQ(c.device.waiting(), 1U);
+  EXPECT_NE(c.device.oldest().after_copy, CopyId{});
+  EXPECT_EQ(c.device.oldest().batch->inputs[0].copied, std::vector<bool>{true});
+  EXPECT_TRUE(c.device.end_copy());
+  EXPECT_TRUE(c.device.run_oldest());
+  EXPECT_TRUE(add_sub_is_right(*first, first_answer.get()));
+  EXPECT_TRUE(add_sub_is_right(*second, second_answer.get()));
+}
+
+TEST(Copies, WhileOthersAreCopiedNothingGoesBeforeItsOwnCopyBegan) {
+  Copying c;
+  const auto first = c.call(1);  // two copies are under way
+  auto first_answer = send(*c.s.serving, first);
+  EXPECT_EQ(c.device.copies().size(), 2U);
+  const auto second = with_one_to_copy(c, 2);  // so its own has to wait, and it with it
+  auto second_answer = send(*c.s.serving, second);
+  EXPECT_TRUE(c.device.run_oldest());
+  EXPECT_EQ(c.device.waiting(), 0U);
+  EXPECT_TRUE(c.device.end_copy());
+  ASSERT_EQ(c.device.waiting(), 1U);
+  EXPECT_EQ(c.device.oldest().batch->inputs[0].copied, std::vector<bool>{true});
+  while (c.device.end_copy()) {
+  }
+  EXPECT_TRUE(c.device.run_oldest());
+  EXPECT_TRUE(add_sub_is_right(*first, first_answer.get()));
+  EXPECT_TRUE(add_sub_is_right(*second, second_answer.get()));
+}
+
 TEST(Copies, SmallInputsAndForeignMemoryAreLeftToTheLaunch) {
   Copying c;
   publish(*c.s.serving, make_instance({2}, "small", add_sub_plan(), add_sub_signature(1, 8 << 10)));

@@ -230,7 +230,9 @@ class ManualDevice final : public device::Device {
   std::optional<std::uint16_t> atom_here() const override { return atom; }
   void set_sink(device::CompletionSink& sink) override { sink_ = &sink; }
 
-  bool can_copy(std::span<const std::byte>) const override { return copies_anything; }
+  bool can_copy(std::span<const std::byte> bytes) const override {
+    return copies_anything && bytes.data() != never_copies;
+  }
   Status copy(const device::Copy& copy) override {
     const std::lock_guard lock(mutex_);
     if (down_) {
@@ -343,7 +345,8 @@ class ManualDevice final : public device::Device {
   bool refuse_next = false;
   bool refuse_next_copy = false;
   bool copies_anything = true;
-  bool short_runs = false;  // reports that runs took 1 us, however slow the test is
+  const std::byte* never_copies = nullptr;  // but for what lies there
+  bool short_runs = false;                  // reports that runs took 1 us, however slow the test is
   int offers = 0;
   std::atomic<int> retired{0};
   std::thread::id ran_on;
