@@ -1,6 +1,7 @@
 #include "apps/load_here.h"
 
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -14,6 +15,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/pause.h"
 #include "client/inputs.h"
 #include "loadgen/random.h"
 #include "model/live_params.h"
@@ -28,6 +30,7 @@ constexpr std::size_t kAlign = 64;
 constexpr std::chrono::seconds kToFinish{30};
 constexpr std::chrono::minutes kToGrow{10};
 constexpr int kTryLater = 503;
+constexpr std::size_t kCoresAWatcher = 6;  // of which one watches; the others have work to do
 
 std::size_t aligned(std::size_t bytes) { return (bytes + kAlign - 1) / kAlign * kAlign; }
 
@@ -90,10 +93,12 @@ class HereTarget::Call final : public runtime::InferCall {
   const std::uint64_t number_;
 };
 
-// Holds what is in flight at most.
+// Holds what is in flight at most. A thread that sleeps takes 20 to 200 us to wake up, which no server's client would
+// have to wait for; so some of them watch for a while before they sleep.
 class HereTarget::HandOver {
  public:
-  HandOver(runtime::Service& service, std::size_t threads) : service_(service) {
+  HandOver(runtime::Service& service, std::size_t threads, std::size_t watchers)
+      : service_(service), most_watching_(watchers) {
     for (std::size_t i = 0; i < threads; ++i) {
       threads_.emplace_back([this] { work(); });
     }
@@ -115,21 +120,43 @@ class HereTarget::HandOver {
     {
       const std::lock_guard<std::mutex> lock(mutex_);
       calls_.push_back(std::move(call));
+      waiting_.store(calls_.size());
     }
-    changed_.notify_one();
+    if (watching_.load() == 0) {
+      changed_.notify_one();
+    }
   }
 
  private:
+  static constexpr std::chrono::milliseconds kWatch{20};  // longer than open loops pause
+
+  // Without the lock.
+  void watch() {
+    if (watching_.fetch_add(1) < most_watching_) {
+      const TimePoint until = now() + kWatch;
+      while (waiting_.load() == 0 && now() < until) {
+        pause_briefly();
+      }
+    }
+    watching_.fetch_sub(1);
+  }
+
   void work() {
     name_this_thread("load-hand-over");
     std::unique_lock<std::mutex> lock(mutex_);
     for (;;) {
+      if (calls_.empty() && !ending_) {
+        lock.unlock();
+        watch();
+        lock.lock();
+      }
       changed_.wait(lock, [this] { return ending_ || !calls_.empty(); });
       if (calls_.empty()) {
         return;
       }
       std::shared_ptr<Call> call = std::move(calls_.front());
       calls_.pop_front();
+      waiting_.store(calls_.size());
       lock.unlock();
       service_.infer(std::move(call));
       lock.lock();
@@ -139,6 +166,9 @@ class HereTarget::HandOver {
   runtime::Service& service_;
   std::mutex mutex_;
   std::condition_variable changed_;
+  const std::size_t most_watching_;
+  std::atomic<std::size_t> watching_{0};
+  std::atomic<std::size_t> waiting_{0};      // calls_.size(), for who watches
   std::deque<std::shared_ptr<Call>> calls_;  // guarded by mutex_
   bool ending_ = false;                      // likewise
   std::vector<std::thread> threads_;
@@ -171,7 +201,8 @@ Result<std::unique_ptr<HereTarget>> HereTarget::create(const LoadOptions& option
   if (!out->service_->models().settled(kToGrow)) {
     return Error(ErrorCode::kDeadlineExceeded, "not all batch sizes of the models were there within 10 minutes");
   }
-  out->hand_over_ = std::make_unique<HandOver>(*out->service_, std::min(topology.cpus().size(), kMostIoThreads));
+  const std::size_t cores = topology.cpus().size();
+  out->hand_over_ = std::make_unique<HandOver>(*out->service_, std::min(cores, kMostIoThreads), cores / kCoresAWatcher);
   return out;
 }
 
