@@ -151,7 +151,7 @@ void Cluster::add_model(std::uint32_t device, std::uint32_t tenant) {
   const TenantModel& model = models_[tenant];
   devices_[device]->add_model(id, model.params, model.run_time,
                               options_.profiled ? sched::Profile(model.profile->points) : sched::Profile());
-  devices_[device]->set_neighbour(id, profile_.neighbour(*model.profile));
+  devices_[device]->set_beside(id, profile_.beside(*model.profile));
 }
 
 Outcome Cluster::run(const std::function<void(double)>& progress) {

@@ -5,26 +5,19 @@
 
 namespace tessera::sim {
 
-double Crowd::speed() const {
-  double width = 0;
-  for (const One& one : all_) {
-    width += one.width;
-  }
-  const double disturbed = 1 + contention_ * (1 - 1 / static_cast<double>(std::max<std::size_t>(1, all_.size())));
-  return 1 / (std::max(1.0, width) * disturbed);
-}
+double Crowd::speed(const One& one) const { return 1 / (1 + one.each * static_cast<double>(all_.size() - 1)); }
 
 void Crowd::advance(TimePoint now) {
-  const double done = static_cast<double>((now - at_).count()) * speed();
+  const auto passed = static_cast<double>((now - at_).count());
   for (One& one : all_) {
-    one.left_ns -= done;
+    one.left_ns -= passed * speed(one);
   }
   at_ = now;
 }
 
-void Crowd::join(std::size_t who, double width, Duration alone, TimePoint now) {
+void Crowd::join(std::size_t who, double each, Duration alone, TimePoint now) {
   advance(now);
-  all_.push_back({who, width, static_cast<double>(alone.count())});
+  all_.push_back({who, each, static_cast<double>(alone.count())});
 }
 
 std::vector<std::size_t> Crowd::leave(TimePoint now) {
@@ -42,14 +35,12 @@ std::vector<std::size_t> Crowd::leave(TimePoint now) {
 }
 
 TimePoint Crowd::next() const {
-  if (all_.empty()) {
-    return kNever;
-  }
-  double least = all_.front().left_ns;
+  double first = -1;
   for (const One& one : all_) {
-    least = std::min(least, one.left_ns);
+    const double in = std::max(0.0, one.left_ns) / speed(one);
+    first = first < 0 ? in : std::min(first, in);
   }
-  return at_ + Duration(static_cast<Duration::rep>(std::ceil(std::max(0.0, least) / speed())));
+  return first < 0 ? kNever : at_ + Duration(static_cast<Duration::rep>(std::ceil(first)));
 }
 
 }  // namespace tessera::sim

@@ -11,8 +11,8 @@ namespace tessera::sim {
 namespace {
 
 // What a token is about: its lowest bits. The others are a slot or a running number.
-enum Kind : std::uint64_t { kEnd, kTimer, kHomed, kCrowd };
-constexpr int kKindBits = 2;
+enum Kind : std::uint64_t { kEnd, kTimer, kHomed, kCrowd, kSliced };
+constexpr int kKindBits = 3;
 
 std::uint64_t token(Kind kind, std::uint64_t number) { return (number << kKindBits) | kind; }
 
@@ -26,12 +26,11 @@ Device::Device(Loop& loop, DeviceShape shape, std::unique_ptr<sched::Policy> pol
       traits_(traits),
       random_(seed),
       observer_(observer),
-      atom_free_at_(shape_.atoms(), TimePoint{}),
-      crowd_(traits.contention) {}
+      sliced_(shape_.atoms()) {}
 
 void Device::add_model(InstanceId id, std::shared_ptr<const sched::ModelParams> params, RunTime run_time,
                        sched::Profile profile, bool buckets_follow, const std::optional<Slice>& only_slice) {
-  models_[id] = {std::move(run_time), traits_.neighbour};
+  models_[id] = {std::move(run_time), traits_.beside};
   const bool lazy = !only_slice && (buckets_follow || !traits_.home_everything);
   send(sched::ModelUp{id, std::move(params), std::move(profile), lazy, !buckets_follow, false, only_slice});
   if (lazy) {
@@ -76,9 +75,14 @@ void Device::due(std::uint64_t of) {
     case kHomed:
       hear_home(number);
       return;
-    default:
+    case kCrowd:
       if (number == crowd_number_) {
         look_after_crowd();
+      }
+      return;
+    default:
+      if (loop_.time() == sliced_due_) {
+        look_after_slices();
       }
   }
 }
@@ -118,58 +122,59 @@ std::size_t Device::take_slot() {
 
 void Device::carry_out(sched::StartLaunch& launch) {
   const Model& model = models_.at(launch.instance);
-  Duration takes = noisy(model.run_time(launch.bucket, shape_.processors_in(launch.slice)));
+  const Duration alone = model.run_time(launch.bucket, shape_.processors_in(launch.slice));
+  const bool whole = launch.slice == shape_.whole();
   const std::size_t slot = take_slot();
-  Running& one = running_[slot];
-  one.launch = std::move(launch);
-  one.begin = loop_.time();
-  if (one.launch.after_lane_only && traits_.contention > 0) {
-    join_crowd(slot, model.run_time, takes);
+  running_[slot].launch = std::move(launch);
+  if (running_[slot].launch.after_lane_only) {
+    join_crowd(slot, model, noisy(alone, traits_.contention_noise, Duration{0}));
     return;
   }
-  const Slice slice = one.launch.slice;
-  if (!one.launch.after_lane_only) {
-    for (std::uint16_t atom = slice.first; atom < slice.end(); ++atom) {
-      one.begin = std::max(one.begin, atom_free_at_[atom]);
-    }
-  }
-  if (model.neighbour > 0) {
-    const double factor = 1 + model.neighbour * busy_beside(slice, one.begin);
-    takes = Duration(std::llround(static_cast<double>(takes.count()) * factor));
-  }
-  one.end = one.begin + takes;
-  for (std::uint16_t atom = slice.first; atom < slice.end(); ++atom) {
-    atom_free_at_[atom] = one.end;
-  }
-  busy_atom_seconds_ += std::chrono::duration<double>(takes).count() * slice.count;
+  sliced_.join(slot, running_[slot].launch.slice, noisy(alone, traits_.noise, whole ? Duration{0} : traits_.jitter),
+               model.beside.neighbour, loop_.time());
+  expect_end_in_slices();
+}
+
+void Device::ended(std::size_t slot, TimePoint begin) {
+  Running& one = running_[slot];
+  one.begin = begin;
+  one.end = loop_.time();
+  busy_atom_seconds_ += std::chrono::duration<double>(one.end - one.begin).count() * one.launch.slice.count;
   loop_.at(one.end + traits_.host_overhead, *this, token(kEnd, slot));
 }
 
-double Device::busy_beside(const Slice& slice, TimePoint at) const {
-  int busy = 0;
-  for (std::uint16_t atom = 0; atom < shape_.atoms(); ++atom) {
-    busy += !slice.contains(atom) && atom_free_at_[atom] > at ? 1 : 0;
+void Device::look_after_slices() {
+  sliced_due_ = kNever;
+  for (const SlicedRuns::Done& done : sliced_.leave(loop_.time())) {
+    ended(done.who, done.begin);
   }
-  return static_cast<double>(busy) / shape_.atoms();
+  expect_end_in_slices();
 }
 
-void Device::join_crowd(std::size_t slot, const RunTime& run_time, Duration alone) {
-  const Running& one = running_[slot];
+// An end may come sooner than was thought, or later: then there is none at the moment asked for.
+void Device::expect_end_in_slices() {
+  const TimePoint next = sliced_.next();
+  if (next < sliced_due_) {
+    sliced_due_ = next;
+    loop_.at(next, *this, token(kSliced, 0));
+  }
+}
+
+void Device::join_crowd(std::size_t slot, const Model& model, Duration alone) {
+  Running& one = running_[slot];
+  one.begin = loop_.time();
   // On few processors all of them work; the same work on the whole device is the part of it that does.
   const int least = shape_.processors_in(shape_.ladder.front());
   const int most = shape_.processors_in(one.launch.slice);
-  const double width = static_cast<double>(run_time(one.launch.bucket, least).count()) * least /
-                       (static_cast<double>(run_time(one.launch.bucket, most).count()) * most);
-  crowd_.join(slot, std::min(1.0, width), alone, loop_.time());
+  const double fills = static_cast<double>(model.run_time(one.launch.bucket, least).count()) * least /
+                       (std::max(1.0, static_cast<double>(model.run_time(one.launch.bucket, most).count())) * most);
+  crowd_.join(slot, model.beside.contention * fills, alone, loop_.time());
   loop_.at(crowd_.next(), *this, token(kCrowd, ++crowd_number_));
 }
 
 void Device::look_after_crowd() {
   for (const std::size_t slot : crowd_.leave(loop_.time())) {
-    Running& one = running_[slot];
-    one.end = loop_.time();
-    busy_atom_seconds_ += std::chrono::duration<double>(one.end - one.begin).count() * one.launch.slice.count;
-    loop_.at(one.end + traits_.host_overhead, *this, token(kEnd, slot));
+    ended(slot, running_[slot].begin);
   }
   if (crowd_.next() != kNever) {
     loop_.at(crowd_.next(), *this, token(kCrowd, ++crowd_number_));
@@ -191,14 +196,14 @@ void Device::carry_out(sched::PrepareHome& home) {
 
 void Device::carry_out(sched::InstanceDrained& gone) { models_.erase(gone.instance); }
 
-Duration Device::noisy(Duration span) {
+Duration Device::noisy(Duration span, double noise, Duration jitter) {
   double out = static_cast<double>(span.count());
-  if (traits_.noise > 0) {
-    out *= std::exp(traits_.noise * random_.bell());
+  if (noise > 0) {
+    out *= std::exp(noise * random_.bell());
   }
-  if (traits_.jitter > Duration{0}) {
+  if (jitter > Duration{0}) {
     // No run takes much less than it has to.
-    out = std::max(0.8 * out, out + static_cast<double>(traits_.jitter.count()) * random_.bell());
+    out = std::max(0.8 * out, out + static_cast<double>(jitter.count()) * random_.bell());
   }
   return Duration(static_cast<Duration::rep>(out));
 }

@@ -13,16 +13,23 @@
 #include "sched/scheduler.h"
 #include "sim/crowd.h"
 #include "sim/loop.h"
+#include "sim/sliced_runs.h"
 
 namespace tessera::sim {
 
+// What others cost a run.
+struct Beside {
+  double neighbour = 0;   // atoms that are busy beside its slice (slowed_by)
+  double contention = 0;  // each other launch where nobody keeps them apart, times the part of the device that it fills
+};
+
 // What a device adds to the latencies of its models. Immutable.
 struct DeviceTraits {
-  Duration host_overhead{0};    // from the end of a run until the scheduler hears of it
-  double noise = 0;             // deviation of the logarithm of a run's time
-  Duration jitter{0};           // deviation of a run's time, however long it is
-  double neighbour = 0;         // by which part a run takes longer beside atoms that are all busy; in proportion below
-  double contention = 0;        // of launches that nobody keeps apart (Crowd)
+  Duration host_overhead{0};  // from the end of a run until the scheduler hears of it
+  double noise = 0;           // deviation of the logarithm of a run's time
+  Duration jitter{0};         // deviation of a run's time beside others, however long it is
+  Beside beside;
+  double contention_noise = 0;  // deviation of the logarithm of such a launch's time, in place of `noise`
   bool home_everything = true;  // each model in every slice at once; otherwise as the scheduler asks
   Duration homing_time = std::chrono::milliseconds(1);
 };
@@ -43,8 +50,7 @@ class Observer {
 };
 
 // A scheduler, and atoms that run what it launches. A run's time is that of its model on so many processors, times
-// noise, times its neighbours' factor as they are when it begins. Owned by the thread of its loop, which it must not
-// outlive.
+// noise, and what its neighbours cost it meanwhile. Owned by the thread of its loop, which it must not outlive.
 class Device final : private Loop::Target {
  public:
   // Of a run alone: rows of the bucket, processors of the slice. May change between calls.
@@ -58,8 +64,8 @@ class Device final : private Loop::Target {
   void add_model(InstanceId id, std::shared_ptr<const sched::ModelParams> params, RunTime run_time,
                  sched::Profile profile, bool buckets_follow = false,
                  const std::optional<Slice>& only_slice = std::nullopt);
-  // In place of the device's trait, for one of its models.
-  void set_neighbour(InstanceId id, double neighbour) { models_.at(id).neighbour = neighbour; }
+  // In place of the device's traits, for one of its models.
+  void set_beside(InstanceId id, const Beside& beside) { models_.at(id).beside = beside; }
   bool has_model(InstanceId id) const { return models_.count(id) > 0; }
   void send(const sched::Event& event);
   // It is gone: nothing of what it was to do happens, and nobody is told. To be sent nothing any more.
@@ -74,7 +80,7 @@ class Device final : private Loop::Target {
  private:
   struct Model {
     RunTime run_time;
-    double neighbour = 0;
+    Beside beside;
   };
   struct Running {
     sched::StartLaunch launch;
@@ -91,10 +97,12 @@ class Device final : private Loop::Target {
   void carry_out(sched::InstanceDrained& gone);
   template <typename Other>
   void carry_out(Other&) {}
-  void join_crowd(std::size_t slot, const RunTime& run_time, Duration alone);
+  void join_crowd(std::size_t slot, const Model& model, Duration alone);
   void look_after_crowd();
-  double busy_beside(const Slice& slice, TimePoint at) const;
-  Duration noisy(Duration span);
+  void look_after_slices();
+  void expect_end_in_slices();
+  void ended(std::size_t slot, TimePoint begin);
+  Duration noisy(Duration span, double noise, Duration jitter);
   std::size_t take_slot();
 
   Loop& loop_;
@@ -104,14 +112,15 @@ class Device final : private Loop::Target {
   loadgen::Random random_;
   Observer& observer_;
   std::unordered_map<InstanceId, Model> models_;
-  std::vector<TimePoint> atom_free_at_;
   std::vector<Running> running_;
   std::vector<std::size_t> free_slots_;
   std::unordered_map<std::uint64_t, sched::PrepareHome> homings_;  // not there yet
   std::uint64_t homing_number_ = 0;
   Crowd crowd_;
   std::uint64_t crowd_number_ = 0;  // of the last moment asked for; earlier ones count no more
-  std::uint64_t timer_number_ = 0;  // likewise
+  SlicedRuns sliced_;
+  TimePoint sliced_due_ = kNever;   // the moment asked for that counts
+  std::uint64_t timer_number_ = 0;  // of the last one, as of the crowd's
   TimePoint timer_ = kNever;
   bool lost_ = false;
   std::uint64_t events_ = 0;

@@ -45,6 +45,7 @@ Status model(const Json& object, std::string_view file, ModelProfile& out) {
   Fields fields(object, file);
   out.memory = mb(fields.number("memory_mb", 0, 1e9).value_or(0));
   out.neighbour = fields.number("neighbour", 0, 10);
+  out.contention = fields.number("contention", 0, 10);
   fields.need("points", "the measured latencies");
   const Json* list = fields.list("points");
   TESSERA_RETURN_IF_ERROR(fields.done());
@@ -81,8 +82,9 @@ Status device(const Json& object, std::string_view file, DeviceProfile& out) {
   out.traits.host_overhead = us(fields.number("host_overhead_us", 0, 1e6).value_or(0));
   out.traits.noise = fields.number("noise", 0, 1).value_or(0);
   out.traits.jitter = us(fields.number("jitter_us", 0, 1e6).value_or(0));
-  out.traits.neighbour = fields.number("neighbour", 0, 10).value_or(0);
-  out.traits.contention = fields.number("contention", 0, 10).value_or(0);
+  out.traits.beside.neighbour = fields.number("neighbour", 0, 10).value_or(0);
+  out.traits.beside.contention = fields.number("contention", 0, 10).value_or(0);
+  out.traits.contention_noise = fields.number("contention_noise", 0, 1).value_or(0);
   const Json* atoms = fields.list("processors");
   const Json* models = fields.object("models");
   TESSERA_RETURN_IF_ERROR(fields.done());
@@ -145,14 +147,16 @@ std::string profiles_json(const MeasuredDevice& about, const DeviceProfile& devi
          ",\n      \"host_overhead_us\": " + micros(device.traits.host_overhead) +
          ",\n      \"noise\": " + digits(device.traits.noise) +
          ",\n      \"jitter_us\": " + micros(device.traits.jitter) +
-         ",\n      \"neighbour\": " + digits(device.traits.neighbour) +
-         ",\n      \"contention\": " + digits(device.traits.contention) +
+         ",\n      \"neighbour\": " + digits(device.traits.beside.neighbour) +
+         ",\n      \"contention\": " + digits(device.traits.beside.contention) +
+         ",\n      \"contention_noise\": " + digits(device.traits.contention_noise) +
          ",\n      \"memory_mb\": " + digits(static_cast<double>(device.memory.value) / 1e6) + ",\n      \"models\": {";
   const char* comma = "";
   for (const auto& [name, model] : device.models) {
     out += std::string(comma) + "\n        " + quoted(name) +
            ": {\n          \"memory_mb\": " + digits(static_cast<double>(model.memory.value) / 1e6) +
            (model.neighbour ? ",\n          \"neighbour\": " + digits(*model.neighbour) : "") +
+           (model.contention ? ",\n          \"contention\": " + digits(*model.contention) : "") +
            ",\n          \"points\": [";
     std::int32_t rows = 0;
     for (const sched::ProfilePoint& point : model.points) {

@@ -17,8 +17,8 @@ namespace tessera::sim {
 
 struct ModelProfile {
   std::vector<sched::ProfilePoint> points;
-  Bytes memory;                     // of an instance; 0: not known
-  std::optional<double> neighbour;  // its own, instead of the device's (DeviceTraits)
+  Bytes memory;                                 // of an instance; 0: not known
+  std::optional<double> neighbour, contention;  // its own, instead of the device's (Beside)
 };
 
 // One kind of device. Immutable.
@@ -32,7 +32,9 @@ struct DeviceProfile {
   Result<const ModelProfile*> model(std::string_view name) const;
   // Of one run on the whole device.
   Duration whole(const ModelProfile& model, std::int32_t rows) const;
-  double neighbour(const ModelProfile& model) const { return model.neighbour.value_or(traits.neighbour); }
+  Beside beside(const ModelProfile& model) const {
+    return {model.neighbour.value_or(traits.beside.neighbour), model.contention.value_or(traits.beside.contention)};
+  }
 };
 
 // By name, as `--device` gives it. Errors name `file`, line and column.

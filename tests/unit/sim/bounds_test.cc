@@ -48,7 +48,7 @@ TEST(Bounds, FractionalIsProcessorTimeOverTheCheapestForm) {
   EXPECT_NEAR(bound("\"slo_ms\": 4"), 500, 1) << "one row in 4 ms on each";
   EXPECT_NEAR(bound("\"slo_ms\": 3.5"), 1000.0 / 3, 1) << "one row in 3 ms on both";
   EXPECT_EQ(bound("\"slo_ms\": 2"), 0);
-  device.traits.neighbour = 0.5;
+  device.traits.beside.neighbour = 0.5;
   EXPECT_NEAR(bound("\"slo_ms\": 1000"), 800, 1) << "both: 4 rows in 5 ms beat 8 ms * 1.25 on each";
 }
 
@@ -188,7 +188,7 @@ TEST(Bounds, NoPolicyExceedsThem) {
   DeviceProfile device =
       device_of(4, {{1, 1, 8ms}, {1, 2, 5ms}, {1, 4, 4ms}, {8, 1, 30ms}, {8, 2, 17ms}, {8, 4, 10ms}});
   device.models["n"].points = {{1, 1, 3ms}, {1, 4, 2ms}, {8, 1, 9ms}, {8, 4, 4ms}};
-  device.traits.neighbour = 0.2;
+  device.traits.beside.neighbour = 0.2;
   const std::string text = R"({"name": "w", "source": "s", "total_rate": 1, "tenants": [
       {"model": "m", "share": 1, "max_batch": 8, "slo_factor": 6}, {"model": "n", "share": 3, "max_batch": 8, "slo_factor": 8}]})";
   const Scenario scenario{*loadgen::parse_workload(text, "w", [](const std::string&) { return not_found("none"); }),

@@ -33,7 +33,7 @@ class Recorded : public Observer, private Loop::Target {
     sched::write_device({0, policy, shape, limits}, journal);
     DeviceTraits traits;
     traits.noise = 0.05;
-    traits.neighbour = 0.2;
+    traits.beside.neighbour = 0.2;
     traits.home_everything = false;
     device_ = std::make_unique<Device>(loop_, shape, *sched::make_policy(policy), limits, traits, 3, *this);
     for (const std::uint32_t id : {1U, 2U}) {
@@ -43,7 +43,9 @@ class Recorded : public Observer, private Loop::Target {
       params->buckets = {1, 2, 4};
       params->dynamic_batching = true;
       params->slo = id == 1 ? 12ms : 40ms;
-      const auto run_time = [](std::int32_t rows, std::int32_t processors) { return (4ms + rows * 2ms) / processors; };
+      const auto run_time = [](std::int32_t rows, std::int32_t processors) {
+        return Duration(4ms + rows * 2ms) / processors;
+      };
       device_->add_model(InstanceId{id}, params, run_time, sched::Profile({{1, 2, 3ms}, {4, 16, 750us}}));
       // The whole device at once, as a loader has it; other slices as they are wished for.
       device_->send(sched::SliceReady{InstanceId{id}, shape.whole(), std::nullopt, std::nullopt});
