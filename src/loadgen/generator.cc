@@ -28,6 +28,8 @@ constexpr Duration kAfterRejection = milliseconds(1);
 constexpr Duration kProgressStep = milliseconds(200);
 constexpr int kMaxPeriods = 60;
 constexpr Duration kLeastPeriod = milliseconds(100);
+constexpr Duration kLeastStep = milliseconds(100);
+constexpr int kMaxMoments = 600;  // of a timeline
 constexpr std::size_t kMaxFailureText = 200;
 
 // One line of printable ASCII.
@@ -43,6 +45,16 @@ std::string ms_text(Duration span) {
   char text[32];
   std::snprintf(text, sizeof text, "%.2f ms", static_cast<double>(span.count()) / 1e6);
   return text;
+}
+
+Duration step_of(Duration length) {
+  const Duration::rep times = (length + kLeastStep * kMaxMoments - Duration(1)) / (kLeastStep * kMaxMoments);
+  return kLeastStep * std::max<Duration::rep>(times, 1);
+}
+
+double unix_seconds(TimePoint time) {
+  const auto wall = std::chrono::system_clock::now().time_since_epoch() + (time - now());
+  return std::chrono::duration<double>(wall).count();
 }
 
 std::int32_t rows_sent(const TenantSpec& spec, std::int32_t rows) {
@@ -88,6 +100,9 @@ void Generator::begin(const std::vector<Tenant>& tenants, const LoadOptions& opt
   for (Duration at{0}; at < options.length; at += out_.period) {
     out_.periods.push_back({std::chrono::duration<double>(std::min(out_.period, options.length - at)).count(), {}});
   }
+  out_.step = step_of(options.length);
+  const auto moments = static_cast<std::size_t>((options.length + out_.step - Duration(1)) / out_.step);
+  out_.timelines.assign(tenants.size(), std::vector<Moment>(moments));
   out_.failures.resize(tenants.size());
   Duration tightest = kForever;
   const TimePoint zero = now() + kLead;
@@ -110,6 +125,7 @@ void Generator::begin(const std::vector<Tenant>& tenants, const LoadOptions& opt
   zero_ = zero;
   counted_from_ = zero + options.warm_up;
   ends_ = counted_from_ + options.length;
+  out_.began_at = unix_seconds(counted_from_);
 }
 
 bool Generator::done(TimePoint time) const {
@@ -153,6 +169,7 @@ void Generator::issue(const Due& due) {
   const bool counted = counts(due.at);
   if (counted) {
     out_.tenants[due.tenant].tally.offered();
+    ++moment_of(due.tenant, due.at).offered;
     if (Period* period = period_of(due.tenant, due.at)) {
       period->tally.offered();
     }
@@ -242,6 +259,13 @@ void Generator::count(std::size_t tenant, TimePoint scheduled, const Answer& ans
     ++known[known.count(text) > 0 || known.size() < kMaxFailureTexts ? text : "others"];
   }
   const bool met = tally.met_count() > met_before;
+  Moment& moment = moment_of(tenant, scheduled);
+  moment.met += met ? 1 : 0;
+  moment.failed += answer.kind == Answer::Kind::kFailed ? 1 : 0;
+  if (answer.kind == Answer::Kind::kAnswered) {
+    ++moment.answered;
+    moment.slowest = std::max(moment.slowest, answer.at - scheduled);
+  }
   if (!met && !options_->most_misses.empty() && ++sources_[tenant].misses > options_->most_misses[tenant]) {
     out_.gave_up = true;
   }
@@ -250,6 +274,10 @@ void Generator::count(std::size_t tenant, TimePoint scheduled, const Answer& ans
 Period* Generator::period_of(std::size_t tenant, TimePoint scheduled) {
   const bool in_it = !objectives_ || (*tenants_)[tenant].slo.has_value();
   return in_it ? &out_.periods[static_cast<std::size_t>((scheduled - counted_from_) / out_.period)] : nullptr;
+}
+
+Moment& Generator::moment_of(std::size_t tenant, TimePoint scheduled) {
+  return out_.timelines[tenant][static_cast<std::size_t>((scheduled - counted_from_) / out_.step)];
 }
 
 void Generator::finish() {

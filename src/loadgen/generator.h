@@ -33,6 +33,15 @@ struct Period {
   Tally tally;  // of the tenants with an objective; where none has one, of all
 };
 
+// What became of a tenant's requests that were scheduled in one step of its timeline; the rest of them was rejected.
+struct Moment {
+  std::uint32_t offered = 0;
+  std::uint32_t answered = 0;
+  std::uint32_t met = 0;
+  std::uint32_t failed = 0;
+  Duration slowest{0};  // answer
+};
+
 // How late requests were handed to the target, against their schedule. Those of closed loops have none, and would hide
 // the others.
 struct Lateness {
@@ -53,7 +62,10 @@ struct LoadOutcome : Outcome {
   std::vector<Failures> failures;  // by tenant
   Duration period{0};              // but the last may be shorter
   std::vector<Period> periods;
-  std::string invalid;  // why the figures say nothing of the server; empty: they do
+  Duration step{0};                            // 100 ms, or more where that would be too many
+  std::vector<std::vector<Moment>> timelines;  // by tenant
+  double began_at = 0;                         // Unix time of the first step, seconds
+  std::string invalid;                         // why the figures say nothing of the server; empty: they do
 };
 
 // Open loop: every request at its time, whatever became of those before. Closed loop: `outstanding` at once, each after
@@ -100,6 +112,7 @@ class Generator {
   void finish();
   bool counts(TimePoint scheduled) const { return scheduled >= counted_from_ && scheduled < ends_; }
   Period* period_of(std::size_t tenant, TimePoint scheduled);  // nothing: the tenant is not in it
+  Moment& moment_of(std::size_t tenant, TimePoint scheduled);
 
   Target& target_;
   std::uint64_t serial_ = 0;  // of all runs: answers of an earlier one find no flight

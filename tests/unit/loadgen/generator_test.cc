@@ -98,6 +98,48 @@ TEST(Generator, CountsWhatIsScheduledAfterTheWarmUp) {
   EXPECT_NEAR(out.goodput(), 200, 1e-9);
 }
 
+TEST(Generator, TimelinesTellWhenEachTenantMissed) {
+  Pretended target;
+  target.rejects = 1;
+  target.opens = now() + 320ms;  // 20 ms until the first request, and 300 ms
+  const LoadOutcome out = Generator(target).run({steady(200, 100ms), steady(100)}, quick());
+  EXPECT_EQ(out.step, 100ms);
+  ASSERT_EQ(out.timelines.size(), 2U);
+  for (std::size_t i = 0; i < 2; ++i) {
+    const std::vector<Moment>& timeline = out.timelines[i];
+    ASSERT_EQ(timeline.size(), 5U);
+    std::uint64_t answered = 0;
+    std::uint64_t met = 0;
+    for (const Moment& moment : timeline) {
+      EXPECT_EQ(moment.offered, i == 0 ? 20U : 10U);
+      EXPECT_EQ(moment.failed, 0U);
+      answered += moment.answered;
+      met += moment.met;
+    }
+    EXPECT_EQ(answered, out.tenants[i].tally.answered_count());
+    EXPECT_EQ(met, out.tenants[i].tally.met_count());
+  }
+  // What was due 200 to 100 ms before the target opened is late, what came after it is not.
+  const std::vector<Moment>& late = out.timelines[0];
+  EXPECT_LE(late[0].met, 2U);
+  EXPECT_GE(late[0].slowest, 190ms);
+  EXPECT_EQ(late[3].met, 20U);
+  EXPECT_EQ(out.timelines[1][0].answered, 0U);
+  const double ended = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+  EXPECT_NEAR(out.began_at + 0.5, ended, 0.3);
+}
+
+TEST(Generator, TimelinesOfLongRunsHaveLongerSteps) {
+  Pretended target;
+  LoadOptions options = quick(601 * 100ms);
+  options.most_misses = {0};
+  options.most_in_flight = 0;  // the first request misses, and the run is given up
+  const LoadOutcome out = Generator(target).run({steady(200)}, options);
+  EXPECT_TRUE(out.gave_up);
+  EXPECT_EQ(out.step, 200ms);
+  EXPECT_EQ(out.timelines[0].size(), 301U);
+}
+
 TEST(Generator, LatencyCountsFromTheScheduleAndASlowTargetDelaysNoRequest) {
   Pretended target;
   target.opens = now() + 420ms;  // all before are answered then
