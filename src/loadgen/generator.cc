@@ -28,8 +28,6 @@ constexpr Duration kAfterRejection = milliseconds(1);
 constexpr Duration kProgressStep = milliseconds(200);
 constexpr int kMaxPeriods = 60;
 constexpr Duration kLeastPeriod = milliseconds(100);
-constexpr Duration kLeastStep = milliseconds(100);
-constexpr int kMaxMoments = 600;  // of a timeline
 constexpr std::size_t kMaxFailureText = 200;
 
 // One line of printable ASCII.
@@ -45,11 +43,6 @@ std::string ms_text(Duration span) {
   char text[32];
   std::snprintf(text, sizeof text, "%.2f ms", static_cast<double>(span.count()) / 1e6);
   return text;
-}
-
-Duration step_of(Duration length) {
-  const Duration::rep times = (length + kLeastStep * kMaxMoments - Duration(1)) / (kLeastStep * kMaxMoments);
-  return kLeastStep * std::max<Duration::rep>(times, 1);
 }
 
 double unix_seconds(TimePoint time) {
@@ -73,6 +66,9 @@ LoadOutcome Generator::run(const std::vector<Tenant>& tenants, const LoadOptions
       const Duration whole = options.warm_up + options.length;
       options.progress(1 - static_cast<double>(std::max(Duration(0), ends_ - time).count()) /
                                static_cast<double>(whole.count()));
+    }
+    if (options.stopped && time < ends_ && options.stopped()) {
+      cut_short(time);
     }
     issue_due();
     answers.clear();
@@ -100,9 +96,7 @@ void Generator::begin(const std::vector<Tenant>& tenants, const LoadOptions& opt
   for (Duration at{0}; at < options.length; at += out_.period) {
     out_.periods.push_back({std::chrono::duration<double>(std::min(out_.period, options.length - at)).count(), {}});
   }
-  out_.step = step_of(options.length);
-  const auto moments = static_cast<std::size_t>((options.length + out_.step - Duration(1)) / out_.step);
-  out_.timelines.assign(tenants.size(), std::vector<Moment>(moments));
+  out_.timelines = Timelines(tenants.size());
   out_.failures.resize(tenants.size());
   Duration tightest = kForever;
   const TimePoint zero = now() + kLead;
@@ -128,6 +122,17 @@ void Generator::begin(const std::vector<Tenant>& tenants, const LoadOptions& opt
   out_.began_at = unix_seconds(counted_from_);
 }
 
+// What was scheduled until now counts, as if the run had been meant to be that long; one in its warm-up has a period.
+void Generator::cut_short(TimePoint time) {
+  ends_ = std::min(ends_, std::max(time, counted_from_ + kLeastPeriod));
+  const Duration length = ends_ - counted_from_;
+  out_.seconds = std::chrono::duration<double>(length).count();
+  out_.periods.resize(static_cast<std::size_t>((length + out_.period - Duration(1)) / out_.period));
+  Period& last = out_.periods.back();
+  last.seconds = std::min(last.seconds, out_.seconds - static_cast<double>(out_.periods.size() - 1) *
+                                                           std::chrono::duration<double>(out_.period).count());
+}
+
 bool Generator::done(TimePoint time) const {
   // What is scheduled before the end is sent even where the generator is that late.
   const bool all_sent = due_.empty() || due_.top().at >= ends_;
@@ -136,7 +141,7 @@ bool Generator::done(TimePoint time) const {
 
 TimePoint Generator::wake(TimePoint time) const {
   TimePoint next = time < ends_ ? ends_ : ends_ + options_->patience;
-  if (options_->progress) {
+  if (options_->progress || options_->stopped) {
     next = std::min(next, time + kProgressStep);
   }
   return due_.empty() ? next : std::min(next, due_.top().at);
@@ -169,7 +174,7 @@ void Generator::issue(const Due& due) {
   const bool counted = counts(due.at);
   if (counted) {
     out_.tenants[due.tenant].tally.offered();
-    ++moment_of(due.tenant, due.at).offered;
+    ++out_.timelines.at(due.tenant, due.at - counted_from_).offered;
     if (Period* period = period_of(due.tenant, due.at)) {
       period->tally.offered();
     }
@@ -259,7 +264,7 @@ void Generator::count(std::size_t tenant, TimePoint scheduled, const Answer& ans
     ++known[known.count(text) > 0 || known.size() < kMaxFailureTexts ? text : "others"];
   }
   const bool met = tally.met_count() > met_before;
-  Moment& moment = moment_of(tenant, scheduled);
+  Moment& moment = out_.timelines.at(tenant, scheduled - counted_from_);
   moment.met += met ? 1 : 0;
   moment.failed += answer.kind == Answer::Kind::kFailed ? 1 : 0;
   if (answer.kind == Answer::Kind::kAnswered) {
@@ -276,10 +281,6 @@ Period* Generator::period_of(std::size_t tenant, TimePoint scheduled) {
   return in_it ? &out_.periods[static_cast<std::size_t>((scheduled - counted_from_) / out_.period)] : nullptr;
 }
 
-Moment& Generator::moment_of(std::size_t tenant, TimePoint scheduled) {
-  return out_.timelines[tenant][static_cast<std::size_t>((scheduled - counted_from_) / out_.step)];
-}
-
 void Generator::finish() {
   for (const Flight& flight : flights_) {
     if (flight.open && !out_.gave_up) {
@@ -288,6 +289,7 @@ void Generator::finish() {
                " s after the end");
     }
   }
+  out_.timelines.cover(ends_ - counted_from_);
   const Lateness& late = out_.lateness;
   if (!late.kept()) {
     out_.invalid = "the schedule was not kept: the 99th percentile of lateness is " + ms_text(late.all.quantile(0.99)) +

@@ -13,6 +13,7 @@
 #include "base/time.h"
 #include "loadgen/outcome.h"
 #include "loadgen/target.h"
+#include "loadgen/timeline.h"
 #include "loadgen/workload.h"
 
 namespace tessera::loadgen {
@@ -25,21 +26,13 @@ struct LoadOptions {
   std::size_t most_in_flight = 1024;             // of one tenant; what goes beyond is not sent and has failed
   std::vector<std::uint64_t> most_misses;        // by tenant: the run ends where one has more; empty: it does not
   std::function<void(double)> progress;          // hears now and then which share is done; may be empty
+  std::function<bool()> stopped;                 // asked now and then: whether the run is to end now; may be empty
 };
 
 // A part of the counted time, by when requests were scheduled.
 struct Period {
   double seconds = 0;
   Tally tally;  // of the tenants with an objective; where none has one, of all
-};
-
-// What became of a tenant's requests that were scheduled in one step of its timeline; the rest of them was rejected.
-struct Moment {
-  std::uint32_t offered = 0;
-  std::uint32_t answered = 0;
-  std::uint32_t met = 0;
-  std::uint32_t failed = 0;
-  Duration slowest{0};  // answer
 };
 
 // How late requests were handed to the target, against their schedule. Those of closed loops have none, and would hide
@@ -62,10 +55,9 @@ struct LoadOutcome : Outcome {
   std::vector<Failures> failures;  // by tenant
   Duration period{0};              // but the last may be shorter
   std::vector<Period> periods;
-  Duration step{0};                            // 100 ms, or more where that would be too many
-  std::vector<std::vector<Moment>> timelines;  // by tenant
-  double began_at = 0;                         // Unix time of the first step, seconds
-  std::string invalid;                         // why the figures say nothing of the server; empty: they do
+  Timelines timelines;
+  double began_at = 0;  // theirs, Unix time in seconds
+  std::string invalid;  // why the figures say nothing of the server; empty: they do
 };
 
 // Open loop: every request at its time, whatever became of those before. Closed loop: `outstanding` at once, each after
@@ -107,12 +99,12 @@ class Generator {
   void count(std::size_t tenant, TimePoint scheduled, const Answer& answer);
   void fail(std::size_t tenant, TimePoint scheduled, const std::string& text);
   void ask_again(std::size_t tenant, TimePoint at);
+  void cut_short(TimePoint time);
   bool done(TimePoint time) const;
   TimePoint wake(TimePoint time) const;
   void finish();
   bool counts(TimePoint scheduled) const { return scheduled >= counted_from_ && scheduled < ends_; }
   Period* period_of(std::size_t tenant, TimePoint scheduled);  // nothing: the tenant is not in it
-  Moment& moment_of(std::size_t tenant, TimePoint scheduled);
 
   Target& target_;
   std::uint64_t serial_ = 0;  // of all runs: answers of an earlier one find no flight

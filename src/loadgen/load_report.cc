@@ -99,13 +99,14 @@ std::string json(const LoadInfo& info, const std::vector<Tenant>& tenants, const
                     ", \"worst_attainment\": " + digits(outcome.worst_attainment()) + ",\n \"tenants\": [";
   for (std::size_t i = 0; i < tenants.size(); ++i) {
     const Tally& tally = outcome.tenants[i].tally;
-    out += (i == 0 ? "\n  " : ",\n  ") +
-           tenant_json(tenants[i], tally, more_json(tally, outcome.failures[i]) + timeline_json(outcome.timelines[i]));
+    out +=
+        (i == 0 ? "\n  " : ",\n  ") +
+        tenant_json(tenants[i], tally, more_json(tally, outcome.failures[i]) + timeline_json(outcome.timelines.of(i)));
   }
   char began[32];
   std::snprintf(began, sizeof began, "%.3f", outcome.began_at);
   out += "\n ],\n \"timeline_began_at\": " + std::string(began) +
-         ", \"timeline_step_seconds\": " + digits(std::chrono::duration<double>(outcome.step).count()) +
+         ", \"timeline_step_seconds\": " + digits(std::chrono::duration<double>(outcome.timelines.step()).count()) +
          ",\n \"period_seconds\": " + digits(std::chrono::duration<double>(outcome.period).count()) +
          ", \"periods\": [";
   for (std::size_t i = 0; i < outcome.periods.size(); ++i) {
