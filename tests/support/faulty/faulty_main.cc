@@ -6,7 +6,7 @@
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -69,6 +69,8 @@ class Trap {
     TESSERA_RETURN_IF_ERROR(driver.check(
         driver.library_load_data(&library_, kTrap, nullptr, nullptr, 0, nullptr, nullptr, 0), "load a kernel"));
     TESSERA_RETURN_IF_ERROR(driver.check(driver.library_get_kernel(&kernel_, library_, "trap_now"), "find a kernel"));
+    // Else its first launch would load it, which may wait for what runs.
+    TESSERA_RETURN_IF_ERROR(driver.check(driver.func_load(reinterpret_cast<CUfunction>(kernel_)), "load a kernel"));
     return driver.check(driver.stream_create(&stream_, CU_STREAM_NON_BLOCKING), "make a stream");
   }
 
@@ -83,10 +85,17 @@ class OnSignal {
  public:
   using Failing = std::function<Status()>;
 
-  // To be called while the process has one thread: those that follow leave the signal to watch().
+  // To be made while the process has one thread: those that follow leave the signal to this one's.
   OnSignal() {
     sigemptyset(&set_);
     sigaddset(&set_, SIGUSR1);
+    // The thread takes no other signal, so that the server's stay the server's.
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    std::thread([this] { watch(); }).detach();
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
     pthread_sigmask(SIG_BLOCK, &set_, nullptr);
   }
 
@@ -95,6 +104,7 @@ class OnSignal {
     failing_ = std::move(failing);
   }
 
+ private:
   [[noreturn]] void watch() {
     tessera::name_this_thread("failing");
     while (true) {
@@ -107,7 +117,6 @@ class OnSignal {
     }
   }
 
- private:
   sigset_t set_{};
   std::mutex mutex_;
   Failing failing_;
@@ -158,9 +167,8 @@ int main(int argc, char** argv) {
   serve.add_option("--pretended-devices", devices, "how many")->check(CLI::Range(1, 8));
   serve.add_flag("--trapping", real, "the GPUs that --device names instead");
   CLI11_PARSE(app, argc, argv);
-  // Not given back: the thread that waits for the signal has no end but the process's.
+  // Not given back: its thread has no end but the process's.
   auto& on_signal = *std::make_unique<OnSignal>().release();
-  std::thread([&on_signal] { on_signal.watch(); }).detach();
   return tessera::apps::serve(options, [=, &on_signal, open = tessera::apps::DeviceOpener()](
                                            const auto& choice, const auto& host, auto max_body) {
     return real ? trapping(open(choice, host, max_body), on_signal)
