@@ -143,7 +143,7 @@ class Client:
 
     def end(self) -> dict:
         """What it measured."""
-        self.process.send_signal(signal.SIGINT)
+        self.process.send_signal(signal.SIGTERM)
         try:
             self.process.wait(timeout=30)
         except subprocess.TimeoutExpired as error:

@@ -129,7 +129,7 @@ Result<std::string> run(const LoadOptions& options) {
   Status made;
   const auto make = [&] { made = make_ready(options, std::move(workload), ready); };
   signals ? signals->during(make, [] { std::_Exit(kExitInterrupted); }) : make();
-  TESSERA_RETURN_IF_ERROR(made);
+  if (!made.ok()) return made.error();
   // This thread's, where the system permits it: it needs little of a processor, but that at once.
   setpriority(PRIO_PROCESS, 0, kNice);
   auto invalid = signals          ? run_once(options, *ready.plan, *ready.target, *signals)
