@@ -73,11 +73,12 @@ class Server:
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log,
                                         text=True)
         line = self.process.stdout.readline()
-        found = re.match(r"ready http=(\S+) grpc=(\S+)", line)
+        found = re.match(r"ready http=(\S+) grpc=(\S+) metrics=(\S+)", line)
         if not found:
             self.end()
             raise Failed(f"the server did not get ready: {self.last_words()}")
         self.urls = {"http": f"http://{found[1]}", "grpc": f"grpc://{found[2]}"}
+        self.metrics = found[3]
 
     def wait_until_grown(self, models: int) -> None:
         """Until all batch sizes are there, where they follow a model."""

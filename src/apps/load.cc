@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "apps/load_arms.h"
@@ -16,6 +17,7 @@
 #include "apps/load_tenants.h"
 #include "apps/process_limits.h"
 #include "apps/progress.h"
+#include "apps/stop_signals.h"
 #include "apps/workload_files.h"
 #include "loadgen/generator.h"
 #include "loadgen/html_report.h"
@@ -25,6 +27,7 @@ namespace tessera::apps {
 namespace {
 
 constexpr int kNice = -10;
+constexpr int kExitInterrupted = 130;  // as a shell shows it, of SIGINT
 
 std::string target_name(const LoadOptions& options) {
   return !options.url.empty()    ? options.url
@@ -51,11 +54,13 @@ int say(const char* what, const std::string& why, int status) {
 }
 
 // Why it is invalid; empty: it is not.
-Result<std::string> run_once(const LoadOptions& options, LoadPlan& plan, loadgen::Target& target) {
+Result<std::string> run_once(const LoadOptions& options, LoadPlan& plan, loadgen::Target& target,
+                             StopSignals& signals) {
   TESSERA_ASSIGN_OR_RETURN(const auto tenants, plan.tenants(options.rate));
   loadgen::LoadOptions how = run_options(options);
   Progress progress;
   how.progress = [&](double done) { progress.at(done, "done"); };
+  how.stopped = [&] { return signals.stopped(); };
   const loadgen::LoadOutcome outcome = loadgen::Generator(target).run(tenants, how);
   progress.clear();
   std::fputs(loadgen::table(tenants, outcome).c_str(), stdout);
@@ -92,30 +97,46 @@ Result<std::string> prove(const LoadOptions& options, const LoadPlan& plan, Here
   return proved.invalid;
 }
 
-Result<std::string> run(const LoadOptions& options) {
-  TESSERA_ASSIGN_OR_RETURN(loadgen::Workload workload, workload_of(options));
-  prepare_process();
+// Who sends, and what.
+struct Ready {
   std::unique_ptr<loadgen::Target> target;
-  HereTarget* here = nullptr;
+  HereTarget* here = nullptr;  // it, where it is in this process
+  std::optional<LoadPlan> plan;
+};
+
+Status make_ready(const LoadOptions& options, loadgen::Workload workload, Ready& out) {
   if (options.url.empty()) {
     TESSERA_ASSIGN_OR_RETURN(auto made, HereTarget::create(options, workload));
-    here = made.get();
-    target = std::move(made);
+    out.here = made.get();
+    out.target = std::move(made);
   } else {
-    TESSERA_ASSIGN_OR_RETURN(target, open_target(options, workload));
+    TESSERA_ASSIGN_OR_RETURN(out.target, open_target(options, workload));
   }
-  LoadPlan plan{std::move(workload), options, *target};
+  LoadPlan& plan = out.plan.emplace(LoadPlan{std::move(workload), options, *out.target});
   TESSERA_RETURN_IF_ERROR(plan.prepare());
   // The rates do not matter here.
   TESSERA_ASSIGN_OR_RETURN(const auto tenants, plan.tenants(1.0));
-  TESSERA_RETURN_IF_ERROR(target->set_terms(tenants));
+  return out.target->set_terms(tenants);
+}
+
+Result<std::string> run(const LoadOptions& options) {
+  TESSERA_ASSIGN_OR_RETURN(loadgen::Workload workload, workload_of(options));
+  prepare_process();
+  // Before other threads. The part of a run that was done says something, that of a search does not.
+  std::optional<StopSignals> signals;
+  if (!options.search && options.arms.empty()) signals.emplace();
+  Ready ready;
+  Status made;
+  const auto make = [&] { made = make_ready(options, std::move(workload), ready); };
+  signals ? signals->during(make, [] { std::_Exit(kExitInterrupted); }) : make();
+  if (!made.ok()) return made.error();
   // This thread's, where the system permits it: it needs little of a processor, but that at once.
   setpriority(PRIO_PROCESS, 0, kNice);
-  auto invalid = !options.arms.empty() ? prove(options, plan, *here)
-                 : options.search      ? search(options, plan, *target)
-                                       : run_once(options, plan, *target);
-  if (here != nullptr && !options.learned.empty()) {
-    TESSERA_ASSIGN_OR_RETURN(const std::string learned, here->learned());
+  auto invalid = signals          ? run_once(options, *ready.plan, *ready.target, *signals)
+                 : options.search ? search(options, *ready.plan, *ready.target)
+                                  : prove(options, *ready.plan, *ready.here);
+  if (ready.here != nullptr && !options.learned.empty()) {
+    TESSERA_ASSIGN_OR_RETURN(const std::string learned, ready.here->learned());
     TESSERA_RETURN_IF_ERROR(write_text(options.learned, learned, "--learned"));
   }
   return invalid;

@@ -45,6 +45,11 @@ std::string ms_text(Duration span) {
   return text;
 }
 
+double unix_seconds(TimePoint time) {
+  const auto wall = std::chrono::system_clock::now().time_since_epoch() + (time - now());
+  return std::chrono::duration<double>(wall).count();
+}
+
 std::int32_t rows_sent(const TenantSpec& spec, std::int32_t rows) {
   return std::min(std::max(rows, spec.rows), spec.max_batch);
 }
@@ -61,6 +66,9 @@ LoadOutcome Generator::run(const std::vector<Tenant>& tenants, const LoadOptions
       const Duration whole = options.warm_up + options.length;
       options.progress(1 - static_cast<double>(std::max(Duration(0), ends_ - time).count()) /
                                static_cast<double>(whole.count()));
+    }
+    if (options.stopped && time < ends_ && options.stopped()) {
+      cut_short(time);
     }
     issue_due();
     answers.clear();
@@ -88,6 +96,7 @@ void Generator::begin(const std::vector<Tenant>& tenants, const LoadOptions& opt
   for (Duration at{0}; at < options.length; at += out_.period) {
     out_.periods.push_back({std::chrono::duration<double>(std::min(out_.period, options.length - at)).count(), {}});
   }
+  out_.timelines = Timelines(tenants.size());
   out_.failures.resize(tenants.size());
   Duration tightest = kForever;
   const TimePoint zero = now() + kLead;
@@ -110,6 +119,18 @@ void Generator::begin(const std::vector<Tenant>& tenants, const LoadOptions& opt
   zero_ = zero;
   counted_from_ = zero + options.warm_up;
   ends_ = counted_from_ + options.length;
+  out_.began_at = unix_seconds(counted_from_);
+}
+
+// What was scheduled until now counts, as if the run had been meant to be that long; one in its warm-up has a period.
+void Generator::cut_short(TimePoint time) {
+  ends_ = std::min(ends_, std::max(time, counted_from_ + kLeastPeriod));
+  const Duration length = ends_ - counted_from_;
+  out_.seconds = std::chrono::duration<double>(length).count();
+  out_.periods.resize(static_cast<std::size_t>((length + out_.period - Duration(1)) / out_.period));
+  Period& last = out_.periods.back();
+  last.seconds = std::min(last.seconds, out_.seconds - static_cast<double>(out_.periods.size() - 1) *
+                                                           std::chrono::duration<double>(out_.period).count());
 }
 
 bool Generator::done(TimePoint time) const {
@@ -120,7 +141,7 @@ bool Generator::done(TimePoint time) const {
 
 TimePoint Generator::wake(TimePoint time) const {
   TimePoint next = time < ends_ ? ends_ : ends_ + options_->patience;
-  if (options_->progress) {
+  if (options_->progress || options_->stopped) {
     next = std::min(next, time + kProgressStep);
   }
   return due_.empty() ? next : std::min(next, due_.top().at);
@@ -153,6 +174,7 @@ void Generator::issue(const Due& due) {
   const bool counted = counts(due.at);
   if (counted) {
     out_.tenants[due.tenant].tally.offered();
+    ++out_.timelines.at(due.tenant, due.at - counted_from_).offered;
     if (Period* period = period_of(due.tenant, due.at)) {
       period->tally.offered();
     }
@@ -242,6 +264,13 @@ void Generator::count(std::size_t tenant, TimePoint scheduled, const Answer& ans
     ++known[known.count(text) > 0 || known.size() < kMaxFailureTexts ? text : "others"];
   }
   const bool met = tally.met_count() > met_before;
+  Moment& moment = out_.timelines.at(tenant, scheduled - counted_from_);
+  moment.met += met ? 1 : 0;
+  moment.failed += answer.kind == Answer::Kind::kFailed ? 1 : 0;
+  if (answer.kind == Answer::Kind::kAnswered) {
+    ++moment.answered;
+    moment.slowest = std::max(moment.slowest, answer.at - scheduled);
+  }
   if (!met && !options_->most_misses.empty() && ++sources_[tenant].misses > options_->most_misses[tenant]) {
     out_.gave_up = true;
   }
@@ -260,6 +289,7 @@ void Generator::finish() {
                " s after the end");
     }
   }
+  out_.timelines.cover(ends_ - counted_from_);
   const Lateness& late = out_.lateness;
   if (!late.kept()) {
     out_.invalid = "the schedule was not kept: the 99th percentile of lateness is " + ms_text(late.all.quantile(0.99)) +

@@ -13,6 +13,7 @@
 #include "base/time.h"
 #include "loadgen/outcome.h"
 #include "loadgen/target.h"
+#include "loadgen/timeline.h"
 #include "loadgen/workload.h"
 
 namespace tessera::loadgen {
@@ -25,6 +26,7 @@ struct LoadOptions {
   std::size_t most_in_flight = 1024;             // of one tenant; what goes beyond is not sent and has failed
   std::vector<std::uint64_t> most_misses;        // by tenant: the run ends where one has more; empty: it does not
   std::function<void(double)> progress;          // hears now and then which share is done; may be empty
+  std::function<bool()> stopped;                 // asked now and then: whether the run is to end now; may be empty
 };
 
 // A part of the counted time, by when requests were scheduled.
@@ -53,6 +55,8 @@ struct LoadOutcome : Outcome {
   std::vector<Failures> failures;  // by tenant
   Duration period{0};              // but the last may be shorter
   std::vector<Period> periods;
+  Timelines timelines;
+  double began_at = 0;  // theirs, Unix time in seconds
   std::string invalid;  // why the figures say nothing of the server; empty: they do
 };
 
@@ -95,6 +99,7 @@ class Generator {
   void count(std::size_t tenant, TimePoint scheduled, const Answer& answer);
   void fail(std::size_t tenant, TimePoint scheduled, const std::string& text);
   void ask_again(std::size_t tenant, TimePoint at);
+  void cut_short(TimePoint time);
   bool done(TimePoint time) const;
   TimePoint wake(TimePoint time) const;
   void finish();

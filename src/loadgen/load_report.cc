@@ -30,6 +30,26 @@ std::string more_json(const Tally& tally, const Failures& failures) {
          ", \"p999_ms\": " + digits(ms(tally.quantile(0.999)));
 }
 
+// A list of numbers, one of each step.
+template <typename Number>
+std::string column(const char* name, const std::vector<Moment>& timeline, Number number) {
+  std::string out = "\"" + std::string(name) + "\": [";
+  for (const Moment& moment : timeline) {
+    out += (&moment == timeline.data() ? "" : ",") + number(moment);
+  }
+  return out + "]";
+}
+
+std::string timeline_json(const std::vector<Moment>& timeline) {
+  const auto count = [&](const char* name, std::uint32_t Moment::*member) {
+    return column(name, timeline, [member](const Moment& moment) { return std::to_string(moment.*member); });
+  };
+  return ",\n   \"timeline\": {" + count("offered", &Moment::offered) + ",\n    " +
+         count("answered", &Moment::answered) + ",\n    " + count("met", &Moment::met) + ",\n    " +
+         count("failed", &Moment::failed) + ",\n    " +
+         column("slowest_ms", timeline, [](const Moment& moment) { return digits(ms(moment.slowest)); }) + "}";
+}
+
 std::string period_json(const LoadOutcome& outcome, std::size_t place) {
   const Period& period = outcome.periods[place];
   const double length = std::chrono::duration<double>(outcome.period).count();
@@ -79,9 +99,15 @@ std::string json(const LoadInfo& info, const std::vector<Tenant>& tenants, const
                     ", \"worst_attainment\": " + digits(outcome.worst_attainment()) + ",\n \"tenants\": [";
   for (std::size_t i = 0; i < tenants.size(); ++i) {
     const Tally& tally = outcome.tenants[i].tally;
-    out += (i == 0 ? "\n  " : ",\n  ") + tenant_json(tenants[i], tally, more_json(tally, outcome.failures[i]));
+    out +=
+        (i == 0 ? "\n  " : ",\n  ") +
+        tenant_json(tenants[i], tally, more_json(tally, outcome.failures[i]) + timeline_json(outcome.timelines.of(i)));
   }
-  out += "\n ],\n \"period_seconds\": " + digits(std::chrono::duration<double>(outcome.period).count()) +
+  char began[32];
+  std::snprintf(began, sizeof began, "%.3f", outcome.began_at);
+  out += "\n ],\n \"timeline_began_at\": " + std::string(began) +
+         ", \"timeline_step_seconds\": " + digits(std::chrono::duration<double>(outcome.timelines.step()).count()) +
+         ",\n \"period_seconds\": " + digits(std::chrono::duration<double>(outcome.period).count()) +
          ", \"periods\": [";
   for (std::size_t i = 0; i < outcome.periods.size(); ++i) {
     out += (i == 0 ? "\n  " : ",\n  ") + period_json(outcome, i);

@@ -90,6 +90,12 @@ def test_several_tenants_in_one_run(target, tmp_path):
     assert background["offered"] > 200 and "attainment" not in background
     assert sum(period["offered"] for period in result["periods"]) == steady["offered"] + random["offered"]
     assert len(result["periods"]) == 20
+    assert result["timeline_step_seconds"] == 0.1 and abs(result["timeline_began_at"] + 2 - time.time()) < 20
+    for tenant in result["tenants"]:
+        timeline = tenant["timeline"]
+        assert {len(column) for column in timeline.values()} == {20}
+        assert all(sum(timeline[key]) == tenant[key] for key in ("offered", "answered", "met", "failed"))
+        assert all((slowest > 0) == (answered > 0) for slowest, answered in zip(timeline["slowest_ms"], timeline["answered"]))
 
 
 def test_a_seed_repeats_the_schedule(target, tmp_path):
@@ -161,6 +167,30 @@ def test_a_generator_that_stalls_marks_its_run_invalid(target, tmp_path):
     assert result["lateness"]["worst_ms"] >= 400
     # Its own delay counts as latency: nothing is made to look better than it was.
     assert result["tenants"][0]["offered"] == 300 and result["tenants"][0]["p99_ms"] >= 400
+
+
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+def test_a_run_that_is_interrupted_tells_what_it_did(target, tmp_path, protocol):
+    running = start("--url", url(target, protocol), "--model", "simple", "--rate", 100, "--slo-ms", WIDE, "--seconds", 600,
+                    "--warm-seconds", 0.2, "--json", tmp_path / "out.json")
+    time.sleep(1.5)
+    running.send_signal(signal.SIGINT)
+    out, err = running.communicate(timeout=30)
+    assert running.returncode == 0 and "simple" in out, (out, err)
+    result = json.loads((tmp_path / "out.json").read_text())
+    tenant = result["tenants"][0]
+    assert 0 < result["seconds"] < 20 and tenant["offered"] == tenant["answered"] > 0
+    assert len(tenant["timeline"]["offered"]) <= 10 * result["seconds"] + 1
+
+
+def test_an_interrupted_run_that_has_not_begun_ends_at_once():
+    with Pretended(lambda handler: time.sleep(30)) as address:
+        running = start("--url", address, "--model", "m", "--rate", 10, "--slo-factor", 10, "--seconds", 600)
+        time.sleep(1)
+        begin = time.monotonic()
+        running.send_signal(signal.SIGINT)
+        running.communicate(timeout=20)
+        assert running.returncode == 130 and time.monotonic() < begin + 5
 
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])

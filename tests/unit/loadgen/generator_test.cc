@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <thread>
 
@@ -98,6 +99,37 @@ TEST(Generator, CountsWhatIsScheduledAfterTheWarmUp) {
   EXPECT_NEAR(out.goodput(), 200, 1e-9);
 }
 
+TEST(Generator, TimelinesTellWhenEachTenantMissed) {
+  Pretended target;
+  target.rejects = 1;
+  target.opens = now() + 320ms;  // 20 ms until the first request, and 300 ms
+  const LoadOutcome out = Generator(target).run({steady(200, 100ms), steady(100)}, quick());
+  EXPECT_EQ(out.timelines.step(), 100ms);
+  ASSERT_EQ(out.timelines.tenants(), 2U);
+  for (std::size_t i = 0; i < 2; ++i) {
+    const std::vector<Moment>& timeline = out.timelines.of(i);
+    ASSERT_EQ(timeline.size(), 5U);
+    std::uint64_t answered = 0;
+    std::uint64_t met = 0;
+    for (const Moment& moment : timeline) {
+      EXPECT_EQ(moment.offered, i == 0 ? 20U : 10U);
+      EXPECT_EQ(moment.failed, 0U);
+      answered += moment.answered;
+      met += moment.met;
+    }
+    EXPECT_EQ(answered, out.tenants[i].tally.answered_count());
+    EXPECT_EQ(met, out.tenants[i].tally.met_count());
+  }
+  // What was due 200 to 100 ms before the target opened is late, what came after it is not.
+  const std::vector<Moment>& late = out.timelines.of(0);
+  EXPECT_LE(late[0].met, 2U);
+  EXPECT_GE(late[0].slowest, 190ms);
+  EXPECT_EQ(late[3].met, 20U);
+  EXPECT_EQ(out.timelines.of(1)[0].answered, 0U);
+  const double ended = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+  EXPECT_NEAR(out.began_at + 0.5, ended, 0.3);
+}
+
 TEST(Generator, LatencyCountsFromTheScheduleAndASlowTargetDelaysNoRequest) {
   Pretended target;
   target.opens = now() + 420ms;  // all before are answered then
@@ -180,6 +212,29 @@ TEST(Generator, EndsWhereThereAreTooManyMisses) {
   const LoadOutcome out = Generator(target).run({steady(200, 10ms)}, options);
   EXPECT_TRUE(out.gave_up);
   EXPECT_LT(now() - begun, 10s);
+}
+
+TEST(Generator, ARunThatIsStoppedCountsWhatItDid) {
+  Pretended target;
+  LoadOptions options = quick(20s);
+  const TimePoint begun = now();
+  options.stopped = [&] { return now() - begun > 1s; };
+  const LoadOutcome out = Generator(target).run({steady(200)}, options);
+  EXPECT_LT(now() - begun, 3s);
+  EXPECT_FALSE(out.gave_up);
+  EXPECT_NEAR(out.seconds, 0.88, 0.3);
+  const Tally& tally = out.tenants[0].tally;
+  EXPECT_NEAR(static_cast<double>(tally.offered_count()), 200 * out.seconds, 2);
+  EXPECT_EQ(tally.answered_count(), tally.offered_count());
+  double seconds = 0;
+  for (const Period& period : out.periods) {
+    EXPECT_GT(period.seconds, 0);
+    seconds += period.seconds;
+  }
+  EXPECT_NEAR(seconds, out.seconds, 1e-6);
+  EXPECT_EQ(out.timelines.of(0).size(), static_cast<std::size_t>(std::ceil(out.seconds / 0.1)));
+  options.stopped = [] { return true; };
+  EXPECT_NEAR(Generator(target).run({steady(200)}, options).seconds, 0.1, 1e-9);
 }
 
 TEST(Generator, TracesSendTheRowsTheyHave) {
