@@ -15,6 +15,7 @@
 #include "apps/make_service.h"
 #include "apps/process_limits.h"
 #include "apps/stop_signals.h"
+#include "base/affinity.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "runtime/service.h"
@@ -69,22 +70,32 @@ std::vector<server::MetricSource> sources(const FrontEnds& front, const runtime:
   };
 }
 
-// Threads that read requests sit on the cores that compute: a small request then runs on the thread that read it.
 std::vector<int> io_cores(const ServeOptions& options, const device::HostTopology& topology) {
   if (!options.io_cores.empty()) return options.io_cores;
   return {topology.cpus().begin(), topology.cpus().end()};
+}
+
+// Where the host computes, threads that read requests sit on its cores, one each: a small request then runs on the
+// thread that read it. Where it does not, each takes any core that is free: bound to one it would wait for whoever
+// computes there, milliseconds behind a client that is within a long system call, while other cores idle.
+std::vector<CpuSet> io_places(const std::vector<int>& cores, const runtime::Service& service) {
+  const bool one_each = service.device_kind() == "host";
+  std::vector<CpuSet> places(one_each ? cores.size() : 1);
+  for (std::size_t i = 0; i < cores.size(); ++i) places[one_each ? i : 0].add(cores[i]);
+  return places;
 }
 
 // How many cores one gRPC thread can feed; a second one only pays when the first has no time left.
 constexpr int kCoresPerGrpcThread = 4;
 constexpr int kMostGrpcThreads = 16;
 
-server::HttpOptions http_options(const ServeOptions& options, const device::HostTopology& topology) {
+server::HttpOptions http_options(const ServeOptions& options, const std::vector<int>& cores,
+                                 const runtime::Service& service) {
   server::HttpOptions http;
   http.address = options.http.address;
   http.port = options.http.port;
-  http.cores = io_cores(options, topology);
-  http.threads = options.io_threads > 0 ? options.io_threads : std::min(http.cores.size(), kMostIoThreads);
+  http.places = io_places(cores, service);
+  http.threads = options.io_threads > 0 ? options.io_threads : std::min(cores.size(), kMostIoThreads);
   http.max_connections = options.max_connections;
   http.max_body = options.max_body;
   http.head_time = options.header_time;
@@ -99,16 +110,16 @@ Result<FrontEnds> listen(const ServeOptions& options, const device::HostTopology
   server::Asks asks;
   asks.fit = [&desks](std::string body, Desk::Reply reply) { desks.fit.ask(std::move(body), std::move(reply)); };
   asks.add_device = [&desks](const std::string& text, Desk::Reply reply) { desks.devices.ask(text, std::move(reply)); };
-  TESSERA_ASSIGN_OR_RETURN(
-      front.http, server::HttpServer::start(http_options(options, topology), service, shared_memory, std::move(asks)));
+  const std::vector<int> cores = io_cores(options, topology);
+  TESSERA_ASSIGN_OR_RETURN(front.http, server::HttpServer::start(http_options(options, cores, service), service,
+                                                                 shared_memory, std::move(asks)));
   server::GrpcOptions grpc;
   grpc.address = options.grpc.address;
   grpc.port = options.grpc.port;
   grpc.max_message = options.max_body;
   grpc.message_time = options.body_time;
   // From the last core on, as HTTP's connections begin with the first.
-  const std::vector<int> cores = io_cores(options, topology);
-  grpc.cores.assign(cores.rbegin(), cores.rend());
+  grpc.places = io_places({cores.rbegin(), cores.rend()}, service);
   grpc.threads = options.grpc_threads > 0
                      ? static_cast<int>(options.grpc_threads)
                      : std::clamp(static_cast<int>(cores.size()) / kCoresPerGrpcThread, 1, kMostGrpcThreads);

@@ -50,6 +50,7 @@ class Service::State {
         recorder(options.recorder),
         strict_readiness(options.strict_readiness),
         control(options.models.control),
+        device_kind(options.models.defaults.device_kind),
         on_all_lost(std::move(options.on_all_lost)),
         on_stuck(std::move(options.on_stuck)),
         fleet(std::move(fleet)),
@@ -203,6 +204,7 @@ class Service::State {
   const std::shared_ptr<Recorder> recorder;  // may be nullptr
   const bool strict_readiness;
   const model::ControlMode control;
+  const std::string device_kind;
   std::atomic<bool> started{false};
   std::atomic<bool> all_ready_at_start{false};
   const std::function<void()> on_all_lost;
@@ -318,6 +320,7 @@ Status Service::change_policy(const std::string& policy) { return state_->change
 
 model::Lifecycle& Service::models() { return state_->models; }
 model::ControlMode Service::control_mode() const { return state_->control; }
+const std::string& Service::device_kind() const { return state_->device_kind; }
 
 Result<std::vector<ModelStatistics>> Service::statistics(std::string_view model,
                                                          std::optional<std::int64_t> version) const {

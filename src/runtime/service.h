@@ -155,6 +155,7 @@ class Service {
 
   model::Lifecycle& models();
   model::ControlMode control_mode() const;
+  const std::string& device_kind() const;  // of all devices: as model::ConfigDefaults
 
   // By model and version; the versions that are gone are kept until the model's next load.
   Result<std::vector<ModelStatistics>> statistics(std::string_view model, std::optional<std::int64_t> version) const;

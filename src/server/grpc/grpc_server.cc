@@ -94,17 +94,14 @@ class GrpcServer::State final : public RpcAcceptor {
     run();
   }
 
-  void start_threads(int count, const std::vector<int>& cores) {
+  void start_threads(int count, const std::vector<CpuSet>& places) {
     // Some calls are waited for in advance, so that a burst finds them.
     constexpr int kWaiting = 16;
     deadlines.start(*queue);
     for (int i = 0; i < kWaiting * count; ++i) wait_for_call();
     for (int i = 0; i < count; ++i) {
       std::optional<CpuSet> where;
-      if (!cores.empty()) {
-        where.emplace();
-        where->add(cores[static_cast<std::size_t>(i) % cores.size()]);
-      }
+      if (!places.empty()) where = places[static_cast<std::size_t>(i) % places.size()];
       threads.emplace_back([this, where] {
         name_this_thread("grpc");
         take_short_slices();
@@ -171,7 +168,7 @@ Result<std::unique_ptr<GrpcServer>> GrpcServer::start(const GrpcOptions& options
     return unavailable("gRPC cannot listen on " + where + ": the port is in use or the address is not this machine's");
   }
   state->port = static_cast<std::uint16_t>(port);
-  state->start_threads(options.threads, options.cores);
+  state->start_threads(options.threads, options.places);
   return std::unique_ptr<GrpcServer>(new GrpcServer(std::move(state)));  // NOLINT: the constructor is private
 }
 

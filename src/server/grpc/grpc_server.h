@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/affinity.h"
 #include "base/ids.h"
 #include "base/result.h"
 #include "runtime/service.h"
@@ -24,7 +25,7 @@ struct GrpcOptions {
   // Threads that read calls and run small models themselves. One thread hands nothing over and costs half the processor
   // time of two; more pay where connections alone fill a core.
   int threads = 1;
-  std::vector<int> cores;  // thread i runs on cores[i % size]; empty: anywhere
+  std::vector<CpuSet> places;  // thread i runs on places[i % size]; empty: anywhere
 };
 
 // Thread-safe.

@@ -163,7 +163,8 @@ class HttpServer::State {
     loop.every(std::chrono::milliseconds(100), acceptor);
     acceptor->begin();
     for (std::size_t i = 0; i < threads.size(); ++i) {
-      threads[i]->start(options.cores.empty() ? std::nullopt : std::optional(options.cores[i % options.cores.size()]));
+      threads[i]->start(options.places.empty() ? std::nullopt
+                                               : std::optional(options.places[i % options.places.size()]));
     }
     return ok_status();
   }

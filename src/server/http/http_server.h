@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/affinity.h"
 #include "base/ids.h"
 #include "base/result.h"
 #include "runtime/service.h"
@@ -24,7 +25,7 @@ struct HttpOptions {
   std::string address = "127.0.0.1";  // IPv4 or IPv6
   std::uint16_t port = 8000;          // 0: any free one
   std::size_t threads = 1;
-  std::vector<int> cores;                        // thread i runs on cores[i % size]; empty: anywhere
+  std::vector<CpuSet> places;                    // thread i runs on places[i % size]; empty: anywhere
   std::size_t max_connections = 16384;           // further ones are answered 503 and closed
   Bytes max_body{std::uint64_t{64} << 20};       // also of an unpacked body
   std::chrono::milliseconds head_time{30'000};   // from the first byte of a head to its last

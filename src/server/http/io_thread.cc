@@ -1,11 +1,8 @@
 #include "server/http/io_thread.h"
 
-#include <pthread.h>
-#include <sched.h>
-#include <unistd.h>
-
 #include <utility>
 
+#include "base/affinity.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/precedence.h"
@@ -19,15 +16,6 @@ constexpr std::size_t kUnpackingBytes = 64 * 1024;
 constexpr std::size_t kSpareExchanges = 64;
 constexpr std::chrono::milliseconds kTickPeriod{250};
 
-void pin_to(int core) {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  CPU_SET(static_cast<std::size_t>(core), &set);
-  if (::pthread_setaffinity_np(::pthread_self(), sizeof set, &set) != 0) {
-    log(LogLevel::kWarning, "cannot run a connection thread on its core", {{"core", std::int64_t{core}}});
-  }
-}
-
 }  // namespace
 
 IoThread::IoThread(const HttpOptions& options, Backend& backend, std::atomic<std::size_t>& open_connections)
@@ -40,12 +28,15 @@ IoThread::IoThread(const HttpOptions& options, Backend& backend, std::atomic<std
 
 IoThread::~IoThread() { TESSERA_CHECK(!thread_.joinable() && slots_.empty()); }
 
-void IoThread::start(std::optional<int> core) {
+void IoThread::start(const std::optional<CpuSet>& place) {
   loop_.every(kTickPeriod, std::make_shared<FunctionTask>([this] { tick(); }));
-  thread_ = std::thread([this, core] {
+  thread_ = std::thread([this, place] {
+    name_this_thread("http");
     take_short_slices();
-    if (core) {
-      pin_to(*core);
+    if (place) {
+      if (const Status confined = pin_this_thread(*place); !confined.ok()) {
+        log(LogLevel::kWarning, "an HTTP thread runs anywhere", {{"error", confined.error().message()}});
+      }
     }
     loop_.run();
   });

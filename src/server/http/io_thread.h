@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/affinity.h"
 #include "base/time.h"
 #include "server/http/backend.h"
 #include "server/http/event_loop.h"
@@ -30,7 +31,7 @@ class IoThread {
   IoThread& operator=(const IoThread&) = delete;
 
   // Any thread.
-  void start(std::optional<int> core);
+  void start(const std::optional<CpuSet>& place);  // none: it runs anywhere
   void stop();
   void adopt(int socket);  // hands over a connected socket
   void begin_drain();

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/affinity.h"
 #include "server/http/backend.h"
 
 namespace tessera::server::http {
@@ -108,7 +109,21 @@ class FakeBackend final : public Backend {
   void count_copied(Bytes bytes) override { copied += bytes.value; }
   const SharedMemory& shared_memory() override { return memory; }
 
+  // Of the threads that called control(), each once.
+  std::vector<CpuSet> places() {
+    const std::lock_guard lock(mutex_);
+    std::vector<CpuSet> found;
+    for (const auto& [thread, place] : places_) {
+      found.push_back(place);
+    }
+    return found;
+  }
+
   void control(const Route& route, Method, std::string body, Reply reply) override {
+    if (const auto place = cpus_of_this_thread(); place.ok()) {
+      const std::lock_guard lock(mutex_);
+      places_[std::this_thread::get_id()] = *place;
+    }
     Answer answer;
     answer.body = "{\"endpoint\":" + std::to_string(static_cast<int>(route.endpoint)) +
                   ",\"body\":" + std::to_string(body.size()) + "}";
@@ -165,6 +180,7 @@ class FakeBackend final : public Backend {
   std::mutex mutex_;
   std::vector<std::shared_ptr<runtime::InferCall>> held_;
   std::vector<std::thread> threads_;
+  std::map<std::thread::id, CpuSet> places_;
 };
 
 }  // namespace tessera::server::http

@@ -1,6 +1,7 @@
 // The life of connections: kept, closed, given up on, turned away, drained and cut off.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <thread>
@@ -83,6 +84,25 @@ TEST_F(HttpServerTest, ClosesOnPeersThatDoNotRead) {
   RawClient client(server_->port());
   ASSERT_TRUE(client.send(binary_request("addsub", 2'000'000)));
   EXPECT_TRUE(soon([this] { return backend_.inferred == 1 && server_->statistics().connections == 0; }));
+}
+
+TEST_F(HttpServerTest, RunsOnAllProcessorsOfItsPlace) {
+  const auto allowed = allowed_cpus();
+  ASSERT_TRUE(allowed.ok());
+  CpuSet one;
+  one.add(allowed->list().back());
+  options_.threads = 3;
+  options_.places = {*allowed, one};  // the third thread's is the first again
+  start();
+  std::vector<std::unique_ptr<RawClient>> clients;
+  for (std::size_t i = 0; i < options_.threads; ++i) {
+    clients.push_back(std::make_unique<RawClient>(server_->port()));
+    EXPECT_EQ(exchange(*clients.back(), get("/v2")).status, 200);
+  }
+  const auto places = backend_.places();
+  ASSERT_EQ(places.size(), 3u);
+  EXPECT_EQ(std::count(places.begin(), places.end(), one), *allowed == one ? 3 : 1);
+  EXPECT_EQ(std::count(places.begin(), places.end(), *allowed), *allowed == one ? 3 : 2);
 }
 
 TEST_F(HttpServerTest, TurnsConnectionsAwayBeyondTheLimit) {
