@@ -7,7 +7,7 @@ namespace {
 
 constexpr double kGain = 60;   // parts of the objective for each share of requests: 0.6 for a hundredth
 constexpr double kMost = 0.3;  // of the objective, to either side
-constexpr double kBeyondHelp = 0.05;
+constexpr double kBeyondHelp = 0.1;
 constexpr Duration kUsedLately = std::chrono::seconds(5);  // what nobody calls says nothing
 
 }  // namespace

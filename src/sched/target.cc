@@ -29,8 +29,8 @@ Headroom::Headroom(const Instance& instance, Duration margin, double rows_per_se
       lane_ns_per_row_(kLaneUse * static_cast<double>(std::min<std::size_t>(instance.params->lanes, at_once)) * 1e9 /
                        rows_per_second) {}
 
-bool Headroom::leaves_time(Duration latency, Duration slack) const {
-  return ns(latency) + margin_ns_ <= kPartOfSlack * ns(slack);
+bool Headroom::leaves_time(Duration latency, std::int64_t rows, Duration slack) const {
+  return ns(latency) + margin_ns_ <= (rows == 1 ? kPartForOneRow : kPartOfSlack) * ns(slack);
 }
 
 bool Headroom::leaves_lanes(Duration latency, std::int64_t rows) const {

@@ -17,19 +17,22 @@ inline constexpr double kSimilarScore = 0.97;
 double score_of(std::int64_t rows, Duration latency, std::int32_t processors);
 
 // What of an objective a batch may plan to use where there is a choice. The rest is for waiting and for runs that take
-// longer: a part of the slack, more than the learned margin, and lanes that are not busy all the time. Immutable.
+// longer: a part of the slack, more than the learned margin, and lanes that are not busy all the time. Whoever waits
+// for a slice while its batch fills loses nothing by it; a single row does, so it is left more (decision 087).
+// Immutable.
 class Headroom {
  public:
   // `at_once`: batches that the device takes at a time, in slices of that size.
   Headroom(const Instance& instance, Duration margin, double rows_per_second, std::size_t at_once);
   bool leaves(Duration latency, std::int64_t rows, Duration slack) const {
-    return leaves_time(latency, slack) && leaves_lanes(latency, rows);
+    return leaves_time(latency, rows, slack) && leaves_lanes(latency, rows);
   }
-  bool leaves_time(Duration latency, Duration slack) const;
+  bool leaves_time(Duration latency, std::int64_t rows, Duration slack) const;
   bool leaves_lanes(Duration latency, std::int64_t rows) const;
 
  private:
-  static constexpr double kPartOfSlack = 0.7;
+  static constexpr double kPartOfSlack = 0.85;
+  static constexpr double kPartForOneRow = 0.6;
   static constexpr double kMargins = 1.2;
   static constexpr double kLaneUse = 0.4;
 
