@@ -17,8 +17,10 @@ namespace tessera::sim {
 
 struct ModelProfile {
   std::vector<sched::ProfilePoint> points;
-  Bytes memory;                                 // of an instance; 0: not known
-  std::optional<double> neighbour, contention;  // its own, instead of the device's (Beside)
+  Bytes memory;  // of an instance; 0: not known
+  // Its own, instead of the device's (Beside).
+  std::optional<double> neighbour{};
+  std::optional<double> contention{};
 };
 
 // One kind of device. Immutable.
