@@ -46,7 +46,7 @@ def learned(arguments, folder, name, device):
     tenants = json.loads(workload.read_text())["tenants"]
     names = tenant_names(tenants)
     models = folder / name
-    sockets.repository(arguments.models, [tenant["model"] for tenant in tenants], models, names)
+    sockets.tenants_repository(arguments.models, tenants, models)
     to = folder / f"learned_{name}.json"
     run([arguments.tessera, "load", "--workload", workload, "--own-models", "--model-repository", models, "--device", arguments.device,
          "--cache-dir", arguments.cache, "--rate", f"{0.95 * sequential_rate(workload, device):.6g}", "--seconds", arguments.seconds,

@@ -80,7 +80,7 @@ class Cells:
             return out
         begin = time.monotonic()
         own = folder / "models"
-        sockets.repository(self.arguments.models, [tenant["model"] for tenant in tenants], own, names)
+        sockets.tenants_repository(self.arguments.models, tenants, own)
         words = ["load", "--workload", workload, "--own-models", "--model-repository", own, "--device", self.arguments.device, "--cache-dir",
                  self.arguments.cache, "--seeds", self.arguments.seeds, "--warm-seconds", self.arguments.warm_seconds,
                  "--least-requests", self.arguments.least_requests]

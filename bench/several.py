@@ -507,7 +507,7 @@ class Several:
         tenants = json.loads(workload.read_text())["tenants"]
         names = tenant_names(tenants)
         try:
-            sockets.repository(self.arguments.models, [tenant["model"] for tenant in tenants], folder / "models", names)
+            sockets.tenants_repository(self.arguments.models, tenants, folder / "models")
         except OSError as error:
             raise Failed(f"{error}: --models is to have what {self.arguments.workload.name} asks for") from error
         return workload, folder / "models", names

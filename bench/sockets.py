@@ -46,6 +46,17 @@ def repository(models: pathlib.Path, mix: list, folder: pathlib.Path, names=None
     return names
 
 
+def tenants_repository(models: pathlib.Path, tenants: list, folder: pathlib.Path) -> list:
+    """The same for a workload's tenants, with the lanes that it gives them: a server has these from the model's file."""
+    names = repository(models, [tenant["model"] for tenant in tenants], folder, tenant_names(tenants))
+    for tenant, name in zip(tenants, names):
+        config = folder / name / "config.pbtxt"
+        if "lanes" in tenant and config.exists():
+            text = re.sub(r'(?m)^instance_group .*\n', "", config.read_text())
+            config.write_text(text + f'instance_group {{ count: {tenant["lanes"]} }}\n')
+    return names
+
+
 def link(source: str, to: str) -> None:
     try:
         os.link(source, to)
