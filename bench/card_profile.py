@@ -21,7 +21,7 @@ import sockets
 from objectives import latency, tenant_names, with_objectives
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-TAKEN_OVER = ("host_overhead_us", "contention", "memory_mb")
+TAKEN_OVER = ("host_overhead_us", "contention", "contention_noise", "memory_mb")
 
 
 def run(words):

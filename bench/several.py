@@ -101,9 +101,14 @@ class Watch:
             launches = {each["device"]: each["launches"] for each in devices}
             self.seen.append((time.time(), launches, [each["device"] for each in devices if not each["up"]]))
 
-    def end(self) -> list:
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_) -> None:
         self.ending.set()
         self.thread.join()
+
+    def looked(self) -> list:
         if not self.seen:
             raise Failed(f"the devices could not be looked at: {self.failed or 'there was no time'}")
         return self.seen
@@ -171,18 +176,14 @@ def windows(result: dict) -> list:
 
 
 def recovery(seen: list, since: float):
-    """Seconds until all windows that end within HOLDS from then on attain what they are to; None: never."""
-    good_from = None
+    """Seconds until all windows attain what they are to, to the end and for HOLDS at least; None: never."""
+    good_from = last = None
     for at, worst in seen:
         if at < since:
             continue
-        if worst < ATTAINED:
-            good_from = None
-        else:
-            good_from = good_from if good_from is not None else at
-            if at - good_from >= HOLDS - 1e-6:
-                return good_from - since
-    return None
+        last = at
+        good_from = None if worst < ATTAINED else at if good_from is None else good_from
+    return good_from - since if good_from is not None and last - good_from >= HOLDS - 1e-6 else None
 
 
 def without_answer(result: dict, since: float, until: float) -> dict:
@@ -295,7 +296,11 @@ class Several:
         out = self.folder / "alone.json"
         command = [self.arguments.tessera, "load", "--url", server.urls["http"], "--model", tenant, "--outstanding", "1", "--rows",
                    str(rows), "--seconds", "0.5", "--warm-seconds", "0.2", "--json", str(out)]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=sockets.PATIENCE, check=False)
+        try:
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=sockets.PATIENCE,
+                                  check=False)
+        except subprocess.TimeoutExpired as error:
+            raise Failed(f"{tenant} alone takes more than {sockets.PATIENCE} s: see the server's log (--logs)") from error
         if done.returncode != 0:
             raise Failed(f"{tenant} alone: {(done.stderr.strip().splitlines() or ['it failed'])[-1]}")
         found = json.loads(out.read_text())["tenants"][0]
@@ -347,11 +352,11 @@ class Several:
         with self.serving("lost", self.devices, faulty=True) as server, self.client(server, rate) as client:
             client.wait(self.arguments.before_seconds)
             before, refused, at = self.running(server), self.refused(server), time.time()
-            watch = Watch(server, 0.02)
             say(f"{rate:.0f} a second; the last device is made to fail ...")
-            server.process.send_signal(signal.SIGUSR1)
-            client.wait(self.arguments.after_seconds)
-            seen = watch.end()
+            with Watch(server, 0.02) as watch:
+                server.process.send_signal(signal.SIGUSR1)
+                client.wait(self.arguments.after_seconds)
+            seen = watch.looked()
             failures, others = (now - was for now, was in zip(self.refused(server), refused))
             result = client.end()
         out = self.judge_lost(result, rate, at, before, seen, failures, others)
@@ -416,12 +421,12 @@ class Several:
         new = self.devices[1]
         with self.serving("added", self.devices[:1]) as server, self.client(server, rate) as client:
             client.wait(self.arguments.before_seconds)
-            watch = Watch(server, 0.05)
-            at = time.time()
             say(f"{rate:.0f} a second; {new} is added ...")
-            took = self.add(server, new)
-            client.wait(self.arguments.after_seconds)
-            seen = watch.end()
+            at = time.time()
+            with Watch(server, 0.05) as watch:
+                took = self.add(server, new)
+                client.wait(self.arguments.after_seconds)
+            seen = watch.looked()
             result = client.end()
         first = next((when for when, launches, _ in seen if launches.get(new)), None)
         if first is None:
@@ -544,7 +549,7 @@ class Several:
             raise Failed(f"the search on {','.join(devices)} failed: {said[-1] if said else process.returncode}")
         result = json.loads(out.read_text())
         # Models load in the first part, and nothing of that is wanted: the second half tells of serving.
-        half = next(each for each in samples if each[0] >= begin + took / 2)
+        half = next((each for each in samples if each[0] >= begin + took / 2), samples[-1])
         last = samples[-1]
         cores = (last[1] - half[1]) / (last[0] - half[0]) if last[0] > half[0] else None
         kept = ("capacity", "capacity_95", "goodput", "valid", "invalid_because", "probes")

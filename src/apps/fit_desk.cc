@@ -112,7 +112,7 @@ Result<sim::FitQuestion> fit_question(std::string_view body, const runtime::Snap
     if (tenant.points.empty() || tenant.rows_per_second < kLeastRate || out.present.size() == FitDesk::kMostTenants) {
       continue;
     }
-    out.device.models[tenant.name] = {tenant.points, {}, tenant.beside_others};
+    out.device.models[tenant.name] = {tenant.points, {}, sim::neighbour_of_slope(tenant.beside_others)};
     out.present.push_back(tenant_of(tenant));
   }
   if (like != nullptr) {
@@ -127,7 +127,7 @@ Result<sim::FitQuestion> fit_question(std::string_view body, const runtime::Snap
     return not_found("no latencies are known of model '" + asked.model +
                      "': name one that is served, or give \"points\" as tessera profile --json writes them");
   } else {
-    out.device.models[spec.model] = {like->points, {}, like->beside_others};
+    out.device.models[spec.model] = {like->points, {}, sim::neighbour_of_slope(like->beside_others)};
   }
   spec.slo = out.candidate.slo = ms(*asked.slo_ms);
   spec.rate = out.candidate.rate = *asked.rate;

@@ -27,7 +27,7 @@ namespace tessera::apps {
 namespace {
 
 constexpr int kNice = -10;
-constexpr int kExitInterrupted = 130;  // as a shell shows it, of SIGINT
+constexpr int kExitInterrupted = 130;  // as a shell shows it of SIGINT; of SIGTERM, too
 
 std::string target_name(const LoadOptions& options) {
   return !options.url.empty()    ? options.url

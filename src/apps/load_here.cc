@@ -30,7 +30,7 @@ constexpr std::size_t kAlign = 64;
 constexpr std::chrono::seconds kToFinish{30};
 constexpr std::chrono::minutes kToGrow{10};
 constexpr int kTryLater = 503;
-constexpr std::size_t kCoresAWatcher = 6;  // of which one watches; the others have work to do
+constexpr std::size_t kCoresAWatcher = 6;  // of which one watches, where cores are not what computes
 
 std::size_t aligned(std::size_t bytes) { return (bytes + kAlign - 1) / kAlign * kAlign; }
 
@@ -157,6 +157,9 @@ class HereTarget::HandOver {
       std::shared_ptr<Call> call = std::move(calls_.front());
       calls_.pop_front();
       waiting_.store(calls_.size());
+      if (!calls_.empty()) {
+        changed_.notify_one();  // whoever pushed may have counted on this thread
+      }
       lock.unlock();
       service_.infer(std::move(call));
       lock.lock();
@@ -202,7 +205,8 @@ Result<std::unique_ptr<HereTarget>> HereTarget::create(const LoadOptions& option
     return Error(ErrorCode::kDeadlineExceeded, "not all batch sizes of the models were there within 10 minutes");
   }
   const std::size_t cores = topology.cpus().size();
-  out->hand_over_ = std::make_unique<HandOver>(*out->service_, std::min(cores, kMostIoThreads), cores / kCoresAWatcher);
+  const std::size_t watchers = out->service_->device_kind() == "host" ? 0 : cores / kCoresAWatcher;
+  out->hand_over_ = std::make_unique<HandOver>(*out->service_, std::min(cores, kMostIoThreads), watchers);
   return out;
 }
 
@@ -278,7 +282,7 @@ Result<std::string> HereTarget::learned() const {
   device.traits.jitter = known.jitter;
   for (const runtime::Snapshot::Tenant& tenant : known.tenants) {
     if (!tenant.points.empty()) {
-      device.models[tenant.name] = {tenant.points, {}, tenant.beside_others};
+      device.models[tenant.name] = {tenant.points, {}, sim::neighbour_of_slope(tenant.beside_others)};
     }
   }
   if (device.models.empty()) {
@@ -291,7 +295,7 @@ Result<std::string> HereTarget::learned() const {
   about.date = today();
   about.note =
       "points: [rows, processors, microseconds], as the scheduler had learned them by the end of this run, neighbours "
-      "taken out; neighbour: by which part runs were seen to take longer beside atoms that are all busy; "
+      "taken out; neighbour: what busy atoms beside them were seen to cost runs; "
       "jitter_us: deviation of what runs took from what was predicted";
   return sim::profiles_json(about, device);
 }

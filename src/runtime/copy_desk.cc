@@ -26,7 +26,9 @@ sched::CopyLimits limits_of(const DeviceShape& shape) {
 }  // namespace
 
 CopyDesk::CopyDesk(device::Device& device)
-    : device_(device), queue_(limits_of(device.shape())), records_(device.shape().copies) {}
+    : device_(device), queue_(limits_of(device.shape())), records_(device.shape().copies) {
+  TESSERA_CHECK(kReadAtOnce.value <= limits_of(device.shape()).largest.value);
+}
 
 bool CopyDesk::to_copy(const Ticket& ticket, std::size_t input) const {
   const auto bytes = bytes_of(ticket, input);

@@ -33,8 +33,8 @@ class CopyDesk {
  public:
   // A launch reads inputs up to this size where they lie as fast as a copy would bring them.
   static constexpr Bytes kReadInPlace{32ULL << 10};
-  // Up to this size a launch that can begin at once does better without: it reads the bytes while they would only have
-  // been sent for.
+  // Up to this size a launch that can begin at once does better without: it has read the bytes before a copy would have
+  // brought them. One copy holds it, so that add() and issue() leave nothing behind.
   static constexpr Bytes kReadAtOnce{1ULL << 20};
 
   explicit CopyDesk(device::Device& device);

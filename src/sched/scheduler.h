@@ -16,8 +16,8 @@ namespace tessera::sched {
 struct SchedulerLimits {
   std::size_t max_waiting = 65536;       // requests in all queues; further ones are rejected with kQueueFull
   std::uint16_t committed_per_atom = 0;  // launches committed behind the running one (run-ahead)
-  // How long before its predicted end at the earliest: what it takes until a launch begins (on an H200 8 us, of 1,000
-  // some 60), and no more, for who is bound to a slice cannot go where one becomes free first (decision 087).
+  // How long before its predicted end at the earliest: about what a launch takes to begin (on an H200 8 us, p99 20 to
+  // 60), and not much more, for who is bound to a slice cannot go where one becomes free first (decision 087).
   Duration run_ahead = std::chrono::microseconds(30);
   // Homed plans of all instances with lazy homes: beyond, the one that was not used for longest goes. Those in the
   // whole device stay, however many they are. On a GPU each takes 0.7 MB.

@@ -27,7 +27,7 @@ struct Beside {
 struct DeviceTraits {
   Duration host_overhead{0};  // from the end of a run until the scheduler hears of it
   double noise = 0;           // deviation of the logarithm of a run's time
-  Duration jitter{0};         // deviation of a run's time beside others, however long it is
+  Duration jitter{0};         // deviation of a run's time in a part of the device, however long it is
   Beside beside;
   double contention_noise = 0;  // deviation of the logarithm of such a launch's time, in place of `noise`
   bool home_everything = true;  // each model in every slice at once; otherwise as the scheduler asks
@@ -73,9 +73,9 @@ class Device final : private Loop::Target {
 
   const DeviceShape& shape() const { return shape_; }
   const sched::Scheduler& scheduler() const { return scheduler_; }
-  TimePoint timer() const { return timer_; }        // the scheduler's, as last set and not yet fired
-  std::uint64_t events() const { return events_; }  // the scheduler's
-  double busy_atom_seconds() const { return busy_atom_seconds_; }
+  TimePoint timer() const { return timer_; }                       // the scheduler's, as last set and not yet fired
+  std::uint64_t events() const { return events_; }                 // the scheduler's
+  double busy_atom_seconds() const { return busy_atom_seconds_; }  // of runs that have ended
 
  private:
   struct Model {

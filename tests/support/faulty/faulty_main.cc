@@ -147,6 +147,7 @@ std::vector<Computing> pretended(int devices, OnSignal& on_signal) {
 // Real ones, the last of which gets a trap.
 Result<std::vector<Computing>> trapping(Result<std::vector<Computing>> opened, OnSignal& on_signal) {
   if (!opened.ok()) return opened;
+  if (opened->empty()) return opened;
   auto* card = dynamic_cast<tessera::device::CudaDevice*>(opened->back().device.get());
   if (card == nullptr) return tessera::invalid_argument("--trapping: only GPUs can be made to trap");
   TESSERA_ASSIGN_OR_RETURN(std::shared_ptr<Trap> trap, Trap::on(card->gpu()));

@@ -125,6 +125,38 @@ TEST(Copies, WhatIsLaunchedAtOnceIsReadWhereItLies) {
   EXPECT_TRUE(add_sub_is_right(*second, second_answer.get()));
 }
 
+TEST(Copies, AReadyRequestWhoseCopyIsRefusedIsReadWhereItLies) {
+  Copying c;
+  const auto first = with_one_to_copy(c, 1);
+  auto first_answer = send(*c.s.serving, first);
+  c.device.refuse_next_copy = true;
+  const auto second = with_one_to_copy(c, 2);
+  auto second_answer = send(*c.s.serving, second);
+  EXPECT_TRUE(c.device.copies().empty());
+  EXPECT_TRUE(c.device.run_oldest());
+  ASSERT_EQ(c.device.waiting(), 1U);
+  EXPECT_EQ(c.device.oldest().batch->inputs[0].copied, std::vector<bool>{false});
+  EXPECT_TRUE(c.device.run_oldest());
+  EXPECT_TRUE(add_sub_is_right(*first, first_answer.get()));
+  EXPECT_TRUE(add_sub_is_right(*second, second_answer.get()));
+}
+
+TEST(Copies, WhatIsLargeIsCopiedEvenForAnIdleDevice) {
+  constexpr std::int64_t kColumns = 512 << 10;  // 2 MB
+  ManualServing s("temporal", {}, 2, 0, 2);
+  publish(*s.serving, make_instance({1}, "m", add_sub_plan(), add_sub_signature(1, kColumns)));
+  const auto call = add_sub_call("m", 1, 1, kColumns);
+  s.device->never_copies = input_of(*call, 1);
+  auto answer = send(*s.serving, call);
+  EXPECT_EQ(s.device->copies().size(), 1U);
+  ASSERT_EQ(s.device->waiting(), 1U);
+  EXPECT_NE(s.device->oldest().after_copy, CopyId{});
+  EXPECT_EQ(s.device->oldest().batch->inputs[0].copied, std::vector<bool>{true});
+  EXPECT_TRUE(s.device->end_copy());
+  EXPECT_TRUE(s.device->run_oldest());
+  EXPECT_TRUE(answer.get().ok());
+}
+
 TEST(Copies, WhileOthersAreCopiedNothingGoesBeforeItsOwnCopyBegan) {
   Copying c;
   const auto first = c.call(1);  // two copies are under way

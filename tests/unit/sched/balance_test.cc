@@ -20,6 +20,8 @@ TEST(Balance, ByAPartOfTheObjectiveAtMost) {
 }
 
 TEST(Balance, NobodyPaysForOneThatIsBeyondHelp) {
+  EXPECT_GT(Balance::part(0.09, 0.08), 0);
+  EXPECT_EQ(Balance::part(0.11, 0.08), 0);
   EXPECT_EQ(Balance::part(0.2, 0.01), 0);
   EXPECT_EQ(Balance::part(1, 0.3), 0);
 }
