@@ -29,7 +29,7 @@ struct DeviceTraits {
   double noise = 0;           // deviation of the logarithm of a run's time
   Duration jitter{0};         // deviation of a run's time in a part of the device, however long it is
   Beside beside;
-  double contention_noise = 0;  // deviation of the logarithm of such a launch's time, in place of `noise`
+  double contention_noise = 0;  // in place of `noise`, of launches that nobody keeps apart
   bool home_everything = true;  // each model in every slice at once; otherwise as the scheduler asks
   Duration homing_time = std::chrono::milliseconds(1);
 };
