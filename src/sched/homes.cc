@@ -11,7 +11,7 @@ Homes::Homes(std::size_t lanes, std::size_t slices, std::size_t buckets, bool la
     : slices_(slices), buckets_(buckets), lazy_(lazy) {
   TESSERA_CHECK(buckets > 0 && buckets <= kMaxBuckets);
   there_.assign(lanes * slices, 0);
-  captured_.assign(lanes, complete ? ~std::uint32_t{0} : 0);
+  captured_.assign(lanes, complete ? ~std::uint32_t{0} >> (kMaxBuckets - buckets) : 0);
   if (lazy) {
     asked_.assign(lanes * slices, 0);
     impossible_.assign(lanes * slices, 0);
@@ -43,6 +43,12 @@ bool Homes::captured(std::size_t lane, std::size_t bucket) const { return (captu
 bool Homes::may_ask(const HomePlace& place) const {
   return lazy_ && captured(place.lane, place.bucket) && !there(place) && !has(asked_, place) &&
          !has(impossible_, place);
+}
+
+std::optional<std::size_t> Homes::first_to_ask(std::size_t lane, std::size_t slice) const {
+  const std::size_t at = lane * slices_ + slice;
+  const std::uint32_t left = lazy_ ? captured_[lane] & ~(there_[at] | asked_[at] | impossible_[at]) : 0;
+  return left == 0 ? std::nullopt : std::optional(static_cast<std::size_t>(std::countr_zero(left)));
 }
 
 bool Homes::fail(const HomePlace& place, bool for_good) {

@@ -38,7 +38,10 @@ class Homes {
   // Whether it may be asked for: the plan exists, is not there, was not asked for yet, and never turned out to be
   // impossible.
   bool may_ask(const HomePlace& place) const;
+  bool asked(const HomePlace& place) const { return lazy_ && has(asked_, place); }
   bool impossible(const HomePlace& place) const { return lazy_ && has(impossible_, place); }
+  // The first bucket that may be asked for there.
+  std::optional<std::size_t> first_to_ask(std::size_t lane, std::size_t slice) const;
   void ask(const HomePlace& place) { set(asked_, place, true); }
   // What was asked for will not come, or, for good, cannot. False: it was not asked for.
   bool fail(const HomePlace& place, bool for_good);
@@ -56,7 +59,7 @@ class Homes {
   // The one that was not used for longest, those in the slice `kept` aside; of lanes for which `lane_counts` says so.
   std::optional<Unused> longest_unused(std::size_t kept, const std::vector<char>& lane_counts) const;
 
-  std::size_t asked() const { return count(asked_); }
+  std::size_t count_asked() const { return count(asked_); }
   std::size_t held() const { return count(there_); }
 
  private:

@@ -29,7 +29,8 @@ struct BatchDecision {
   Slice slice;
 };
 
-// A policy would use such a plan if it were homed in that slice. Without a bucket: all of them.
+// A policy would use such a plan if it were homed in that slice: in a lane more than there are, one that is free if
+// possible. Without a bucket: all of them, in all lanes.
 struct WantedHome {
   InstanceId instance;
   Slice slice;
@@ -59,6 +60,8 @@ class Policy {
   virtual bool heeds_shares() const { return false; }
   // Whether its launches wait for the last one of their lane alone, however many run on an atom.
   virtual bool waits_for_lanes_alone() const { return false; }
+  // Whether its batches may go to any slice, so that homes are worth having before one is wanted there.
+  virtual bool uses_all_slices() const { return false; }
   // The models that its options name, loaded or not.
   virtual std::vector<std::string> named_models() const { return {}; }
   // Called after every event that may change what can be done, and again after launches or rejections it asked for,

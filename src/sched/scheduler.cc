@@ -38,6 +38,7 @@ void Scheduler::State::on_event(const Event& event, TimePoint now, Actions& out)
   lend();
   decide();
   let_go_of_drained();
+  home_in_advance();
   set_timer();
   out_ = nullptr;
 }
@@ -100,6 +101,7 @@ void Scheduler::State::handle(const ModelUp& event) {
   instances_.emplace(event.instance, instance.get());
   view_.instances.push_back(std::move(instance));
   ++view_.instances_version;
+  all_in_advance_ = false;
 }
 
 void Scheduler::State::handle(const ModelDown& event) {
@@ -127,6 +129,7 @@ void Scheduler::State::handle(const PolicyChanged& event) {
     instance->missed = 0;  // what another one missed
   }
   view_.device.set_depth(static_cast<std::uint16_t>(1 + committed_per_atom(policy_, limits_)));
+  all_in_advance_ = false;
 }
 
 void Scheduler::State::decide() {
@@ -166,8 +169,9 @@ void Scheduler::State::let_go_of_drained() {
       continue;
     }
     out_->push_back(InstanceDrained{instance.id});
-    homes_asked_ -= instance.homes.lazy() ? instance.homes.asked() : 0;
+    homes_asked_ -= instance.homes.lazy() ? instance.homes.count_asked() : 0;
     homes_held_ -= instance.homes.lazy() ? instance.homes.held() : 0;
+    all_in_advance_ = false;
     for (const auto& [shape, queue] : instance.queues) {
       view_.give_slot(queue->slot);
     }

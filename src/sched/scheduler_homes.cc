@@ -22,12 +22,14 @@ void Scheduler::State::handle(const SliceReady& event) {
   if (event.bucket) {
     bucket = instance->place_of(*event.bucket);
   }
-  const std::size_t asked = instance->homes.lazy() ? instance->homes.asked() : 0;
+  const std::size_t asked = instance->homes.lazy() ? instance->homes.count_asked() : 0;
   const std::size_t added = instance->homes.add(lane, *slice, bucket, now_);
   note_bucket(*instance);
   if (instance->homes.lazy()) {
     homes_held_ += added;
-    homes_asked_ -= asked - instance->homes.asked();
+    const std::size_t came = asked - instance->homes.count_asked();
+    homes_asked_ -= came;
+    all_in_advance_ = all_in_advance_ && came == added;  // the loader has captured one more
   }
 }
 
@@ -92,6 +94,7 @@ void Scheduler::State::handle(const HomeFailed& event) {
   }
   if (!event.for_good) {
     no_home_before_ = now_ + kHomePause;
+    all_in_advance_ = true;  // until a model comes or goes: what is wanted goes first where memory is short
   }
 }
 
@@ -102,13 +105,75 @@ void Scheduler::State::want_home(const WantedHome& wanted) {
   if (!instance->homes.lazy() || instance->draining || down_) {
     return;
   }
-  const std::size_t first = wanted.bucket.value_or(0);
-  const std::size_t end = wanted.bucket ? first + 1 : instance->params->buckets.size();
+  if (wanted.bucket) {
+    want_one_lane(*instance, *slice, *wanted.bucket);
+    return;
+  }
   for (std::size_t lane = 0; lane < instance->lanes.size(); ++lane) {
-    for (std::size_t bucket = first; bucket < end; ++bucket) {
+    for (std::size_t bucket = 0; bucket < instance->params->buckets.size(); ++bucket) {
       ask_home(*instance, {lane, *slice, bucket});
     }
   }
+}
+
+// Later lanes are used seldom, and each home holds launches up while it is made: with four lanes asked for at once, what
+// was of use came four times as late (decision 088).
+void Scheduler::State::want_one_lane(Instance& instance, std::size_t slice, std::size_t bucket) {
+  std::optional<std::size_t> busy;
+  for (std::size_t lane = 0; lane < instance.lanes.size(); ++lane) {
+    const HomePlace place{lane, slice, bucket};
+    if (instance.homes.asked(place)) {
+      return;
+    }
+    if (!instance.homes.may_ask(place)) {
+      continue;
+    }
+    if (instance.lanes[lane].usable()) {
+      ask_home(instance, place);
+      return;
+    }
+    busy = busy.value_or(lane);
+  }
+  if (busy) {
+    ask_home(instance, {*busy, slice, bucket});
+  }
+}
+
+void Scheduler::State::home_in_advance() {
+  if (all_in_advance_ || homes_asked_ > 0 || now_ < no_home_before_ || down_ || !policy_->uses_all_slices() ||
+      (!launches_.empty() && now_ < in_advance_at_) ||
+      static_cast<double>(homes_held_) >= kInAdvance * static_cast<double>(limits_.max_homes)) {
+    return;
+  }
+  std::size_t lanes = 0;
+  for (const auto& instance : view_.instances) {
+    lanes = std::max(lanes, instance->lanes.size());
+  }
+  for (std::size_t lane = 0; lane < lanes; ++lane) {  // the first ones are used most
+    if (ask_in_advance(lane)) {
+      in_advance_at_ = now_ + kInAdvancePause;
+      return;
+    }
+  }
+  all_in_advance_ = true;
+}
+
+// The first that may be asked for, large slices before small ones, which are more. False: none.
+bool Scheduler::State::ask_in_advance(std::size_t lane) {
+  for (const auto& instance : view_.instances) {
+    if (lane >= instance->lanes.size() || instance->draining || instance->only_slice) {
+      continue;
+    }
+    for (std::size_t group = instance->groups.end; group-- > instance->groups.first;) {
+      for (const std::size_t slice : view_.device.group_slices(group)) {
+        if (const auto bucket = instance->homes.first_to_ask(lane, slice)) {
+          ask_home(*instance, {lane, slice, *bucket});
+          return true;
+        }
+      }
+    }
+  }
+  return false;
 }
 
 // Without a home in the whole device a plan might never run again, so these are asked for beyond all limits.

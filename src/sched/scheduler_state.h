@@ -53,6 +53,10 @@ class Scheduler::State {
   static constexpr Duration kHomeKept = std::chrono::seconds(1);
   // After one that failed, though not for good.
   static constexpr Duration kHomePause = std::chrono::milliseconds(100);
+  // Between homes that nobody wants yet, while something runs: making one holds launches up for a moment.
+  static constexpr Duration kInAdvancePause = std::chrono::milliseconds(20);
+  // Of the homes that there may be. The others are for what turns out to be wanted.
+  static constexpr double kInAdvance = 0.5;
   enum class Loader { kAway, kWaiting, kClosing, kLent };
 
   // scheduler_waiting.cc
@@ -97,6 +101,9 @@ class Scheduler::State {
   void note_bucket(Instance& instance);
   void read_profile(Instance& instance);
   void want_home(const WantedHome& wanted);
+  void want_one_lane(Instance& instance, std::size_t slice, std::size_t bucket);
+  void home_in_advance();
+  bool ask_in_advance(std::size_t lane);
   void ask_home(Instance& instance, const HomePlace& place);
   bool drop_one_home();
 
@@ -141,6 +148,8 @@ class Scheduler::State {
   std::size_t homes_held_ = 0;
   std::size_t homes_asked_ = 0;
   TimePoint no_home_before_ = TimePoint::min();  // nothing could be dropped, or one failed
+  bool all_in_advance_ = true;                   // nothing is left that could be homed before it is wanted
+  TimePoint in_advance_at_ = TimePoint::min();   // the next one, where something runs
   std::vector<char> idle_lanes_;                 // of one instance, while homes are looked through
 
   bool down_ = false;

@@ -42,6 +42,7 @@ class Tessera final : public Policy {
  public:
   std::string_view name() const override { return "tessera"; }
   bool heeds_shares() const override { return true; }
+  bool uses_all_slices() const override { return true; }
   void decide(const View& view, TimePoint now, Decisions& out) override;
   bool may_lend(const View& view, TimePoint now, const Slice& slice, Duration expected) override;
 

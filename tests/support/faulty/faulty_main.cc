@@ -70,7 +70,9 @@ class Trap {
         driver.library_load_data(&library_, kTrap, nullptr, nullptr, 0, nullptr, nullptr, 0), "load a kernel"));
     TESSERA_RETURN_IF_ERROR(driver.check(driver.library_get_kernel(&kernel_, library_, "trap_now"), "find a kernel"));
     // Else its first launch would load it, which may wait for what runs.
-    TESSERA_RETURN_IF_ERROR(driver.check(driver.func_load(reinterpret_cast<CUfunction>(kernel_)), "load a kernel"));
+    CUfunction function = nullptr;
+    TESSERA_RETURN_IF_ERROR(driver.check(driver.kernel_get_function(&function, kernel_), "find a kernel's function"));
+    TESSERA_RETURN_IF_ERROR(driver.check(driver.func_load(function), "load a kernel"));
     return driver.check(driver.stream_create(&stream_, CU_STREAM_NON_BLOCKING), "make a stream");
   }
 
