@@ -6,6 +6,7 @@
 #include <chrono>
 #include <utility>
 
+#include "base/host_memory.h"
 #include "base/log.h"
 #include "device/cuda/cuda_device.h"
 #include "device/cuda/driver.h"
@@ -130,7 +131,8 @@ Result<Computing> open_cuda(const device::CudaDeviceSpec& spec, std::size_t part
   out.engine = std::move(engine);
   out.device = std::move(device);
   TESSERA_ASSIGN_OR_RETURN(const Bytes memory, gpu->memory());
-  out.max_homes = homes_in(memory, parts);
+  TESSERA_ASSIGN_OR_RETURN(const int cards, device::Gpu::count(gpu->driver()));
+  out.max_homes = homes_in(memory, host_memory(), cards, parts);
   return out;
 }
 
@@ -169,12 +171,17 @@ Result<device::CudaOptions> cuda_options(const device::CudaDeviceSpec& spec, std
   return options;
 }
 
-std::size_t homes_in(Bytes memory, std::size_t parts) {
-  constexpr std::uint64_t kHome = 700'000;  // bytes: device/cuda/homed_graph.h
-  constexpr std::uint64_t kPartOfMemory = 16;
+std::size_t homes_in(Bytes card, Bytes host, int cards, std::size_t parts) {
+  // Bytes of one: device/cuda/homed_graph.h.
+  constexpr std::uint64_t kOnCard = 700'000;
+  constexpr std::uint64_t kOnHost = 4'000'000;
+  constexpr std::uint64_t kPartOfCard = 16;
+  constexpr std::uint64_t kPartOfHost = 4;
   constexpr std::size_t kFewest = 512;  // of a device
   constexpr std::size_t kMost = 8192;   // all that 25 models of two lanes and five batch sizes can have
-  return std::clamp<std::size_t>(memory.value / kPartOfMemory / kHome / parts, kFewest, kMost);
+  const std::uint64_t fit = std::min(card.value / kPartOfCard / kOnCard,
+                                     host.value / kPartOfHost / static_cast<std::uint64_t>(cards) / kOnHost);
+  return std::clamp<std::size_t>(fit / parts, kFewest, kMost);
 }
 
 Result<DeviceChoice> parse_device(std::string_view text) {

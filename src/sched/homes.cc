@@ -45,9 +45,9 @@ bool Homes::may_ask(const HomePlace& place) const {
          !has(impossible_, place);
 }
 
-std::optional<std::size_t> Homes::first_to_ask(std::size_t lane, std::size_t slice) const {
+std::optional<std::size_t> Homes::first_to_ask(std::size_t lane, std::size_t slice, std::uint32_t buckets) const {
   const std::size_t at = lane * slices_ + slice;
-  const std::uint32_t left = lazy_ ? captured_[lane] & ~(there_[at] | asked_[at] | impossible_[at]) : 0;
+  const std::uint32_t left = lazy_ ? captured_[lane] & buckets & ~(there_[at] | asked_[at] | impossible_[at]) : 0;
   return left == 0 ? std::nullopt : std::optional(static_cast<std::size_t>(std::countr_zero(left)));
 }
 

@@ -40,8 +40,8 @@ class Homes {
   bool may_ask(const HomePlace& place) const;
   bool asked(const HomePlace& place) const { return lazy_ && has(asked_, place); }
   bool impossible(const HomePlace& place) const { return lazy_ && has(impossible_, place); }
-  // The first bucket that may be asked for there.
-  std::optional<std::size_t> first_to_ask(std::size_t lane, std::size_t slice) const;
+  // The first of these buckets, a bit for each, that may be asked for there.
+  std::optional<std::size_t> first_to_ask(std::size_t lane, std::size_t slice, std::uint32_t buckets) const;
   void ask(const HomePlace& place) { set(asked_, place, true); }
   // What was asked for will not come, or, for good, cannot. False: it was not asked for.
   bool fail(const HomePlace& place, bool for_good);

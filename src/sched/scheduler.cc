@@ -70,7 +70,13 @@ DeviceLoad Scheduler::State::load(TimePoint now) const {
   for (std::uint16_t atom = 0; atom < shape.atoms(); ++atom) {
     const TimePoint free_at = view_.device.atom_free_at(atom);
     processors += shape.processors[atom];
-    running += free_at > now ? static_cast<double>((free_at - now).count()) * shape.processors[atom] : 0;
+    if (free_at == TimePoint::min()) {
+      continue;  // idle
+    }
+    // What should have ended may never end: for as long as it has been due already, nothing is expected of it. Else a
+    // device whose launches hang would look idle, and draw all requests.
+    const Duration left = free_at > now ? free_at - now : now - free_at;
+    running += static_cast<double>(left.count()) * shape.processors[atom];
   }
   const auto spread = [&](double work) { return now + Duration(static_cast<Duration::rep>(work / processors)); };
   const double objectives = running + objectives_processor_ns_;

@@ -116,8 +116,8 @@ void Scheduler::State::want_home(const WantedHome& wanted) {
   }
 }
 
-// Later lanes are used seldom, and each home holds launches up while it is made: with four lanes asked for at once, what
-// was of use came four times as late (decision 088).
+// Later lanes are used seldom, and each home holds launches up while it is made: with four lanes asked for at once,
+// what was of use came four times as late (decision 088).
 void Scheduler::State::want_one_lane(Instance& instance, std::size_t slice, std::size_t bucket) {
   std::optional<std::size_t> busy;
   for (std::size_t lane = 0; lane < instance.lanes.size(); ++lane) {
@@ -158,6 +158,17 @@ void Scheduler::State::home_in_advance() {
   all_in_advance_ = true;
 }
 
+// Those batch sizes, a bit for each, that a slice of the group runs within the objective, as far as is known.
+std::uint32_t Scheduler::State::worth_homing(const Instance& instance, std::size_t group) {
+  std::uint32_t buckets = 0;
+  for (std::size_t bucket = 0; bucket < instance.params->buckets.size(); ++bucket) {
+    const bool in_time =
+        !instance.params->slo || !instance.table.known() || instance.table.at(bucket, group) <= *instance.params->slo;
+    buckets |= in_time ? std::uint32_t{1} << bucket : 0;
+  }
+  return buckets;
+}
+
 // The first that may be asked for, large slices before small ones, which are more. False: none.
 bool Scheduler::State::ask_in_advance(std::size_t lane) {
   for (const auto& instance : view_.instances) {
@@ -165,8 +176,9 @@ bool Scheduler::State::ask_in_advance(std::size_t lane) {
       continue;
     }
     for (std::size_t group = instance->groups.end; group-- > instance->groups.first;) {
+      const std::uint32_t buckets = worth_homing(*instance, group);
       for (const std::size_t slice : view_.device.group_slices(group)) {
-        if (const auto bucket = instance->homes.first_to_ask(lane, slice)) {
+        if (const auto bucket = instance->homes.first_to_ask(lane, slice, buckets)) {
           ask_home(*instance, {lane, slice, *bucket});
           return true;
         }

@@ -104,6 +104,7 @@ class Scheduler::State {
   void want_one_lane(Instance& instance, std::size_t slice, std::size_t bucket);
   void home_in_advance();
   bool ask_in_advance(std::size_t lane);
+  static std::uint32_t worth_homing(const Instance& instance, std::size_t group);
   void ask_home(Instance& instance, const HomePlace& place);
   bool drop_one_home();
 

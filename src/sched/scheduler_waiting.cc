@@ -117,6 +117,7 @@ void Scheduler::State::handle(const ParamsChanged& event) {
   }
   // What policies keep of the model by its objective and shares is stale.
   ++view_.instances_version;
+  all_in_advance_ = false;
 }
 
 void Scheduler::State::handle(const InputReady& event) {

@@ -16,9 +16,14 @@ constexpr CUdeviceptr kAddressesOfOne = CUdeviceptr{1} << 40;
 
 }  // namespace
 
-Result<std::shared_ptr<Gpu>> Gpu::open(const Driver& driver, int ordinal) {
+Result<int> Gpu::count(const Driver& driver) {
   int count = 0;
   TESSERA_RETURN_IF_ERROR(driver.check(driver.device_get_count(&count), "count the GPUs"));
+  return count;
+}
+
+Result<std::shared_ptr<Gpu>> Gpu::open(const Driver& driver, int ordinal) {
+  TESSERA_ASSIGN_OR_RETURN(const int count, Gpu::count(driver));
   if (ordinal < 0 || ordinal >= count) {
     return not_found("there is no " + card(ordinal) + ": this host has " + std::to_string(count) + ", counted from 0");
   }

@@ -245,6 +245,24 @@ TEST(Homes, BeforeAnybodyWantsThemThosePoliciesMayUseAreMadeToHalfOfWhatThereMay
   EXPECT_EQ(made("temporal", 1024), 2U * 2U) << "it has a use for the whole device alone";
 }
 
+TEST(Homes, InAdvanceComeThoseThatCanBeInTimeAndTheFirstLanesFirst) {
+  World w(device_of(4), lazily(2 * (3 * 4 + 2 * 20)));  // the whole device in three lanes, and 20 more in two
+  sched::ModelParams params = model("m", 8);
+  params.lanes = 3;
+  params.slo = 9ms;
+  const InstanceId m = w.add_model(params, Truth{.per_row = 4ms});  // of 8 rows 8 ms on four processors
+  w.run_until(1s);
+  for (std::uint16_t lane = 0; lane < 3; ++lane) {
+    SCOPED_TRACE(lane);
+    const auto homed = [&](Slice slice, std::int32_t rows) { return w.homed(m, slice, rows, LaneIndex{lane}); };
+    EXPECT_TRUE(homed({0, 4}, 8)) << "of the whole device all are wanted";
+    EXPECT_EQ(homed({2, 2}, 4), lane < 2);
+    EXPECT_FALSE(homed({2, 2}, 8)) << "it takes 16 ms";
+    EXPECT_EQ(homed({3, 1}, 2), lane < 2);
+    EXPECT_FALSE(homed({3, 1}, 4)) << "it takes 16 ms";
+  }
+}
+
 TEST(Homes, BesideWorkThoseNobodyWantsComeSeldom) {
   World w(device_of(4), lazily());
   const InstanceId m = w.add_model(one_bucket("m", 8), Truth{.fixed = 200ms, .per_row = 1us});

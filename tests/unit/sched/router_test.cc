@@ -163,6 +163,21 @@ TEST(SchedulerLoad, WhatIsCancelledOrRejectedCountsNoMore) {
   w.run_to_rest();
 }
 
+TEST(SchedulerLoad, WhatIsOverdueCountsForAsLongAgain) {
+  testing::World w(testing::device_of(4), "temporal");
+  const InstanceId id = w.add_model(testing::model("m", 1), {.per_row = 40ms});
+  w.truth(id).slowdown = 100;  // predicted: 10 ms
+  w.request(id);
+  w.run_until(10ms);
+  EXPECT_EQ(w.scheduler().load(w.now()).free_at, at(10ms));
+  w.run_until(60ms);
+  EXPECT_EQ(w.scheduler().load(w.now()).free_at, at(110ms));
+  w.run_until(510ms);
+  EXPECT_EQ(w.scheduler().load(w.now()).free_for_objectives, at(1010ms));
+  w.run_to_rest();
+  EXPECT_EQ(w.scheduler().load(w.now()).free_at, w.now()) << "it has ended after all";
+}
+
 TEST(SchedulerLoad, OfAnUnknownModelIsNothing) {
   testing::World w(testing::device_of(2), "temporal");
   EXPECT_EQ(w.scheduler().load(InstanceId{7}).run, 0ms);

@@ -153,6 +153,7 @@ Status CapturedPlan::home(const Slice& slice, CUstream stream) {
   TESSERA_ASSIGN_OR_RETURN(const CUcontext context, parts.device.context_of(slice));
   TESSERA_ASSIGN_OR_RETURN(device::HomedGraph homed,
                            device::HomedGraph::make(*parts.gpu, graph_.get(), context, stream));
+  homed.forget_nodes();
   owned_[place] = std::make_unique<const device::HomedGraph>(std::move(homed));
   homed_[place].store(owned_[place].get(), std::memory_order_release);
   return ok_status();
@@ -176,6 +177,7 @@ Status CapturedPlan::take_over(CapturedPlan& other, CUstream stream) {
     if (owned_[place] != nullptr) {
       TESSERA_ASSIGN_OR_RETURN(const CUcontext context, parts.device.context_of(shape_.ladder[place]));
       TESSERA_ASSIGN_OR_RETURN(auto made, device::HomedGraph::make(*parts.gpu, other.graph_.get(), context, stream));
+      made.forget_nodes();
       homed[place] = std::make_unique<const device::HomedGraph>(std::move(made));
     }
   }
