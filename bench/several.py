@@ -3,11 +3,12 @@
 
 usage: several.py --models FOLDER [--part lost] [--part added] [--part capacity] [--devices cuda:0,cuda:1] [--rate R]
                   [--mix A,B,...] [--slo-factor 20] [--workload FILE] [--slo-factor-of-workload 10] [--seeds 3]
-                  [--least-requests 2000] [--precision 0.03] [--search-from R] [--pretended] [--json FILE] ...
+                  [--least-requests 2000] [--precision 0.03] [--search-from R] [--pretended] [--loss trap] [--json FILE] ...
 
-lost      four tenants in open loop over HTTP on all devices, at 0.8 of what one carries (--rate); the last device is made
-          to fail (tessera_faulty: a kernel that traps). How many requests got no answer, and the time until every tenant
-          attains 99 % again over any 500 ms and does so for 2 s.
+lost      four tenants in open loop over HTTP on all devices, at 0.8 of what one carries (--rate); the last device is
+          reported as lost (tessera_faulty; with --loss trap a kernel of it traps, which takes all GPUs from the process).
+          How many requests got no answer, and the time until every tenant attains 99 % again over any 500 ms and does so
+          for 2 s.
 added     the same on the first device, at 1.3 of what it carries; the second one is added. How long that takes, and the
           time until it has 0.9 of its half of the launches over 500 ms. And again at 0.6: what the tenants' p99 is while
           the device opens and loads, against before.
@@ -267,7 +268,7 @@ class Several:
         more, device, program = [], ",".join(devices), self.arguments.tessera
         if faulty:
             program = self.arguments.faulty
-            more = ["--pretended-devices", str(len(devices))] if self.arguments.pretended else ["--trapping"]
+            more = ["--pretended-devices", str(len(devices))] if self.arguments.pretended else ["--real", self.arguments.loss]
             device = "auto" if self.arguments.pretended else device
         if not pathlib.Path(program).exists():
             name = "tessera_faulty" if faulty else "tessera"
@@ -609,6 +610,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--least-slo-ms", type=float, default=0, help="the tightest objective")
     parser.add_argument("--before-seconds", type=float, default=4)
     parser.add_argument("--after-seconds", type=float, default=8)
+    parser.add_argument("--loss", choices=("report", "trap"), default="report")
     parser.add_argument("--pretended", action="store_true")
     parser.add_argument("--workload", type=pathlib.Path, default=ROOT / "bench" / "workloads" / "mix16.json")
     parser.add_argument("--slo-factor-of-workload", type=float, default=10)

@@ -1,7 +1,8 @@
 // tessera_faulty: `tessera serve` whose devices fail, for tests and benchmarks that see a whole process go on or end.
-// They are pretended GPUs of 100 MB whose models fail as their files say (fake_model_file.h), or with --trapping the
-// GPUs that --device names. On SIGUSR1 the last device that was opened fails: a pretended one at once, a real one by a
-// kernel that traps.
+// They are pretended GPUs of 100 MB whose models fail as their files say (fake_model_file.h), or with --real the GPUs
+// that --device names. On SIGUSR1 the last device that was opened fails. A pretended one does at once; a real one is
+// reported as lost while it goes on (--real report), or a kernel of it traps (--real trap), which costs the process all
+// its GPUs: CUDA goes on with none of them.
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstddef>
@@ -146,12 +147,20 @@ std::vector<Computing> pretended(int devices, OnSignal& on_signal) {
   return out;
 }
 
-// Real ones, the last of which gets a trap.
-Result<std::vector<Computing>> trapping(Result<std::vector<Computing>> opened, OnSignal& on_signal) {
+// Real ones, the last of which fails in that way.
+Result<std::vector<Computing>> failing(Result<std::vector<Computing>> opened, const std::string& how,
+                                       OnSignal& on_signal) {
   if (!opened.ok()) return opened;
   if (opened->empty()) return opened;
   auto* card = dynamic_cast<tessera::device::CudaDevice*>(opened->back().device.get());
-  if (card == nullptr) return tessera::invalid_argument("--trapping: only GPUs can be made to trap");
+  if (card == nullptr) return tessera::invalid_argument("--real: only GPUs can be made to fail");
+  if (how == "report") {
+    on_signal.set([gpu = card->gpu()] {
+      gpu->fail(tessera::Error(tessera::ErrorCode::kDeviceLost, "SIGUSR1"));
+      return tessera::ok_status();
+    });
+    return opened;
+  }
   TESSERA_ASSIGN_OR_RETURN(std::shared_ptr<Trap> trap, Trap::on(card->gpu()));
   on_signal.set([trap] { return trap->spring(); });
   return opened;
@@ -164,17 +173,18 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   tessera::apps::ServeOptions options;
   int devices = 1;
-  bool real = false;
+  std::string real;
   CLI::App& serve = *app.add_subcommand("serve", "As tessera serve");
   tessera::apps::add_serve_flags(serve, options);
   serve.add_option("--pretended-devices", devices, "how many")->check(CLI::Range(1, 8));
-  serve.add_flag("--trapping", real, "the GPUs that --device names instead");
+  serve.add_option("--real", real, "the GPUs that --device names instead: how the last one fails")
+      ->check(CLI::IsMember({"report", "trap"}));
   CLI11_PARSE(app, argc, argv);
   // Not given back: its thread has no end but the process's.
   auto& on_signal = *std::make_unique<OnSignal>().release();
   return tessera::apps::serve(options, [=, &on_signal, open = tessera::apps::DeviceOpener()](
                                            const auto& choice, const auto& host, auto max_body) {
-    return real ? trapping(open(choice, host, max_body), on_signal)
-                : Result<std::vector<Computing>>(pretended(devices, on_signal));
+    return real.empty() ? Result<std::vector<Computing>>(pretended(devices, on_signal))
+                        : failing(open(choice, host, max_body), real, on_signal);
   });
 }
