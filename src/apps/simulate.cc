@@ -4,12 +4,14 @@
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 #include <tuple>
 
 #include "apps/progress.h"
 #include "apps/workload_files.h"
 #include "loadgen/text.h"
 #include "model/files.h"
+#include "sim/placement_log.h"
 #include "sim/replay.h"
 #include "sim/report.h"
 #include "sim/scenario.h"
@@ -19,12 +21,16 @@ namespace {
 
 constexpr std::size_t kMaxDevices = 1000;
 constexpr double kMostSeconds = 1e6;
+constexpr Duration kPlacing = std::chrono::seconds(1);
 constexpr Bytes kMaxJournal{std::uint64_t{2} << 30};  // twice what a server records
 
 Result<sim::Scenario> read_scenario(const SimulateOptions& options) {
   sim::Scenario scenario;
   TESSERA_ASSIGN_OR_RETURN(const std::string profiles, read_text(options.profiles));
   TESSERA_ASSIGN_OR_RETURN(scenario.device, sim::choose_device(profiles, options.profiles.string(), options.device));
+  if (options.memory_mb) {
+    scenario.device.memory = Bytes{*options.memory_mb * 1'000'000};
+  }
   TESSERA_ASSIGN_OR_RETURN(scenario.workload, read_workload(options.workload));
   return scenario;
 }
@@ -78,12 +84,21 @@ Status run_once(const SimulateOptions& options, const sim::Scenario& scenario) {
   TESSERA_ASSIGN_OR_RETURN(const auto tenants, scenario.tenants(options.rate, options.slo_factor));
   sim::ClusterOptions how = cluster_options(options);
   TESSERA_ASSIGN_OR_RETURN(how.changes, changes_of(options));
+  std::optional<sim::PlacementLog> placement;
+  if (options.evictable) {
+    how.placing = kPlacing;
+    placement.emplace(tenants, how);
+    how.moved = [&](const sim::Move& move) { placement->moved(move); };
+    how.answered = [&](const sim::Answer& answer) { placement->answered(answer); };
+  }
   TESSERA_ASSIGN_OR_RETURN(const auto cluster, sim::Cluster::make(scenario.device, tenants, how));
   Progress progress;
   const sim::Outcome outcome = cluster->run([&](double done) { progress.at(done, "simulated"); });
   progress.clear();
   std::fputs(sim::table(tenants, outcome).c_str(), stdout);
-  return write_text(options.json, sim::json(info_of(options, scenario), tenants, outcome), "--json");
+  std::fputs(placement ? placement->line().c_str() : "", stdout);
+  const std::string log = placement ? placement->json() : "";
+  return write_text(options.json, sim::json(info_of(options, scenario), tenants, outcome, log), "--json");
 }
 
 Status search(const SimulateOptions& options, const sim::Scenario& scenario) {
@@ -179,6 +194,13 @@ void add_simulate_flags(CLI::App& command, SimulateOptions& options) {
         std::tuple("--join", &options.join, "a device is there only from then on, repeatedly")}) {
     command.add_option(name, *into, what)->type_name("DEVICE@S")->excludes(searches);
   }
+  command
+      .add_flag("--evictable", options.evictable,
+                "models may leave for others while nobody asks for\nthem, and come back when somebody does")
+      ->excludes(searches);
+  command.add_option("--memory-mb", options.memory_mb, "that each device has for models (the profile's)")
+      ->type_name("MB")
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1'000'000'000}).description(""));
   command.add_option("--seeds", options.seeds, "of a search, pooled (5)")
       ->type_name("N")
       ->check(CLI::Range(2, 100).description(""));

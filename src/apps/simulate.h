@@ -31,6 +31,8 @@ struct SimulateOptions {
   bool search = false;
   int seeds = 5;
   bool unprofiled = false;
+  bool evictable = false;
+  std::optional<std::uint64_t> memory_mb;  // of a device, for models
   std::filesystem::path json;
   std::string command;  // as it was given
 };

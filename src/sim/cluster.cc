@@ -6,7 +6,6 @@
 #include <variant>
 
 #include "base/check.h"
-#include "sched/placer.h"
 
 namespace tessera::sim {
 namespace {
@@ -38,6 +37,7 @@ Status Cluster::build(std::vector<loadgen::Tenant> tenants) {
     Tenant tenant;
     tenant.spec = std::move(tenants[i]);
     tenant.nodes = places[i];
+    tenant.rate = tenant.spec.rate;
     if (!tenant.spec.spec.outstanding) {
       tenant.arrivals =
           loadgen::make_arrivals(tenant.spec.spec.process, tenant.spec.rate, loadgen::seed_of(options_.seed, i));
@@ -49,6 +49,8 @@ Status Cluster::build(std::vector<loadgen::Tenant> tenants) {
     nodes_[i].first_device = static_cast<std::uint32_t>(i * options_.devices_per_node);
     nodes_[i].holders.resize(tenants_.size());
     nodes_[i].routed.resize(tenants_.size());
+    nodes_[i].residences.resize(tenants_.size());
+    nodes_[i].waiting.resize(tenants_.size());
   }
   TESSERA_RETURN_IF_ERROR(check_changes());
   up_.assign(options_.devices, true);
@@ -61,68 +63,6 @@ Status Cluster::build(std::vector<loadgen::Tenant> tenants) {
   }
   counted_from_ = TimePoint(options_.warm_up);
   ends_ = counted_from_ + options_.length;
-  return ok_status();
-}
-
-Status Cluster::place() {
-  for (std::uint32_t node = 0; node < nodes_.size(); ++node) {
-    TESSERA_RETURN_IF_ERROR(place_on(node));
-  }
-  return ok_status();
-}
-
-// Asks the placer; at the start what it says is so at once, later it takes its time.
-Status Cluster::place_on(std::uint32_t number) {
-  Node& node = nodes_[number];
-  const bool starts = devices_.empty();
-  const std::size_t count = std::min(options_.devices_per_node, options_.devices - node.first_device);
-  std::vector<sched::PlacerDevice> devices(count);
-  for (std::size_t i = 0; i < count; ++i) {
-    devices[i].up = up_[node.first_device + i];
-    if (profile_.memory.value > 0) {
-      devices[i].memory = profile_.memory;
-    }
-  }
-  std::vector<std::uint32_t> held;  // tenants
-  std::vector<sched::PlacerModel> wanted;
-  for (std::uint32_t tenant = 0; tenant < tenants_.size(); ++tenant) {
-    const auto& nodes = tenants_[tenant].nodes;
-    if (std::find(nodes.begin(), nodes.end(), number) == nodes.end()) {
-      continue;
-    }
-    sched::PlacerModel model;
-    model.name = tenants_[tenant].spec.spec.name;
-    model.bytes = models_[tenant].profile->memory;
-    model.rate = tenants_[tenant].spec.rate;
-    model.loaded.resize(count);
-    for (const std::uint32_t holder : node.holders[tenant]) {
-      model.loaded[holder] = true;
-    }
-    held.push_back(tenant);
-    wanted.push_back(std::move(model));
-  }
-  const auto placement = sched::Placer().decide(devices, wanted);
-  for (const sched::PlacerAction& action : placement.actions) {
-    const std::uint32_t tenant = held[action.model];
-    const auto place = static_cast<std::uint32_t>(action.device);
-    auto& holders = node.holders[tenant];
-    const auto at = std::lower_bound(holders.begin(), holders.end(), place);
-    if (action.kind == sched::PlacerAction::Kind::kUnload) {  // what waits there is finished
-      node.routed[tenant].erase(node.routed[tenant].begin() + (at - holders.begin()));
-      holders.erase(at);
-    } else if (starts) {
-      node.routed[tenant].insert(node.routed[tenant].begin() + (at - holders.begin()), 0);
-      holders.insert(at, place);
-    } else {
-      loadings_.push_back({node.first_device + place, tenant});
-      loop_.at(loop_.time() + options_.load_time, *this, token(Moment::kLoaded, loadings_.size() - 1));
-    }
-  }
-  if (!placement.refused.empty()) {
-    return Error(ErrorCode::kResourceExhausted, "tenant '" + wanted[placement.refused.front()].name +
-                                                    "' finds no memory on " + profile_.shape.name +
-                                                    "; take more devices or fewer tenants");
-  }
   return ok_status();
 }
 
@@ -168,6 +108,9 @@ Outcome Cluster::run(const std::function<void(double)>& progress) {
   for (std::size_t i = 0; i < options_.changes.size(); ++i) {
     loop_.at(counted_from_ + options_.changes[i].after, *this, token(Moment::kChange, i));
   }
+  if (evictable()) {
+    loop_.at(TimePoint(options_.placing), *this, token(Moment::kPlace, 0));
+  }
   const Duration step = std::max(Duration(1), (ends_ - TimePoint{}) / kProgressSteps);
   for (TimePoint until{}; until < ends_ && !gave_up_; until = std::min(until + step, ends_)) {
     while (!gave_up_ && loop_.step(until)) {
@@ -178,6 +121,7 @@ Outcome Cluster::run(const std::function<void(double)>& progress) {
   }
   while (!gave_up_ && loop_.step(ends_ + kToFinish)) {
   }
+  fail_waiting();
   Outcome outcome;
   outcome.seconds = std::chrono::duration<double>(options_.length).count();
   outcome.requests = serial_;
@@ -205,6 +149,8 @@ void Cluster::due(std::uint64_t of) {
       return change(options_.changes[place]);
     case Moment::kLoaded:
       return load(loadings_[place]);
+    case Moment::kPlace:
+      return place_anew();
   }
 }
 
@@ -227,6 +173,8 @@ void Cluster::issue(std::uint32_t index, std::int32_t rows) {
   if (counts(loop_.time())) {
     tenants_[index].tally.offered();
   }
+  tenants_[index].last_asked = loop_.time();
+  ++tenants_[index].lately;
   std::uint32_t slot = 0;
   if (free_requests_.empty()) {
     slot = static_cast<std::uint32_t>(requests_.size());
@@ -240,6 +188,7 @@ void Cluster::issue(std::uint32_t index, std::int32_t rows) {
   request.tenant = index;
   request.rows = rows;
   request.launched = false;
+  request.waited = false;
   request.serial = ++serial_;
   request.arrival = loop_.time();
   if (!send(slot)) {
@@ -247,23 +196,27 @@ void Cluster::issue(std::uint32_t index, std::int32_t rows) {
   }
 }
 
-// To a device that holds the tenant; false: there is none.
+// To a device that holds the tenant; false: there is none, and none to wait for.
 bool Cluster::send(std::uint32_t slot) {
-  Request& request = requests_[slot];
-  const auto node = choose_node(request.tenant);
+  const auto node = choose_node(requests_[slot].tenant);
   if (!node) {
-    return false;
+    return wait_for_model(slot);
   }
-  ++nodes_[*node].open;
-  request.node = *node;
-  request.device = choose_device(nodes_[*node], request.tenant);
+  send(slot, *node);
+  return true;
+}
+
+void Cluster::send(std::uint32_t slot, std::uint32_t node) {
+  Request& request = requests_[slot];
+  ++nodes_[node].open;
+  request.node = node;
+  request.device = choose_device(nodes_[node], request.tenant);
   sched::Arrival arrival;
   arrival.request = RequestId{(request.serial << kPlaceBits) | slot};
   arrival.instance = InstanceId{request.tenant + 1};
   arrival.rows = request.rows;
   arrival.arrival = request.arrival;
   devices_[request.device]->send(arrival);
-  return true;
 }
 
 std::optional<std::uint32_t> Cluster::choose_node(std::uint32_t index) {
@@ -323,7 +276,7 @@ void Cluster::fail(std::uint32_t slot) {
   const Request request = close(slot);
   Tenant& tenant = tenants_[request.tenant];
   if (options_.answered) {
-    options_.answered({request.tenant, request.arrival, std::nullopt});
+    options_.answered({request.tenant, request.arrival, std::nullopt, request.waited});
   }
   if (counts(request.arrival)) {
     tenant.tally.failed();
@@ -345,7 +298,7 @@ void Cluster::acts(const sched::Action& action) {
   const Request request = close(reject->request);
   Tenant& tenant = tenants_[request.tenant];
   if (options_.answered) {
-    options_.answered({request.tenant, request.arrival, std::nullopt});
+    options_.answered({request.tenant, request.arrival, std::nullopt, request.waited});
   }
   if (counts(request.arrival)) {
     tenant.tally.rejected();
@@ -365,7 +318,7 @@ void Cluster::ended(const sched::StartLaunch& launch) {
     const Request request = close(id);
     Tenant& tenant = tenants_[request.tenant];
     if (options_.answered) {
-      options_.answered({request.tenant, request.arrival, loop_.time()});
+      options_.answered({request.tenant, request.arrival, loop_.time(), request.waited});
     }
     if (counts(request.arrival)) {
       const Duration latency = loop_.time() - request.arrival;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,6 +13,7 @@
 #include "loadgen/measure.h"
 #include "loadgen/outcome.h"
 #include "loadgen/workload.h"
+#include "sched/placer.h"
 #include "sched/router.h"
 #include "sim/device.h"
 #include "sim/loop.h"
@@ -25,6 +27,7 @@ struct Answer {
   std::size_t tenant = 0;
   TimePoint arrival{};
   std::optional<TimePoint> ended;  // nothing: rejected
+  bool waited = false;             // for its model, which was on no device
 };
 
 // A device that is lost, or that joins: until then it is not there. Value.
@@ -32,6 +35,14 @@ struct DeviceChange {
   Duration after{};  // the part that counts began
   std::uint32_t device = 0;
   bool lost = true;
+};
+
+// A model begins to load on a device, or leaves it. Value.
+struct Move {
+  TimePoint at{};
+  std::size_t tenant = 0;
+  std::uint32_t device = 0;
+  bool loads = true;
 };
 
 struct ClusterOptions {
@@ -44,11 +55,15 @@ struct ClusterOptions {
   bool profiled = true;                                 // otherwise schedulers know no latency at the start
   std::vector<DeviceChange> changes;                    // each device joins and is lost once at most
   Duration load_time = std::chrono::milliseconds(300);  // of a model on a device that joins or takes over
+  // Models may leave for others while nobody asks for them, and come back when somebody does: who asks waits for that.
+  // The placer is asked as often as this, and when a model is asked for that is on no device. 0: each is placed once.
+  Duration placing{0};
   std::vector<std::uint64_t> most_misses;  // by tenant: the run ends where one has more; empty: it does not
   // For who wants more than counts; they may be empty. Of all requests, also those that do not count, and of runs that
   // end within the part that counts.
   std::function<void(const Answer&)> answered = {};
   std::function<void(std::size_t tenant, double atom_seconds)> ran = {};
+  std::function<void(const Move&)> moved = {};  // at the start of the run, too
 };
 
 // What came out. Value.
@@ -60,8 +75,8 @@ struct Outcome : loadgen::Outcome {
 
 // Requests go to the node with the fewest of them open, as a front proxy would send them, and there where sched::Router
 // says. Which tenants a node holds is decided once (tenants.h), which devices of it by sched::Placer, at the start and
-// when one joins or is lost: then what ran on it fails, and what waited there moves. Same options and seed, same
-// outcome, byte for byte. Owned by one thread.
+// when one joins or is lost: then what ran on it fails, and what waited there moves; or time and again. Same options
+// and seed, same outcome, byte for byte. Owned by one thread.
 class Cluster final : private Observer, private Loop::Target {
  public:
   // Error: unknown policy, a model without profile, or one that finds no room; a change of a device that is not there.
@@ -80,12 +95,21 @@ class Cluster final : private Observer, private Loop::Target {
     std::uint32_t turn = 0;
     std::uint64_t misses = 0;
     loadgen::Tally tally;
+    double rate = 0;           // a second, of late; at first what the workload says
+    std::uint64_t lately = 0;  // requests since the placer was asked
+    TimePoint last_asked{};
+  };
+  struct Residence {
+    TimePoint since{};
+    bool loads = false;  // and does not serve yet
   };
   struct Node {
     std::uint32_t first_device = 0;
-    std::uint64_t open = 0;                           // requests
-    std::vector<std::vector<std::uint32_t>> holders;  // by tenant: places of devices, empty: none
-    std::vector<std::vector<std::uint64_t>> routed;   // likewise: requests sent to each
+    std::uint64_t open = 0;                                      // requests
+    std::vector<std::vector<std::uint32_t>> holders;             // by tenant: places of devices, empty: none
+    std::vector<std::vector<std::uint64_t>> routed;              // likewise: requests sent to each
+    std::vector<std::map<std::uint32_t, Residence>> residences;  // by tenant and place: holders, and those that load
+    std::vector<std::vector<std::uint32_t>> waiting;             // by tenant: requests, until its model is there
   };
   struct Request {
     std::uint32_t tenant = 0;
@@ -93,6 +117,7 @@ class Cluster final : private Observer, private Loop::Target {
     std::uint32_t device = 0;
     std::int32_t rows = 0;
     bool launched = false;
+    bool waited = false;       // for its model
     std::uint64_t serial = 0;  // 0: none
     TimePoint arrival{};
   };
@@ -100,22 +125,36 @@ class Cluster final : private Observer, private Loop::Target {
     std::uint32_t device = 0;
     std::uint32_t tenant = 0;
   };
-  enum class Moment : std::uint32_t { kAsk, kChange, kLoaded };  // with the place of a tenant, a change, a loading
+  // With the place of a tenant, a change, a loading.
+  enum class Moment : std::uint32_t { kAsk, kChange, kLoaded, kPlace };
+  static constexpr std::uint32_t kNoDevice = ~std::uint32_t{0};  // of a request that waits for its model
   static std::uint64_t token(Moment moment, std::size_t place) {
     return (static_cast<std::uint64_t>(moment) << 32U) | static_cast<std::uint32_t>(place);
   }
 
   Cluster(const DeviceProfile& profile, const ClusterOptions& options) : profile_(profile), options_(options) {}
   Status build(std::vector<loadgen::Tenant> tenants);
-  Status check_changes() const;
-  Status place();
-  Status place_on(std::uint32_t node);
   Status add_device(std::uint32_t index);
   void add_model(std::uint32_t device, std::uint32_t tenant);
+
+  // cluster_placing.cc
+  bool evictable() const { return options_.placing > Duration{0}; }
+  Status place();
+  Status place_on(std::uint32_t node);
+  std::vector<sched::PlacerDevice> devices_of(const Node& node) const;
+  sched::PlacerModel placer_model(const Node& node, std::uint32_t tenant, std::size_t devices) const;
+  void carry_out(Node& node, std::uint32_t tenant, const sched::PlacerAction& action);
+  void place_anew();
+  void load(const Loading& loading);
+  bool wait_for_model(std::uint32_t slot);
+  void fail_waiting();
+
+  // cluster_changes.cc
+  Status check_changes() const;
   void change(const DeviceChange& change);
   void move_requests(std::uint32_t device);
-  void load(const Loading& loading);
 
+  // cluster.cc
   void due(std::uint64_t of) override;
   void ask(std::uint32_t tenant);
   void acts(const sched::Action& action) override;
@@ -124,6 +163,7 @@ class Cluster final : private Observer, private Loop::Target {
 
   void issue(std::uint32_t tenant, std::int32_t rows);
   bool send(std::uint32_t slot);
+  void send(std::uint32_t slot, std::uint32_t node);
   std::optional<std::uint32_t> choose_node(std::uint32_t tenant);
   std::uint32_t choose_device(Node& node, std::uint32_t tenant);
   static std::uint32_t slot_of(RequestId id);

@@ -44,6 +44,7 @@ void Cluster::change(const DeviceChange& change) {
         node.routed[tenant].erase(node.routed[tenant].begin() + (held - holders.begin()));
         holders.erase(held);
       }
+      node.residences[tenant].erase(place);
     }
     move_requests(change.device);
   }
@@ -67,25 +68,6 @@ void Cluster::move_requests(std::uint32_t device) {
       fail(slot);
     }
   }
-}
-
-void Cluster::load(const Loading& loading) {
-  if (!up_[loading.device]) {
-    return;
-  }
-  Node& node = nodes_[loading.device / options_.devices_per_node];
-  const std::uint32_t place = loading.device - node.first_device;
-  auto& holders = node.holders[loading.tenant];
-  auto& routed = node.routed[loading.tenant];
-  const auto before = std::lower_bound(holders.begin(), holders.end(), place);
-  if (before != holders.end() && *before == place) {  // asked for twice
-    return;
-  }
-  add_model(loading.device, loading.tenant);
-  // Where little else differs, the one that was asked least goes first: not until it has caught up with the others.
-  const std::uint64_t least = routed.empty() ? 0 : *std::min_element(routed.begin(), routed.end());
-  routed.insert(routed.begin() + (before - holders.begin()), least);
-  holders.insert(before, place);
 }
 
 }  // namespace tessera::sim

@@ -30,7 +30,8 @@ std::string table(const std::vector<loadgen::Tenant>& tenants, const Outcome& ou
   return loadgen::table(tenants, outcome, columns, most) + line;
 }
 
-std::string json(const RunInfo& info, const std::vector<loadgen::Tenant>& tenants, const Outcome& outcome) {
+std::string json(const RunInfo& info, const std::vector<loadgen::Tenant>& tenants, const Outcome& outcome,
+                 const std::string& placement) {
   std::string out = head(info) + "\"seconds\": " + digits(outcome.seconds) +
                     ", \"requests\": " + std::to_string(outcome.requests) +
                     ", \"scheduler_events\": " + std::to_string(outcome.events) +
@@ -39,7 +40,7 @@ std::string json(const RunInfo& info, const std::vector<loadgen::Tenant>& tenant
   for (std::size_t i = 0; i < tenants.size(); ++i) {
     out += (i == 0 ? "\n  " : ",\n  ") + loadgen::tenant_json(tenants[i], outcome.tenants[i].tally);
   }
-  return out + "\n ]}\n";
+  return out + "\n ]" + (placement.empty() ? "" : ",\n \"placement\": " + placement) + "}\n";
 }
 
 std::string json(const RunInfo& info, const loadgen::Capacity& capacity, double fractional, double clairvoyant) {

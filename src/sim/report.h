@@ -25,7 +25,9 @@ struct RunInfo {
 };
 
 // Objects of JSON; nothing in them depends on the time or the machine.
-std::string json(const RunInfo& info, const std::vector<loadgen::Tenant>& tenants, const Outcome& outcome);
+// `placement`: an object, or nothing.
+std::string json(const RunInfo& info, const std::vector<loadgen::Tenant>& tenants, const Outcome& outcome,
+                 const std::string& placement = {});
 std::string json(const RunInfo& info, const loadgen::Capacity& capacity, double fractional, double clairvoyant);
 
 }  // namespace tessera::sim

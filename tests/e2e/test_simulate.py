@@ -68,6 +68,24 @@ def test_devices_come_and_go(tmp_path):
     assert simulate("--search", "--lose", "0@1").returncode != 0
 
 
+def test_models_leave_and_come_back(tmp_path):
+    out = tmp_path / "out.json"
+    done = simulate("--rate", "2", "--seconds", "600", "--evictable", "--memory-mb", "2500", "--json", out,
+                    workload=ROOT / "bench/workloads/azure.json")
+    assert done.returncode == 0 and done.stderr == "", done
+    assert "came back" in done.stdout.splitlines()[-1]
+    result = json.loads(out.read_text())
+    total, steps = result["placement"]["total"], result["placement"]["steps"]
+    assert len(steps) == 100 and result["placement"]["step_seconds"] == 6.01
+    for what in ("first", "back", "migrations", "further", "unloads", "requests", "met", "waited"):
+        assert sum(step[what] for step in steps) == total[what]
+    assert total["requests"] > 500 and total["back"] + total["migrations"] > 0 and total["waited"] > 0
+    assert all(step["replicas"] <= 12 for step in steps), "more than fit"
+    assert fails_with(simulate("--rate", "50", "--memory-mb", "2500", workload=ROOT / "bench/workloads/azure.json"), "finds no memory")
+    assert simulate("--search", "--evictable").returncode != 0
+    assert simulate("--rate", "50", "--memory-mb", "0").returncode != 0
+
+
 def test_a_search_prints_capacity_and_bound(tmp_path):
     small = tmp_path / "small.json"
     small.write_text(json.dumps({"name": "small", "source": "a test", "tenants": [

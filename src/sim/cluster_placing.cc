@@ -1,0 +1,181 @@
+// Which devices of a node hold which tenants: placed at the start and as devices come and go, or time and again where
+// models may leave.
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "sched/placer.h"
+#include "sim/cluster.h"
+
+namespace tessera::sim {
+namespace {
+
+constexpr std::size_t kMostWaiting = 1000;  // requests of a tenant on a node for whose model it has to load
+constexpr double kOfLately = 0.5;           // what the last round says of a rate
+
+}  // namespace
+
+Status Cluster::place() {
+  for (std::uint32_t node = 0; node < nodes_.size(); ++node) {
+    TESSERA_RETURN_IF_ERROR(place_on(node));
+  }
+  return ok_status();
+}
+
+std::vector<sched::PlacerDevice> Cluster::devices_of(const Node& node) const {
+  const std::size_t count = std::min(options_.devices_per_node, options_.devices - node.first_device);
+  std::vector<sched::PlacerDevice> devices(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    devices[i].up = up_[node.first_device + i];
+    if (profile_.memory.value > 0) {
+      devices[i].memory = profile_.memory;
+    }
+  }
+  return devices;
+}
+
+sched::PlacerModel Cluster::placer_model(const Node& node, std::uint32_t index, std::size_t devices) const {
+  const Tenant& tenant = tenants_[index];
+  sched::PlacerModel model;
+  model.name = tenant.spec.spec.name;
+  model.bytes = models_[index].profile->memory;
+  model.rate = tenant.rate;
+  model.loaded.resize(devices);
+  for (const std::uint32_t holder : node.holders[index]) {
+    model.loaded[holder] = true;
+  }
+  if (!evictable() || devices_.empty()) {
+    return model;
+  }
+  model.evictable = true;
+  model.idle = loop_.time() - tenant.last_asked;
+  model.residing.resize(devices);
+  for (const auto& [place, residence] : node.residences[index]) {
+    model.residing[place] = loop_.time() - residence.since;
+    model.loaded[place] = true;
+    model.evictable = model.evictable && !residence.loads;  // not before it has served
+  }
+  model.wanted = !node.waiting[index].empty() || !node.residences[index].empty();
+  return model;
+}
+
+// Asks the placer; at the start what it says is so at once, later it takes its time.
+Status Cluster::place_on(std::uint32_t number) {
+  Node& node = nodes_[number];
+  const auto devices = devices_of(node);
+  std::vector<std::uint32_t> held;  // tenants
+  std::vector<sched::PlacerModel> wanted;
+  for (std::uint32_t tenant = 0; tenant < tenants_.size(); ++tenant) {
+    const auto& nodes = tenants_[tenant].nodes;
+    if (std::find(nodes.begin(), nodes.end(), number) != nodes.end()) {
+      held.push_back(tenant);
+      wanted.push_back(placer_model(node, tenant, devices.size()));
+    }
+  }
+  const auto placement = sched::Placer().decide(devices, wanted);
+  for (const sched::PlacerAction& action : placement.actions) {
+    carry_out(node, held[action.model], action);
+  }
+  if (!placement.refused.empty() && !evictable()) {
+    return Error(ErrorCode::kResourceExhausted, "tenant '" + wanted[placement.refused.front()].name +
+                                                    "' finds no memory on " + profile_.shape.name +
+                                                    "; take more devices or fewer tenants, or let models leave");
+  }
+  return ok_status();
+}
+
+void Cluster::carry_out(Node& node, std::uint32_t tenant, const sched::PlacerAction& action) {
+  const auto place = static_cast<std::uint32_t>(action.device);
+  const std::uint32_t device = node.first_device + place;
+  const bool loads = action.kind == sched::PlacerAction::Kind::kLoad;
+  auto& holders = node.holders[tenant];
+  const auto at = std::lower_bound(holders.begin(), holders.end(), place);
+  if (options_.moved) {
+    options_.moved({loop_.time(), tenant, device, loads});
+  }
+  if (!loads) {  // what waits there is finished
+    node.routed[tenant].erase(node.routed[tenant].begin() + (at - holders.begin()));
+    holders.erase(at);
+    node.residences[tenant].erase(place);
+    return;
+  }
+  const bool starts = devices_.empty();
+  node.residences[tenant][place] = {loop_.time(), !starts};
+  if (starts) {
+    node.routed[tenant].insert(node.routed[tenant].begin() + (at - holders.begin()), 0);
+    holders.insert(at, place);
+  } else {
+    loadings_.push_back({device, tenant});
+    loop_.at(loop_.time() + options_.load_time, *this, token(Moment::kLoaded, loadings_.size() - 1));
+  }
+}
+
+// Of all nodes, as a server does now and then: what is asked for often gets room for further replicas.
+void Cluster::place_anew() {
+  for (Tenant& tenant : tenants_) {
+    const double seconds = std::chrono::duration<double>(options_.placing).count();
+    tenant.rate += kOfLately * (static_cast<double>(std::exchange(tenant.lately, 0)) / seconds - tenant.rate);
+  }
+  static_cast<void>(place());  // who finds no room waits for the next round
+  if (loop_.time() + options_.placing < ends_) {
+    loop_.at(loop_.time() + options_.placing, *this, token(Moment::kPlace, 0));
+  }
+}
+
+// On the node with the fewest requests, until its model is there. False: it may not.
+bool Cluster::wait_for_model(std::uint32_t slot) {
+  Request& request = requests_[slot];
+  const auto& nodes = tenants_[request.tenant].nodes;
+  if (!evictable() || nodes.empty()) {
+    return false;
+  }
+  request.node = *std::min_element(nodes.begin(), nodes.end(),
+                                   [&](std::uint32_t a, std::uint32_t b) { return nodes_[a].open < nodes_[b].open; });
+  auto& waiting = nodes_[request.node].waiting[request.tenant];
+  if (waiting.size() >= kMostWaiting) {
+    return false;
+  }
+  request.device = kNoDevice;
+  request.waited = true;
+  waiting.push_back(slot);
+  if (waiting.size() == 1) {
+    static_cast<void>(place_on(request.node));
+  }
+  return true;
+}
+
+void Cluster::fail_waiting() {
+  for (Node& node : nodes_) {
+    for (auto& waiting : node.waiting) {
+      for (const std::uint32_t slot : std::exchange(waiting, {})) {
+        fail(slot);
+      }
+    }
+  }
+}
+
+void Cluster::load(const Loading& loading) {
+  if (!up_[loading.device]) {
+    return;
+  }
+  const auto number = loading.device / static_cast<std::uint32_t>(options_.devices_per_node);
+  Node& node = nodes_[number];
+  const std::uint32_t place = loading.device - node.first_device;
+  auto& holders = node.holders[loading.tenant];
+  auto& routed = node.routed[loading.tenant];
+  const auto before = std::lower_bound(holders.begin(), holders.end(), place);
+  if (before != holders.end() && *before == place) {  // asked for twice
+    return;
+  }
+  add_model(loading.device, loading.tenant);
+  // Where little else differs, the one that was asked least goes first: not until it has caught up with the others.
+  const std::uint64_t least = routed.empty() ? 0 : *std::min_element(routed.begin(), routed.end());
+  routed.insert(routed.begin() + (before - holders.begin()), least);
+  holders.insert(before, place);
+  node.residences[loading.tenant][place].loads = false;
+  for (const std::uint32_t slot : std::exchange(node.waiting[loading.tenant], {})) {
+    send(slot, number);
+  }
+}
+
+}  // namespace tessera::sim
