@@ -215,7 +215,7 @@ Result<double> fairness(const sim::Scenario& scenario, const std::string& policy
   sim::ClusterOptions options;
   options.policy = policy;
   options.length = 20s;
-  options.ran = [&](std::size_t who, double atom_seconds) { used[who] += atom_seconds / weights[who]; };
+  options.ran = [&](const sim::BatchRun& run) { used[run.tenant] += run.atom_seconds() / weights[run.tenant]; };
   TESSERA_ASSIGN_OR_RETURN(const auto cluster, sim::Cluster::make(scenario.device, std::move(tenants), options));
   cluster->run({});
   return loadgen::jain_index(used);

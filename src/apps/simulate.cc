@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <optional>
 #include <tuple>
 
@@ -80,6 +81,27 @@ sim::ClusterOptions cluster_options(const SimulateOptions& options) {
   return out;
 }
 
+// A line of CSV for each batch, as it ends.
+class RunsFile {
+ public:
+  explicit RunsFile(const std::filesystem::path& path) : path_(path), file_(path) {
+    file_ << "tenant,device,rows,batch_size,first_atom,atoms,begin_ns,end_ns\n";
+  }
+  void add(const sim::BatchRun& run, const std::string& tenant) {
+    file_ << tenant << ',' << run.device << ',' << run.rows << ',' << run.bucket << ',' << run.slice.first << ','
+          << run.slice.count << ',' << run.begin.time_since_epoch().count() << ',' << run.end.time_since_epoch().count()
+          << '\n';
+  }
+  Status written() {
+    file_.flush();
+    return file_ ? ok_status() : Status(invalid_argument("cannot write " + path_.string() + "; choose another --runs"));
+  }
+
+ private:
+  const std::filesystem::path path_;
+  std::ofstream file_;
+};
+
 Status run_once(const SimulateOptions& options, const sim::Scenario& scenario) {
   TESSERA_ASSIGN_OR_RETURN(const auto tenants, scenario.tenants(options.rate, options.slo_factor));
   sim::ClusterOptions how = cluster_options(options);
@@ -91,12 +113,19 @@ Status run_once(const SimulateOptions& options, const sim::Scenario& scenario) {
     how.moved = [&](const sim::Move& move) { placement->moved(move); };
     how.answered = [&](const sim::Answer& answer) { placement->answered(answer); };
   }
+  std::optional<RunsFile> runs;
+  if (!options.runs.empty()) {
+    runs.emplace(options.runs);
+    TESSERA_RETURN_IF_ERROR(runs->written());
+    how.ran = [&](const sim::BatchRun& run) { runs->add(run, tenants[run.tenant].spec.name); };
+  }
   TESSERA_ASSIGN_OR_RETURN(const auto cluster, sim::Cluster::make(scenario.device, tenants, how));
   Progress progress;
   const sim::Outcome outcome = cluster->run([&](double done) { progress.at(done, "simulated"); });
   progress.clear();
   std::fputs(sim::table(tenants, outcome).c_str(), stdout);
   std::fputs(placement ? placement->line().c_str() : "", stdout);
+  TESSERA_RETURN_IF_ERROR(runs ? runs->written() : ok_status());
   const std::string log = placement ? placement->json() : "";
   return write_text(options.json, sim::json(info_of(options, scenario), tenants, outcome, log), "--json");
 }
@@ -210,6 +239,9 @@ void add_simulate_flags(CLI::App& command, SimulateOptions& options) {
                   "instead of all that: what tessera serve --record\nwrote, decided again and compared")
       ->type_name("FILE");
   command.add_option("--json", options.json, "file for the results")->type_name("FILE");
+  command.add_option("--runs", options.runs, "file for a line (CSV) of each batch that ran")
+      ->type_name("FILE")
+      ->excludes(searches);
   command.callback([&command] { refuse_mixtures(command); });
 }
 

@@ -34,6 +34,7 @@ struct SimulateOptions {
   bool evictable = false;
   std::optional<std::uint64_t> memory_mb;  // of a device, for models
   std::filesystem::path json;
+  std::filesystem::path runs;
   std::string command;  // as it was given
 };
 

@@ -307,9 +307,10 @@ void Cluster::acts(const sched::Action& action) {
   ask_again(request.tenant, kAfterRejection);
 }
 
-void Cluster::ran(const sched::StartLaunch& launch, Duration took) {
+void Cluster::ran(const sched::StartLaunch& launch, TimePoint begin, TimePoint end) {
   if (options_.ran && counts(loop_.time())) {
-    options_.ran(launch.instance.value - 1, std::chrono::duration<double>(took).count() * launch.slice.count);
+    options_.ran({launch.instance.value - 1, requests_[slot_of(launch.requests.front())].device, launch.rows,
+                  launch.bucket, launch.slice, begin, end});
   }
 }
 

@@ -1,6 +1,7 @@
 // A workload on simulated devices: one, or nodes of several behind a front router.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "core/slice.h"
 #include "loadgen/measure.h"
 #include "loadgen/outcome.h"
 #include "loadgen/workload.h"
@@ -28,6 +30,18 @@ struct Answer {
   TimePoint arrival{};
   std::optional<TimePoint> ended;  // nothing: rejected
   bool waited = false;             // for its model, which was on no device
+};
+
+// One batch on a slice. Value.
+struct BatchRun {
+  std::size_t tenant = 0;
+  std::uint32_t device = 0;
+  std::int32_t rows = 0;
+  std::int32_t bucket = 0;
+  Slice slice;
+  TimePoint begin{};
+  TimePoint end{};
+  double atom_seconds() const { return std::chrono::duration<double>(end - begin).count() * slice.count; }
 };
 
 // A device that is lost, or that joins: until then it is not there. Value.
@@ -62,7 +76,7 @@ struct ClusterOptions {
   // For who wants more than counts; they may be empty. Of all requests, also those that do not count, and of runs that
   // end within the part that counts.
   std::function<void(const Answer&)> answered = {};
-  std::function<void(std::size_t tenant, double atom_seconds)> ran = {};
+  std::function<void(const BatchRun&)> ran = {};
   std::function<void(const Move&)> moved = {};  // at the start of the run, too
 };
 
@@ -159,7 +173,7 @@ class Cluster final : private Observer, private Loop::Target {
   void ask(std::uint32_t tenant);
   void acts(const sched::Action& action) override;
   void ended(const sched::StartLaunch& launch) override;
-  void ran(const sched::StartLaunch& launch, Duration took) override;
+  void ran(const sched::StartLaunch& launch, TimePoint begin, TimePoint end) override;
 
   void issue(std::uint32_t tenant, std::int32_t rows);
   bool send(std::uint32_t slot);

@@ -90,7 +90,7 @@ void Device::due(std::uint64_t of) {
 void Device::hear_end(std::size_t slot) {
   const Running done = std::move(running_[slot]);
   free_slots_.push_back(slot);
-  observer_.ran(done.launch, done.end - done.begin);
+  observer_.ran(done.launch, done.begin, done.end);
   observer_.ended(done.launch);
   send(sched::LaunchEnded{done.launch.launch, true, true, done.begin, done.end, {}});
 }

@@ -43,8 +43,8 @@ class Observer {
   virtual void acts(const sched::Action& action) = 0;  // before it is carried out
   // The scheduler is about to hear of it.
   virtual void ended(const sched::StartLaunch& launch) = 0;
-  // Before that: how long it occupied its slice.
-  virtual void ran(const sched::StartLaunch& /*launch*/, Duration /*took*/) {}
+  // Before that: when it occupied its slice.
+  virtual void ran(const sched::StartLaunch& /*launch*/, TimePoint /*begin*/, TimePoint /*end*/) {}
   // A home that was asked for is due. Nothing: here it is; otherwise it failed, true: for good.
   virtual std::optional<bool> home_fails(const sched::PrepareHome&) { return std::nullopt; }
 };

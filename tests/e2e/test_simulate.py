@@ -1,5 +1,6 @@
 """`tessera simulate` from the command line: its tables and files, that a seed repeats, and what it says of bad input."""
 
+import csv
 import json
 import os
 import pathlib
@@ -84,6 +85,27 @@ def test_models_leave_and_come_back(tmp_path):
     assert fails_with(simulate("--rate", "50", "--memory-mb", "2500", workload=ROOT / "bench/workloads/azure.json"), "finds no memory")
     assert simulate("--search", "--evictable").returncode != 0
     assert simulate("--rate", "50", "--memory-mb", "0").returncode != 0
+
+
+def test_runs_are_a_line_each(tmp_path):
+    out, runs = tmp_path / "out.json", tmp_path / "runs.csv"
+    done = simulate("--rate", "200", "--seconds", "2", "--json", out, "--runs", runs)
+    assert done.returncode == 0 and done.stderr == "", done
+    with open(runs, newline="", encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    result = json.loads(out.read_text())
+    assert {line["tenant"] for line in lines} == {tenant["name"] for tenant in result["tenants"]}
+    # Of requests that came before counting began some runs ended in it, and of the last ones some after it.
+    answered = sum(tenant["answered"] for tenant in result["tenants"])
+    assert abs(sum(int(line["rows"]) for line in lines) - answered) < 20
+    last = {}
+    for line in lines:
+        assert int(line["rows"]) <= int(line["batch_size"]) and int(line["begin_ns"]) < int(line["end_ns"])
+        for atom in range(int(line["first_atom"]), int(line["first_atom"]) + int(line["atoms"])):
+            assert last.get(atom, 0) <= int(line["begin_ns"]), "two at once on an atom"
+            last[atom] = int(line["end_ns"])
+    assert fails_with(simulate("--rate", "200", "--runs", tmp_path / "no" / "folder.csv"), "cannot write", "--runs")
+    assert simulate("--search", "--runs", runs).returncode != 0
 
 
 def test_a_search_prints_capacity_and_bound(tmp_path):

@@ -112,9 +112,9 @@ TEST(Simulation, TellsOfEveryRequestAndOfEveryRun) {
       ++met[answer.tenant];
     }
   };
-  options.ran = [&](std::size_t tenant, double more) {
-    ASSERT_LT(tenant, tenants.size());
-    atom_seconds += more;
+  options.ran = [&](const BatchRun& run) {
+    ASSERT_LT(run.tenant, tenants.size());
+    atom_seconds += run.atom_seconds();
   };
   const Outcome outcome = play(device, tenants, options);
   std::uint64_t all_rejected = 0;
@@ -469,8 +469,8 @@ TEST(Shares, AreThoseOfTheWeights) {
   std::array<double, 3> used{};
   ClusterOptions options = quick("tessera");
   options.length = 10s;
-  options.ran = [&](std::size_t who, double atom_seconds) {
-    used.at(who) += atom_seconds / (*tenants)[who].spec.weight;
+  options.ran = [&](const BatchRun& run) {
+    used.at(run.tenant) += run.atom_seconds() / (*tenants)[run.tenant].spec.weight;
   };
   play(device, *tenants, options);
   EXPECT_GE(loadgen::jain_index(used), 0.97) << used[0] << " " << used[1] << " " << used[2];
