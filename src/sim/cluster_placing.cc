@@ -47,14 +47,17 @@ sched::PlacerModel Cluster::placer_model(const Node& node, std::uint32_t index, 
   if (!evictable() || devices_.empty()) {
     return model;
   }
-  model.evictable = true;
   model.idle = loop_.time() - tenant.last_asked;
   model.residing.resize(devices);
-  for (const auto& [place, residence] : node.residences[index]) {
-    model.residing[place] = loop_.time() - residence.since;
+  const auto& residences = node.residences[index];
+  const bool one_loads =
+      std::any_of(residences.begin(), residences.end(), [](const auto& residence) { return residence.second.loads; });
+  for (const auto& [place, residence] : residences) {
+    // While one loads nothing leaves: it does not serve yet, and the others are all there is.
+    model.residing[place] = one_loads ? Duration{0} : loop_.time() - residence.since;
     model.loaded[place] = true;
-    model.evictable = model.evictable && !residence.loads;  // not before it has served
   }
+  model.evictable = !one_loads;
   model.wanted = !node.waiting[index].empty() || !node.residences[index].empty();
   return model;
 }
