@@ -150,6 +150,16 @@ Status measure_pair(std::vector<Computing>& devices, const RowOptions& options, 
     std::fprintf(stderr, "replica: %s\n", measure::to_json(result).c_str());
     measure::score_replica(result, scores);
   }
+  const auto replicating = measure::replicating(first, second, beside_options(options), models);
+  if (replicating.ok()) {
+    std::fprintf(stderr, "replicas, seen from where they come: %s\nand where they go: %s\n",
+                 measure::to_json(replicating->here).c_str(), measure::to_json(replicating->there).c_str());
+    measure::score_replicating(*replicating, scores);
+  } else if (replicating.error().code() == ErrorCode::kUnsupported) {  // too few slices
+    scores.not_measured("pair_replica_p99", replicating.error().message());
+  } else {
+    return replicating.error();
+  }
   const auto beside = measure::loading_elsewhere(first, second, beside_options(options), models);
   if (beside.ok()) {
     std::fprintf(stderr, "loading on the other device: %s\n", measure::to_json(*beside).c_str());

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdio>
 #include <functional>
+#include <future>
 #include <memory>
 #include <thread>
 #include <utility>
@@ -84,6 +85,57 @@ Result<Beside> loading_elsewhere(const Part& quiet, const Part& busy, const Besi
   };
   TESSERA_ASSIGN_OR_RETURN(Beside result, around->beside([&] { return as_loader_of(busy.device, loads); }));
   result.took_ms = median(std::move(took));
+  return result;
+}
+
+Result<BesideBoth> replicating(const Part& here, const Part& there, const BesideOptions& options,
+                               const std::vector<std::string>& models) {
+  const auto digest_of = [](const std::string& model) { return "replicated " + model; };
+  TESSERA_ASSIGN_OR_RETURN(const auto around, Neighbourhood::make(here.device, here.engine, options));
+  std::vector<std::unique_ptr<Model>> held;
+  for (const std::string& model : models) {
+    const InstanceId id{static_cast<std::uint32_t>(kComing.value + held.size() + 1)};
+    TESSERA_ASSIGN_OR_RETURN(held.emplace_back(), Model::load(here.device, here.engine, options.models, model, 1, id,
+                                                              {.uncaptured_in = {}, .digest = digest_of(model)}));
+  }
+  std::vector<double> took;
+  const auto loads = [&]() -> Status {
+    const TimePoint until =
+        now() + std::chrono::duration_cast<Duration>(std::chrono::duration<double>(options.seconds));
+    for (std::size_t next = 0; next < models.size() || now() < until; ++next) {
+      const std::string& model = models[next % models.size()];
+      const TimePoint begin = now();
+      TESSERA_ASSIGN_OR_RETURN(const auto loaded,
+                               Model::load(there.device, there.engine, options.models, model, 1, kComing,
+                                           {.uncaptured_in = {}, .digest = digest_of(model)}));
+      TESSERA_RETURN_IF_ERROR(loaded->loop(1, {0}, there.device.shape().whole()));
+      took.push_back(ms(now() - begin));
+    }
+    return ok_status();
+  };
+  BesideBoth result;
+  std::promise<void> begins;  // the neighbours of the other one are there, or cannot be
+  std::promise<void> ends;
+  Status others;
+  std::thread other([&] {
+    others = as_loader_of(there.device, [&]() -> Status {
+      const auto around_there = Neighbourhood::make(there.device, there.engine, options);
+      begins.set_value();
+      TESSERA_RETURN_IF_ERROR(around_there.ok() ? ok_status() : Status(around_there.error()));
+      TESSERA_ASSIGN_OR_RETURN(result.there, (*around_there)->beside(loads));
+      return ok_status();
+    });
+    ends.set_value();
+  });
+  begins.get_future().wait();
+  const auto mine = around->beside([&]() -> Status {
+    ends.get_future().wait();
+    return ok_status();
+  });
+  other.join();
+  TESSERA_RETURN_IF_ERROR(others);
+  TESSERA_ASSIGN_OR_RETURN(result.here, mine);
+  result.here.took_ms = result.there.took_ms = median(std::move(took));
   return result;
 }
 

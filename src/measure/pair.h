@@ -17,6 +17,17 @@ namespace tessera::measure {
 Result<Beside> loading_elsewhere(const Part& quiet, const Part& busy, const BesideOptions& options,
                                  const std::vector<std::string>& models);
 
+// The neighbours of `options` on both devices, alone and while replicas of `models`, which `here` holds, are loaded on
+// `there` and leave again, one after the other, for as long: their weights come from `here` where the devices reach
+// each other's memory. On the loader thread of `here`; `there` gets one for the time. `took_ms`: the median load, of
+// both.
+struct BesideBoth {
+  Beside here;
+  Beside there;
+};
+Result<BesideBoth> replicating(const Part& here, const Part& there, const BesideOptions& options,
+                               const std::vector<std::string>& models);
+
 // A model's first answer from nothing, with one bucket of one row; milliseconds.
 struct FirstSteps {
   double load = 0;   // optimised, weights on the device

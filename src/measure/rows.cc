@@ -74,6 +74,8 @@ std::vector<Row> make_rows() {
        {"pair_images", "four tenants on each of two devices at once, in process: images/s against one", "x", kLeast,
         1.97},
        {"pair_loading_p99", "p99 on one device while models come and go on the other, against alone", "x", kMost, 1.02},
+       {"pair_replica_p99", "p99 on both devices while replicas come from one to the other, against alone", "x", kMost,
+        1.05},
        {"pair_replica", "first answer of a replica on the other device, against the first load's", "x", kMost, 0.5}});
   return rows;
 }
@@ -263,6 +265,12 @@ void score_pair_loading(const Beside& result, Scores& scores) {
   scores.add("pair_loading_p99", result.worst_p99_ratio(),
              "a load took " + number(result.took_ms, "%.0f") + " ms, the latest launch was later by " +
                  number(result.most_worst_ms_more(), "%.2f") + " ms");
+}
+
+void score_replicating(const BesideBoth& result, Scores& scores) {
+  scores.add("pair_replica_p99", std::max(result.here.worst_p99_ratio(), result.there.worst_p99_ratio()),
+             "where they come from " + number(result.here.worst_p99_ratio()) + " x, the latest launch was later by " +
+                 number(std::max(result.here.most_worst_ms_more(), result.there.most_worst_ms_more()), "%.2f") + " ms");
 }
 
 void score_replica(const Replica& result, Scores& scores) { scores.add("pair_replica", result.ratio(), result.model); }

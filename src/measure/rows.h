@@ -56,6 +56,7 @@ void score(const std::vector<HomedCell>& cells, Scores& scores);
 void score(const Run& run, Scores& scores);       // of cells on the first device
 void score_pair(const Run& run, Scores& scores);  // of cells on several devices, against those on one
 void score_pair_loading(const Beside& result, Scores& scores);
+void score_replicating(const BesideBoth& result, Scores& scores);
 void score_replica(const Replica& result, Scores& scores);
 // `served`: with a batch committed behind each that runs, which is what counts; `bare`: with none.
 void score_homing(const Beside& served, const Beside& bare, Scores& scores);

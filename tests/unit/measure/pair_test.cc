@@ -57,6 +57,27 @@ TEST_F(PairTest, LoadsRunOnTheOtherDeviceWhileTheNeighboursGoOn) {
   EXPECT_FALSE(loading_elsewhere(places_[0].part(), places_[1].part(), options, {"absent"}).ok());
 }
 
+TEST_F(PairTest, NeighboursOnBothDevicesAreTimedWhileReplicasCome) {
+  BesideOptions options;
+  options.models = folder_;
+  options.neighbours = {"small"};
+  options.seconds = 0.05;
+  const auto found = replicating(places_[0].part(), places_[1].part(), options, {"other", "small"});
+  if (!found.ok() && found.error().code() == ErrorCode::kUnsupported) {
+    GTEST_SKIP() << found.error().message();  // one core
+  }
+  ASSERT_TRUE(found.ok()) << found.error().message();
+  for (const Beside* side : {&found->here, &found->there}) {
+    EXPECT_EQ(side->names, std::vector<std::string>{"small"});
+    EXPECT_GT(side->alone[0].launches, 0U);
+    EXPECT_GT(side->beside[0].launches, 0U);
+    EXPECT_GT(side->took_ms, 0);
+  }
+  EXPECT_FALSE(replicating(places_[0].part(), places_[1].part(), options, {"absent"}).ok());
+  std::filesystem::remove_all(folder_ / "small");
+  EXPECT_FALSE(replicating(places_[0].part(), places_[1].part(), options, {"other"}).ok()) << "no neighbours";
+}
+
 TEST_F(PairTest, AReplicasStepsAreTimedOnBothDevices) {
   const auto found = first_of_replica(places_[0].part(), places_[1].part(), folder_, "small", 2);
   ASSERT_TRUE(found.ok()) << found.error().message();
