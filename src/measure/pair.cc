@@ -133,7 +133,9 @@ Result<BesideBoth> replicating(const Part& here, const Part& there, const Beside
     return ok_status();
   });
   other.join();
-  TESSERA_RETURN_IF_ERROR(others);
+  if (!others.ok()) {
+    return others.error();
+  }
   TESSERA_ASSIGN_OR_RETURN(result.here, mine);
   result.here.took_ms = result.there.took_ms = median(std::move(took));
   return result;
