@@ -4,6 +4,10 @@ at parts of the capacity that the simulator finds, with profiles of an earlier r
 
 usage: agreement.py [--models FOLDER] [--workload FILE]... [--device host] [--host-cores LIST] [--policy NAME]... [--loads 0.7,0.95,1.1]
                     [--runs 5] [--seconds 15] [--point-ms 200] [--overhead-us 0] [--json FILE] [--tessera FILE]
+       agreement.py --cells FILE... [--profiles FILE] [--name h200] [--json FILE] [--tessera FILE]
+
+The second form measures nothing: it simulates the runs of bench/cells.py that came to their end, whose arrivals a seed gives anew, with
+profiles that are older than they are. FILE is what cells.py wrote, or several of them under "runs".
 
 Without --models, makes those of bench/workloads/host_*.json from what scripts/setup has brought. A model's figures are medians over the
 runs, each with a seed of its own. Prints what differs and by how much; `within` holds where attainment agrees within 3 points and p50
@@ -11,6 +15,7 @@ within 10 % (on a GPU: 1 point, and p99 within 10 %).
 """
 
 import argparse
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -20,7 +25,7 @@ import subprocess
 import sys
 import tempfile
 
-from objectives import with_objectives
+from objectives import policy_words, with_objectives
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DEPS = pathlib.Path(os.environ.get("TESSERA_DEPS", ROOT / ".deps"))
@@ -166,6 +171,73 @@ def measure(arguments, folder):
             "of_those": rows_in(steady)}
 
 
+# ---- Runs that bench/cells.py has made ----
+
+SEEDS, LEAST_REQUESTS, MORE, WARM_SECONDS = 5, 5000, 1.05, 1  # of bench/cells.py and src/loadgen/rate_probe.cc
+
+
+def cells_in(file):
+    found = json.loads(file.read_text())
+    for run in found.get("runs", [found]):
+        for cell in run.get("cells", []):
+            yield run, cell
+
+
+def simulate_again(arguments, workload, arm, place, probe):
+    """By tenant: offered, met, p50 and p99 over the probe's seeds."""
+    names = [tenant["name"] for tenant in probe["tenants"]]
+    seconds = MORE * LEAST_REQUESTS / min(tenant["rate"] for tenant in probe["tenants"]) / SEEDS
+    first = 1 if place < 2 else 1 + SEEDS * (place - 1)  # those of the first two rates are the same
+
+    def one(seed):
+        with tempfile.NamedTemporaryFile(suffix=".json") as out:
+            subprocess.run([arguments.tessera, "simulate", "--workload", workload, "--profiles", arguments.profiles, "--device", arguments.name,
+                            "--policy", policy_words(arm["policy"], names), "--rate", repr(probe["rate"]), "--seconds", repr(seconds),
+                            "--warm-seconds", str(WARM_SECONDS), "--seed", str(seed), "--json", out.name], check=True, stdout=subprocess.DEVNULL)
+            return json.load(out)["tenants"]
+
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        runs = list(pool.map(one, range(first, first + SEEDS)))
+    out = {}
+    for tenants in zip(*runs):
+        offered = sum(tenant["offered"] for tenant in tenants)
+        out[tenants[0]["name"]] = {"offered": offered, "attainment": sum(tenant["met"] for tenant in tenants) / offered,
+                                   **{key: statistics.mean(tenant[key] for tenant in tenants) for key in ("p50_ms", "p99_ms")}}
+    return out
+
+
+def compare_cells(arguments, folder):
+    device = json.loads(arguments.profiles.read_text())["devices"][arguments.name]
+    cells = []
+    for file in arguments.cells:
+        for run, cell in cells_in(file):
+            name, factor = cell["cell"].split(":")
+            workload = with_objectives(ROOT / "bench" / "workloads" / f"{name}.json", device, folder, float(factor))
+            for arm in cell["arms"]:
+                for place, probe in enumerate(arm["probes"]):
+                    if not probe.get("complete") or not all("rate" in tenant for tenant in probe["tenants"]):
+                        continue
+                    said = simulate_again(arguments, workload, arm, place, probe)
+                    was = {tenant["name"]: tenant for tenant in probe["tenants"]}
+                    same = all(abs(said[tenant]["offered"] - was[tenant]["offered"]) <= 2 for tenant in was)
+                    if not same:  # the workload or its objectives have changed since
+                        print(f"{cell['cell']}, {arm['policy']} of {run.get('commit', file)}: other arrivals, left out", file=sys.stderr)
+                        continue
+                    figures = {tenant: {key: row[key] for key in ("attainment", "p50_ms", "p99_ms")} for tenant, row in was.items()}
+                    made = {"workload": cell["cell"], "policy": arm["policy"], "load": round(probe["rate"] / arm["said"], 3), "rate": probe["rate"],
+                            "commit": run.get("commit"), "invalid_runs": 0, "slower_afterwards": 1, "tenants": compare(figures, said, True)}
+                    say(made)
+                    cells.append(made)
+    by_policy = {policy: {"within": within(mine), "of": rows_in(mine)} for policy in sorted({cell["policy"] for cell in cells})
+                 for mine in [[cell for cell in cells if cell["policy"] == policy]]}
+    for cell in cells:
+        del cell["slower_afterwards"], cell["invalid_runs"]
+        for row in cell["tenants"]:
+            del row["simulated"]["offered"]
+    return {"command": "bench/agreement.py " + " ".join(arguments.words), "cells": cells, "within": within(cells), "of": rows_in(cells),
+            "by_policy": by_policy}
+
+
 def within(cells):
     return sum(row["within"] for cell in cells for row in cell["tenants"])
 
@@ -188,20 +260,25 @@ def main():
     parser.add_argument("--overhead-us", type=float, default=0)
     parser.add_argument("--tessera", type=pathlib.Path, default=ROOT / "build" / "bin" / "tessera")
     parser.add_argument("--json", type=pathlib.Path)
+    parser.add_argument("--cells", type=pathlib.Path, nargs="+")
+    parser.add_argument("--profiles", type=pathlib.Path, default=ROOT / "bench" / "profiles" / "h200.json")
+    parser.add_argument("--name", default="h200")
     arguments = parser.parse_args()
     arguments.words = sys.argv[1:]
     arguments.workload = arguments.workload or WORKLOADS
     arguments.policy = arguments.policy or ["tessera", "temporal"]
     folder = pathlib.Path(tempfile.mkdtemp(prefix="tessera-agreement-"))
     try:
-        result = measure(arguments, folder)
+        result = compare_cells(arguments, folder) if arguments.cells else measure(arguments, folder)
     except Failed as failed:
         print(f"agreement: {failed}", file=sys.stderr)
         return 1
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    print(f"\n{result['within']} of {result['of']} within; {result['within_where_the_machine_was_steady']} of {result['of_those']} where its speed was the same "
-          "before and after within 5 %")
+    print(f"\n{result['within']} of {result['of']} within" + "".join(f"; {policy} {one['within']} of {one['of']}" for policy, one in
+                                                                 result.get("by_policy", {}).items()))
+    if "of_those" in result:
+        print(f"{result['within_where_the_machine_was_steady']} of {result['of_those']} where its speed was the same before and after within 5 %")
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=1) + "\n")
     return 0

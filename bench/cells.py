@@ -22,7 +22,7 @@ import tempfile
 import time
 
 import sockets
-from objectives import tenant_names, with_objectives
+from objectives import policy_words, tenant_names, with_objectives
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 POLICIES = ["temporal", "streams", "fixed", "gslice", "dstack", "tessera"]
@@ -46,10 +46,6 @@ class Cells:
             raise Failed(f"{' '.join(command)}:\n{done.stderr[-2000:]}")
         return json.loads(json_to.read_text())
 
-    def policy(self, name, names):
-        """`fixed` gets equal shares: with rates inverse to cost all tenants ask for about the same."""
-        return name if name != "fixed" else "fixed:" + ",".join(f"share.{each}={1 / len(names):.6g}" for each in names)
-
     def simulate(self, cell, workload, names):
         """What each policy is said to carry."""
         known = next((one["said"] for one in self.said if one["cell"] == cell), {})
@@ -58,7 +54,7 @@ class Cells:
             if name in known:
                 return known[name]
             words = ["simulate", "--workload", workload, "--profiles", self.arguments.profiles, "--device", self.arguments.name, "--policy",
-                     self.policy(name, names), "--search", "--seeds", self.arguments.seeds, "--warm-seconds", self.arguments.warm_seconds]
+                     policy_words(name, names), "--search", "--seeds", self.arguments.seeds, "--warm-seconds", self.arguments.warm_seconds]
             return self.run(words, self.folder / f"{cell.replace(':', '_')}_{name}.json")["capacity"]
 
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -88,7 +84,7 @@ class Cells:
             words += ["--record", self.arguments.record / f"{folder.name}.journal"]
         for policy, rate in out["said"].items():
             if rate > 0:
-                words += ["--arm", f"{self.policy(policy, names)}={rate:.6g}"]
+                words += ["--arm", f"{policy_words(policy, names)}={rate:.6g}"]
         result = self.run(words, folder / "arms.json", (0, 3), shown=True)
         for arm in result["arms"]:
             arm["policy"] = arm["policy"].split(":")[0]

@@ -40,3 +40,8 @@ def tenant_names(tenants):
             name = f"{base}_{number}"
         names.append(name)
     return names
+
+
+def policy_words(name, tenants):
+    """As --policy has it. `fixed` gets equal shares: with rates inverse to cost all tenants ask for about the same."""
+    return name if name != "fixed" else "fixed:" + ",".join(f"share.{each}={1 / len(tenants):.6g}" for each in tenants)
