@@ -38,16 +38,19 @@ def save(figure, name: str) -> None:
 
 
 def on_card() -> dict:
-    """{(tenants, factor, policy): against temporal} of the newest run of each cell of the main mix that carried."""
-    carried = {}
-    for run in json.loads((RESULTS / "gpu_cells_h200.json").read_text())["runs"]:
-        for cell in run.get("cells", []):
-            name, factor = cell["cell"].split(":")
-            if not name.startswith("mix"):
-                continue
-            for arm in cell["arms"]:
-                carried.setdefault((int(name[3:]), int(factor), arm["policy"]), arm["carried"])
-    return {key: rate / carried[(*key[:2], "temporal")] for key, rate in carried.items() if key[2] != "temporal"}
+    """{(tenants, factor, policy): against temporal} of the main mix: the newest run that has the policy (they come newest first), against
+    temporal in the same run, or in the newest that has it."""
+    arms = [(cell["cell"], {arm["policy"]: arm["carried"] for arm in cell["arms"] if arm["carried"]})
+            for run in json.loads((RESULTS / "gpu_cells_h200.json").read_text())["runs"] for cell in run.get("cells", [])
+            if cell["cell"].startswith("mix")]
+    ratios = {}
+    for cell, carried in arms:
+        base = carried.get("temporal") or next(other["temporal"] for name, other in arms if name == cell and "temporal" in other)
+        tenants, factor = map(int, cell.removeprefix("mix").split(":"))
+        for policy, rate in carried.items():
+            if policy != "temporal":
+                ratios.setdefault((tenants, factor, policy), rate / base)
+    return ratios
 
 
 def goodput(_) -> None:
@@ -149,8 +152,10 @@ FIGURES = {"goodput": goodput, "slices": slices, "models_day": models_day}
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tessera", type=pathlib.Path, default=ROOT / "build" / "bin" / "tessera")
-    parser.add_argument("name", nargs="*", choices=[*FIGURES, []])
+    parser.add_argument("name", nargs="*", help=", ".join(FIGURES))
     arguments = parser.parse_args()
+    if unknown := set(arguments.name) - set(FIGURES):
+        parser.error(f"there is no figure {', '.join(sorted(unknown))}")
     for name in arguments.name or FIGURES:
         FIGURES[name](arguments)
 

@@ -11,7 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <thread>
+#include <utility>
 #include <vector>
 
 #include "apps/devices.h"
@@ -20,6 +20,7 @@
 #include "device/cuda/pinned_staging.h"
 #include "engine/onnxruntime/cuda/cuda_engine.h"
 #include "measure/beside.h"
+#include "measure/loops.h"
 #include "measure/models.h"
 
 namespace tessera {
@@ -65,6 +66,22 @@ void step(measure::Neighbourhood& around, const std::string& name, const std::fu
   std::fflush(stdout);
 }
 
+// Each has kernels of its own, which are loaded to the card with its first load; the second load of one has them there.
+void load_each(measure::Neighbourhood& around, const Card& there, const std::string& repository) {
+  std::unique_ptr<measure::Model> model;
+  for (const auto& [name, what] : {std::pair("resnet50", "load resnet50"), std::pair("resnet50", "load resnet50 again"),
+                                   std::pair("mobilenet_v2", "load mobilenet_v2"), std::pair("vgg19", "load vgg19")}) {
+    step(around, what, [&, name = name] {
+      return measure::as_loader_of(*there.device, [&]() -> Status {
+        TESSERA_ASSIGN_OR_RETURN(model,
+                                 measure::Model::load(*there.device, *there.engine, repository, name, 1, {1000}));
+        TESSERA_RETURN_IF_ERROR(model->loop(1, {0}, there.device->shape().whole()));
+        return ok_status();
+      });
+    });
+  }
+}
+
 int run(const std::string& repository, int first, int second) {
   const auto driver = must(device::Driver::open());
   Card here;
@@ -106,25 +123,7 @@ int run(const std::string& repository, int first, int second) {
     TESSERA_ASSIGN_OR_RETURN(there.engine, engine::CudaEngine::create(*there.device, others));
     return ok_status();
   });
-  std::unique_ptr<measure::Model> model;
-  // Each has kernels of its own, which are loaded to the card with its first load; the second has them there.
-  for (const char* name : {"resnet50", "resnet50", "mobilenet_v2", "vgg19"}) {
-    step(*around, std::string("load ") + name, [&]() -> Status {
-      Status done;
-      std::thread loader([&] {
-        done = there.device->become_loader_thread();
-        if (!done.ok()) return;
-        auto loaded = measure::Model::load(*there.device, *there.engine, repository, name, 1, {1000});
-        done = loaded.ok() ? ok_status() : Status(loaded.error());
-        if (!done.ok()) return;
-        model = std::move(loaded).value();
-        const auto loop = model->loop(1, {0}, there.device->shape().whole());
-        done = loop.ok() ? ok_status() : Status(loop.error());
-      });
-      loader.join();
-      return done;
-    });
-  }
+  load_each(*around, there, repository);
   return EXIT_SUCCESS;
 }
 

@@ -629,6 +629,8 @@ def parse() -> argparse.Namespace:
 
 def main() -> None:
     arguments = parse()
+    if arguments.pretended and arguments.loss == "trap":
+        sys.exit("several: pretended devices have no kernel that traps: leave --loss out")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that what was started is ended
     with tempfile.TemporaryDirectory(prefix="tessera-several-") as temporary:
         try:

@@ -171,16 +171,16 @@ Result<device::CudaOptions> cuda_options(const device::CudaDeviceSpec& spec, std
   return options;
 }
 
-std::size_t homes_in(Bytes card, Bytes host, int cards, std::size_t parts) {
+std::size_t homes_in(Bytes card_memory, Bytes host_memory, int cards, std::size_t parts) {
   // Bytes of one: device/cuda/homed_graph.h.
   constexpr std::uint64_t kOnCard = 700'000;
-  constexpr std::uint64_t kOnHost = 4'000'000;
+  constexpr std::uint64_t kOnHost = 4'000'000;  // with the graph that has been freed since: less is not measured yet
   constexpr std::uint64_t kPartOfCard = 16;
   constexpr std::uint64_t kPartOfHost = 4;
-  constexpr std::size_t kFewest = 512;  // of a device
+  constexpr std::size_t kFewest = 128;  // of a device
   constexpr std::size_t kMost = 8192;   // all that 25 models of two lanes and five batch sizes can have
-  const std::uint64_t fit = std::min(card.value / kPartOfCard / kOnCard,
-                                     host.value / kPartOfHost / static_cast<std::uint64_t>(cards) / kOnHost);
+  const std::uint64_t fit = std::min(card_memory.value / kPartOfCard / kOnCard,
+                                     host_memory.value / kPartOfHost / static_cast<std::uint64_t>(cards) / kOnHost);
   return std::clamp<std::size_t>(fit / parts, kFewest, kMost);
 }
 

@@ -48,8 +48,9 @@ struct Computing {
 Result<device::CudaOptions> cuda_options(const device::CudaDeviceSpec& spec, std::size_t parts, Bytes max_body);
 
 // How many plans may be homed one by one on each of the parts of a card: all together as many as take a sixteenth of
-// the card's memory, and a fourth of the host's divided by its cards, but not fewer than 512 each, nor more than 8,192.
-std::size_t homes_in(Bytes card, Bytes host, int cards, std::size_t parts);
+// the card's memory, and a fourth of the host's divided by the cards that this process sees, but not fewer than 128
+// each, nor more than 8,192.
+std::size_t homes_in(Bytes card_memory, Bytes host_memory, int cards, std::size_t parts);
 
 // Opens devices, and more of them later: those of GPUs share what one process has once, or once a gpu. One call at a
 // time; copies are the same opener.

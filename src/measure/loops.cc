@@ -144,6 +144,18 @@ Result<std::vector<LoopTimes>> Loops::run(const std::vector<Loop>& loops, Durati
   return times;
 }
 
+Status as_loader_of(device::Device& device, const std::function<Status()>& work) {
+  Status done;
+  std::thread loader([&] {
+    done = device.become_loader_thread();
+    if (done.ok()) {
+      done = work();
+    }
+  });
+  loader.join();
+  return done;
+}
+
 std::vector<Slice> side_by_side(const DeviceShape& shape, std::size_t count) {
   std::vector<Slice> slices;
   for (auto size = static_cast<std::uint16_t>(shape.atoms() / count); size > 0 && slices.size() < count; --size) {

@@ -56,6 +56,9 @@ class Loops {
   std::uint64_t last_id_ = 0;
 };
 
+// On a thread that is the device's loader thread for that time. Error: the device's, or that of `work`.
+Status as_loader_of(device::Device& device, const std::function<Status()>& work);
+
 // Slices of equal size, side by side, that are on the ladder; fewer where there are not so many.
 std::vector<Slice> side_by_side(const DeviceShape& shape, std::size_t count);
 

@@ -17,19 +17,6 @@ namespace {
 
 constexpr InstanceId kComing{1000};
 
-// On a thread that is the device's loader thread for that time.
-Status as_loader_of(device::Device& device, const std::function<Status()>& work) {
-  Status done;
-  std::thread loader([&] {
-    done = device.become_loader_thread();
-    if (done.ok()) {
-      done = work();
-    }
-  });
-  loader.join();
-  return done;
-}
-
 // `digest`: what says that two loads are of the same model.
 Result<std::unique_ptr<Model>> first_answer(const Part& part, const std::filesystem::path& repository,
                                             const std::string& name, const std::string& digest, FirstSteps& steps) {
@@ -69,6 +56,9 @@ std::string to_json(const std::vector<FirstSteps>& all) {
 
 Result<Beside> loading_elsewhere(const Part& quiet, const Part& busy, const BesideOptions& options,
                                  const std::vector<std::string>& models) {
+  if (models.empty()) {
+    return invalid_argument("no model to be loaded");
+  }
   TESSERA_ASSIGN_OR_RETURN(const auto around, Neighbourhood::make(quiet.device, quiet.engine, options));
   std::vector<double> took;
   const auto loads = [&]() -> Status {
@@ -90,6 +80,9 @@ Result<Beside> loading_elsewhere(const Part& quiet, const Part& busy, const Besi
 
 Result<BesideBoth> replicating(const Part& here, const Part& there, const BesideOptions& options,
                                const std::vector<std::string>& models) {
+  if (models.empty()) {
+    return invalid_argument("no model to be loaded");
+  }
   const auto digest_of = [](const std::string& model) { return "replicated " + model; };
   TESSERA_ASSIGN_OR_RETURN(const auto around, Neighbourhood::make(here.device, here.engine, options));
   std::vector<std::unique_ptr<Model>> held;
@@ -114,29 +107,43 @@ Result<BesideBoth> replicating(const Part& here, const Part& there, const Beside
     return ok_status();
   };
   BesideBoth result;
-  std::promise<void> begins;  // the neighbours of the other one are there, or cannot be
+  std::promise<bool> begins;  // the neighbours of the other one are there; false: they cannot be
   std::promise<void> ends;
   Status others;
   std::thread other([&] {
+    bool began = false;
+    bool ended = false;
     others = as_loader_of(there.device, [&]() -> Status {
-      const auto around_there = Neighbourhood::make(there.device, there.engine, options);
-      begins.set_value();
-      TESSERA_RETURN_IF_ERROR(around_there.ok() ? ok_status() : Status(around_there.error()));
-      TESSERA_ASSIGN_OR_RETURN(result.there, (*around_there)->beside(loads));
+      TESSERA_ASSIGN_OR_RETURN(const auto around_there, Neighbourhood::make(there.device, there.engine, options));
+      began = true;
+      begins.set_value(true);
+      TESSERA_ASSIGN_OR_RETURN(result.there, around_there->beside([&] {
+        Status done = loads();
+        ended = true;
+        ends.set_value();  // before anything is taken down
+        return done;
+      }));
       return ok_status();
     });
-    ends.set_value();
+    if (!began) {
+      begins.set_value(false);
+    }
+    if (!ended) {
+      ends.set_value();
+    }
   });
-  begins.get_future().wait();
-  const auto mine = around->beside([&]() -> Status {
-    ends.get_future().wait();
-    return ok_status();
-  });
+  Result<Beside> mine = Beside{};
+  if (begins.get_future().get()) {
+    mine = around->beside([&] {
+      ends.get_future().wait();
+      return ok_status();
+    });
+  }
   other.join();
   if (!others.ok()) {
     return others.error();
   }
-  TESSERA_ASSIGN_OR_RETURN(result.here, mine);
+  TESSERA_ASSIGN_OR_RETURN(result.here, std::move(mine));
   result.here.took_ms = result.there.took_ms = median(std::move(took));
   return result;
 }

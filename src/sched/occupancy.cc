@@ -123,6 +123,33 @@ void Occupancy::find_again(const Slice& slice) {
   refresh_slices();
 }
 
+double Occupancy::processor_ns_left(TimePoint now) const {
+  std::vector<Duration> left(atoms_.size(), Duration{0});
+  for (std::size_t atom = 0; atom < atoms_.size(); ++atom) {
+    left[atom] = std::max(atoms_[atom].free_at, now) - now;
+  }
+  for (const Running& running : running_) {
+    const TimePoint due = running.begins + running.predicted;
+    const Slice& slice = slices_[running.slice].slice;
+    for (std::uint16_t atom = slice.first; running.begun && due < now && atom < slice.end(); ++atom) {
+      left[atom] += now - due;
+    }
+  }
+  double sum = 0;
+  for (std::size_t atom = 0; atom < left.size(); ++atom) {
+    sum += static_cast<double>(left[atom].count()) * shape_.processors[atom];
+  }
+  return sum;
+}
+
+std::int32_t Occupancy::processors_not_lost() const {
+  std::int32_t sum = 0;
+  for (std::size_t atom = 0; atom < atoms_.size(); ++atom) {
+    sum += atoms_[atom].lost > 0 ? 0 : shape_.processors[atom];
+  }
+  return sum;
+}
+
 std::uint16_t Occupancy::atoms_lost() const {
   return static_cast<std::uint16_t>(
       std::count_if(atoms_.begin(), atoms_.end(), [](const Atom& atom) { return atom.lost > 0; }));

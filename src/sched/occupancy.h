@@ -60,6 +60,10 @@ class Occupancy {
   std::size_t in_flight() const { return running_.size(); }
   bool atom_idle(std::uint16_t atom) const { return atoms_[atom].depth == 0 && !atoms_[atom].closed(); }
   TimePoint atom_free_at(std::uint16_t atom) const { return atoms_[atom].free_at; }
+  // How long each atom's work takes yet, by atom, times its processors, in all. What should have ended may never do:
+  // for as long as a launch has been due already, nothing is expected of its atoms.
+  double processor_ns_left(TimePoint now) const;
+  std::int32_t processors_not_lost() const;
   // How many idle atoms there are in one piece around a slice.
   std::uint16_t idle_run_around(const Slice& slice) const;
   TimePoint start_on(std::size_t index, TimePoint now) const {

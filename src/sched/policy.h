@@ -29,7 +29,7 @@ struct BatchDecision {
   Slice slice;
 };
 
-// A policy would use such a plan if it were homed in that slice: in a lane more than there are, one that is free if
+// A policy would use such a plan if it were homed in that slice: in one more lane than has it, one that is free if
 // possible. Without a bucket: all of them, in all lanes.
 struct WantedHome {
   InstanceId instance;

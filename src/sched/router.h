@@ -13,7 +13,8 @@ namespace tessera::sched {
 // What the scheduler of a device says of its work as a whole. Value.
 struct DeviceLoad {
   // When all that runs and waits would be done, spread over the whole device: work that comes now starts about then. A
-  // launch that is overdue counts for as long again as it is. In the past for an idle device.
+  // launch that is overdue counts for as long again as it is overdue, atoms of launches that do not end count for
+  // nothing. In the past for an idle device; an hour ahead where no atom is left.
   TimePoint free_at = TimePoint::min();
   // The same without the waiting requests of models that have no objective: those with one go before them.
   TimePoint free_for_objectives = TimePoint::min();

@@ -14,6 +14,8 @@ bool Policy::may_lend(const View&, TimePoint, const Slice&, Duration) { return t
 
 namespace {
 
+constexpr Duration kNoAtomLeft = std::chrono::hours(1);  // then nobody waits for the device
+
 std::uint16_t committed_per_atom(const std::unique_ptr<Policy>& policy, const SchedulerLimits& limits) {
   TESSERA_CHECK(policy != nullptr);
   constexpr std::uint16_t kAnyNumber = std::numeric_limits<std::uint16_t>::max() - 1;
@@ -64,22 +66,12 @@ double Scheduler::State::beside_others(InstanceId id) const {
 }
 
 DeviceLoad Scheduler::State::load(TimePoint now) const {
-  const DeviceShape& shape = view_.device.shape();
-  double running = 0;
-  double processors = 0;
-  for (std::uint16_t atom = 0; atom < shape.atoms(); ++atom) {
-    const TimePoint free_at = view_.device.atom_free_at(atom);
-    processors += shape.processors[atom];
-    if (free_at == TimePoint::min()) {
-      continue;  // idle
-    }
-    // What should have ended may never end: for as long as it has been due already, nothing is expected of it. Else a
-    // device whose launches hang would look idle, and draw all requests.
-    const Duration left = free_at > now ? free_at - now : now - free_at;
-    running += static_cast<double>(left.count()) * shape.processors[atom];
+  const double processors = view_.device.processors_not_lost();
+  if (processors == 0) {
+    return {now + kNoAtomLeft, now + kNoAtomLeft};
   }
+  const double objectives = view_.device.processor_ns_left(now) + objectives_processor_ns_;
   const auto spread = [&](double work) { return now + Duration(static_cast<Duration::rep>(work / processors)); };
-  const double objectives = running + objectives_processor_ns_;
   return {spread(objectives + others_processor_ns_), spread(objectives)};
 }
 

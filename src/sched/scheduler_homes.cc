@@ -94,7 +94,7 @@ void Scheduler::State::handle(const HomeFailed& event) {
   }
   if (!event.for_good) {
     no_home_before_ = now_ + kHomePause;
-    all_in_advance_ = true;  // until a model comes or goes: what is wanted goes first where memory is short
+    all_in_advance_ = true;  // until something changes: what is wanted goes first where memory is short
   }
 }
 
@@ -119,23 +119,21 @@ void Scheduler::State::want_home(const WantedHome& wanted) {
 // Later lanes are used seldom, and each home holds launches up while it is made: with four lanes asked for at once,
 // what was of use came four times as late (decision 088).
 void Scheduler::State::want_one_lane(Instance& instance, std::size_t slice, std::size_t bucket) {
-  std::optional<std::size_t> busy;
+  std::optional<std::size_t> chosen;
+  bool free = false;
   for (std::size_t lane = 0; lane < instance.lanes.size(); ++lane) {
     const HomePlace place{lane, slice, bucket};
     if (instance.homes.asked(place)) {
       return;
     }
-    if (!instance.homes.may_ask(place)) {
-      continue;
+    const bool usable = instance.lanes[lane].usable();
+    if (instance.homes.may_ask(place) && (!chosen || (usable && !free))) {
+      chosen = lane;
+      free = usable;
     }
-    if (instance.lanes[lane].usable()) {
-      ask_home(instance, place);
-      return;
-    }
-    busy = busy.value_or(lane);
   }
-  if (busy) {
-    ask_home(instance, {*busy, slice, bucket});
+  if (chosen) {
+    ask_home(instance, {*chosen, slice, bucket});
   }
 }
 
@@ -169,13 +167,14 @@ std::uint32_t Scheduler::State::worth_homing(const Instance& instance, std::size
   return buckets;
 }
 
-// The first that may be asked for, large slices before small ones, which are more. False: none.
+// The first that may be asked for, of all models in large slices before any in small ones, which are more. False: none.
 bool Scheduler::State::ask_in_advance(std::size_t lane) {
-  for (const auto& instance : view_.instances) {
-    if (lane >= instance->lanes.size() || instance->draining || instance->only_slice) {
-      continue;
-    }
-    for (std::size_t group = instance->groups.end; group-- > instance->groups.first;) {
+  for (std::size_t group = view_.device.groups(); group-- > 0;) {
+    for (const auto& instance : view_.instances) {
+      if (lane >= instance->lanes.size() || instance->draining || instance->only_slice ||
+          !instance->groups.contains(group)) {
+        continue;
+      }
       const std::uint32_t buckets = worth_homing(*instance, group);
       for (const std::size_t slice : view_.device.group_slices(group)) {
         if (const auto bucket = instance->homes.first_to_ask(lane, slice, buckets)) {

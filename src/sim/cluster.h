@@ -51,7 +51,7 @@ struct DeviceChange {
   bool lost = true;
 };
 
-// A model begins to load on a device, or leaves it. Value.
+// A model begins to load on a device, or leaves it, if only since that is lost. Value.
 struct Move {
   TimePoint at{};
   std::size_t tenant = 0;
@@ -160,7 +160,10 @@ class Cluster final : private Observer, private Loop::Target {
   void carry_out(Node& node, std::uint32_t tenant, const sched::PlacerAction& action);
   void place_anew();
   void load(const Loading& loading);
+  bool lives(const Node& node) const;
   bool wait_for_model(std::uint32_t slot);
+  std::vector<std::uint32_t> take_waiting(Node& node, std::uint32_t tenant);
+  void move_waiting(Node& node);
   void fail_waiting();
 
   // cluster_changes.cc

@@ -44,9 +44,14 @@ void Cluster::change(const DeviceChange& change) {
         node.routed[tenant].erase(node.routed[tenant].begin() + (held - holders.begin()));
         holders.erase(held);
       }
-      node.residences[tenant].erase(place);
+      if (node.residences[tenant].erase(place) > 0 && options_.moved) {
+        options_.moved({loop_.time(), tenant, change.device, false});
+      }
     }
     move_requests(change.device);
+    if (!lives(node)) {
+      move_waiting(node);
+    }
   }
   // A first load failed for want of memory at the start at the latest; now what finds none is not served.
   static_cast<void>(place_on(static_cast<std::uint32_t>(&node - nodes_.data())));

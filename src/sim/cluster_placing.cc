@@ -1,6 +1,7 @@
 // Which devices of a node hold which tenants: placed at the start and as devices come and go, or time and again where
 // models may leave.
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -125,32 +126,65 @@ void Cluster::place_anew() {
   }
 }
 
-// On the node with the fewest requests, until its model is there. False: it may not.
+bool Cluster::lives(const Node& node) const {
+  const auto devices = devices_of(node);
+  return std::any_of(devices.begin(), devices.end(), [](const sched::PlacerDevice& device) { return device.up; });
+}
+
+// On the node with the fewest requests, of equal ones the next in turn, until its model is there, or on another one.
+// False: it may not.
 bool Cluster::wait_for_model(std::uint32_t slot) {
   Request& request = requests_[slot];
-  const auto& nodes = tenants_[request.tenant].nodes;
-  if (!evictable() || nodes.empty()) {
+  Tenant& tenant = tenants_[request.tenant];
+  if (!evictable()) {
     return false;
   }
-  request.node = *std::min_element(nodes.begin(), nodes.end(),
-                                   [&](std::uint32_t a, std::uint32_t b) { return nodes_[a].open < nodes_[b].open; });
-  auto& waiting = nodes_[request.node].waiting[request.tenant];
-  if (waiting.size() >= kMostWaiting) {
+  std::optional<std::uint32_t> chosen;
+  for (std::size_t i = 0; i < tenant.nodes.size(); ++i) {
+    const std::uint32_t number = tenant.nodes[(tenant.turn + i) % tenant.nodes.size()];
+    if (lives(nodes_[number]) && (!chosen || nodes_[number].open < nodes_[*chosen].open)) {
+      chosen = number;
+    }
+  }
+  ++tenant.turn;
+  if (!chosen || nodes_[*chosen].waiting[request.tenant].size() >= kMostWaiting) {
     return false;
   }
+  request.node = *chosen;
   request.device = kNoDevice;
   request.waited = true;
+  Node& node = nodes_[*chosen];
+  ++node.open;
+  auto& waiting = node.waiting[request.tenant];
   waiting.push_back(slot);
   if (waiting.size() == 1) {
-    static_cast<void>(place_on(request.node));
+    static_cast<void>(place_on(*chosen));
   }
   return true;
 }
 
+// It waits there no more.
+std::vector<std::uint32_t> Cluster::take_waiting(Node& node, std::uint32_t tenant) {
+  std::vector<std::uint32_t> taken = std::exchange(node.waiting[tenant], {});
+  node.open -= taken.size();
+  return taken;
+}
+
+// Of a node that has no device any more: elsewhere, or they fail.
+void Cluster::move_waiting(Node& node) {
+  for (std::uint32_t tenant = 0; tenant < tenants_.size(); ++tenant) {
+    for (const std::uint32_t slot : take_waiting(node, tenant)) {
+      if (!send(slot)) {
+        fail(slot);
+      }
+    }
+  }
+}
+
 void Cluster::fail_waiting() {
   for (Node& node : nodes_) {
-    for (auto& waiting : node.waiting) {
-      for (const std::uint32_t slot : std::exchange(waiting, {})) {
+    for (std::uint32_t tenant = 0; tenant < tenants_.size(); ++tenant) {
+      for (const std::uint32_t slot : take_waiting(node, tenant)) {
         fail(slot);
       }
     }
@@ -176,8 +210,10 @@ void Cluster::load(const Loading& loading) {
   routed.insert(routed.begin() + (before - holders.begin()), least);
   holders.insert(before, place);
   node.residences[loading.tenant][place].loads = false;
-  for (const std::uint32_t slot : std::exchange(node.waiting[loading.tenant], {})) {
-    send(slot, number);
+  for (const std::uint32_t other : tenants_[loading.tenant].nodes) {
+    for (const std::uint32_t slot : take_waiting(nodes_[other], loading.tenant)) {
+      send(slot, number);
+    }
   }
 }
 

@@ -12,8 +12,8 @@ using loadgen::digits;
 
 double seconds(Duration span) { return std::chrono::duration<double>(span).count(); }
 
-double share(std::uint64_t part, std::uint64_t all) {
-  return all == 0 ? 1 : static_cast<double>(part) / static_cast<double>(all);
+double percent(std::uint64_t part, std::uint64_t all) {
+  return all == 0 ? 0 : 100 * static_cast<double>(part) / static_cast<double>(all);
 }
 
 }  // namespace
@@ -97,8 +97,8 @@ std::string PlacementLog::line() const {
   return "models: " + std::to_string(all.first + all.back + all.migrations + all.further) + " loads (" +
          std::to_string(all.back) + " came back, " + std::to_string(all.migrations) + " elsewhere, " +
          std::to_string(all.further) + " further replicas), " + std::to_string(all.unloads) + " left; " +
-         digits(100 * share(all.met, all.requests)) + " % of the requests in time, " +
-         digits(100 * share(all.waited, all.requests)) + " % waited for their model\n";
+         digits(percent(all.met, all.requests)) + " % of the requests in time, " +
+         digits(percent(all.waited, all.requests)) + " % waited for their model\n";
 }
 
 }  // namespace tessera::sim

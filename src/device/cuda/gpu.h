@@ -29,7 +29,7 @@ class Gpu {
   // Work queues are the resource that streams share unseen; beyond so many streams two of them may wait for each other.
   static constexpr std::size_t kMaxStreams = 32;
 
-  static Result<int> count(const Driver& driver);  // of the host's cards
+  static Result<int> count(const Driver& driver);  // cards that this process sees
   // One that cannot be split is one atom. Error: kNotFound for a number without a card.
   static Result<std::shared_ptr<Gpu>> open(const Driver& driver, int ordinal);
   ~Gpu();

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/check.h"
 #include "base/clock.h"
 #include "device/cuda/graph_edit.h"
 
@@ -114,6 +115,7 @@ Result<HomedGraph> HomedGraph::make(const Gpu& gpu, CUgraph source, CUcontext co
 }
 
 Result<HomedGraph::Kernel> HomedGraph::kernel_of(CUgraphNode in_source) const {
+  TESSERA_CHECK(graph_);
   Kernel kernel;
   TESSERA_RETURN_IF_ERROR(
       driver_->check(driver_->graph_node_find_in_clone(&kernel.node, in_source, graph_.get()), "find a homed node"));
@@ -124,6 +126,7 @@ Result<HomedGraph::Kernel> HomedGraph::kernel_of(CUgraphNode in_source) const {
 }
 
 Status HomedGraph::set_arguments(const Kernel& kernel, void** values) const {
+  TESSERA_CHECK(graph_);
   CUDA_KERNEL_NODE_PARAMS params = kernel.params;
   params.kernelParams = values;
   params.extra = nullptr;

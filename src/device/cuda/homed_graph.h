@@ -60,7 +60,7 @@ class HomedGraph {
 
   const Driver* driver_;
   CUcontext context_;
-  OwnedGraph graph_;  // names the nodes of exec_
+  OwnedGraph graph_;  // names the nodes of exec_; none after forget_nodes()
   OwnedGraphExec exec_;
   Steps took_;
 };

@@ -176,9 +176,10 @@ int main(int argc, char** argv) {
   std::string real;
   CLI::App& serve = *app.add_subcommand("serve", "As tessera serve");
   tessera::apps::add_serve_flags(serve, options);
-  serve.add_option("--pretended-devices", devices, "how many")->check(CLI::Range(1, 8));
+  CLI::Option* const pretends = serve.add_option("--pretended-devices", devices, "how many")->check(CLI::Range(1, 8));
   serve.add_option("--real", real, "the GPUs that --device names instead: how the last one fails")
-      ->check(CLI::IsMember({"report", "trap"}));
+      ->check(CLI::IsMember({"report", "trap"}))
+      ->excludes(pretends);
   CLI11_PARSE(app, argc, argv);
   // Not given back: its thread has no end but the process's.
   auto& on_signal = *std::make_unique<OnSignal>().release();

@@ -2,6 +2,7 @@
 #include "base/host_memory.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>

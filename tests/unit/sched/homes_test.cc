@@ -175,7 +175,7 @@ TEST(Homes, SoManyAreAskedForAtATime) {
   w.expect_all_ended();
 }
 
-// Asks for the same home whenever it is asked what to do.
+// Asks for the same home whenever it is asked what to do, and launches what waits in the first lane.
 class Wanting final : public sched::Policy {
  public:
   std::string_view name() const override { return "wanting"; }
@@ -187,45 +187,84 @@ class Wanting final : public sched::Policy {
   }
 };
 
-TEST(Homes, OneIsMadeInOneLaneAtATimeAFreeOneFirst) {
-  sched::Scheduler scheduler(device_of(2), std::make_unique<Wanting>(), {});
-  sched::Actions actions;
-  sched::ModelUp up;
-  up.instance = {1};
-  up.params = std::make_shared<sched::ModelParams>(one_bucket("m", 3));
-  up.lazy_homes = true;
-  up.all_buckets = false;
-  scheduler.on_event(up, TimePoint(1ms), actions);
-  const auto wanted = [&] {
+class OneLaneTest : public ::testing::Test {
+ protected:
+  OneLaneTest() {
+    sched::ModelUp up;
+    up.instance = {1};
+    up.params = std::make_shared<sched::ModelParams>(one_bucket("m", 3));
+    up.lazy_homes = true;
+    up.all_buckets = false;
+    send(up);
+    EXPECT_TRUE(wanted().empty()) << "nothing is captured";
+  }
+  void send(const sched::Event& event) { scheduler_.on_event(event, at_ += 1ms, actions_); }
+  void ready(std::uint16_t lane, Slice slice) { send(sched::SliceReady{{1}, slice, 1, LaneIndex{lane}}); }
+  // Of which lanes since the last call.
+  std::vector<std::uint16_t> wanted() {
     std::vector<std::uint16_t> lanes;
-    for (const sched::Action& action : std::exchange(actions, {})) {
+    for (const sched::Action& action : std::exchange(actions_, {})) {
       const auto* home = std::get_if<sched::PrepareHome>(&action);
-      if (home != nullptr) lanes.push_back(home->lane.value);
+      if (home != nullptr) {
+        lanes.push_back(home->lane.value);
+      }
     }
     return lanes;
-  };
-  EXPECT_TRUE(wanted().empty()) << "nothing is captured";
-  TimePoint at(1ms);
-  const auto ready = [&](std::uint16_t lane, Slice slice) {
-    scheduler.on_event(sched::SliceReady{{1}, slice, 1, LaneIndex{lane}}, at += 1ms, actions);
-  };
+  }
+  LaunchId launch() {
+    sched::Arrival arrival;
+    arrival.request = {1};
+    arrival.instance = {1};
+    arrival.arrival = at_ + 1ms;
+    send(arrival);
+    for (const sched::Action& action : actions_) {
+      if (const auto* launch = std::get_if<sched::StartLaunch>(&action)) {
+        return launch->launch;
+      }
+    }
+    ADD_FAILURE() << "nothing was launched";
+    return {};
+  }
+  using Lanes = std::vector<std::uint16_t>;
+
+ private:
+  sched::Scheduler scheduler_{device_of(2), std::make_unique<Wanting>(), {}};
+  sched::Actions actions_;
+
+ protected:
+  TimePoint at_{};
+};
+
+TEST_F(OneLaneTest, OneIsOnItsWayAtATime) {
   ready(0, {0, 2});
-  EXPECT_EQ(wanted(), std::vector<std::uint16_t>{0});
+  EXPECT_EQ(wanted(), Lanes{0});
   ready(1, {0, 2});
   ready(2, {0, 2});
   EXPECT_TRUE(wanted().empty()) << "one is on its way";
-  sched::Arrival arrival;
-  arrival.request = {1};
-  arrival.instance = {1};
-  arrival.arrival = at += 1ms;
-  scheduler.on_event(arrival, at, actions);
-  EXPECT_TRUE(wanted().empty());
-  scheduler.on_event(sched::HomeFailed{{1}, 1, LaneIndex{0}, {0, 1}, true}, at += 1ms, actions);
-  EXPECT_EQ(wanted(), std::vector<std::uint16_t>{1});
+  send(sched::HomeFailed{{1}, 1, LaneIndex{0}, {0, 1}, true});
+  EXPECT_EQ(wanted(), Lanes{1});
   ready(1, {0, 1});
-  EXPECT_EQ(wanted(), std::vector<std::uint16_t>{2});
+  EXPECT_EQ(wanted(), Lanes{2});
   ready(2, {0, 1});
   EXPECT_TRUE(wanted().empty()) << "all that are possible are there";
+}
+
+TEST_F(OneLaneTest, AFreeOneGoesFirstAndThatOfAnotherIsWaitedFor) {
+  ready(0, {0, 2});
+  EXPECT_EQ(wanted(), Lanes{0});
+  send(sched::HomeFailed{{1}, 1, LaneIndex{0}, {0, 1}, false});
+  const LaunchId launch = this->launch();  // in lane 0, whose home may be asked for again after a pause
+  wanted();
+  at_ += 1s;
+  ready(1, {0, 2});
+  EXPECT_EQ(wanted(), Lanes{1}) << "lane 0 is busy";
+  sched::LaunchEnded ended;
+  ended.launch = launch;
+  ended.started = ended.ended = at_;
+  send(ended);
+  EXPECT_TRUE(wanted().empty()) << "lane 0 is free, but that of lane 1 is on its way";
+  ready(1, {0, 1});
+  EXPECT_EQ(wanted(), Lanes{0});
 }
 
 TEST(Homes, BeforeAnybodyWantsThemThosePoliciesMayUseAreMadeToHalfOfWhatThereMayBe) {
@@ -243,6 +282,20 @@ TEST(Homes, BeforeAnybodyWantsThemThosePoliciesMayUseAreMadeToHalfOfWhatThereMay
   EXPECT_EQ(made("tessera", 1024), 2 * 2 * kSlices);
   EXPECT_EQ(made("tessera", 20), 10U);
   EXPECT_EQ(made("temporal", 1024), 2U * 2U) << "it has a use for the whole device alone";
+}
+
+TEST(Homes, InAdvanceModelsShareTheLargeSlicesFirst) {
+  World w(device_of(4), lazily(20));
+  const InstanceId a = w.add_model(one_bucket("a"), Truth{.fixed = 10ms, .per_row = 1us});
+  const InstanceId b = w.add_model(one_bucket("b"), Truth{.fixed = 10ms, .per_row = 1us});
+  w.run_until(1s);
+  EXPECT_EQ(w.homes(), 10U);
+  for (const InstanceId m : {a, b}) {
+    for (const Slice slice : {Slice{0, 4}, Slice{0, 3}, Slice{0, 2}, Slice{2, 2}}) {
+      EXPECT_TRUE(w.homed(m, slice, 1)) << m.value << ": " << slice.first << "+" << slice.count;
+    }
+    EXPECT_FALSE(w.homed(m, {0, 1}, 1));
+  }
 }
 
 TEST(Homes, InAdvanceComeThoseThatCanBeInTimeAndTheFirstLanesFirst) {

@@ -178,6 +178,40 @@ TEST(SchedulerLoad, WhatIsOverdueCountsForAsLongAgain) {
   EXPECT_EQ(w.scheduler().load(w.now()).free_at, w.now()) << "it has ended after all";
 }
 
+TEST(SchedulerLoad, WhatIsCommittedBehindAnOverdueLaunchWaitsForIt) {
+  testing::World::Options options;
+  options.policy = "temporal";
+  options.limits.committed_per_atom = 1;
+  options.limits.run_ahead = 1s;
+  testing::World w(testing::device_of(4), options);
+  const InstanceId stuck = w.add_model(testing::model("stuck", 1), {.per_row = 40ms});
+  const InstanceId other = w.add_model(testing::model("other", 1), {.per_row = 40ms});
+  w.truth(stuck).slowdown = 100;  // predicted: 10 ms
+  w.request(stuck);
+  w.request(other);
+  w.run_until(510ms);
+  w.cancel(w.request(other));  // something happens
+  EXPECT_GE(w.scheduler().load(w.now()).free_at, at(1010ms));
+  w.run_to_rest();
+}
+
+TEST(SchedulerLoad, AtomsOfLaunchesThatDoNotEndCountForNothing) {
+  testing::World::Options options;
+  options.limits.overdue = kSteadyRule;
+  testing::World w(testing::device_of(4), options);
+  sched::ModelParams small = testing::model("small", 1);
+  small.lanes = 4;
+  small.max_share = 0.25;
+  const InstanceId stuck = w.add_model(small, {.per_row = 1ms});
+  w.truth(stuck).slowdown = 1e5;
+  w.request(stuck);
+  w.run_until(3s);  // it is given up after two
+  ASSERT_EQ(w.stuck().size(), 1U);
+  EXPECT_EQ(w.scheduler().load(w.now()).free_at, w.now()) << "three atoms are idle";
+  w.request(w.add_model(testing::model("three", 1), {.per_row = 30ms}));
+  EXPECT_EQ(w.scheduler().load(w.now()).free_at, w.now() + 10ms) << "and have all the work";
+}
+
 TEST(SchedulerLoad, OfAnUnknownModelIsNothing) {
   testing::World w(testing::device_of(2), "temporal");
   EXPECT_EQ(w.scheduler().load(InstanceId{7}).run, 0ms);

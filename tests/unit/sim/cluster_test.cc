@@ -8,6 +8,8 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
+#include <set>
 #include <sstream>
 
 #include "sim/placement_log.h"
@@ -304,12 +306,14 @@ struct Told {
 };
 
 // On devices that have room for two models each.
-Told told_of(std::vector<loadgen::Tenant> tenants, std::size_t devices, std::vector<DeviceChange> changes = {}) {
+Told told_of(std::vector<loadgen::Tenant> tenants, std::size_t devices, std::vector<DeviceChange> changes = {},
+             std::size_t per_node = 8) {
   DeviceProfile device = h100();
   device.memory = Bytes{2 * device.models.at("mobilenet_v2").memory.value};
   Told told;
   ClusterOptions options;
   options.devices = devices;
+  options.devices_per_node = per_node;
   options.warm_up = 0s;
   options.length = 100s;
   options.placing = 1s;
@@ -370,17 +374,61 @@ TEST(Evictable, NobodyLeavesWhoWasJustAskedFor) {
   ASSERT_NE(of_c, told.answers.end());
   EXPECT_FALSE(of_c->ended.has_value()) << "its objective had passed";
   EXPECT_TRUE(of_c->waited);
+  EXPECT_TRUE(std::any_of(told.moves.begin(), told.moves.end(), [](const Move& move) {
+    return move.tenant == 2 && move.loads && move.at > TimePoint(60s);
+  })) << "it comes once one of them is idle";
 }
 
+// e begins to load on a device that is lost meanwhile, or on the other one.
 TEST(Evictable, WhatWaitsForAModelOutlivesTheDevice) {
-  // c begins to load on the only device that has an idle model, which is lost meanwhile.
-  const Told told = told_of({asked_at("a", {1s}, {}), asked_at("b", {1s}, {}), asked_at("c", {1s}, {}),
-                             asked_at("d", {1s}, {}), asked_at("e", {20s}, {})},
-                            2, {{20s + 100ms, 0, true}, {1ms, 1, false}});
-  const auto of_e =
-      std::find_if(told.answers.begin(), told.answers.end(), [](const Answer& a) { return a.tenant == 4; });
-  ASSERT_NE(of_e, told.answers.end());
-  EXPECT_TRUE(of_e->ended.has_value()) << "the other one loads it";
+  for (const std::size_t per_node : {2U, 1U}) {
+    SCOPED_TRACE(per_node);
+    std::vector<loadgen::Tenant> tenants;
+    for (const char* name : {"a", "b", "c", "d"}) {
+      tenants.push_back(asked_at(name, {1s}, {}));
+    }
+    tenants.push_back(asked_at("e", {20s}, {}));
+    for (const std::uint32_t lost : {0U, 1U}) {
+      const Told told = told_of(tenants, 2, {{20s + 100ms, lost, true}}, per_node);
+      std::set<std::uint32_t> loads_on;
+      for (const Move& move : told.moves) {
+        if (move.tenant == 4 && move.loads) {
+          loads_on.insert(move.device);
+        }
+      }
+      EXPECT_EQ(loads_on.count(1 - lost), 1U) << "the other one loads it";
+      const auto of_e =
+          std::find_if(told.answers.begin(), told.answers.end(), [](const Answer& a) { return a.tenant == 4; });
+      ASSERT_NE(of_e, told.answers.end());
+      EXPECT_TRUE(of_e->ended.has_value());
+    }
+  }
+}
+
+TEST(Evictable, WhatALostDeviceHeldHasLeftIt) {
+  const Told told = told_of({asked_at("a", {1s, 50s}, {}), asked_at("b", {1s}, {})}, 2, {{10s, 0, true}});
+  std::map<std::pair<std::size_t, std::uint32_t>, int> held;
+  for (const Move& move : told.moves) {
+    held[{move.tenant, move.device}] += move.loads ? 1 : -1;
+  }
+  for (const auto& [where, count] : held) {
+    EXPECT_EQ(count, where.second == 0 ? 0 : 1);
+  }
+}
+
+TEST(Evictable, WaitingRequestsAreSpreadOverNodes) {
+  std::vector<loadgen::Tenant> tenants;
+  for (const char* name : {"a", "b", "c", "d", "e", "f"}) {
+    tenants.push_back(asked_at(name, {30s}, {}));
+  }
+  const Told told = told_of(tenants, 2, {}, 1);
+  std::set<std::uint32_t> loads_on;
+  for (const Move& move : told.moves) {
+    if (move.loads && move.at >= TimePoint(30s)) {
+      loads_on.insert(move.device);
+    }
+  }
+  EXPECT_EQ(loads_on.size(), 2U);
 }
 
 TEST(Evictable, SameSeedSameBytes) {
