@@ -173,7 +173,9 @@ def measure(arguments, folder):
 
 # ---- Runs that bench/cells.py has made ----
 
-SEEDS, LEAST_REQUESTS, MORE, WARM_SECONDS = 5, 5000, 1.05, 1  # of bench/cells.py and src/loadgen/rate_probe.cc
+MORE = 1.05  # of src/loadgen/rate_probe.cc: a run is so much longer than the least requests take
+ASKED = {"seeds": 5, "least_requests": 5000, "warm_seconds": 1}  # of cells.py, where its result does not say
+
 
 
 def cells_in(file):
@@ -183,21 +185,22 @@ def cells_in(file):
             yield run, cell
 
 
-def simulate_again(arguments, workload, arm, place, probe):
-    """By tenant: offered, met, p50 and p99 over the probe's seeds."""
+def simulate_again(arguments, workload, run, arm, place, probe):
+    """By tenant: offered, attainment, p50 and p99 over the probe's seeds."""
+    seeds, least, warm = (run.get(key, value) for key, value in ASKED.items())
     names = [tenant["name"] for tenant in probe["tenants"]]
-    seconds = MORE * LEAST_REQUESTS / min(tenant["rate"] for tenant in probe["tenants"]) / SEEDS
-    first = 1 if place < 2 else 1 + SEEDS * (place - 1)  # those of the first two rates are the same
+    seconds = MORE * least / min(tenant["rate"] for tenant in probe["tenants"]) / seeds
+    first = 1 if place < 2 else 1 + seeds * (place - 1)  # those of the first two rates are the same
 
     def one(seed):
         with tempfile.NamedTemporaryFile(suffix=".json") as out:
             subprocess.run([arguments.tessera, "simulate", "--workload", workload, "--profiles", arguments.profiles, "--device", arguments.name,
                             "--policy", policy_words(arm["policy"], names), "--rate", repr(probe["rate"]), "--seconds", repr(seconds),
-                            "--warm-seconds", str(WARM_SECONDS), "--seed", str(seed), "--json", out.name], check=True, stdout=subprocess.DEVNULL)
+                            "--warm-seconds", str(warm), "--seed", str(seed), "--json", out.name], check=True, stdout=subprocess.DEVNULL)
             return json.load(out)["tenants"]
 
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        runs = list(pool.map(one, range(first, first + SEEDS)))
+        runs = list(pool.map(one, range(first, first + seeds)))
     out = {}
     for tenants in zip(*runs):
         offered = sum(tenant["offered"] for tenant in tenants)
@@ -217,7 +220,7 @@ def compare_cells(arguments, folder):
                 for place, probe in enumerate(arm["probes"]):
                     if not probe.get("complete") or not all("rate" in tenant for tenant in probe["tenants"]):
                         continue
-                    said = simulate_again(arguments, workload, arm, place, probe)
+                    said = simulate_again(arguments, workload, run, arm, place, probe)
                     was = {tenant["name"]: tenant for tenant in probe["tenants"]}
                     same = all(abs(said[tenant]["offered"] - was[tenant]["offered"]) <= 2 for tenant in was)
                     if not same:  # the workload or its objectives have changed since
@@ -228,8 +231,10 @@ def compare_cells(arguments, folder):
                             "commit": run.get("commit"), "invalid_runs": 0, "slower_afterwards": 1, "tenants": compare(figures, said, True)}
                     say(made)
                     cells.append(made)
-    by_policy = {policy: {"within": within(mine), "of": rows_in(mine)} for policy in sorted({cell["policy"] for cell in cells})
-                 for mine in [[cell for cell in cells if cell["policy"] == policy]]}
+    by_policy = {}
+    for policy in sorted({cell["policy"] for cell in cells}):
+        mine = [cell for cell in cells if cell["policy"] == policy]
+        by_policy[policy] = {"within": within(mine), "of": rows_in(mine)}
     for cell in cells:
         del cell["slower_afterwards"], cell["invalid_runs"]
         for row in cell["tenants"]:

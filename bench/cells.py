@@ -128,7 +128,8 @@ def main():
     if not arguments.models and not arguments.only_simulate:
         parser.error("--models FOLDER is needed, as bench/models.py makes it")
     folder = pathlib.Path(tempfile.mkdtemp(prefix="tessera-cells-", dir=arguments.models and arguments.models.absolute().parent))
-    result = {"command": "bench/cells.py " + " ".join(sys.argv[1:]), "device": arguments.name, "hardware": "", "cells": []}
+    result = {"command": "bench/cells.py " + " ".join(sys.argv[1:]), "device": arguments.name, "hardware": "", "seeds": arguments.seeds,
+              "least_requests": arguments.least_requests, "warm_seconds": arguments.warm_seconds, "cells": []}
     try:
         cells = Cells(arguments, folder)
         result["hardware"] = cells.device["hardware"]
