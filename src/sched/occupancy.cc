@@ -124,20 +124,14 @@ void Occupancy::find_again(const Slice& slice) {
 }
 
 double Occupancy::processor_ns_left(TimePoint now) const {
-  std::vector<Duration> left(atoms_.size(), Duration{0});
+  const auto ns = [](Duration span) { return static_cast<double>(span.count()); };
+  double sum = 0;
   for (std::size_t atom = 0; atom < atoms_.size(); ++atom) {
-    left[atom] = std::max(atoms_[atom].free_at, now) - now;
+    sum += ns(std::max(atoms_[atom].free_at, now) - now) * shape_.processors[atom];
   }
   for (const Running& running : running_) {
     const TimePoint due = running.begins + running.predicted;
-    const Slice& slice = slices_[running.slice].slice;
-    for (std::uint16_t atom = slice.first; running.begun && due < now && atom < slice.end(); ++atom) {
-      left[atom] += now - due;
-    }
-  }
-  double sum = 0;
-  for (std::size_t atom = 0; atom < left.size(); ++atom) {
-    sum += static_cast<double>(left[atom].count()) * shape_.processors[atom];
+    sum += running.begun && due < now ? ns(now - due) * slices_[running.slice].processors : 0;
   }
   return sum;
 }

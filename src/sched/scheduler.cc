@@ -99,7 +99,7 @@ void Scheduler::State::handle(const ModelUp& event) {
   instances_.emplace(event.instance, instance.get());
   view_.instances.push_back(std::move(instance));
   ++view_.instances_version;
-  all_in_advance_ = false;
+  all_in_advance_ = all_in_advance_ && !event.lazy_homes;
 }
 
 void Scheduler::State::handle(const ModelDown& event) {
