@@ -69,10 +69,10 @@ class Daemon:
 class Bench:
     """One bench_gpu_sharing, which waits for us before each measurement."""
 
-    def __init__(self, arguments, mix: list, policies: list, file: pathlib.Path, env: dict, wait: bool):
+    def __init__(self, arguments, mix: list, policies: list, file: pathlib.Path, env: dict, wait: bool, more: list = ()):
         command = [arguments.program, "--models", arguments.models, "--device", arguments.device, "--mix",
                    ",".join(mix), "--batches", arguments.batches, "--rounds", str(arguments.rounds), "--seconds",
-                   str(arguments.seconds), "--json", str(file)]
+                   str(arguments.seconds), "--json", str(file), *more]
         for policy in policies:
             command += ["--policy", policy]
         self.file = file

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """Four tenants in closed loop: in the server's process, over HTTP, and over gRPC. One table: images a second of all, against
-the arm in process, and CPU time of the server for each image. Over the wire each tenant has a client process of its own
-for each device, so that the clients are not what is measured.
+the arm in process of the same round, CPU time of the server for each image, and the bytes of tensors for each image that the
+server copied in user space. Over the wire each tenant has a client process of its own for each device, so that the clients
+are not what is measured. What the network stack carries at most the same clients show with bench_bare, a server that reads
+images of 602 KB and computes nothing.
 
-usage: sockets.py --models FOLDER [--tessera FILE] [--devices "cuda:0 cuda:0/0-7,cuda:0/8-15"] [--mix A,B,...]
-                  [--outstanding 16] [--rows 1] [--seconds 4] [--rounds 1] [--grow-seconds 20] [--json FILE]
+usage: sockets.py --models FOLDER [--tessera FILE] [--bare FILE] [--devices "cuda:0 cuda:0/0-7,cuda:0/8-15"] [--mix A,B,...]
+                  [--outstanding 16] [--rows 1] [--seconds 2] [--rounds 3] [--json FILE]
 
-FOLDER is a model repository; a model that the mix names twice is copied. One --devices after the other is measured;
---outstanding is a tenant's for each device.
+FOLDER is a model repository; a model that the mix names twice is copied. Each round has every arm of every --devices, in
+turns; servers stay from round to round, and are idle while others are measured. --outstanding is a tenant's for each device.
 """
 
 import argparse
@@ -22,10 +24,13 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 from objectives import tenant_names
 
-ARMS = ("in process", "http", "grpc")
+WIRES = ("http", "grpc")
+ARMS = ("in process", *WIRES)
+BARE = "no device"  # what stands for it in tables
 PATIENCE = 240  # seconds, for models to be ready, or a client to end
 
 
@@ -91,6 +96,12 @@ class Server:
         self.urls = {"http": f"http://{found[1]}", "grpc": f"grpc://{found[2]}"}
         self.metrics = found[3]
 
+    def total(self, metric: str) -> float:
+        """Of all its samples."""
+        with urllib.request.urlopen(f"http://{self.metrics}/metrics", timeout=PATIENCE) as answer:
+            text = answer.read().decode()
+        return sum(float(value) for value in re.findall(rf"(?m)^{metric}(?:{{.*}})? (\S+)$", text))
+
     def wait_until_grown(self, models: int) -> None:
         """Until all batch sizes are there, where they follow a model."""
         for _ in range(PATIENCE * 2):
@@ -124,7 +135,7 @@ def rates(result: dict) -> dict:
             for t in result["tenants"]}
 
 
-def load(arguments, target: list, tenants: list, out: pathlib.Path, warm: float = 1, outstanding: int = 0) -> subprocess.Popen:
+def load(arguments, target: list, tenants: list, out: pathlib.Path, warm: float, outstanding: int = 0) -> subprocess.Popen:
     command = [arguments.tessera, "load", *target, "--outstanding", str(outstanding or arguments.outstanding), "--rows",
                str(arguments.rows), "--seconds", str(arguments.seconds), "--warm-seconds",
                str(warm), "--json", str(out)]
@@ -154,49 +165,123 @@ def in_process(arguments, models, device, tenants, folder) -> dict:
     out = folder / "here.json"
     outstanding = arguments.outstanding * len(device.split(","))
     target = ["--model-repository", str(models), "--device", device, "--cache-dir", str(folder / "cache")]
-    # Batch sizes follow a model while it serves, and nobody says here when they are there.
-    return {"tenants": collect(load(arguments, target, tenants, out, arguments.grow_seconds, outstanding), out)}
+    return {"tenants": collect(load(arguments, target, tenants, out, arguments.warm_seconds, outstanding), out)}
 
 
-def over_wire(arguments, server: Server, arm: str, device: str, tenants, folder) -> dict:
-    outs = [(tenant, folder / f"{arm}-{tenant}-{place}.json") for tenant in tenants for place in range(len(device.split(",")))]
+def over_wire(arguments, server, arm: str, places: int, tenants, folder) -> dict:
+    """`places`: clients of each tenant."""
+    outs = [(tenant, folder / f"{arm}-{tenant}-{place}.json") for tenant in tenants for place in range(places)]
+    for _, out in outs:
+        out.unlink(missing_ok=True)
+    copied = server.total("tessera_copied_tensor_bytes_total") if server.metrics else None
+    asked = server.total("nv_inference_request_success") if server.metrics else None
     before, begin = cpu_seconds(server.process.pid), time.monotonic()
-    clients = [load(arguments, ["--url", server.urls[arm]], [tenant], out) for tenant, out in outs]
+    clients = [load(arguments, ["--url", server.urls[arm]], [tenant], out, arguments.warm_seconds) for tenant, out in outs]
     found = {tenant: [] for tenant in tenants}
     for client, (tenant, out) in zip(clients, outs):
         found[tenant].append(collect(client, out)[tenant])
     busy = (cpu_seconds(server.process.pid) - before) / (time.monotonic() - begin)
-    return {"tenants": {tenant: together(clients) for tenant, clients in found.items()}, "server_cores": busy}
+    run = {"tenants": {tenant: together(clients) for tenant, clients in found.items()}, "server_cores": busy}
+    if server.metrics:
+        images = (server.total("nv_inference_request_success") - asked) * arguments.rows
+        run["copied_bytes_per_image"] = (server.total("tessera_copied_tensor_bytes_total") - copied) / max(images, 1)
+    return run
 
 
-def measure(arguments, models, device, tenants, folder) -> dict:
-    arms = {arm: [] for arm in ARMS}
-    server = Server(arguments.tessera, models, device, folder / "cache")  # first: it fills the cache
-    try:
-        server.wait_until_grown(len(tenants))
-        for _ in range(arguments.rounds):
-            for arm in ("http", "grpc"):
-                arms[arm].append(over_wire(arguments, server, arm, device, tenants, folder))
-    finally:
-        server.end()
-    for _ in range(arguments.rounds):
-        arms["in process"].append(in_process(arguments, models, device, tenants, folder))
-    return arms
+class BareServer:
+    """bench_bare, with what Server has of it."""
+
+    def __init__(self, program: str):
+        self.metrics = None
+        self.process = subprocess.Popen([program], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        found = re.match(r"ready http=(\S+) grpc=(\S+) ", self.process.stdout.readline())
+        if not found:
+            self.end()
+            raise Failed(f"{program} did not get ready")
+        self.urls = {"http": f"http://{found[1]}", "grpc": f"grpc://{found[2]}"}
+
+    def end(self) -> None:
+        self.process.terminate()
+        self.process.wait()
+
+
+class Rounds:
+    """Servers for all --devices, and what was measured: {device: {arm: [run of each round]}}."""
+
+    def __init__(self, arguments, models, tenants, folder):
+        self.arguments, self.models, self.tenants, self.folder = arguments, models, tenants, folder
+        self.servers, self.found, self.failed = {}, {}, {}
+
+    def start(self) -> None:
+        for device in self.arguments.devices.split():
+            print(f"{device}: starting ...", file=sys.stderr, flush=True)
+            try:
+                self.servers[device] = Server(self.arguments.tessera, self.models, device, self.folder / "cache")
+                self.servers[device].wait_until_grown(len(self.tenants))
+            except Failed as error:
+                self.fail(device, error)
+                if device in self.servers:
+                    self.servers.pop(device).end()
+        if pathlib.Path(self.arguments.bare).exists():
+            self.servers[BARE] = BareServer(self.arguments.bare)
+        else:
+            print(f"{self.arguments.bare} is not there: the stack's own limit is not measured", file=sys.stderr, flush=True)
+
+    def fail(self, what: str, error: Exception) -> None:
+        self.failed[what] = str(error)
+        print(f"{what}: {error}", file=sys.stderr, flush=True)
+
+    def measure(self) -> None:
+        """One round."""
+        most = max(len(device.split(",")) for device in self.arguments.devices.split())
+        for device, server in self.servers.items():
+            places = most if device == BARE else len(device.split(","))
+            for arm in WIRES if device == BARE else ARMS:
+                try:
+                    run = (in_process(self.arguments, self.models, device, self.tenants, self.folder) if arm == "in process" else
+                           over_wire(self.arguments, server, arm, places, self.tenants, self.folder))
+                    self.found.setdefault(device, {}).setdefault(arm, []).append(run)
+                except Failed as error:
+                    self.fail(f"{device} {arm}", error)
+
+    def end(self) -> None:
+        for server in self.servers.values():
+            server.end()
 
 
 def total(run: dict, rows: int) -> float:
     return sum(t["per_s"] for t in run["tenants"].values()) * rows
 
 
-def table(devices: dict, rows: int) -> str:
-    lines = [f"{'device':<24} {'arm':<11} {'images/s':>9} {'x in process':>12} {'server us/image':>16}"]
+def spread(values: list, digits: int) -> str:
+    return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+
+
+def summary(devices: dict, rows: int) -> dict:
+    """{device: {arm: {figure: [of each round]}}}"""
+    out = {}
     for device, arms in devices.items():
-        base = statistics.median(total(run, rows) for run in arms["in process"])
-        for arm in ARMS:
-            images = statistics.median(total(run, rows) for run in arms[arm])
-            cpu = [run["server_cores"] / total(run, rows) * 1e6 for run in arms[arm] if "server_cores" in run]
-            lines.append(f"{device:<24} {arm:<11} {images:9.0f} {images / base:12.3f} " +
-                         (f"{statistics.median(cpu):16.1f}" if cpu else f"{'-':>16}"))
+        for arm, runs in arms.items():
+            images = [total(run, rows) for run in runs]
+            figures = {"images_per_s": images}
+            base = [total(run, rows) for run in arms.get("in process", [])]
+            if arm != "in process" and len(base) == len(images):
+                figures["of_in_process"] = [one / other for one, other in zip(images, base)]
+            if "server_cores" in runs[0]:
+                figures["server_us_per_image"] = [run["server_cores"] / total(run, rows) * 1e6 for run in runs]
+            if "copied_bytes_per_image" in runs[0]:
+                figures["copied_bytes_per_image"] = [run["copied_bytes_per_image"] for run in runs]
+            out.setdefault(device, {})[arm] = figures
+    return out
+
+
+def table(devices: dict, rows: int) -> str:
+    digits = {"images_per_s": 0, "of_in_process": 3, "server_us_per_image": 1, "copied_bytes_per_image": 0}
+    lines = [f"{'device':<24} {'arm':<11} {'images/s':>24} {'x in process':>24} {'server us/image':>24} {'copied B/image':>24}"]
+    for device, arms in summary(devices, rows).items():
+        for arm, figures in arms.items():
+            lines.append(f"{device:<24} {arm:<11}" + "".join(
+                f" {spread(figures[key], places) if key in figures else '-':>24}" for key, places in digits.items()))
     return "\n".join(lines)
 
 
@@ -208,31 +293,34 @@ def main() -> None:
     parser.add_argument("--mix", default="resnet50,mobilenet_v2,resnet50,vgg19")
     parser.add_argument("--outstanding", type=int, default=16, help="of a tenant")
     parser.add_argument("--rows", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=4)
-    parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--grow-seconds", type=float, default=20, help="in process, before what counts")
+    parser.add_argument("--seconds", type=float, default=2)
+    parser.add_argument("--warm-seconds", type=float, default=1)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--bare", default=beside("bench_bare"))
     parser.add_argument("--json", type=pathlib.Path)
     arguments = parser.parse_args()
-    devices, failed = {}, {}
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that what was started is ended
     with tempfile.TemporaryDirectory(prefix="tessera-sockets-") as temporary:
         folder = pathlib.Path(temporary)
         (folder / "models").mkdir()
         tenants = repository(arguments.models, arguments.mix.split(","), folder / "models")
-        for device in arguments.devices.split():
-            print(f"{device} ...", file=sys.stderr, flush=True)
-            try:
-                devices[device] = measure(arguments, folder / "models", device, tenants, folder)
-            except Failed as error:
-                failed[device] = str(error)
-                print(f"{device}: {error}", file=sys.stderr, flush=True)
-            if arguments.json:
-                arguments.json.write_text(json.dumps({
-                    "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "command": " ".join(sys.argv),
-                    "outstanding": arguments.outstanding, "rows": arguments.rows, "devices": devices,
-                    "failed": failed}, indent=1) + "\n")
-    if devices:
-        print(table(devices, arguments.rows))
-    sys.exit(1 if failed else 0)
+        rounds = Rounds(arguments, folder / "models", tenants, folder)
+        try:
+            rounds.start()
+            for number in range(arguments.rounds):
+                print(f"round {number + 1} of {arguments.rounds} ...", file=sys.stderr, flush=True)
+                rounds.measure()
+                if arguments.json:
+                    arguments.json.write_text(json.dumps({
+                        "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "command": " ".join(sys.argv),
+                        "outstanding": arguments.outstanding, "rows": arguments.rows,
+                        "summary": summary(rounds.found, arguments.rows), "devices": rounds.found,
+                        "failed": rounds.failed}, indent=1) + "\n")
+        finally:
+            rounds.end()
+    if rounds.found:
+        print(table(rounds.found, arguments.rows))
+    sys.exit(1 if rounds.failed else 0)
 
 
 if __name__ == "__main__":
