@@ -236,8 +236,8 @@ class Faults:
         longest = max(silent.values(), default=None)
         self.bar("spin", f"other models: longest time without an answer, s (at most {STEP})", rounded(longest),
                  longest is not None and longest <= STEP)
-        self.bar("spin", f"other models: requests held up by it (at most {self.arguments.askers})", held_up,
-                 held_up <= self.arguments.askers)
+        at_once = self.arguments.askers * len(others)  # a batch of each may be committed behind it
+        self.bar("spin", f"other models: requests that it held up and took along (at most {at_once})", held_up, held_up <= at_once)
         self.bar("spin", f"requests that hang or are lost, of {len(everything)} since", len(lost), not lost)
         self.bar("spin", f"process ended after the notice, s ({END_AFTER} to {ENDED_IN})", rounded(ended - noticed),
                  END_AFTER - 0.5 <= ended - noticed <= ENDED_IN)

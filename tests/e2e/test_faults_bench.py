@@ -13,7 +13,9 @@ from serving import BINARY, FAULTY, ROOT
 
 sys.path.insert(0, str(ROOT / "bench"))
 import asking  # noqa: E402
+import evictable  # noqa: E402
 import faults  # noqa: E402
+import occupy  # noqa: E402
 
 needs_faulty = pytest.mark.skipif(not FAULTY.exists(), reason="tessera_faulty is not built")
 
@@ -104,6 +106,32 @@ def test_models_that_leave_in_turn(tmp_path):
     (tmp_path / "models" / "b" / "1" / "model.onnx").write_text(MODEL.format(memory=20))
     done, found = bench("evictable.py", tmp_path, *flags, "--names", "a,b")
     assert done.returncode == 1 and found["returns"]["b"] == {"times": 0}
+
+
+def test_room_is_looked_for_in_which_each_leaves(monkeypatch):
+    tried = []
+
+    def all_leave(_models, _occupant, mb):
+        tried.append(mb)
+        return "more" if mb < 810 else "less" if mb > 860 else "yes"
+
+    monkeypatch.setattr(evictable, "all_leave", all_leave)
+    assert 810 <= evictable.look_for_room(None, None) <= 860 and tried[0] == 632 and len(tried) <= evictable.TRIES
+    monkeypatch.setattr(evictable, "all_leave", lambda *_: "more")
+    models = evictable.Models("", ["a", "b"])
+    with pytest.raises(asking.Failed, match="each of a,b leaves: give --left-mb"):
+        evictable.look_for_room(models, None)
+
+
+def test_without_a_driver_nothing_is_occupied(tmp_path, monkeypatch):
+    (tmp_path / "libcuda.so.1").write_text("no library")
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
+    occupant = occupy.Occupant("0")
+    try:
+        with pytest.raises(occupy.Failed, match="is there a driver"):
+            occupant.leave(100)
+    finally:
+        occupant.end()
 
 
 @pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler")
