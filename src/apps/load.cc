@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <iostream>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -13,8 +14,10 @@
 #include "apps/load_arms.h"
 #include "apps/load_here.h"
 #include "apps/load_search.h"
+#include "apps/load_slices.h"
 #include "apps/load_target.h"
 #include "apps/load_tenants.h"
+#include "apps/load_trials.h"
 #include "apps/process_limits.h"
 #include "apps/progress.h"
 #include "apps/stop_signals.h"
@@ -22,6 +25,7 @@
 #include "loadgen/generator.h"
 #include "loadgen/html_report.h"
 #include "loadgen/load_report.h"
+#include "model/temp_folder.h"
 
 namespace tessera::apps {
 namespace {
@@ -53,8 +57,17 @@ int say(const char* what, const std::string& why, int status) {
   return status;
 }
 
+// For --html: which batch ran where, where that was recorded.
+Result<loadgen::SliceRuns> recorded(const LoadOptions& options, HereTarget* here) {
+  if (here == nullptr || options.html.empty() || options.service.record.empty()) {
+    return loadgen::SliceRuns();
+  }
+  here->end_recording();
+  return read_slice_runs(options.service.record);
+}
+
 // Why it is invalid; empty: it is not.
-Result<std::string> run_once(const LoadOptions& options, LoadPlan& plan, loadgen::Target& target,
+Result<std::string> run_once(const LoadOptions& options, LoadPlan& plan, loadgen::Target& target, HereTarget* here,
                              StopSignals& signals) {
   TESSERA_ASSIGN_OR_RETURN(const auto tenants, plan.tenants(options.rate));
   loadgen::LoadOptions how = run_options(options);
@@ -67,7 +80,8 @@ Result<std::string> run_once(const LoadOptions& options, LoadPlan& plan, loadgen
   std::fflush(stdout);
   const auto info = info_of(options, plan);
   TESSERA_RETURN_IF_ERROR(write_text(options.json, loadgen::json(info, tenants, outcome), "--json"));
-  TESSERA_RETURN_IF_ERROR(write_text(options.html, loadgen::html(info, tenants, outcome), "--html"));
+  TESSERA_ASSIGN_OR_RETURN(const loadgen::SliceRuns slices, recorded(options, here));
+  TESSERA_RETURN_IF_ERROR(write_text(options.html, loadgen::html(info, tenants, outcome, slices), "--html"));
   return outcome.invalid;
 }
 
@@ -94,7 +108,17 @@ Result<std::string> prove(const LoadOptions& options, const LoadPlan& plan, Here
   const auto info = info_of(options, plan);
   TESSERA_RETURN_IF_ERROR(
       write_text(options.json, loadgen::json(info, shares, proved.proofs, proved.invalid), "--json"));
+  TESSERA_ASSIGN_OR_RETURN(const loadgen::SliceRuns slices, recorded(options, &target));
+  TESSERA_RETURN_IF_ERROR(write_text(
+      options.html, loadgen::html(info, shares, proved.proofs, proved.invalid, slices, proved.settled), "--html"));
   return proved.invalid;
+}
+
+// Likewise: each trial says it of itself.
+Result<std::string> trials(const LoadOptions& options, const LoadPlan& plan, loadgen::Target& target,
+                           HereTarget* here) {
+  TESSERA_RETURN_IF_ERROR(run_trials(options, plan, target, here, std::cin, std::cout));
+  return std::string();
 }
 
 // Who sends, and what.
@@ -124,7 +148,7 @@ Result<std::string> run(const LoadOptions& options) {
   prepare_process();
   // Before other threads. The part of a run that was done says something, that of a search does not.
   std::optional<StopSignals> signals;
-  if (!options.search && options.arms.empty()) signals.emplace();
+  if (!options.search && !options.trials && options.arms.empty()) signals.emplace();
   Ready ready;
   Status made;
   const auto make = [&] { made = make_ready(options, std::move(workload), ready); };
@@ -132,7 +156,8 @@ Result<std::string> run(const LoadOptions& options) {
   if (!made.ok()) return made.error();
   // This thread's, where the system permits it: it needs little of a processor, but that at once.
   setpriority(PRIO_PROCESS, 0, kNice);
-  auto invalid = signals          ? run_once(options, *ready.plan, *ready.target, *signals)
+  auto invalid = signals          ? run_once(options, *ready.plan, *ready.target, ready.here, *signals)
+                 : options.trials ? trials(options, *ready.plan, *ready.target, ready.here)
                  : options.search ? search(options, *ready.plan, *ready.target)
                                   : prove(options, *ready.plan, *ready.here);
   if (ready.here != nullptr && !options.learned.empty()) {
@@ -142,12 +167,24 @@ Result<std::string> run(const LoadOptions& options) {
   return invalid;
 }
 
+// A report shows which batch ran where: a server in this process records as much of it as that takes.
+Result<std::string> run_sampled(const LoadOptions& options) {
+  if (options.html.empty() || options.search || !options.url.empty() || !options.service.record.empty()) {
+    return run(options);
+  }
+  TESSERA_ASSIGN_OR_RETURN(const auto folder, model::TempFolder::create());
+  LoadOptions sampled = options;
+  sampled.service.record = folder->path() / "journal";
+  sampled.service.record_sample = kSampledJournal;
+  return run(sampled);
+}
+
 }  // namespace
 
 int load(const LoadOptions& options) {
   // Waits end when they are to, and not 50 us later, which the kernel adds to save power.
   prctl(PR_SET_TIMERSLACK, 1UL);
-  const auto invalid = run(options);
+  const auto invalid = run_sampled(options);
   if (!invalid.ok()) {
     return say("", invalid.error().message(), EXIT_FAILURE);
   }

@@ -37,6 +37,7 @@ struct LoadOptions {
   std::vector<client::ShapeChoice> shapes;
 
   bool search = false;
+  bool trials = false;             // instead: those that stdin asks for
   std::vector<loadgen::Arm> arms;  // instead; of a server in this process
   double settle_seconds = 3;       // of each arm, before they are compared
   int seeds = 5;

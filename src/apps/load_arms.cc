@@ -27,6 +27,7 @@ Result<ProvedArms> prove_arms(const LoadOptions& options, const LoadPlan& plan, 
     present = arm;
     return target.change_policy(options.arms[arm].name, shares);
   };
+  ProvedArms out;
   {
     TrialRunner settling(options, plan, target);  // whether it keeps its schedule does not matter
     const std::vector<std::uint64_t> any(shares.size(), ~std::uint64_t{0});
@@ -35,6 +36,10 @@ Result<ProvedArms> prove_arms(const LoadOptions& options, const LoadPlan& plan, 
       const auto ran = settling.run(loadgen::kArmBelow * options.arms[arm].said, kSettlingSeed,
                                     seconds(options.settle_seconds), any, options.arms[arm].policy());
       TESSERA_RETURN_IF_ERROR(ran.ok() ? ok_status() : Status(ran.error()));
+      out.settled.push_back(settling.began());
+    }
+    if (options.service.record_sample) {
+      target.end_recording();  // what is compared is not recorded
     }
   }
   TrialRunner runner(options, plan, target);
@@ -43,7 +48,6 @@ Result<ProvedArms> prove_arms(const LoadOptions& options, const LoadPlan& plan, 
     TESSERA_RETURN_IF_ERROR(take_turn(arm));
     return runner.run(rate, seed, length, most_misses, options.arms[arm].policy());
   };
-  ProvedArms out;
   const auto told = [&runner](const loadgen::Arm& arm, const loadgen::Probe& probe) {
     runner.clear_progress();
     std::fputs(loadgen::line(arm, probe).c_str(), stdout);

@@ -8,13 +8,15 @@
 #include "apps/load_here.h"
 #include "apps/load_tenants.h"
 #include "base/result.h"
+#include "base/time.h"
 #include "loadgen/arms.h"
 
 namespace tessera::apps {
 
 struct ProvedArms {
   std::vector<loadgen::ArmProof> proofs;
-  std::string invalid;  // as of FoundCapacity
+  std::string invalid;             // as of FoundCapacity
+  std::vector<TimePoint> settled;  // by arm: when it began to settle; empty where none did
 };
 
 // options.arms, with policies as `--policy` has them.

@@ -55,14 +55,17 @@ void refuse_mixtures(const LoadOptions& options) {
     throw CLI::ValidationError("--outstanding, --rows", "need --model; a workload says its own");
   }
   if (!options.models.empty() &&
-      options.outstanding.has_value() == (options.rate || options.search || !options.arms.empty())) {
+      options.outstanding.has_value() == (options.rate || options.search || options.trials || !options.arms.empty())) {
     throw CLI::ValidationError("--model", "needs --rate (open loop) or --outstanding (closed loop)");
   }
   if (!options.arms.empty() && (!options.url.empty() || options.search || options.rate || options.outstanding)) {
     throw CLI::ValidationError("--arm", "is of a server in this process, and takes the place of --rate and --search");
   }
-  if (!options.arms.empty() && !options.html.empty()) {
-    throw CLI::ValidationError("--html", "has no page for --arm; --json has everything");
+  if (options.trials && (options.search || !options.arms.empty() || options.rate || options.outstanding)) {
+    throw CLI::ValidationError("--trials", "takes the place of --rate, --search and --arm");
+  }
+  if (options.trials && (!options.json.empty() || !options.html.empty())) {
+    throw CLI::ValidationError("--trials", "writes its results to stdout, and no file");
   }
   if (options.slo_ms && options.slo_factor) {
     throw CLI::ValidationError("--slo-factor", "and --slo-ms are both given; one is enough");
@@ -104,6 +107,9 @@ void add_load_flags(CLI::App& command, LoadOptions& options) {
   command.option_defaults()->group("Search");
   command.add_flag("--search", options.search,
                    "the highest total rate at which every tenant\nattains 99 %; --rate is where to begin");
+  command.add_flag("--trials", options.trials,
+                   "instead: the runs that stdin asks for, a line each:\nRATE SECONDS SEED [POLICY] or alone ROWS; stdout "
+                   "says\nready, then a line of JSON after each");
   const auto take_arms = [&options](const std::vector<std::string>& given) {
     for (const std::string& text : given) {
       auto arm = loadgen::parse_arm(text);

@@ -307,9 +307,25 @@ bool HereTarget::send(std::size_t tenant, std::int32_t rows, std::uint64_t numbe
   call->request.model = models_[tenant];
   call->request.inputs = form->second.inputs;
   call->request.memory = form->second.memory;
-  call->request.arrival = now();
+  call->request.arrival = due;
+  return send_due(tenant, rows, number, now());
+}
+
+bool HereTarget::send_due(std::size_t tenant, std::int32_t rows, std::uint64_t number, TimePoint due) {
   hand_over_->push(std::move(call));
   return true;
 }
 
 }  // namespace tessera::apps
+std::optional<loadgen::Usage> HereTarget::usage() const {
+  loadgen::Usage out;
+  out.at = now();
+  for (const runtime::DeviceStatistics& device : service_->device_statistics()) {
+    out.atoms += static_cast<int>(device.busy_seconds.size());
+    for (const double seconds : device.busy_seconds) {
+      out.atom_seconds += seconds;
+    }
+  }
+  return out;
+}
+

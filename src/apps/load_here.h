@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "apps/load.h"
@@ -33,8 +34,12 @@ class HereTarget final : public loadgen::Target {
   Status prepare(std::size_t tenant, std::int32_t rows) override;
   // A file of profiles (sim/profiles.h) with the latencies that the scheduler knows by now.
   Result<std::string> learned() const;
+  // Nothing more is recorded (options.service.record), and what was is in the file.
+  void end_recording() { service_->end_recording(); }
 
   bool send(std::size_t tenant, std::int32_t rows, std::uint64_t number) override;
+  bool send_due(std::size_t tenant, std::int32_t rows, std::uint64_t number, TimePoint due) override;
+  std::optional<loadgen::Usage> usage() const override;
   void wait(TimePoint until, std::vector<loadgen::Answer>& answers) override { inbox_.take(until, answers); }
 
  private:

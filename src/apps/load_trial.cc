@@ -35,6 +35,7 @@ Result<loadgen::Outcome> TrialRunner::run(double rate, std::uint64_t seed, Durat
   if (!outcome.invalid.empty() && invalid_.empty()) {
     invalid_ = "at " + loadgen::digits(rate) + " a second " + outcome.invalid;
   }
+  began_ = outcome.began;
   loadgen::Outcome& counted = outcome;
   return std::move(counted);
 }

@@ -9,6 +9,7 @@
 #include "apps/load_tenants.h"
 #include "apps/progress.h"
 #include "base/result.h"
+#include "base/time.h"
 #include "loadgen/generator.h"
 #include "loadgen/outcome.h"
 #include "loadgen/target.h"
@@ -26,6 +27,9 @@ class TrialRunner {
   Result<loadgen::Outcome> run(double rate, std::uint64_t seed, Duration length,
                                const std::vector<std::uint64_t>& most_misses, const std::string& who = {});
 
+  // When the counted time of the latest run began.
+  TimePoint began() const { return began_; }
+
   // Nothing of its progress is shown until the next run.
   void clear_progress() { progress_.clear(); }
 
@@ -38,6 +42,7 @@ class TrialRunner {
   loadgen::Generator generator_;
   Progress progress_;
   std::string invalid_;
+  TimePoint began_{};
 };
 
 }  // namespace tessera::apps

@@ -36,7 +36,10 @@ Result<std::unique_ptr<runtime::Service>> make_service(const ServeOptions& optio
   service.on_all_lost = std::move(told.all_lost);
   service.on_stuck = std::move(told.stuck);
   if (!options.record.empty()) {
-    TESSERA_ASSIGN_OR_RETURN(service.recorder, runtime::Recorder::open(options.record));
+    runtime::RecorderLimits limits;
+    limits.sample = options.record_sample.has_value();
+    limits.file = options.record_sample.value_or(limits.file);
+    TESSERA_ASSIGN_OR_RETURN(service.recorder, runtime::Recorder::open(options.record, limits));
   }
   std::vector<runtime::DeviceUnit> units;
   units.reserve(opened.size());

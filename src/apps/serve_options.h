@@ -38,7 +38,8 @@ struct ServeOptions {
   std::string policy = "tessera";
   std::optional<std::chrono::duration<double, std::milli>> default_slo;
   std::size_t max_waiting = 65536;
-  std::filesystem::path record;  // a journal of what is decided; empty: none
+  std::filesystem::path record;        // a journal of what is decided; empty: none
+  std::optional<Bytes> record_sample;  // its begin alone, so long at most
 
   std::size_t io_threads = 0;    // 0: one for each of io_cores, at most kMostIoThreads
   std::size_t grpc_threads = 0;  // 0: one for every four of io_cores, at least one and at most 16

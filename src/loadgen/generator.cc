@@ -50,11 +50,22 @@ double unix_seconds(TimePoint time) {
   return std::chrono::duration<double>(wall).count();
 }
 
+Busy busy_between(const Usage& before, const Usage& after) {
+  return {after.atom_seconds - before.atom_seconds, std::chrono::duration<double>(after.at - before.at).count(),
+          after.atoms};
+}
+
 std::int32_t rows_sent(const TenantSpec& spec, std::int32_t rows) {
   return std::min(std::max(rows, spec.rows), spec.max_batch);
 }
 
 }  // namespace
+
+Duration lateness_limit(std::optional<Duration> tightest) {
+  constexpr Duration kMost = milliseconds(1);
+  const Duration slo = tightest.value_or(Duration(0));
+  return tightest ? std::clamp<Duration>(slo / 20, kLeastLateness, std::max<Duration>(kMost, slo / 100)) : kMost;
+}
 
 LoadOutcome Generator::run(const std::vector<Tenant>& tenants, const LoadOptions& options) {
   begin(tenants, options);
@@ -70,6 +81,7 @@ LoadOutcome Generator::run(const std::vector<Tenant>& tenants, const LoadOptions
     if (options.stopped && time < ends_ && options.stopped()) {
       cut_short(time);
     }
+    count_busy(time);
     issue_due();
     answers.clear();
     target_.wait(wake(now()), answers);
@@ -98,6 +110,8 @@ void Generator::begin(const std::vector<Tenant>& tenants, const LoadOptions& opt
   }
   out_.timelines = Timelines(tenants.size());
   out_.failures.resize(tenants.size());
+  used_before_.reset();
+  used_known_ = false;
   Duration tightest = kForever;
   const TimePoint zero = now() + kLead;
   for (std::size_t i = 0; i < tenants.size(); ++i) {
@@ -115,10 +129,11 @@ void Generator::begin(const std::vector<Tenant>& tenants, const LoadOptions& opt
     }
     sources_.push_back(std::move(source));
   }
-  out_.lateness.limit = std::max<Duration>(milliseconds(1), tightest == kForever ? Duration(0) : tightest / 100);
+  out_.lateness.limit = lateness_limit(tightest == kForever ? std::nullopt : std::optional<Duration>(tightest));
   zero_ = zero;
   counted_from_ = zero + options.warm_up;
   ends_ = counted_from_ + options.length;
+  out_.began = counted_from_;
   out_.began_at = unix_seconds(counted_from_);
 }
 
@@ -131,6 +146,20 @@ void Generator::cut_short(TimePoint time) {
   Period& last = out_.periods.back();
   last.seconds = std::min(last.seconds, out_.seconds - static_cast<double>(out_.periods.size() - 1) *
                                                            std::chrono::duration<double>(out_.period).count());
+}
+
+// Between two moments near the ends of the counted time: as soon as this thread gets there.
+void Generator::count_busy(TimePoint time) {
+  if (used_known_ || time < counted_from_ || (used_before_ && time < ends_)) {
+    return;
+  }
+  const std::optional<Usage> used = target_.usage();
+  used_known_ = !used || used_before_;
+  if (used && used_before_) {
+    out_.busy = busy_between(*used_before_, *used);
+  } else {
+    used_before_ = used;
+  }
 }
 
 bool Generator::done(TimePoint time) const {
@@ -186,7 +215,7 @@ void Generator::issue(const Due& due) {
   const std::size_t place = free_.back();
   const std::uint64_t number = (++serial_ << kPlaceBits) | place;
   const TimePoint handed = now();
-  if (source.in_flight >= options_->most_in_flight || !target_.send(due.tenant, rows, number)) {
+  if (source.in_flight >= options_->most_in_flight || !target_.send_due(due.tenant, rows, number, due.at)) {
     fail(due.tenant, due.at, "not sent: too many were on their way already");
     ask_again(due.tenant, handed + kAfterRejection);
     return;
@@ -282,6 +311,7 @@ Period* Generator::period_of(std::size_t tenant, TimePoint scheduled) {
 }
 
 void Generator::finish() {
+  count_busy(ends_);
   for (const Flight& flight : flights_) {
     if (flight.open && !out_.gave_up) {
       fail(flight.tenant, flight.scheduled,

@@ -13,6 +13,8 @@ namespace {
 constexpr std::size_t kMostRows = 40;  // of the table and the bars
 constexpr std::size_t kMostLines = 8;  // of a chart
 constexpr double kAsked = 99;          // % of attainment
+constexpr Duration kArmSlices = std::chrono::milliseconds(200);
+constexpr std::size_t kArmRuns = 300;
 
 double ms(Duration span) { return static_cast<double>(span.count()) / 1e6; }
 
@@ -198,6 +200,7 @@ Outcome pooled(const Probe& probe) {
   Outcome out = probe.outcomes.front();
   for (std::size_t seed = 1; seed < probe.outcomes.size(); ++seed) {
     out.seconds += probe.outcomes[seed].seconds;
+    out.busy.merge(probe.outcomes[seed].busy);
     for (std::size_t i = 0; i < out.tenants.size(); ++i) {
       out.tenants[i].tally.merge(probe.outcomes[seed].tenants[i].tally);
     }
@@ -205,9 +208,84 @@ Outcome pooled(const Probe& probe) {
   return out;
 }
 
+// Empty where nothing is known.
+std::string slices_text(const SliceRuns& known, TimePoint from) {
+  const std::string chart = slice_chart(known, from);
+  return chart.empty()
+             ? ""
+             : "<h2>Slices</h2>\n<p>Which batch ran on which atoms, from the begin of what counts; pointing at a "
+               "box tells of it. Below, how many atoms were busy for as long as was recorded.</p>\n" +
+                   chart + busy_chart(known, from);
+}
+
+std::string busy_text(const Busy& busy) {
+  return busy.atoms == 0 ? "" : text("<p>Atoms were busy <b>%.1f %%</b> of the time.</p>\n", 100 * busy.share());
+}
+
+// Of the highest rate that passed, or else the last that was tried; nothing where none was.
+const Probe* shown(const ArmProof& proof) {
+  const Probe* best = proof.probes.empty() ? nullptr : &proof.probes.back();
+  for (const Probe& probe : proof.probes) {
+    best = probe.passed && probe.rate >= proof.carried ? &probe : best;
+  }
+  return best;
+}
+
+std::string arms_table(const std::vector<ArmProof>& proofs) {
+  std::string out =
+      "<h2>Arms</h2>\n<div class=\"wide\"><table><tr><th>policy</th><th>said</th><th>carries</th><th>verdict</th>"
+      "<th>late p99 ms</th><th>atoms busy</th></tr>\n";
+  for (const ArmProof& proof : proofs) {
+    Lateness late;
+    for (const Probe& probe : proof.probes) {
+      for (const Outcome& outcome : probe.outcomes) {
+        late.merge(outcome.lateness);
+      }
+    }
+    const Probe* best = shown(proof);
+    const Busy busy = best == nullptr || best->outcomes.empty() ? Busy() : pooled(*best).busy;
+    out += "<tr><td>" + escaped(proof.arm.policy()) +
+           text("</td><td>%.4g</td><td>%.4g</td><td>", proof.arm.said, proof.carried) + to_string(proof.verdict) +
+           text("</td><td>%.3f</td><td>", ms(late.all.quantile(0.99))) +
+           (busy.atoms == 0 ? "-" : text("%.1f %%", 100 * busy.share())) + "</td></tr>\n";
+  }
+  return out + "</table></div>\n";
+}
+
+std::string arms_curves(const std::vector<ArmProof>& proofs) {
+  double most = 1;
+  double least = 98;
+  for (const ArmProof& proof : proofs) {
+    for (const Probe& probe : proof.probes) {
+      most = std::max({most, probe.rate, probe.goodput});
+      least = std::min(least, 100 * probe.worst);
+    }
+  }
+  Plot attained({"offered, requests a second", 0, most * 1.05}, {"% attained by the worst tenant", least, 100});
+  Plot good({"offered, requests a second", 0, most * 1.05}, {"goodput, a second", 0, most * 1.05});
+  for (const ArmProof& proof : proofs) {
+    std::vector<const Probe*> probes;
+    for (const Probe& probe : proof.probes) {
+      probes.push_back(&probe);
+    }
+    std::sort(probes.begin(), probes.end(), [](const Probe* a, const Probe* b) { return a->rate < b->rate; });
+    Plot::Points worst;
+    Plot::Points goodput;
+    for (const Probe* probe : probes) {
+      worst.emplace_back(probe->rate, 100 * probe->worst);
+      goodput.emplace_back(probe->rate, probe->goodput);
+    }
+    attained.line(proof.arm.policy(), worst);
+    good.line(proof.arm.policy(), goodput);
+  }
+  attained.rule_y(kAsked, "99 %");
+  return "<h2>Attainment and goodput against rate</h2>\n" + attained.svg() + good.svg();
+}
+
 }  // namespace
 
-std::string html(const LoadInfo& info, const std::vector<Tenant>& tenants, const LoadOutcome& outcome) {
+std::string html(const LoadInfo& info, const std::vector<Tenant>& tenants, const LoadOutcome& outcome,
+                 const SliceRuns& slices) {
   const Lateness& late = outcome.lateness;
   return page(
       "tessera load: " + info.workload,
@@ -217,8 +295,29 @@ std::string html(const LoadInfo& info, const std::vector<Tenant>& tenants, const
               "by: p99 %.2f ms, worst %.2f ms (limit of p99 %.2f ms).</p>\n",
               outcome.goodput(), outcome.seconds, 100 * outcome.worst_attainment(), ms(late.all.quantile(0.99)),
               ms(late.worst), ms(late.limit)) +
-          tenant_table(tenants, outcome) + attainment_bars(tenants, outcome) + latency_curves(tenants, outcome) +
-          course(outcome));
+          busy_text(outcome.busy) + tenant_table(tenants, outcome) + attainment_bars(tenants, outcome) +
+          latency_curves(tenants, outcome) + course(outcome) + slices_text(slices, outcome.began));
+}
+
+std::string html(const LoadInfo& info, const std::vector<Tenant>& tenants, const std::vector<ArmProof>& proofs,
+                 const std::string& invalid, const SliceRuns& slices, const std::vector<TimePoint>& from) {
+  std::string out = head(info, invalid) + arms_table(proofs) + arms_curves(proofs);
+  for (std::size_t arm = 0; arm < proofs.size(); ++arm) {
+    out += "<h2>" + escaped(proofs[arm].arm.name) + "</h2>\n";
+    if (const Probe* best = shown(proofs[arm]); best != nullptr && !best->outcomes.empty()) {
+      std::vector<Tenant> there = tenants;
+      for (Tenant& tenant : there) {
+        tenant.rate *= best->rate;
+      }
+      const Outcome outcome = pooled(*best);
+      out +=
+          text("<p>At %.4g a second, %s:</p>\n", best->rate, best->passed ? "which passed" : "where nothing passed") +
+          tenant_table(there, outcome) + latency_curves(there, outcome);
+    }
+    const std::string chart = arm < from.size() ? slice_chart(slices, from[arm], kArmSlices, kArmRuns) : "";
+    out += chart.empty() ? "" : "<h2>Slices, while it settled</h2>\n" + chart;
+  }
+  return page("tessera load: " + info.workload, out);
 }
 
 std::string html(const LoadInfo& info, const std::vector<Tenant>& tenants, const Capacity& capacity,

@@ -16,6 +16,32 @@ std::string head(const LoadInfo& info, const std::string& invalid) {
          ", \"invalid_because\": " + (invalid.empty() ? "null" : quoted(invalid)) + ",\n ";
 }
 
+std::string lateness_json(const Lateness& late) {
+  return "\"lateness\": {\"p50_ms\": " + digits(ms(late.all.quantile(0.5))) +
+         ", \"p99_ms\": " + digits(ms(late.all.quantile(0.99))) + ", \"worst_ms\": " + digits(ms(late.worst)) +
+         ", \"limit_of_p99_ms\": " + digits(ms(late.limit)) + "}";
+}
+
+std::string busy_json(const Busy& busy) {
+  return "\"busy\": " + (busy.atoms == 0 ? "null"
+                                         : "{\"share\": " + digits(busy.share()) + ", \"atom_seconds\": " +
+                                               digits(busy.atom_seconds) + ", \"seconds\": " + digits(busy.seconds) +
+                                               ", \"atoms\": " + std::to_string(busy.atoms) + "}");
+}
+
+// Over all seeds.
+std::string pooled_json(const std::vector<Outcome>& outcomes) {
+  Lateness late;
+  Busy busy;
+  double seconds = 0;
+  for (const Outcome& outcome : outcomes) {
+    late.merge(outcome.lateness);
+    seconds += outcome.seconds;
+    busy.merge(outcome.busy);
+  }
+  return lateness_json(late) + ", " + busy_json(busy) + ", \"seconds\": " + digits(seconds);
+}
+
 std::string failures_json(const Failures& failures) {
   std::string out = "{";
   for (const auto& [text, count] : failures) {
@@ -91,11 +117,8 @@ std::string table(const std::vector<Tenant>& tenants, const LoadOutcome& outcome
 }
 
 std::string json(const LoadInfo& info, const std::vector<Tenant>& tenants, const LoadOutcome& outcome) {
-  const Lateness& late = outcome.lateness;
-  std::string out = head(info, outcome.invalid) + "\"lateness\": {\"p50_ms\": " + digits(ms(late.all.quantile(0.5))) +
-                    ", \"p99_ms\": " + digits(ms(late.all.quantile(0.99))) +
-                    ", \"worst_ms\": " + digits(ms(late.worst)) + ", \"limit_of_p99_ms\": " + digits(ms(late.limit)) +
-                    "},\n \"seconds\": " + digits(outcome.seconds) + ", \"goodput\": " + digits(outcome.goodput()) +
+  std::string out = head(info, outcome.invalid) + lateness_json(outcome.lateness) + ",\n " + busy_json(outcome.busy) +
+                    ", \"seconds\": " + digits(outcome.seconds) + ", \"goodput\": " + digits(outcome.goodput()) +
                     ", \"worst_attainment\": " + digits(outcome.worst_attainment()) + ",\n \"tenants\": [";
   for (std::size_t i = 0; i < tenants.size(); ++i) {
     const Tally& tally = outcome.tenants[i].tally;
@@ -113,6 +136,17 @@ std::string json(const LoadInfo& info, const std::vector<Tenant>& tenants, const
     out += (i == 0 ? "\n  " : ",\n  ") + period_json(outcome, i);
   }
   return out + "\n ]}\n";
+}
+
+std::string trial_json(const std::vector<Tenant>& tenants, double rate, const Outcome& outcome,
+                       const std::string& invalid) {
+  std::string out = "{\"rate\": " + digits(rate) +
+                    ", \"invalid_because\": " + (invalid.empty() ? "null" : quoted(invalid)) + ", " +
+                    pooled_json({outcome}) + ", \"tenants\": [";
+  for (std::size_t i = 0; i < tenants.size(); ++i) {
+    out += (i == 0 ? "" : ", ") + tenant_json(tenants[i], outcome.tenants[i].tally);
+  }
+  return out + "]}";
 }
 
 std::string line(const Arm& arm, const Probe& probe) {
@@ -142,7 +176,8 @@ std::string json(const LoadInfo& info, const std::vector<Tenant>& tenants, const
            ", \"said\": " + digits(proof.arm.said) + ", \"carried\": " + digits(proof.carried) +
            ", \"verdict\": " + quoted(to_string(proof.verdict)) + ",\n   \"probes\": [";
     for (const Probe& probe : proof.probes) {
-      std::string all = ", \"seeds\": " + std::to_string(probe.outcomes.size()) + ",\n     \"tenants\": [";
+      std::string all = ", \"seeds\": " + std::to_string(probe.outcomes.size()) + ", " + pooled_json(probe.outcomes) +
+                        ",\n     \"tenants\": [";
       for (std::size_t i = 0; i < tenants.size(); ++i) {
         Tenant tenant = tenants[i];
         tenant.rate *= probe.rate;

@@ -24,6 +24,11 @@ struct LoadInfo {
 // The table, and below it goodput, lateness and what failed.
 std::string table(const std::vector<Tenant>& tenants, const LoadOutcome& outcome);
 
+// An object of JSON in one line. `tenants` with the numbers of that total rate; `invalid`: why it says nothing of the
+// server; empty: it does.
+std::string trial_json(const std::vector<Tenant>& tenants, double rate, const Outcome& outcome,
+                       const std::string& invalid);
+
 // What came of a rate, while others are still to be tried; and at the end a line for each arm.
 std::string line(const Arm& arm, const Probe& probe);
 std::string table(const std::vector<ArmProof>& proofs);

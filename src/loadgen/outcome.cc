@@ -4,6 +4,18 @@
 
 namespace tessera::loadgen {
 
+void Lateness::merge(const Lateness& other) {
+  all.merge(other.all);
+  worst = std::max(worst, other.worst);
+  limit = std::max(limit, other.limit);
+}
+
+void Busy::merge(const Busy& other) {
+  atom_seconds += other.atom_seconds;
+  seconds += other.seconds;
+  atoms = std::max(atoms, other.atoms);
+}
+
 double Outcome::worst_attainment() const {
   double worst = 1;
   for (const TenantOutcome& tenant : tenants) {

@@ -118,6 +118,17 @@ void Plot::dots(const std::string& name, const Points& points, bool filled) {
   }
 }
 
+void Plot::boxes(const std::string& name, const std::vector<Box>& boxes) {
+  const std::string colour = next_colour(name, "&#9632;");
+  marks_ += "<g fill=\"" + colour + "\" stroke=\"#fff\" stroke-width=\"0.5\">";
+  for (const Box& box : boxes) {
+    marks_ += text("<rect x=\"%.2f\" y=\"%.1f\" width=\"%.2f\" height=\"%.1f\"><title>", across(box.left),
+                   down(box.high), across(box.right) - across(box.left), down(box.low) - down(box.high)) +
+              escaped(box.text) + "</title></rect>";
+  }
+  marks_ += "</g>";
+}
+
 void Plot::rule_x(double x, const std::string& label) {
   const double at = across(x);
   const bool left = at > kWidth * 0.7;

@@ -26,6 +26,15 @@ class Plot {
   // Each has the next colour; the legend stands below in this order.
   void line(const std::string& name, const Points& points);
   void dots(const std::string& name, const Points& points, bool filled);
+  // Each with a text that shows where one points at it.
+  struct Box {
+    double left = 0;
+    double right = 0;
+    double low = 0;
+    double high = 0;
+    std::string text;
+  };
+  void boxes(const std::string& name, const std::vector<Box>& boxes);
   // A dashed line across, at a value of that axis.
   void rule_x(double x, const std::string& text);
   void rule_y(double y, const std::string& text);

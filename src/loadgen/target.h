@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,13 @@ struct Answer {
   std::string text;  // of kFailed: what was wrong
 };
 
+// What a target's devices had done by then. Value.
+struct Usage {
+  TimePoint at{};
+  double atom_seconds = 0;  // in which atoms computed, of all devices
+  int atoms = 0;            // likewise
+};
+
 // Knows its tenants by number, and what each sends. Owned by the thread that generates the load.
 class Target {
  public:
@@ -39,6 +47,15 @@ class Target {
   // Hands a request over and returns at once; its answer comes from wait(). False: as many are on their way for this
   // tenant as the target takes, and nothing was sent. Numbers are never used twice.
   virtual bool send(std::size_t tenant, std::int32_t rows, std::uint64_t number) = 0;
+
+  // The same of a request that was to be sent at `due`, which is now or was before. Where the caller may say when a
+  // request came, that is when it came: its objective counts from there.
+  virtual bool send_due(std::size_t tenant, std::int32_t rows, std::uint64_t number, TimePoint /*due*/) {
+    return send(tenant, rows, number);
+  }
+
+  // Nothing: it cannot be known, as of a server behind a wire. Waits for nobody.
+  virtual std::optional<Usage> usage() const { return std::nullopt; }
 
   // Appends answers as soon as there are some; returns at `until` at the latest, at once where that is past.
   virtual void wait(TimePoint until, std::vector<Answer>& answers) = 0;

@@ -99,7 +99,8 @@ void Recorder::write_all() {
     }
   }
   if (!why_.empty()) {
-    log(LogLevel::kWarning, "recording has ended; the server goes on", {{"file", name_}, {"reason", why_}});
+    log(limits_.sample ? LogLevel::kInfo : LogLevel::kWarning, "recording has ended; the server goes on",
+        {{"file", name_}, {"reason", why_}});
   }
   ::close(file_);
 }

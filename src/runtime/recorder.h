@@ -19,6 +19,7 @@ namespace tessera::runtime {
 struct RecorderLimits {
   Bytes unwritten{std::uint64_t{32} << 20};  // that the disk has still to take
   Bytes file{std::uint64_t{1} << 30};
+  bool sample = false;  // it is expected to end with the file's limit: no warning then
 };
 
 // Thread-safe. Who records never waits for the disk: a thread of its own writes. Where that cannot keep pace, the file

@@ -47,7 +47,20 @@ class Pretended : public Target {
     }
   }
 
+  bool send_due(std::size_t tenant, std::int32_t rows, std::uint64_t number, TimePoint due) override {
+    due_at.push_back(due);
+    return send(tenant, rows, number);
+  }
+  // As if one of two atoms was busy all the time.
+  std::optional<Usage> usage() const override {
+    const TimePoint at = now();
+    return known ? std::optional<Usage>({at, std::chrono::duration<double>(at.time_since_epoch()).count(), 2})
+                 : std::nullopt;
+  }
+
   Duration takes = 1ms;
+  bool known = true;
+  std::vector<TimePoint> due_at;
   TimePoint opens{};
   Duration stall{0};  // of the 30th call
   std::size_t room = 10'000;
@@ -150,6 +163,39 @@ TEST(Generator, ALateGeneratorIsInvalidAndHidesNothing) {
   EXPECT_GE(out.lateness.worst, 190ms);
   EXPECT_EQ(out.tenants[0].tally.offered_count(), 100U);
   EXPECT_GE(out.tenants[0].tally.offered_count() - out.tenants[0].tally.met_count(), 15U);
+}
+
+TEST(Generator, HowLateItMayBeIsAPartOfTheTightestObjective) {
+  EXPECT_EQ(lateness_limit({}), 1ms);
+  EXPECT_EQ(lateness_limit(2200us), kLeastLateness);
+  EXPECT_EQ(lateness_limit(4ms), kLeastLateness);
+  EXPECT_EQ(lateness_limit(10ms), 500us);
+  EXPECT_EQ(lateness_limit(20ms), 1ms);
+  EXPECT_EQ(lateness_limit(100ms), 1ms);
+  EXPECT_EQ(lateness_limit(2s), 20ms);
+  Pretended target;
+  const LoadOutcome out = Generator(target).run({steady(200, 5s), steady(200, 8ms)}, quick(200ms));
+  EXPECT_EQ(out.lateness.limit, 400us);
+}
+
+TEST(Generator, ATargetHearsWhenARequestWasDue) {
+  Pretended target;
+  target.stall = 50ms;
+  Generator(target).run({steady(200)}, quick());
+  ASSERT_EQ(target.due_at.size(), 120U);
+  for (std::size_t i = 1; i < target.due_at.size(); ++i) {
+    EXPECT_EQ(target.due_at[i] - target.due_at[i - 1], 5ms) << i;  // whatever held its thread up
+  }
+}
+
+TEST(Generator, CountsWhatRanInTheCountedTime) {
+  Pretended target;
+  const LoadOutcome out = Generator(target).run({steady(200)}, quick());
+  EXPECT_EQ(out.busy.atoms, 2);
+  EXPECT_NEAR(out.busy.seconds, 0.5, 0.1);  // without the warm-up
+  EXPECT_NEAR(out.busy.share(), 0.5, 1e-3);
+  target.known = false;
+  EXPECT_EQ(Generator(target).run({steady(200)}, quick()).busy.atoms, 0);
 }
 
 TEST(Generator, WhatDoesNotFitIsMissedAndSaidSo) {
