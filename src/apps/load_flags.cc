@@ -107,9 +107,10 @@ void add_load_flags(CLI::App& command, LoadOptions& options) {
   command.option_defaults()->group("Search");
   command.add_flag("--search", options.search,
                    "the highest total rate at which every tenant\nattains 99 %; --rate is where to begin");
-  command.add_flag("--trials", options.trials,
-                   "instead: the runs that stdin asks for, a line each:\nRATE SECONDS SEED [POLICY] or alone ROWS; stdout "
-                   "says\nready, then a line of JSON after each");
+  command.add_flag(
+      "--trials", options.trials,
+      "instead: the runs that stdin asks for, a line each:\nRATE SECONDS SEED [POLICY] or alone ROWS; stdout "
+      "says\nready, then a line of JSON after each");
   const auto take_arms = [&options](const std::vector<std::string>& given) {
     for (const std::string& text : given) {
       auto arm = loadgen::parse_arm(text);

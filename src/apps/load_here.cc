@@ -251,10 +251,17 @@ Status HereTarget::set_terms(const std::vector<loadgen::Tenant>& tenants) {
       found->second = tightened(found->second, with_terms(found->second, tenant, shares));
     }
   }
-  for (const auto& [model, params] : terms) {
-    const auto changed = service_->change_params(model, model::written_params(params));
-    if (!changed.ok()) {
-      return changed.error().in("model '" + model + "'");
+  // Those that reserve no more than they did come first, so that there is room for the others.
+  for (const bool more : {false, true}) {
+    for (const auto& [model, params] : terms) {
+      TESSERA_ASSIGN_OR_RETURN(const auto now, service_->params(model));
+      if (more != (params.reserved_share > now.reserved_share)) {
+        continue;
+      }
+      const auto changed = service_->change_params(model, model::written_params(params));
+      if (!changed.ok()) {
+        return changed.error().in("model '" + model + "'");
+      }
     }
   }
   return ok_status();
@@ -301,6 +308,10 @@ Result<std::string> HereTarget::learned() const {
 }
 
 bool HereTarget::send(std::size_t tenant, std::int32_t rows, std::uint64_t number) {
+  return send_due(tenant, rows, number, now());
+}
+
+bool HereTarget::send_due(std::size_t tenant, std::int32_t rows, std::uint64_t number, TimePoint due) {
   const auto form = forms_[tenant].find(rows);
   TESSERA_CHECK(form != forms_[tenant].end());
   auto call = std::make_shared<Call>(inbox_, number);
@@ -308,15 +319,10 @@ bool HereTarget::send(std::size_t tenant, std::int32_t rows, std::uint64_t numbe
   call->request.inputs = form->second.inputs;
   call->request.memory = form->second.memory;
   call->request.arrival = due;
-  return send_due(tenant, rows, number, now());
-}
-
-bool HereTarget::send_due(std::size_t tenant, std::int32_t rows, std::uint64_t number, TimePoint due) {
   hand_over_->push(std::move(call));
   return true;
 }
 
-}  // namespace tessera::apps
 std::optional<loadgen::Usage> HereTarget::usage() const {
   loadgen::Usage out;
   out.at = now();
@@ -329,3 +335,4 @@ std::optional<loadgen::Usage> HereTarget::usage() const {
   return out;
 }
 
+}  // namespace tessera::apps
