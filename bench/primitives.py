@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """What each primitive of the data path is worth: one model over HTTP on loopback, by servers that lack one of them each
-(bench_without): copies ahead of launches, bodies in pinned memory, ends that are seen by looking
-for them, loads beside what runs. Prints one table: latency of one request at a time, images a second and the server's
+(bench_without), and by one that lacks them all: copies ahead of launches, bodies in pinned memory, ends that are seen by
+looking for them, loads beside what runs. Prints one table: latency of one request at a time, images a second and the server's
 CPU time for each with many, and what is left of the first while another model is loaded.
 
 usage: primitives.py --models FOLDER [--server FILE] [--tessera FILE] [--device cuda:0] [--model resnet50]
-                     [--loaded vgg19] [--outstanding 16] [--seconds 3] [--rounds 3] [--json FILE]
+                     [--loaded vgg19] [--outstanding 16] [--seconds 2] [--rounds 3] [--json FILE]
 
 Each round starts one server after the other; ratios are of one round, medians over rounds.
 """
@@ -22,9 +22,10 @@ import urllib.request
 
 import sockets
 
-PARTS = ("nothing", "copies-ahead", "pinned-memory", "polling", "load-overlap")
+PARTS = ("nothing", "copies-ahead", "pinned-memory", "polling", "load-overlap", "everything")
 FIGURES = {"alone_p50_ms": "p50 ms", "alone_p99_ms": "p99 ms", "images_per_s": "images/s", "cpu_us": "us CPU/image",
            "beside_p99_ms": "p99 ms loading", "beside_per_s": "answers/s loading"}
+COPIED_AND_ASKED = ("tessera_copied_tensor_bytes_total", "nv_inference_request_success")  # of the first, those in user space
 
 
 def client(arguments, server, folder, outstanding: int, seconds: float, warm: float) -> dict:
@@ -63,15 +64,17 @@ def measure(arguments, part: str, models, cache, folder) -> dict:
     try:
         server.wait_until_grown(1)
         alone = client(arguments, server, folder, 1, arguments.seconds, 0.5)
+        copied, asked = (server.total(metric) for metric in COPIED_AND_ASKED)
         before, begin = sockets.cpu_seconds(server.process.pid), time.monotonic()
         many = client(arguments, server, folder, arguments.outstanding, arguments.seconds, 0.5)
         cores = (sockets.cpu_seconds(server.process.pid) - before) / (time.monotonic() - begin)
+        copied, asked = (server.total(metric) - was for metric, was in zip(COPIED_AND_ASKED, (copied, asked)))
         beside = beside_a_load(arguments, server, folder, arguments.load_seconds)
     finally:
         server.end()
     return {"alone_p50_ms": alone["p50_ms"], "alone_p99_ms": alone["p99_ms"], "images_per_s": many["per_s"],
             "cpu_us": cores / many["per_s"] * 1e6, "beside_p99_ms": beside["p99_ms"], "beside_per_s": beside["per_s"],
-            "load_s": beside["load_s"]}
+            "load_s": beside["load_s"], "copied_bytes_per_image": copied / max(asked, 1)}
 
 
 def median_ratio(rounds: list, part: str, figure: str) -> float:
@@ -99,7 +102,7 @@ def main() -> None:
     parser.add_argument("--loaded", default="vgg19", help="while the other one is asked")
     parser.add_argument("--load-seconds", type=float, default=1.5, help="that are measured from the load's beginning")
     parser.add_argument("--outstanding", type=int, default=16)
-    parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=pathlib.Path)
     arguments = parser.parse_args()

@@ -1,5 +1,5 @@
-// bench_without: `tessera serve` on one GPU, less one of the primitives that it is built from, each replaced by what
-// servers commonly do instead (bench/primitives.py measures what each is worth).
+// bench_without: `tessera serve` on one GPU, less one of the primitives that it is built from, or all, each replaced by
+// what servers commonly do instead (bench/primitives.py measures what each is worth).
 //   bench_without serve [--without PART] ...   as tessera serve
 #include <CLI/CLI.hpp>
 
@@ -20,7 +20,8 @@ namespace {
 
 // Copies ahead of launches, each of which makes its own otherwise; bodies in pinned memory; ends seen by looking for
 // them, where one thread waits for one after the other otherwise; loading beside what runs.
-const std::vector<std::string> kParts{"nothing", "copies-ahead", "pinned-memory", "polling", "load-overlap"};
+const std::vector<std::string> kParts{"nothing", "copies-ahead", "pinned-memory",
+                                      "polling", "load-overlap", "everything"};
 
 Result<std::vector<apps::Computing>> open(const std::string& without, const apps::DeviceChoice& choice,
                                           Bytes max_body) {
@@ -30,18 +31,19 @@ Result<std::vector<apps::Computing>> open(const std::string& without, const apps
   const device::CudaDeviceSpec& spec = choice.cuda.front();
   TESSERA_ASSIGN_OR_RETURN(const auto driver, device::Driver::open());
   TESSERA_ASSIGN_OR_RETURN(auto gpu, device::Gpu::open(driver, spec.gpu));
-  TESSERA_ASSIGN_OR_RETURN(auto options, apps::cuda_options(spec, 1, max_body));
-  if (without == "copies-ahead") {
+  TESSERA_ASSIGN_OR_RETURN(auto options, apps::cuda_options(spec, 1, max_body, choice.completion));
+  const auto lacks = [&](const char* part) { return without == part || without == "everything"; };
+  if (lacks("copies-ahead")) {
     options.copies = 0;
   }
-  options.wait_in_driver = without == "polling";
-  options.load_alone = without == "load-overlap";
+  options.wait_in_driver = lacks("polling");
+  options.load_alone = lacks("load-overlap");
   TESSERA_ASSIGN_OR_RETURN(auto device, device::make_cuda_device(gpu, options));
   apps::Computing computing;
   computing.kind = "cuda";
   computing.description = gpu->name() + " without " + without;
   TESSERA_ASSIGN_OR_RETURN(computing.engine, engine::CudaEngine::create(*device, {}));
-  if (without == "pinned-memory") {
+  if (lacks("pinned-memory")) {
     computing.device = std::make_unique<bench::PageableBodies>(std::move(device), options.staging.largest);
   } else {
     computing.device = std::move(device);

@@ -2,7 +2,7 @@
 // They are pretended GPUs of 100 MB whose models fail as their files say (fake_model_file.h), or with --real the GPUs
 // that --device names. On SIGUSR1 the last device that was opened fails. A pretended one does at once; a real one is
 // reported as lost while it goes on (--real report), or a kernel of it traps (--real trap), which costs the process all
-// its GPUs: CUDA goes on with none of them.
+// its GPUs: CUDA goes on with none of them. With --real spin no device fails: the next launch does not end.
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstddef>
@@ -23,12 +23,14 @@
 #include "device/cuda/gpu.h"
 #include "device/fake/fake_device.h"
 #include "engine/fake/fake_engine.h"
+#include "tests/support/faulty/spinning_device.h"
 
 namespace {
 
 using tessera::Result;
 using tessera::Status;
 using tessera::apps::Computing;
+using tessera::test_support::SpinningDevice;
 
 constexpr tessera::Bytes kMemory{std::uint64_t{100} << 20};
 
@@ -161,6 +163,16 @@ Result<std::vector<Computing>> failing(Result<std::vector<Computing>> opened, co
     });
     return opened;
   }
+  if (how == "spin") {
+    static_cast<void>(opened->back().device.release());
+    TESSERA_ASSIGN_OR_RETURN(auto spinning, SpinningDevice::over(std::unique_ptr<tessera::device::CudaDevice>(card)));
+    on_signal.set([device = spinning.get()] {
+      device->spin_next();
+      return tessera::ok_status();
+    });
+    opened->back().device = std::move(spinning);
+    return opened;
+  }
   TESSERA_ASSIGN_OR_RETURN(std::shared_ptr<Trap> trap, Trap::on(card->gpu()));
   on_signal.set([trap] { return trap->spring(); });
   return opened;
@@ -177,8 +189,8 @@ int main(int argc, char** argv) {
   CLI::App& serve = *app.add_subcommand("serve", "As tessera serve");
   tessera::apps::add_serve_flags(serve, options);
   CLI::Option* const pretends = serve.add_option("--pretended-devices", devices, "how many")->check(CLI::Range(1, 8));
-  serve.add_option("--real", real, "the GPUs that --device names instead: how the last one fails")
-      ->check(CLI::IsMember({"report", "trap"}))
+  serve.add_option("--real", real, "the GPUs that --device names instead: how the last one fails, on SIGUSR1")
+      ->check(CLI::IsMember({"report", "trap", "spin"}))
       ->excludes(pretends);
   CLI11_PARSE(app, argc, argv);
   // Not given back: its thread has no end but the process's.
