@@ -6,9 +6,11 @@ usage: models.py FOLDER [--only NAME,NAME...] [--given FP16|FP32|UINT8|UINT8:HWC
 Needs PyTorch and torchvision, and uses a GPU where there is one. Weights and what networks compute with are fp16; images
 come over the wire as fp32 (or as --given says), and the server converts them on the GPU. The batch dimension is free,
 weights are the same in every run. Models without the folder of a version are made; what is there is left alone.
+FOLDER/flops.json tells of each model the floating-point operations of one row: two for each multiply-add of convolutions and matrix products.
 """
 
 import argparse
+import json
 import pathlib
 import sys
 import time
@@ -201,6 +203,31 @@ def write(folder: pathlib.Path, name: str, given: str, device: str) -> None:
     part.rename(version)
 
 
+def operations(network: nn.Module, inputs: dict) -> int:
+    """Of one row, as the shapes of what flows through say."""
+    from torch.utils.flop_counter import FlopCounterMode  # not in every PyTorch that can export
+
+    rows = next(iter(inputs.values())).shape[0]
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network(*inputs.values())
+    return counter.get_total_flops() // rows
+
+
+def count_operations(folder: pathlib.Path, names: list, device: str) -> None:
+    """Of those that the folder's list does not have yet."""
+    file = folder / "flops.json"
+    known = json.loads(file.read_text()) if file.exists() else {}
+    for name in names:
+        if name not in known and name != "upload":
+            try:
+                known[name] = operations(*build(*MODELS[name][:2], device))
+            except ImportError as error:
+                print(f"operations are not counted: {error}", file=sys.stderr)
+                return
+            print(f"{name}: {known[name] / 1e9:.2f} GFLOP a row", flush=True)
+    file.write_text(json.dumps(known, indent=1) + "\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("folder", type=pathlib.Path)
@@ -219,6 +246,7 @@ def main() -> None:
             write(arguments.folder, name, arguments.given, device)
         size = sum(file.stat().st_size for file in version.iterdir())
         print(f"{name}: {size / 1e6:.1f} MB, {time.monotonic() - begin:.1f} s", flush=True)
+    count_operations(arguments.folder, names, device)
 
 
 if __name__ == "__main__":
