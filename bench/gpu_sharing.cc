@@ -6,6 +6,9 @@
 //                     [--policy NAME[/COMMITTED]]... [--seconds S] [--rounds N] [--json FILE] [--wait]
 //
 // DIR is a model repository (bench/models.py makes one). A model that is named twice is loaded twice.
+// Inputs come as the models' own configurations say (fp32, converted on the GPU); options are tuned once, before all
+// arms. On a GPU bare launches of the same plans, as each policy but tessera would have them, follow it in every round.
+// Of all policies, batches and three rounds, one second each: some four minutes.
 // COMMITTED, 0 or 1: how many launches an atom takes behind the running one under that policy, if not what the device
 // says. --wait: every measurement begins with the next line of standard input, once "ready" stands on standard output,
 // so that several processes measure at the same time (bench/mps.py).

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
+#include <type_traits>
 #include <utility>
 
 #include "measure/beside.h"
@@ -14,6 +16,23 @@
 namespace tessera::apps {
 namespace {
 
+constexpr const char* kMayBeRefused = "inception_v3";
+
+bool is_there(const RowOptions& options, const std::string& model) {
+  return std::filesystem::exists(options.models / model / "1" / "model.onnx");
+}
+
+// What the audit says of the one model that it may refuse.
+Result<std::string> remark_on_refused(device::CudaDevice& device, engine::CudaEngine& engine,
+                                      const RowOptions& options) {
+  const std::string name = kMayBeRefused;
+  if (!is_there(options, name)) {
+    return name + " is not there";
+  }
+  TESSERA_ASSIGN_OR_RETURN(const std::string cause, measure::why_refused(device, engine, options.models, name));
+  return name + (cause.empty() ? " is homed as well" : " is refused: " + cause);
+}
+
 Status measure_homed(Computing& computing, const RowOptions& options, measure::Scores& scores) {
   auto* device = dynamic_cast<device::CudaDevice*>(computing.device.get());
   auto* engine = dynamic_cast<engine::CudaEngine*>(computing.engine.get());
@@ -22,32 +41,61 @@ Status measure_homed(Computing& computing, const RowOptions& options, measure::S
   }
   measure::HomedOptions homed;
   homed.models = options.models;
-  homed.names = options.full ? std::vector<std::string>{"resnet50", "mobilenet_v2", "vgg19"}
-                             : std::vector<std::string>{"resnet50"};
-  homed.batches = options.full ? std::vector<std::int32_t>{1, 8} : std::vector<std::int32_t>{1};
+  homed.names = {"resnet50"};
+  homed.batches = {1};
+  if (options.full) {
+    homed.names = {"resnet50", "mobilenet_v2", "vgg19", "densenet121", "bert_base", "detector"};
+    homed.batches = {1, 8, 16};
+    homed.sizes = {1, 2, 4, 8, 0};
+  }
+  std::string remark;
+  std::erase_if(homed.names, [&](const std::string& name) {
+    const bool absent = !is_there(options, name);
+    remark += absent ? name + " is not there; " : "";
+    return absent;
+  });
   std::vector<measure::HomedCell> cells;
   const auto compared = measure::compare_homed(*device, *engine, homed, [&](const measure::HomedCell& cell) {
     std::fprintf(stderr, "%s\n", measure::to_json(cell).c_str());
     cells.push_back(cell);
   });
   measure::score(cells, scores);  // also where it was cut short
+  if (options.full) {
+    TESSERA_ASSIGN_OR_RETURN(const std::string refused, remark_on_refused(*device, *engine, options));
+    remark += refused;
+  }
+  measure::score_refused(cells, remark, scores);
   return compared.ok() ? ok_status() : Status(compared.error());
 }
 
 using Behind = measure::Neighbourhood::Behind;
 
+int repetitions(bool full) { return full ? 3 : 1; }
+
 measure::BesideOptions beside_options(const RowOptions& options) {
   measure::BesideOptions beside;
   beside.models = options.models;
-  beside.seconds = options.full ? 4 : 2;
   return beside;
 }
 
-Status measure_homing(measure::Neighbourhood& around, measure::Scores& scores) {
-  TESSERA_ASSIGN_OR_RETURN(const measure::Beside served, around.homing(Behind::kOneBatch));
-  TESSERA_ASSIGN_OR_RETURN(const measure::Beside bare, around.homing(Behind::kNothing));
-  std::fprintf(stderr, "homing: %s\nhoming, nothing committed behind: %s\n", measure::to_json(served).c_str(),
-               measure::to_json(bare).c_str());
+// What `measure` gives so many times over, each told.
+template <typename Measure>
+auto repeated(bool full, const std::string& name, const Measure& measure)
+    -> Result<std::vector<std::decay_t<decltype(*measure())>>> {
+  std::vector<std::decay_t<decltype(*measure())>> results;
+  for (int i = 0; i < repetitions(full); ++i) {
+    TESSERA_ASSIGN_OR_RETURN(auto result, measure());
+    std::fprintf(stderr, "%s: %s\n", name.c_str(), measure::to_json(result).c_str());
+    results.push_back(std::move(result));
+  }
+  return results;
+}
+
+Status measure_homing(measure::Neighbourhood& around, bool full, measure::Scores& scores) {
+  TESSERA_ASSIGN_OR_RETURN(const auto served,
+                           repeated(full, "homing", [&] { return around.homing(Behind::kOneBatch); }));
+  TESSERA_ASSIGN_OR_RETURN(const auto bare, repeated(full, "homing, nothing committed behind",
+                                                     [&] { return around.homing(Behind::kNothing); }));
   measure::score_homing(served, bare, scores);
   return ok_status();
 }
@@ -56,10 +104,10 @@ Status measure_loading(measure::Neighbourhood& around, bool full, measure::Score
   const std::vector<std::string> models =
       full ? std::vector<std::string>{"resnet50", "vgg19", "mobilenet_v2"} : std::vector<std::string>{"resnet50"};
   for (const std::string& model : models) {
-    TESSERA_ASSIGN_OR_RETURN(const measure::Beside served, around.loading(model, Behind::kOneBatch));
-    TESSERA_ASSIGN_OR_RETURN(const measure::Beside bare, around.loading(model, Behind::kNothing));
-    std::fprintf(stderr, "loading %s: %s\nloading %s, nothing committed behind: %s\n", model.c_str(),
-                 measure::to_json(served).c_str(), model.c_str(), measure::to_json(bare).c_str());
+    const auto load = [&](Behind behind) { return [&, behind] { return around.loading(model, behind); }; };
+    TESSERA_ASSIGN_OR_RETURN(const auto served, repeated(full, "loading " + model, load(Behind::kOneBatch)));
+    TESSERA_ASSIGN_OR_RETURN(const auto bare,
+                             repeated(full, "loading " + model + ", nothing committed behind", load(Behind::kNothing)));
     measure::score_loading(model, served, bare, scores);
   }
   return ok_status();
@@ -72,11 +120,11 @@ Status measure_critical(measure::Neighbourhood& around, bool full, measure::Scor
     for (const auto& [bound, greedy] :
          {std::pair(measure::Bound::kMemory, "mobilenet_v2"), std::pair(measure::Bound::kCompute, "vgg19")}) {
       const measure::Neighbourhood::Mix mix{.critical = critical, .greedy = greedy};
-      TESSERA_ASSIGN_OR_RETURN(const measure::Beside slices, around.critical(Sharing::kSlices, mix));
-      TESSERA_ASSIGN_OR_RETURN(const measure::Beside streams, around.critical(Sharing::kStreams, mix));
       const std::string name = mix.critical + " beside " + mix.greedy;
-      std::fprintf(stderr, "critical in slices, %s: %s\ncritical as streams, %s: %s\n", name.c_str(),
-                   measure::to_json(slices).c_str(), name.c_str(), measure::to_json(streams).c_str());
+      TESSERA_ASSIGN_OR_RETURN(const auto slices, repeated(full, "critical in slices, " + name,
+                                                           [&] { return around.critical(Sharing::kSlices, mix); }));
+      TESSERA_ASSIGN_OR_RETURN(const auto streams, repeated(full, "critical as streams, " + name,
+                                                            [&] { return around.critical(Sharing::kStreams, mix); }));
       measure::score_critical(bound, name, slices, streams, scores);
     }
     if (!full) {
@@ -86,12 +134,12 @@ Status measure_critical(measure::Neighbourhood& around, bool full, measure::Scor
   return ok_status();
 }
 
-Status measure_fallback(measure::Neighbourhood& around, measure::Scores& scores) {
+Status measure_fallback(measure::Neighbourhood& around, bool full, measure::Scores& scores) {
   using Against = measure::Neighbourhood::Against;
-  TESSERA_ASSIGN_OR_RETURN(const measure::Beside alone, around.uncaptured("resnet50", Against::kAlone));
-  TESSERA_ASSIGN_OR_RETURN(const measure::Beside captured, around.uncaptured("resnet50", Against::kCaptured));
-  std::fprintf(stderr, "uncaptured against none: %s\nuncaptured against captured: %s\n",
-               measure::to_json(alone).c_str(), measure::to_json(captured).c_str());
+  const auto against = [&](Against other) { return [&, other] { return around.uncaptured("resnet50", other); }; };
+  TESSERA_ASSIGN_OR_RETURN(const auto alone, repeated(full, "uncaptured against none", against(Against::kAlone)));
+  TESSERA_ASSIGN_OR_RETURN(const auto captured,
+                           repeated(full, "uncaptured against captured", against(Against::kCaptured)));
   measure::score_fallback(alone, captured, scores);
   return ok_status();
 }
@@ -99,11 +147,12 @@ Status measure_fallback(measure::Neighbourhood& around, measure::Scores& scores)
 measure::SharingOptions sharing_options(const RowOptions& options) {
   measure::SharingOptions sharing;
   sharing.models = options.models;
+  sharing.seconds = 1;
+  sharing.warm_seconds = 0.5;
   if (!options.full) {
+    sharing.policies = {"temporal", "streams", "fixed", "tessera"};
     sharing.batches = {1, 8};
     sharing.rounds = 1;
-    sharing.seconds = 1;
-    sharing.warm_seconds = 0.5;
   }
   return sharing;
 }
@@ -131,8 +180,35 @@ Status measure_first(Computing& computing, bool full, const RowOptions& options,
     TESSERA_ASSIGN_OR_RETURN(const auto result,
                              measure::first_answer(*device, *computing.engine, options.models, model, full ? 3 : 1));
     std::fprintf(stderr, "first answer: %s\n", measure::to_json(result).c_str());
-    scores.add("first_answer", result.ratio(), model);
+    measure::score_first(result, scores);
   }
+  return ok_status();
+}
+
+// What the models on both notice.
+Status measure_pair_beside(const measure::Part& first, const measure::Part& second, const RowOptions& options,
+                           const std::vector<std::string>& models, measure::Scores& scores) {
+  std::vector<measure::BesideBoth> replicating;
+  std::vector<measure::Beside> loading;
+  for (int i = 0; i < repetitions(options.full); ++i) {
+    const auto both = measure::replicating(first, second, beside_options(options), models);
+    if (!both.ok() && both.error().code() == ErrorCode::kUnsupported) {  // too few slices
+      scores.not_measured("pair_replica_p99", both.error().message());
+      scores.not_measured("pair_loading_p99", both.error().message());
+      return ok_status();
+    }
+    if (!both.ok()) {
+      return both.error();
+    }
+    std::fprintf(stderr, "replicas, seen from where they come: %s\nand where they go: %s\n",
+                 measure::to_json(both->here).c_str(), measure::to_json(both->there).c_str());
+    replicating.push_back(*both);
+    TESSERA_ASSIGN_OR_RETURN(loading.emplace_back(),
+                             measure::loading_elsewhere(first, second, beside_options(options), models));
+    std::fprintf(stderr, "loading on the other device: %s\n", measure::to_json(loading.back()).c_str());
+  }
+  measure::score_replicating(replicating, scores);
+  measure::score_pair_loading(loading, scores);
   return ok_status();
 }
 
@@ -150,25 +226,7 @@ Status measure_pair(std::vector<Computing>& devices, const RowOptions& options, 
     std::fprintf(stderr, "replica: %s\n", measure::to_json(result).c_str());
     measure::score_replica(result, scores);
   }
-  const auto replicating = measure::replicating(first, second, beside_options(options), models);
-  if (replicating.ok()) {
-    std::fprintf(stderr, "replicas, seen from where they come: %s\nand where they go: %s\n",
-                 measure::to_json(replicating->here).c_str(), measure::to_json(replicating->there).c_str());
-    measure::score_replicating(*replicating, scores);
-  } else if (replicating.error().code() == ErrorCode::kUnsupported) {  // too few slices
-    scores.not_measured("pair_replica_p99", replicating.error().message());
-  } else {
-    return replicating.error();
-  }
-  const auto beside = measure::loading_elsewhere(first, second, beside_options(options), models);
-  if (beside.ok()) {
-    std::fprintf(stderr, "loading on the other device: %s\n", measure::to_json(*beside).c_str());
-    measure::score_pair_loading(*beside, scores);
-  } else if (beside.error().code() == ErrorCode::kUnsupported) {  // too few slices
-    scores.not_measured("pair_loading_p99", beside.error().message());
-  } else {
-    return beside.error();
-  }
+  TESSERA_RETURN_IF_ERROR(measure_pair_beside(first, second, options, models, scores));
   measure::SharingOptions sharing = sharing_options(options);
   sharing.policies = {"tessera"};
   TESSERA_ASSIGN_OR_RETURN(
@@ -180,7 +238,7 @@ Status measure_pair(std::vector<Computing>& devices, const RowOptions& options, 
   return ok_status();
 }
 
-// The rows of a part begin with its name, but for one.
+// The rows of a part begin with its name, but for some.
 void leave_out(std::string_view part, const std::string& cause, measure::Scores& scores) {
   for (const measure::Row& row : measure::rows()) {
     if (row.elsewhere.empty() && (row.id.starts_with(part) || (part == "sharing" && row.id.starts_with("share_")))) {
@@ -231,9 +289,9 @@ void measure_rows(std::vector<Computing>& devices, const RowOptions& options, me
       done = measure_pair(devices, options, scores);
     } else {
       done = with_neighbours([&](measure::Neighbourhood& those) {
-        return part == "homing"     ? measure_homing(those, scores)
+        return part == "homing"     ? measure_homing(those, options.full, scores)
                : part == "loading"  ? measure_loading(those, options.full, scores)
-               : part == "fallback" ? measure_fallback(those, scores)
+               : part == "fallback" ? measure_fallback(those, options.full, scores)
                                     : measure_critical(those, options.full, scores);
       });
     }

@@ -171,8 +171,10 @@ Result<Beside> Neighbourhood::homing(Behind behind) {
 
 Result<Beside> Neighbourhood::uncaptured(const std::string& model, Against against) {
   const auto with = [&](const std::optional<Slice>& uncaptured_in) -> Result<std::vector<LoopTimes>> {
-    TESSERA_ASSIGN_OR_RETURN(const auto other, Model::load(device_, engine_, options_.models, model, options_.rows,
-                                                           {1000}, {.uncaptured_in = uncaptured_in, .digest = {}}));
+    // Neither has its inputs converted: that is part of captured plans.
+    const ModelOptions how{.uncaptured_in = uncaptured_in, .digest = {}, .as_in_file = true};
+    TESSERA_ASSIGN_OR_RETURN(const auto other,
+                             Model::load(device_, engine_, options_.models, model, options_.rows, {1000}, how));
     std::vector<Loop> all = loops_;
     TESSERA_ASSIGN_OR_RETURN(all.emplace_back(), other->loop(options_.rows, {0}, slices_.back()));
     return runner_.run(all, span());

@@ -17,6 +17,13 @@ namespace {
 // context that it was captured in. Thread-safe as the device is.
 class BuildsInSlice final : public device::CudaDevice {
  public:
+  ~BuildsInSlice() override {
+    stream_.reset();
+    device_.gpu()->stream_is_back();
+  }
+  BuildsInSlice(const BuildsInSlice&) = delete;
+  BuildsInSlice& operator=(const BuildsInSlice&) = delete;
+
   static Result<std::unique_ptr<BuildsInSlice>> make(device::CudaDevice& device, const Slice& slice) {
     TESSERA_ASSIGN_OR_RETURN(auto stream, device.gpu()->make_stream_in(slice, device::Gpu::Use::kLoader));
     return std::unique_ptr<BuildsInSlice>(new BuildsInSlice(device, slice, std::move(stream)));  // NOLINT: private
@@ -57,12 +64,11 @@ class BuildsInSlice final : public device::CudaDevice {
 
   device::CudaDevice& device_;
   DeviceShape shape_;
-  const device::OwnedStream stream_;
+  device::OwnedStream stream_;
 };
 
 // An engine that does so. The device goes last.
 struct Native {
-  Slice slice;
   std::unique_ptr<BuildsInSlice> device;
   std::unique_ptr<engine::CudaEngine> engine;
 };
@@ -71,24 +77,36 @@ Result<Native> native_in(device::CudaDevice& device, engine::CudaEngine& engine,
   TESSERA_ASSIGN_OR_RETURN(auto builds, BuildsInSlice::make(device, slice));
   const std::array others{engine.shared()};
   TESSERA_ASSIGN_OR_RETURN(auto made, engine::CudaEngine::create(*builds, others));
-  return Native{slice, std::move(builds), std::move(made)};
+  return Native{std::move(builds), std::move(made)};
 }
 
-Status compare(device::CudaDevice& device, Model& homed, Model& native, HomedCell& cell, int runs) {
+Status compare(device::CudaDevice& device, Model& homed, Model& native, HomedCell& cell, const HomedOptions& options) {
   std::array<Loop, 2> arms;
   TESSERA_ASSIGN_OR_RETURN(arms[0], homed.loop(cell.batch, {0}, cell.slice));
   TESSERA_ASSIGN_OR_RETURN(arms[1], native.loop(cell.batch, {0}, cell.slice));
-  std::array<std::vector<double>, 2> took;
+  Loops runner(device);
+  for (const Loop& arm : arms) {  // else both would mostly wait for them
+    TESSERA_RETURN_IF_ERROR(runner.copy_inputs(*arm.batch));
+  }
+  std::array<std::vector<double>, 2> all;
   std::array<std::vector<std::byte>, 2> answers;
-  for (int run = 0; run < runs; ++run) {
+  for (int repetition = 0; repetition < options.repetitions; ++repetition) {
+    std::array<std::vector<double>, 2> took;
+    for (int run = 0; run < options.runs; ++run) {
+      for (std::size_t arm = 0; arm < arms.size(); ++arm) {
+        TESSERA_ASSIGN_OR_RETURN(const Duration one,
+                                 device.run_borrowed(*arms[arm].plan, cell.slice, *arms[arm].batch));
+        took[arm].push_back(ms(one));
+        answers[arm] = answer_of(*arms[arm].batch);
+      }
+    }
+    cell.ratios.push_back(median(took[0]) / median(took[1]));
     for (std::size_t arm = 0; arm < arms.size(); ++arm) {
-      TESSERA_ASSIGN_OR_RETURN(const Duration one, device.run_borrowed(*arms[arm].plan, cell.slice, *arms[arm].batch));
-      took[arm].push_back(ms(one));
-      answers[arm] = answer_of(*arms[arm].batch);
+      all[arm].insert(all[arm].end(), took[arm].begin(), took[arm].end());
     }
   }
-  cell.homed_ms = median(took[0]);
-  cell.native_ms = median(took[1]);
+  cell.homed_ms = median(all[0]);
+  cell.native_ms = median(all[1]);
   cell.same_bits = answers[0] == answers[1];
   return ok_status();
 }
@@ -105,31 +123,42 @@ std::string to_json(const HomedCell& cell) {
     std::replace(quoted.begin(), quoted.end(), '"', '\'');
     return json + ",\"refused\":\"" + quoted + "\"}";
   }
-  std::snprintf(text.data(), text.size(), R"(,"homed_ms":%.4f,"native_ms":%.4f,"ratio":%.4f,"same_bits":%s})",
+  std::snprintf(text.data(), text.size(), R"(,"homed_ms":%.4f,"native_ms":%.4f,"ratio":%.4f,"same_bits":%s,"ratios":[)",
                 cell.homed_ms, cell.native_ms, cell.ratio(), cell.same_bits ? "true" : "false");
-  return json + text.data();
+  json += text.data();
+  for (std::size_t i = 0; i < cell.ratios.size(); ++i) {
+    std::snprintf(text.data(), text.size(), "%s%.4f", i > 0 ? "," : "", cell.ratios[i]);
+    json += text.data();
+  }
+  return json + "]}";
+}
+
+Result<std::string> why_refused(device::CudaDevice& device, engine::CudaEngine& engine,
+                                const std::filesystem::path& repository, const std::string& model) {
+  TESSERA_ASSIGN_OR_RETURN(const auto loaded, Model::load(device, engine, repository, model, 1, {1}));
+  const auto plan = loaded->loaded().prepare_home(1, {0}, device.shape().whole());
+  if (!plan.ok() && plan.error().code() != ErrorCode::kUnsupported) {
+    return plan.error();
+  }
+  return plan.ok() ? std::string() : plan.error().message();
 }
 
 Result<std::vector<HomedCell>> compare_homed(device::CudaDevice& device, engine::CudaEngine& engine,
                                              const HomedOptions& options,
                                              const std::function<void(const HomedCell&)>& tell) {
-  std::vector<Native> natives;
-  for (const std::uint16_t size : options.sizes) {
-    const Slice slice = size == 0 ? device.shape().whole() : Slice{0, size};
-    TESSERA_ASSIGN_OR_RETURN(Native native, native_in(device, engine, slice));
-    natives.push_back(std::move(native));
-  }
   const ModelOptions how{.uncaptured_in = {}, .digest = {}, .timed_choices = options.timed_choices};
   const std::int32_t most = *std::max_element(options.batches.begin(), options.batches.end());
   std::vector<HomedCell> cells;
   for (const std::string& name : options.names) {
     TESSERA_ASSIGN_OR_RETURN(const auto homed, Model::load(device, engine, options.models, name, most, {1}, how));
-    for (Native& native : natives) {
+    for (const std::uint16_t size : options.sizes) {
+      const Slice slice = size == 0 ? device.shape().whole() : Slice{0, size};
+      TESSERA_ASSIGN_OR_RETURN(const Native native, native_in(device, engine, slice));
       TESSERA_ASSIGN_OR_RETURN(const auto there,
                                Model::load(*native.device, *native.engine, options.models, name, most, {2}, how));
       for (const std::int32_t batch : options.batches) {
-        HomedCell cell{.model = name, .batch = batch, .slice = native.slice, .refused = {}};
-        const Status done = compare(device, *homed, *there, cell, options.runs);
+        HomedCell cell{.model = name, .batch = batch, .slice = slice, .refused = {}};
+        const Status done = compare(device, *homed, *there, cell, options);
         cell.refused = done.ok() ? "" : done.error().message();
         if (tell) {
           tell(cell);

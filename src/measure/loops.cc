@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <deque>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -15,14 +16,10 @@
 namespace tessera::measure {
 namespace {
 
-LoopTimes times_of(std::vector<Duration> took, Duration length) {
-  if (took.empty()) {
-    return {};
-  }
-  std::sort(took.begin(), took.end());
-  const auto at = [&](std::size_t percent) { return ms(took[std::min(took.size() - 1, took.size() * percent / 100)]); };
-  return {took.size(), static_cast<double>(took.size()) / std::chrono::duration<double>(length).count(), at(50), at(99),
-          ms(took.back())};
+constexpr std::size_t kCopiedAbove = 32 << 10;
+
+double percentile_ms(const std::vector<Duration>& sorted, std::size_t percent) {
+  return ms(sorted[std::min(sorted.size() - 1, sorted.size() * percent / 100)]);
 }
 
 // Where launches wait for each other's slices; itself where they do not.
@@ -46,7 +43,19 @@ class Loops::Sink final : public device::CompletionSink {
     ended_.push_back(completion);
     count_.store(ended_.size(), std::memory_order_release);
   }
+  void copied(const device::CopyEnd& end) override {
+    copy_failed_ = end.status;
+    copied_.store(end.id.value, std::memory_order_release);
+  }
   void device_down(const Error& /*reason*/) override { down_.store(true); }
+
+  // Spins until that copy, after which none was begun, has ended, or the device is down.
+  Status wait_for(CopyId copy) {
+    while (copied_.load(std::memory_order_acquire) != copy.value && !down_.load()) {
+      pause_briefly();
+    }
+    return down_.load() ? unavailable("the device is down") : copy_failed_;
+  }
 
   // Spins until something has ended, or the device is down.
   std::vector<device::Completion> wait() {
@@ -65,6 +74,8 @@ class Loops::Sink final : public device::CompletionSink {
   std::mutex mutex_;
   std::vector<device::Completion> ended_;
   std::atomic<std::size_t> count_{0};
+  Status copy_failed_;  // of the last copy; read once `copied_` says that it has ended
+  std::atomic<std::uint64_t> copied_{0};
   std::atomic<bool> down_{false};
 };
 
@@ -72,11 +83,51 @@ Loops::Loops(device::Device& device) : device_(device), sink_(std::make_unique<S
 
 Loops::~Loops() = default;
 
-Status Loops::dispatch(const std::vector<Loop>& loops, std::vector<std::vector<Duration>>& took) {
+LoopTimes Loops::times_of(Took took, Duration length) {
+  if (took.in_slice.empty()) {
+    return {};
+  }
+  std::sort(took.in_slice.begin(), took.in_slice.end());
+  std::sort(took.whole.begin(), took.whole.end());
+  const auto count = took.in_slice.size();
+  return {.launches = count,
+          .per_second = static_cast<double>(count) / std::chrono::duration<double>(length).count(),
+          .p50_ms = percentile_ms(took.in_slice, 50),
+          .p99_ms = percentile_ms(took.in_slice, 99),
+          .worst_ms = ms(took.in_slice.back()),
+          .whole_p50_ms = percentile_ms(took.whole, 50),
+          .whole_p99_ms = percentile_ms(took.whole, 99)};
+}
+
+Status Loops::copy_inputs(Batch& batch) {
+  for (BatchInput& input : batch.inputs) {
+    input.copied.resize(input.parts.size());
+    for (std::size_t part = 0; part < input.parts.size(); ++part) {
+      const auto bytes = input.parts[part];
+      if (bytes.size() <= kCopiedAbove || input.copied[part] || !device_.can_copy(bytes)) {
+        continue;
+      }
+      const CopyId id{++last_copy_};
+      TESSERA_RETURN_IF_ERROR(device_.copy({.id = id, .bytes = bytes}));
+      TESSERA_RETURN_IF_ERROR(sink_->wait_for(id));
+      input.copied[part] = true;
+    }
+  }
+  return ok_status();
+}
+
+Status Loops::dispatch(const std::vector<Loop>& loops, std::size_t most, std::vector<Took>& took) {
   std::vector<std::pair<LaunchId, TimePoint>> running(loops.size());
   std::vector<TimePoint> free_at(loops.size());  // of its slice, kept at the first loop there
+  std::vector<TimePoint> ready_at(loops.size());
+  std::deque<std::size_t> waiting;
   std::size_t count = 0;
   Status failed;
+  for (const Loop& loop : loops) {
+    TESSERA_RETURN_IF_ERROR(copy_inputs(*loop.batch));
+    ready_at[waiting.size()] = now();
+    waiting.push_back(waiting.size());
+  }
   const auto launch = [&](std::size_t i) {
     device::Launch one;
     one.id = {++last_id_};
@@ -94,9 +145,13 @@ Status Loops::dispatch(const std::vector<Loop>& loops, std::vector<std::vector<D
       failed = started.error();
     }
   };
-  for (std::size_t i = 0; i < loops.size(); ++i) {
-    launch(i);
-  }
+  const auto launch_those_that_may = [&] {
+    while (!waiting.empty() && count < most && failed.ok() && !sink_->stop.load()) {
+      launch(waiting.front());
+      waiting.pop_front();
+    }
+  };
+  launch_those_that_may();
   while (count > 0 && !sink_->down()) {
     for (const device::Completion& ended : sink_->wait()) {
       device_.retire(ended.id);
@@ -106,26 +161,27 @@ Status Loops::dispatch(const std::vector<Loop>& loops, std::vector<std::vector<D
       TESSERA_CHECK(found != running.end());
       const auto i = static_cast<std::size_t>(found - running.begin());
       TimePoint& free = free_at[first_in_its_slice(loops, i)];
-      took[i].push_back(ended.ended - std::max(found->second, free));
+      took[i].in_slice.push_back(ended.ended - std::max(found->second, free));
+      took[i].whole.push_back(ended.ended - ready_at[i]);
       free = ended.ended;
       if (!ended.status.ok() && failed.ok()) {
         failed = ended.status;
       }
-      if (failed.ok() && !sink_->stop.load()) {
-        launch(i);
-      }
+      waiting.push_back(i);
+      ready_at[i] = now();
+      launch_those_that_may();
     }
   }
   return sink_->down() && failed.ok() ? unavailable("the device is down") : failed;
 }
 
 Result<std::vector<LoopTimes>> Loops::run(const std::vector<Loop>& loops, Duration at_least,
-                                          const std::function<Status()>& meanwhile) {
-  std::vector<std::vector<Duration>> took(loops.size());
+                                          const std::function<Status()>& meanwhile, std::size_t most) {
+  std::vector<Took> took(loops.size());
   sink_->stop.store(false);
   Status dispatched;
   const TimePoint begin = now();
-  std::thread dispatcher([&] { dispatched = dispatch(loops, took); });
+  std::thread dispatcher([&] { dispatched = dispatch(loops, most, took); });
   const Status done = meanwhile ? meanwhile() : ok_status();
   if (done.ok()) {
     std::this_thread::sleep_for(begin + at_least - now());

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <vector>
 
@@ -32,6 +33,10 @@ struct LoopTimes {
   double p50_ms = 0;
   double p99_ms = 0;
   double worst_ms = 0;
+  // From the end before, or the beginning, until the end, whatever ran between: what a client in closed loop would
+  // wait.
+  double whole_p50_ms = 0;
+  double whole_p99_ms = 0;
 };
 
 // Holds the dispatcher role of the device while it runs. Owned by the loader thread.
@@ -42,18 +47,29 @@ class Loops {
   Loops(const Loops&) = delete;
   Loops& operator=(const Loops&) = delete;
 
-  // All loops on a thread of their own while `meanwhile` does its work on this one, and for `at_least`. Error: that of
-  // `meanwhile`, or the first launch that failed.
+  // All loops on a thread of their own while `meanwhile` does its work on this one, and for `at_least`; `most` launches
+  // are on their way at a time, those that wait for their turn come in the order in which they ended. Error: that of
+  // `meanwhile`, or the first launch that failed. Inputs that a server would copy to the device ahead of their launch
+  // (more than 32 KB) lie there before the first one.
   Result<std::vector<LoopTimes>> run(const std::vector<Loop>& loops, Duration at_least,
-                                     const std::function<Status()>& meanwhile = {});
+                                     const std::function<Status()>& meanwhile = {},
+                                     std::size_t most = std::numeric_limits<std::size_t>::max());
+  // Copies them there. By the holder of the dispatcher role.
+  Status copy_inputs(Batch& batch);
 
  private:
   class Sink;
-  Status dispatch(const std::vector<Loop>& loops, std::vector<std::vector<Duration>>& took);
+  struct Took {
+    std::vector<Duration> in_slice;
+    std::vector<Duration> whole;
+  };
+  Status dispatch(const std::vector<Loop>& loops, std::size_t most, std::vector<Took>& took);
+  static LoopTimes times_of(Took took, Duration length);
 
   device::Device& device_;
   const std::unique_ptr<Sink> sink_;
   std::uint64_t last_id_ = 0;
+  std::uint64_t last_copy_ = 0;
 };
 
 // On a thread that is the device's loader thread for that time. Error: the device's, or that of `work`.

@@ -1,6 +1,10 @@
 #include "measure/models.h"
 
+#include <fstream>
+#include <iterator>
 #include <utility>
+
+#include "model/config.h"
 
 namespace tessera::measure {
 namespace {
@@ -8,6 +12,40 @@ namespace {
 constexpr std::uint32_t kSeed = 5;
 
 }  // namespace
+
+Result<InputForms> input_forms_of(engine::Engine& engine, const std::filesystem::path& folder) {
+  std::ifstream file(folder / "config.pbtxt");
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  if (!engine.captures() || text.find("convert_inputs") == std::string::npos) {
+    return InputForms{};
+  }
+  model::ConfigDefaults defaults;
+  defaults.device_kind = "cuda";  // what captures is of a GPU
+  TESSERA_ASSIGN_OR_RETURN(const auto written, model::parse_config_text(text));
+  TESSERA_ASSIGN_OR_RETURN(const auto signature, engine.inspect(folder / "1" / "model.onnx"));
+  TESSERA_ASSIGN_OR_RETURN(const auto config,
+                           model::complete_config(folder.filename().string(), written, signature, defaults));
+  return config.input_forms;
+}
+
+engine::FileSignature as_given(const engine::FileSignature& file, const InputForms& forms) {
+  engine::FileSignature given = file;
+  for (TensorSpec& input : given.inputs) {
+    const auto form = forms.find(input.name);
+    if (form == forms.end()) {
+      continue;
+    }
+    input.dtype = form->second.dtype;
+    if (form->second.channels_last) {  // [..., channels, height, width] in the file
+      const std::size_t channels = input.shape.rank() - 3;
+      const std::int64_t count = input.shape[channels];
+      input.shape[channels] = input.shape[channels + 1];
+      input.shape[channels + 1] = input.shape[channels + 2];
+      input.shape[channels + 2] = count;
+    }
+  }
+  return given;
+}
 
 Result<std::unique_ptr<Model>> Model::load(device::Device& device, engine::Engine& engine,
                                            const std::filesystem::path& repository, const std::string& name,
@@ -22,13 +60,18 @@ Result<std::unique_ptr<Model>> Model::load(device::Device& device, engine::Engin
   if (!std::filesystem::exists(options.file)) {
     return not_found("there is no version 1 of a model '" + name + "' in " + repository.string());
   }
+  if (!how.uncaptured_in && !how.as_in_file) {
+    TESSERA_ASSIGN_OR_RETURN(options.input_forms, input_forms_of(engine, repository / name));
+  }
   TESSERA_ASSIGN_OR_RETURN(auto loaded, engine.load(options));
-  return std::unique_ptr<Model>(new Model(device, std::move(loaded), instance));  // NOLINT: private constructor
+  return std::unique_ptr<Model>(  // NOLINT: the constructor is private
+      new Model(device, std::move(loaded), std::move(options.input_forms), instance));
 }
 
 Result<Batch*> Model::batch(std::int32_t rows) {
-  TESSERA_ASSIGN_OR_RETURN(auto made,
-                           engine::TrialBatch::make(device_.staging(), loaded_->signature(), rows, rows, true, kSeed));
+  TESSERA_ASSIGN_OR_RETURN(
+      auto made,
+      engine::TrialBatch::make(device_.staging(), as_given(loaded_->signature(), forms_), rows, rows, true, kSeed));
   batches_.push_back(std::make_unique<engine::TrialBatch>(std::move(made)));
   return &batches_.back()->batch();
 }

@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -14,10 +16,19 @@
 
 namespace tessera::measure {
 
+using InputForms = std::map<std::string, engine::InputForm>;
+
+// Which inputs of the model in `folder` its own configuration has converted, and from what, where the engine does such
+// things; none where it does not, or nothing says so. Error: the configuration's.
+Result<InputForms> input_forms_of(engine::Engine& engine, const std::filesystem::path& folder);
+// The file as requests see it.
+engine::FileSignature as_given(const engine::FileSignature& file, const InputForms& forms);
+
 struct ModelOptions {
-  std::optional<Slice> uncaptured_in;  // launched kernel by kernel, there
+  std::optional<Slice> uncaptured_in;  // launched kernel by kernel, there, with inputs as the file has them
   std::string digest;         // of what the file stands for, where another load of it is to be known as the same
   bool timed_choices = true;  // else algorithms are chosen by rules
+  bool as_in_file = false;    // else inputs come as the model's configuration says
 };
 
 // A loaded model. Owned by the loader thread.
@@ -38,11 +49,12 @@ class Model {
   Result<Loop> loop(std::int32_t rows, LaneIndex lane, const Slice& slice);
 
  private:
-  Model(device::Device& device, std::unique_ptr<engine::LoadedModel> loaded, InstanceId instance)
-      : device_(device), loaded_(std::move(loaded)), instance_(instance) {}
+  Model(device::Device& device, std::unique_ptr<engine::LoadedModel> loaded, InputForms forms, InstanceId instance)
+      : device_(device), loaded_(std::move(loaded)), forms_(std::move(forms)), instance_(instance) {}
 
   device::Device& device_;
   const std::unique_ptr<engine::LoadedModel> loaded_;
+  const InputForms forms_;
   const InstanceId instance_;
   std::vector<std::unique_ptr<engine::TrialBatch>> batches_;
 };

@@ -2,12 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
-#include <functional>
+#include <map>
 #include <utility>
 
-#include "base/check.h"
 #include "measure/numbers.h"
+#include "measure/text.h"
 
 namespace tessera::measure {
 namespace {
@@ -15,35 +14,19 @@ namespace {
 constexpr auto kMost = Row::Sense::kAtMost;
 constexpr auto kLeast = Row::Sense::kAtLeast;
 
-std::string number(double value, const char* format = "%.3f") {
-  std::array<char, 48> text{};
-  std::snprintf(text.data(), text.size(), format, value);
-  return text.data();
-}
-
-std::string quoted(const std::string& text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      out += '\\';
-    }
-    out += c == '\n' ? ' ' : c;
-  }
-  return out + "\"";
-}
-
 std::vector<Row> make_rows() {
   std::vector<Row> rows{
       {"homed_ratio", "a homed plan's time against one tuned and captured in that slice", "x", kMost, 1.02},
       {"homed_other_bits", "of those, with other bits", "", kMost, 0},
+      {"homed_refused", "models whose plans the audit refuses, but for inception_v3", "", kMost, 0},
       {"homing_ms", "making a homed plan ready, neighbours running", "ms", kMost, 1.5},
       {"homing_p99", "neighbours' p99 meanwhile, against alone", "x", kMost, 1.05},
-      {"realloc_share", "atom-time between batches, four tenants, full queues", "", kMost, 0.03,
-       "bench_cuda_device, with probes"},
-      {"realloc_p50_us", "gap at a change of slice, p50", "us", kMost, 10, "bench_cuda_device, with probes"},
-      {"realloc_p99_us", "gap at a change of slice, p99", "us", kMost, 20, "bench_cuda_device, with probes"},
-      {"seen_p50_us", "the end of a batch seen, 16 in flight, p50", "us", kMost, 3, "bench_cuda_device"},
-      {"seen_p99_us", "the end of a batch seen, 16 in flight, p99", "us", kMost, 10, "bench_cuda_device"},
+      {"realloc_share", "atom-time between batches, four tenants, full queues", "", kMost, 0.03},
+      {"realloc_p50_us", "gap at a change of slice, p50", "us", kMost, 10},
+      {"realloc_p99_us", "gap at a change of slice, p99", "us", kMost, 20},
+      {"realloc_lost", "of all these launches, lost or before their turn", "", kMost, 0},
+      {"seen_p50_us", "end on the card until the dispatcher knows, 16 in flight, p50", "us", kMost, 3},
+      {"seen_p99_us", "end on the card until the dispatcher knows, 16 in flight, p99", "us", kMost, 10},
       {"share_dispatcher_busy", "dispatcher's role held, at most images/s, batches of 1", "", kMost, 0.5},
       {"h2d_of_bare", "602 KB inputs, 8 in flight, against bare copies", "x", kLeast, 0.97, "bench_input_copies"},
       {"h2d_of_link", "the same where neighbours travel as one, against the link", "x", kLeast, 0.92,
@@ -64,37 +47,30 @@ std::vector<Row> make_rows() {
       rows.end(),
       {{"share_even", "p99/p50 of a tenant in slices, the worst", "x", kMost, 1.05},
        {"share_of_bare", "each arm against a bare launch loop of it", "x", kLeast, 0.97},
+       {"hot_model", "one hot model, two and four lanes, open loop at 5 x: requests/s against temporal", "x", kLeast, 1,
+        "tessera load --search --slo-factor 5 --model resnet50 --policy temporal, then tessera"},
        {"sockets_share", "the same fed over sockets, against in process", "x", kLeast, 0.85, "bench/sockets.py"},
+       {"sockets_halves", "the same on two halves of the device", "x", kLeast, 0.85,
+        "bench/sockets.py --devices cuda:0/0-7,cuda:0/8-15"},
+       {"primitives", "latency of a request over HTTP against without the primitives of the data path", "x", kMost,
+        0.65, "bench/primitives.py"},
+       {"memory", "weights with five batch sizes and two lanes, against once and once repacked", "x", kMost, 1.1,
+        "bench_cuda_engine MODELS"},
        {"critical_p99", "latency-critical model beside three memory-bound ones: p99 against alone", "x", kMost, 1.25},
        {"critical_compute_p99", "the same beside three compute-bound ones", "x", kMost, 1.05},
        {"fallback_p99", "neighbours' p99 beside an uncaptured model, against alone", "x", kMost, 1.05},
        {"loading_p99", "neighbours' p99 while a model is loaded, against alone", "x", kMost, 1.05},
-       {"loading_worst_ms", "their latest launch then, later than alone by", "ms", kMost, 1},
+       {"loading_worst_ms", "their latest launch then, later than alone by", "ms", kMost, 1, "", true},
        {"first_answer", "first answer against plain ONNX Runtime", "x", kMost, 1.1},
        {"pair_images", "four tenants on each of two devices at once, in process: images/s against one", "x", kLeast,
         1.97},
+       {"pair_sockets", "the same fed over sockets", "x", kLeast, 1.9,
+        "bench/sockets.py --devices 'cuda:0 cuda:0,cuda:1'"},
        {"pair_loading_p99", "p99 on one device while models come and go on the other, against alone", "x", kMost, 1.02},
        {"pair_replica_p99", "p99 on both devices while replicas come from one to the other, against alone", "x", kMost,
         1.05},
        {"pair_replica", "first answer of a replica on the other device, against the first load's", "x", kMost, 0.5}});
   return rows;
-}
-
-const Row& row_of(std::string_view id) {
-  const auto& all = rows();
-  const auto found = std::find_if(all.begin(), all.end(), [&](const Row& row) { return row.id == id; });
-  TESSERA_CHECK(found != all.end());
-  return *found;
-}
-
-bool is_worse(const Row& row, double figure, double than) { return row.sense == kMost ? figure > than : figure < than; }
-
-double images(const std::vector<Measured>& round) {
-  double sum = 0;
-  for (const Measured& tenant : round) {
-    sum += tenant.per_second;
-  }
-  return sum;
 }
 
 const Cell* cell_of(const Run& run, std::string_view policy, std::int64_t rows) {
@@ -104,15 +80,31 @@ const Cell* cell_of(const Run& run, std::string_view policy, std::int64_t rows) 
   return found == run.cells.end() ? nullptr : &*found;
 }
 
-// The median over rounds, each round's arms against each other.
-double ratio(const Cell& cell, const Cell& other) {
-  std::vector<double> ratios;
-  for (std::size_t i = 0; i < std::min(cell.rounds.size(), other.rounds.size()); ++i) {
-    if (images(other.rounds[i]) > 0) {
-      ratios.push_back(images(cell.rounds[i]) / images(other.rounds[i]));
+// By round.
+std::vector<double> ratios(const std::vector<std::vector<Measured>>& rounds,
+                           const std::vector<std::vector<Measured>>& others) {
+  std::vector<double> found;
+  for (std::size_t i = 0; i < std::min(rounds.size(), others.size()); ++i) {
+    if (images(others[i]) > 0) {
+      found.push_back(images(rounds[i]) / images(others[i]));
     }
   }
-  return median(std::move(ratios));
+  return found;
+}
+
+template <typename T, typename Value>
+std::vector<double> values(const std::vector<T>& all, const Value& value) {
+  std::vector<double> found;
+  for (const T& one : all) {
+    found.push_back(value(one));
+  }
+  return found;
+}
+
+double p99_ratio(const Beside& result) { return result.worst_p99_ratio(); }
+
+std::string median_of(std::vector<double> all, const char* format = "%.3f") {
+  return number(median(std::move(all)), format);
 }
 
 }  // namespace
@@ -120,67 +112,6 @@ double ratio(const Cell& cell, const Cell& other) {
 const std::vector<Row>& rows() {
   static const std::vector<Row> kRows = make_rows();
   return kRows;
-}
-
-void Scores::add(std::string_view id, double figure, std::string note) {
-  static_cast<void>(row_of(id));
-  found_.push_back({std::string(id), figure, std::move(note)});
-}
-
-void Scores::not_measured(std::string_view id, std::string cause) {
-  static_cast<void>(row_of(id));
-  found_.push_back({std::string(id), std::nullopt, std::move(cause)});
-}
-
-bool Scores::Score::met() const { return figure.has_value() && !is_worse(*row, *figure, row->bar); }
-
-std::vector<Scores::Score> Scores::all() const {
-  std::vector<Score> scores;
-  for (const Row& row : rows()) {
-    Score score{&row, std::nullopt, row.elsewhere.empty() ? "not asked for" : row.elsewhere};
-    for (const Found& found : found_) {
-      if (found.id != row.id) {
-        continue;
-      }
-      if (found.figure && (!score.figure || is_worse(row, *found.figure, *score.figure))) {
-        score.figure = found.figure;
-        score.note = found.note;
-      } else if (!score.figure) {
-        score.note = found.note;
-      }
-    }
-    scores.push_back(std::move(score));
-  }
-  return scores;
-}
-
-std::string Scores::table() const {
-  std::string text;
-  for (const Score& score : all()) {
-    const Row& row = *score.row;
-    const std::string bar = (row.sense == kMost ? "<= " : ">= ") + number(row.bar, "%.4g") + " " + row.unit;
-    const std::string figure = score.figure ? number(*score.figure) : "-";
-    std::array<char, 400> line{};
-    std::snprintf(line.data(), line.size(), "%-12s %-76s %10s  %-9s %s\n",
-                  score.figure ? (score.met() ? "met" : "MISSED") : "not measured", row.what.c_str(), figure.c_str(),
-                  bar.c_str(), score.note.c_str());
-    text += line.data();
-  }
-  return text;
-}
-
-std::string Scores::json() const {
-  std::string text;
-  for (const Score& score : all()) {
-    const Row& row = *score.row;
-    text += (text.empty() ? "\n " : ",\n ") + ("{\"id\":" + quoted(row.id)) + ",\"what\":" + quoted(row.what) +
-            ",\"unit\":" + quoted(row.unit) + ",\"sense\":" + (row.sense == kMost ? "\"at most\"" : "\"at least\"") +
-            ",\"bar\":" + number(row.bar, "%.6g") +
-            ",\"figure\":" + (score.figure ? number(*score.figure, "%.6g") : "null") +
-            ",\"verdict\":" + (score.figure ? (score.met() ? "\"met\"" : "\"missed\"") : "\"not measured\"") +
-            ",\"note\":" + quoted(score.note) + "}";
-  }
-  return "[" + text + "]";
 }
 
 void score(const std::vector<HomedCell>& cells, Scores& scores) {
@@ -192,11 +123,32 @@ void score(const std::vector<HomedCell>& cells, Scores& scores) {
     }
     any = true;
     other_bits += cell.same_bits ? 0 : 1;
-    scores.add("homed_ratio", cell.ratio(),
+    scores.add("homed_ratio", cell.ratios.empty() ? std::vector{cell.ratio()} : cell.ratios,
                cell.model + " b" + std::to_string(cell.batch) + ", " + std::to_string(cell.slice.count) + " atoms");
   }
   if (any) {
     scores.add("homed_other_bits", other_bits, "of " + std::to_string(cells.size()));
+  }
+}
+
+void score_refused(const std::vector<HomedCell>& cells, const std::string& remark, Scores& scores) {
+  std::map<std::string, std::string> causes;  // by model; empty: it was homed somewhere
+  for (const HomedCell& cell : cells) {
+    const auto [found, first] = causes.emplace(cell.model, cell.refused);
+    if (cell.refused.empty()) {
+      found->second.clear();
+    }
+  }
+  double refused = 0;
+  std::string note;
+  for (const auto& [model, cause] : causes) {
+    if (!cause.empty()) {
+      ++refused;
+      note += model + ": " + cause + "; ";
+    }
+  }
+  if (!causes.empty()) {
+    scores.add("homed_refused", refused, note + remark);
   }
 }
 
@@ -208,42 +160,39 @@ void score(const Run& run, Scores& scores) {
     }
     for (const char* policy : {"temporal", "streams"}) {
       if (const Cell* other = cell_of(run, policy, batch); other != nullptr) {
-        scores.add("share_b" + std::to_string(batch) + "_" + policy, ratio(*slices, *other),
+        scores.add("share_b" + std::to_string(batch) + "_" + policy, ratios(slices->rounds, other->rounds),
                    std::to_string(slices->rounds.size()) + " rounds");
       }
     }
   }
   for (const Cell& cell : run.cells) {
-    if (cell.policy == "tessera" && cell.rows == 1 && !cell.dispatching.empty()) {
-      scores.add("share_dispatcher_busy", median(cell.dispatching));
+    if (cell.policy == "tessera" && cell.rows == 1) {
+      const std::string polling = cell.polling.empty() ? "" : "; the polling thread " + median_of(cell.polling);
+      scores.add("share_dispatcher_busy", cell.dispatching, "of a core's time" + polling);
     }
-    if (cell.bare_per_s > 0 && !cell.rounds.empty()) {
-      std::vector<double> rates;
-      for (const auto& round : cell.rounds) {
-        rates.push_back(images(round) / cell.bare_per_s);
-      }
-      scores.add("share_of_bare", median(std::move(rates)), cell.policy + ", batches of " + std::to_string(cell.rows));
+    if (!cell.bare.empty()) {
+      scores.add("share_of_bare", ratios(cell.rounds, cell.bare),
+                 cell.policy + ", batches of " + std::to_string(cell.rows));
     }
   }
   for (const Cell& cell : run.cells) {
     if (cell.policy != "fixed" || cell.rounds.empty()) {  // where each tenant has a slice for itself
       continue;
     }
-    std::vector<double> worst;
-    for (const auto& round : cell.rounds) {
-      double most = 0;
-      for (const Measured& tenant : round) {
-        most = std::max(most, tenant.p50_ms > 0 ? tenant.p99_ms / tenant.p50_ms : 0);
-      }
-      worst.push_back(most);
+    std::string note = "fixed, batches of " + std::to_string(cell.rows);
+    if (!cell.bare.empty()) {
+      note += "; bare launches " + median_of(values(cell.bare, worst_p99_over_p50));
     }
-    scores.add("share_even", median(std::move(worst)), "fixed, batches of " + std::to_string(cell.rows));
+    if (const Cell* tessera = cell_of(run, "tessera", cell.rows); tessera != nullptr) {
+      note += "; tessera " + median_of(values(tessera->rounds, worst_p99_over_p50));
+    }
+    scores.add("share_even", values(cell.rounds, worst_p99_over_p50), note);
   }
 }
 
 void score_pair(const Run& run, Scores& scores) {
   for (const Cell& both : run.cells) {
-    std::vector<double> ratios;
+    std::vector<double> found;
     for (std::size_t i = 0; both.parts.size() > 1 && i < both.rounds.size(); ++i) {
       double alone = 0;  // the parts' mean
       for (const Cell& one : run.cells) {
@@ -252,55 +201,79 @@ void score_pair(const Run& run, Scores& scores) {
         }
       }
       if (alone > 0) {
-        ratios.push_back(images(both.rounds[i]) / alone);
+        found.push_back(images(both.rounds[i]) / alone);
       }
     }
-    if (!ratios.empty()) {
-      scores.add("pair_images", median(std::move(ratios)), both.policy + ", batches of " + std::to_string(both.rows));
-    }
+    scores.add("pair_images", std::move(found), both.policy + ", batches of " + std::to_string(both.rows));
   }
 }
 
-void score_pair_loading(const Beside& result, Scores& scores) {
-  scores.add("pair_loading_p99", result.worst_p99_ratio(),
-             "a load took " + number(result.took_ms, "%.0f") + " ms, the latest launch was later by " +
-                 number(result.most_worst_ms_more(), "%.2f") + " ms");
+void score_pair_loading(const Besides& results, Scores& scores) {
+  scores.add("pair_loading_p99", values(results, p99_ratio),
+             "a load took " + median_of(values(results, [](const Beside& one) { return one.took_ms; }), "%.0f") +
+                 " ms, the latest launch was later by " +
+                 median_of(values(results, [](const Beside& one) { return one.most_worst_ms_more(); }), "%.2f") +
+                 " ms");
 }
 
-void score_replicating(const BesideBoth& result, Scores& scores) {
-  scores.add("pair_replica_p99", std::max(result.here.worst_p99_ratio(), result.there.worst_p99_ratio()),
-             "where they come from " + number(result.here.worst_p99_ratio()) + " x, the latest launch was later by " +
-                 number(std::max(result.here.most_worst_ms_more(), result.there.most_worst_ms_more()), "%.2f") + " ms");
+void score_replicating(const std::vector<BesideBoth>& results, Scores& scores) {
+  const auto here = [](const BesideBoth& both) { return both.here.worst_p99_ratio(); };
+  const auto worst = [&](const BesideBoth& both) { return std::max(here(both), both.there.worst_p99_ratio()); };
+  const auto later = [](const BesideBoth& both) {
+    return std::max(both.here.most_worst_ms_more(), both.there.most_worst_ms_more());
+  };
+  scores.add("pair_replica_p99", values(results, worst),
+             "where they come from " + median_of(values(results, here)) + " x, the latest launch was later by " +
+                 median_of(values(results, later), "%.2f") + " ms");
 }
 
-void score_replica(const Replica& result, Scores& scores) { scores.add("pair_replica", result.ratio(), result.model); }
-
-void score_homing(const Beside& served, const Beside& bare, Scores& scores) {
-  scores.add("homing_ms", served.took_ms, "median");
-  scores.add("homing_p99", served.worst_p99_ratio(),
-             "with nothing committed behind " + number(bare.worst_p99_ratio()) + " x");
+void score_replica(const Replica& result, Scores& scores) {
+  std::vector<double> found;
+  for (std::size_t i = 0; i < std::min(result.first.size(), result.replica.size()); ++i) {
+    found.push_back(result.replica[i].total() / result.first[i].total());
+  }
+  scores.add("pair_replica", std::move(found), result.model);
 }
 
-void score_loading(const std::string& model, const Beside& served, const Beside& bare, Scores& scores) {
+void score_first(const FirstAnswer& result, Scores& scores) {
+  std::vector<double> found;
+  for (std::size_t i = 0; i < std::min(result.ours_ms.size(), result.plain_ms.size()); ++i) {
+    found.push_back(result.ours_ms[i] / result.plain_ms[i]);
+  }
+  scores.add("first_answer", std::move(found), result.model);
+}
+
+void score_homing(const Besides& served, const Besides& bare, Scores& scores) {
+  scores.add("homing_ms", values(served, [](const Beside& one) { return one.took_ms; }), "each a median of many");
+  scores.add("homing_p99", values(served, p99_ratio),
+             "with nothing committed behind " + median_of(values(bare, p99_ratio)) + " x");
+}
+
+void score_loading(const std::string& model, const Besides& served, const Besides& bare, Scores& scores) {
   const std::string note = "loading " + model + "; with nothing committed behind ";
-  scores.add("loading_p99", served.worst_p99_ratio(), note + number(bare.worst_p99_ratio()) + " x");
-  scores.add("loading_worst_ms", served.most_worst_ms_more(), note + number(bare.most_worst_ms_more()) + " ms");
+  const auto later = [](const Beside& one) { return one.most_worst_ms_more(); };
+  scores.add("loading_p99", values(served, p99_ratio), note + median_of(values(bare, p99_ratio)) + " x");
+  scores.add("loading_worst_ms", values(served, later), note + median_of(values(bare, later)) + " ms");
 }
 
-void score_critical(Bound bound, const std::string& mix, const Beside& slices, const Beside& streams, Scores& scores) {
-  scores.add(bound == Bound::kMemory ? "critical_p99" : "critical_compute_p99", slices.worst_p99_ratio(),
-             mix + "; as plain streams " + number(streams.worst_p99_ratio(), "%.2f") + " x");
+void score_critical(Bound bound, const std::string& mix, const Besides& slices, const Besides& streams,
+                    Scores& scores) {
+  scores.add(bound == Bound::kMemory ? "critical_p99" : "critical_compute_p99", values(slices, p99_ratio),
+             mix + "; as plain streams " + median_of(values(streams, p99_ratio), "%.2f") + " x");
 }
 
-void score_fallback(const Beside& alone, const Beside& captured, Scores& scores) {
-  const auto own = captured.alone.size() - 1;
-  double worst = 0;  // of the neighbours
-  for (std::size_t i = 0; i < own; ++i) {
-    worst = std::max(worst, captured.beside[i].p99_ms / captured.alone[i].p99_ms);
-  }
-  scores.add("fallback_p99", alone.worst_p99_ratio(),
-             "against beside it captured " + number(worst) + " x; it itself takes " +
-                 number(captured.beside[own].p50_ms / captured.alone[own].p50_ms, "%.2f") + " x as long");
+void score_fallback(const Besides& alone, const Besides& captured, Scores& scores) {
+  const auto of_neighbours = [](const Beside& one) {
+    double worst = 0;
+    for (std::size_t i = 0; i + 1 < one.alone.size(); ++i) {
+      worst = std::max(worst, one.beside[i].p99_ms / one.alone[i].p99_ms);
+    }
+    return worst;
+  };
+  const auto own = [](const Beside& one) { return one.beside.back().p50_ms / one.alone.back().p50_ms; };
+  scores.add("fallback_p99", values(alone, p99_ratio),
+             "against beside it captured " + median_of(values(captured, of_neighbours)) + " x; it itself takes " +
+                 median_of(values(captured, own), "%.2f") + " x as long");
 }
 
 }  // namespace tessera::measure

@@ -10,7 +10,7 @@ namespace tessera::measure {
 namespace {
 
 // A service's hold on a model of the store. Says nothing of cheap homes, so that all are made before anything is
-// measured. Thread-safe as its model is.
+// measured, nor of building, which the store has done. Thread-safe as its model is.
 class BorrowedModel final : public engine::LoadedModel {
  public:
   BorrowedModel(ModelStore& store, std::shared_ptr<engine::LoadedModel> model)
@@ -43,6 +43,9 @@ Result<std::shared_ptr<engine::LoadedModel>> ModelStore::model(const engine::Loa
     }
   }
   TESSERA_ASSIGN_OR_RETURN(auto loaded, engine_.load(options));  // only one loader thread is alive at a time
+  for (const std::int32_t bucket : buckets_) {
+    TESSERA_RETURN_IF_ERROR(loaded->build(bucket));
+  }
   const std::shared_ptr<engine::LoadedModel> shared = std::move(loaded);
   const std::lock_guard lock(mutex_);
   return models_[options.file] = shared;

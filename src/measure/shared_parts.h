@@ -10,6 +10,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "device/device.h"
@@ -46,10 +47,13 @@ class BorrowedDevice final : public device::Device {
   DeviceShape shape_;
 };
 
-// The models that were loaded, by file, and how far the current service has homed them. Thread-safe.
+// The models that were loaded, by file, and how far the current service has homed them. Each is built for `buckets`
+// when it is loaded, as a server does once it serves: what its options are chosen by timing is the same for all
+// services. Thread-safe.
 class ModelStore {
  public:
-  ModelStore(engine::Engine& engine, std::size_t slices) : engine_(engine), slices_(slices) {}
+  ModelStore(engine::Engine& engine, std::size_t slices, std::vector<std::int32_t> buckets = {})
+      : engine_(engine), slices_(slices), buckets_(std::move(buckets)) {}
 
   engine::Engine& engine() { return engine_; }
   Result<std::shared_ptr<engine::LoadedModel>> model(const engine::LoadOptions& options);
@@ -64,6 +68,7 @@ class ModelStore {
  private:
   engine::Engine& engine_;
   const std::size_t slices_;
+  const std::vector<std::int32_t> buckets_;
   std::mutex mutex_;
   std::map<std::string, std::shared_ptr<engine::LoadedModel>> models_;
   std::map<const engine::LoadedModel*, std::set<Slice>> homes_;

@@ -14,7 +14,9 @@
 
 #include "base/clock.h"
 #include "engine/onnxruntime/cuda/trial_batch.h"
+#include "measure/cpu_time.h"
 #include "measure/loops.h"
+#include "measure/models.h"
 #include "measure/numbers.h"
 #include "measure/shared_parts.h"
 #include "measure/tenant.h"
@@ -27,6 +29,16 @@ namespace fs = std::filesystem;
 
 constexpr std::chrono::seconds kHomingPatience{60};
 constexpr std::chrono::seconds kDrain{30};
+
+// As parameters.convert_inputs has it.
+std::string text_of(const InputForms& forms) {
+  std::string text;
+  for (const auto& [name, form] : forms) {
+    text += (text.empty() ? "" : ",") + name + "=" + std::string(protocol_name(form.dtype)) +
+            (form.channels_last ? ":HWC" : "");
+  }
+  return text;
+}
 
 // A repository with a folder for each tenant, gone at the end. Owned by the main thread.
 class Repository {
@@ -42,7 +54,8 @@ class Repository {
   const fs::path& folder() const { return folder_; }
 
   // No request is joined to another, so that a batch is what a request brings.
-  void add(const std::string& name, const fs::path& model, const SharingOptions& options) const {
+  void add(const std::string& name, const fs::path& model, const InputForms& forms,
+           const SharingOptions& options) const {
     fs::create_directories(folder_ / name / "1");
     for (const auto& file : fs::directory_iterator(model / "1")) {
       std::error_code failed;
@@ -52,28 +65,36 @@ class Repository {
         fs::copy_file(file.path(), to);
       }
     }
-    std::ofstream(folder_ / name / "config.pbtxt")
-        << "max_batch_size: " << *std::max_element(options.batches.begin(), options.batches.end())
-        << "\ninstance_group [ { count: " << options.lanes << " } ]\n";
+    std::ofstream config(folder_ / name / "config.pbtxt");
+    config << "max_batch_size: " << *std::max_element(options.batches.begin(), options.batches.end())
+           << "\ninstance_group [ { count: " << options.lanes << " } ]\n";
+    if (!forms.empty()) {
+      config << "parameters { key: \"convert_inputs\" value { string_value: \"" << text_of(forms) << "\" } }\n";
+    }
   }
 
  private:
   const fs::path folder_;
 };
 
-// The tenants' names, in the order of the mix.
-Result<std::vector<std::string>> fill(const Repository& repository, const SharingOptions& options) {
+struct Tenants {
+  std::vector<std::string> names;  // in the order of the mix
+  std::vector<InputForms> forms;   // likewise
+};
+
+Result<Tenants> fill(const Repository& repository, engine::Engine& engine, const SharingOptions& options) {
   std::map<std::string, int> seen;
-  std::vector<std::string> names;
+  Tenants tenants;
   for (const std::string& model : options.mix) {
     if (!fs::is_directory(options.models / model / "1")) {
       return not_found("there is no version 1 of a model '" + model + "' in " + options.models.string());
     }
     const int count = ++seen[model];
-    names.push_back(count == 1 ? model : model + "_" + std::to_string(count));
-    repository.add(names.back(), options.models / model, options);
+    tenants.names.push_back(count == 1 ? model : model + "_" + std::to_string(count));
+    TESSERA_ASSIGN_OR_RETURN(tenants.forms.emplace_back(), input_forms_of(engine, options.models / model));
+    repository.add(tenants.names.back(), options.models / model, tenants.forms.back(), options);
   }
-  return names;
+  return tenants;
 }
 
 Measured summary(std::vector<Answer> answers, std::int64_t rows, Duration length) {
@@ -99,6 +120,17 @@ double dispatching(const runtime::Service& service) {
   return most;
 }
 
+// Seconds since the start.
+struct Used {
+  double dispatching = 0;
+  double polling = 0;
+  double process = 0;
+};
+
+Used used(const runtime::Service& service) {
+  return {dispatching(service), busiest_thread_seconds(":poll"), process_cpu_seconds()};
+}
+
 // One round of `cell`.
 Status closed_loop(runtime::Service& service, const std::vector<std::string>& names, const SharingOptions& options,
                    Tenant::Memory memory, Cell& cell) {
@@ -115,9 +147,11 @@ Status closed_loop(runtime::Service& service, const std::vector<std::string>& na
   const TimePoint from = now() + seconds_of(options.warm_seconds);
   const TimePoint until = from + seconds_of(options.seconds);
   std::this_thread::sleep_for(from - now());
-  const double before = dispatching(service);
+  const Used before = used(service);
   std::this_thread::sleep_for(until - now());
-  cell.dispatching.push_back((dispatching(service) - before) / options.seconds);
+  const Used after = used(service);
+  cell.dispatching.push_back((after.dispatching - before.dispatching) / options.seconds);
+  cell.polling.push_back((after.polling - before.polling) / options.seconds);
   for (const auto& tenant : tenants) {
     tenant->stop();
   }
@@ -128,60 +162,8 @@ Status closed_loop(runtime::Service& service, const std::vector<std::string>& na
   for (const auto& tenant : tenants) {
     measured.push_back(summary(tenant->answers(from, until), cell.rows, until - from));
   }
-  return ok_status();
-}
-
-// Nothing between the device and its plans: every tenant's lanes, each with one launch on its way, as the policy would
-// have them share the device.
-Result<double> bare_loops(const Part& part, const Repository& repository, ModelStore& store,
-                          const std::vector<std::string>& names, const SharingOptions& options, const Cell& cell) {
-  const std::vector<Slice> slices = side_by_side(part.device.shape(), names.size());
-  const bool sliced = cell.policy == "fixed";
-  if (sliced && slices.size() < names.size()) {
-    return unsupported("the device has fewer slices than there are tenants");
-  }
-  std::vector<std::unique_ptr<engine::TrialBatch>> batches;
-  std::vector<Loop> loops;
-  for (std::size_t i = 0; i < names.size(); ++i) {
-    const auto model = store.find(repository.folder() / names[i] / "1" / "model.onnx");
-    if (model == nullptr) {
-      return not_found(names[i] + " was not loaded");
-    }
-    for (std::uint16_t lane = 0; lane < options.lanes; ++lane) {
-      const Slice slice = sliced ? slices[i] : part.device.shape().whole();
-      const auto rows = static_cast<std::int32_t>(cell.rows);
-      TESSERA_ASSIGN_OR_RETURN(const device::Plan* plan, model->prepare_home(rows, {lane}, slice));
-      TESSERA_ASSIGN_OR_RETURN(
-          auto batch, engine::TrialBatch::make(part.device.staging(), model->signature(), rows, rows, true, lane));
-      batches.push_back(std::make_unique<engine::TrialBatch>(std::move(batch)));
-      loops.push_back({.plan = plan,
-                       .batch = &batches.back()->batch(),
-                       .instance = {static_cast<std::uint32_t>(i + 1)},
-                       .lane = {lane},
-                       .slice = slice,
-                       .after = cell.policy == "streams" ? device::After::kLane : device::After::kOverlap});
-    }
-  }
-  Loops runner(part.device);
-  TESSERA_ASSIGN_OR_RETURN(const auto times, runner.run(loops, seconds_of(options.seconds)));
-  double launches = 0;
-  for (const LoopTimes& loop : times) {
-    launches += loop.per_second;
-  }
-  return launches * static_cast<double>(cell.rows);
-}
-
-// Of those whose launches can be had without a scheduler.
-Status add_bare(const Part& part, const Repository& repository, ModelStore& store, const SharingOptions& options,
-                Run& run) {
-  for (Cell& cell : run.cells) {
-    if (cell.policy == "temporal" || cell.policy == "streams" || cell.policy == "fixed") {
-      const auto bare = bare_loops(part, repository, store, run.tenants, options, cell);
-      if (!bare.ok() && bare.error().code() != ErrorCode::kUnsupported) {  // in slices: of which there are too few
-        return bare.error();
-      }
-      cell.bare_per_s = bare.ok() ? *bare : 0;
-    }
+  if (const double answered = images(measured) * options.seconds; answered > 0) {
+    cell.cpu_us.push_back((after.process - before.process) * 1e6 / answered);
   }
   return ok_status();
 }
@@ -202,6 +184,64 @@ Result<Arm> parse_arm(const std::string& text) {
     return invalid_argument("--policy '" + text + "': after the slash stands 0 or 1");
   }
   return Arm{text.substr(0, slash), static_cast<std::uint16_t>(committed == "1" ? 1 : 0)};
+}
+
+// What several loops of one tenant did, its lanes.
+Measured together(const std::vector<LoopTimes>& times, std::size_t from, std::size_t lanes, std::int64_t rows) {
+  Measured all;
+  for (std::size_t i = from; i < from + lanes; ++i) {
+    all.per_second += times[i].per_second * static_cast<double>(rows);
+    all.p50_ms += times[i].whole_p50_ms / static_cast<double>(lanes);
+    all.p99_ms = std::max(all.p99_ms, times[i].whole_p99_ms);
+  }
+  return all;
+}
+
+// One round of it. Nothing between the device and its plans: every tenant's lanes, each with one launch on its way or
+// waiting for its turn, as the policy would have them share the device. On the loader thread.
+Status bare_loops(const Part& part, const Repository& repository, ModelStore& store, const Tenants& tenants,
+                  const SharingOptions& options, const Arm& arm, Cell& cell) {
+  const std::vector<Slice> slices = side_by_side(part.device.shape(), tenants.names.size());
+  const bool sliced = arm.policy == "fixed";
+  if (sliced && slices.size() < tenants.names.size()) {
+    return ok_status();  // there are too few
+  }
+  std::vector<std::unique_ptr<engine::TrialBatch>> batches;
+  std::vector<Loop> loops;
+  const auto rows = static_cast<std::int32_t>(cell.rows);
+  const auto add = [&](std::size_t tenant, std::uint16_t lane) -> Status {
+    const auto model = store.find(repository.folder() / tenants.names[tenant] / "1" / "model.onnx");
+    if (model == nullptr) {
+      return not_found(tenants.names[tenant] + " was not loaded");
+    }
+    const Slice slice = sliced ? slices[tenant] : part.device.shape().whole();
+    TESSERA_ASSIGN_OR_RETURN(const device::Plan* plan, model->prepare_home(rows, {lane}, slice));
+    const engine::FileSignature given = as_given(model->signature(), tenants.forms[tenant]);
+    TESSERA_ASSIGN_OR_RETURN(auto batch,
+                             engine::TrialBatch::make(part.device.staging(), given, rows, rows, true, lane));
+    batches.push_back(std::make_unique<engine::TrialBatch>(std::move(batch)));
+    loops.push_back({.plan = plan,
+                     .batch = &batches.back()->batch(),
+                     .instance = {static_cast<std::uint32_t>(tenant + 1)},
+                     .lane = {lane},
+                     .slice = slice,
+                     .after = arm.policy == "streams" ? device::After::kLane : device::After::kOverlap});
+    return ok_status();
+  };
+  for (std::size_t tenant = 0; tenant < tenants.names.size(); ++tenant) {
+    for (std::uint16_t lane = 0; lane < options.lanes; ++lane) {
+      TESSERA_RETURN_IF_ERROR(add(tenant, lane));
+    }
+  }
+  Loops runner(part.device);
+  const std::size_t most = arm.policy == "temporal" ? 1U + arm.committed.value_or(1) : loops.size();
+  TESSERA_ASSIGN_OR_RETURN(const auto times, runner.run(loops, seconds_of(options.seconds), {}, most));
+  std::vector<Measured>& measured = cell.bare.emplace_back();
+  const auto lanes = static_cast<std::size_t>(options.lanes);
+  for (std::size_t tenant = 0; tenant < tenants.names.size(); ++tenant) {
+    measured.push_back(together(times, tenant * lanes, lanes, cell.rows));
+  }
+  return ok_status();
 }
 
 using Places = std::vector<std::size_t>;  // of some of the subject's parts
@@ -225,8 +265,27 @@ struct Stage {
   const Subject& subject;
   const SharingOptions& options;
   const Repository& repository;
+  const Tenants& tenants;
   std::vector<std::unique_ptr<ModelStore>> stores;  // by part
 };
+
+// Of the policy's cells, where its launches can be had without a scheduler.
+Status run_bare(const std::string& policy, const Stage& stage, Run& run) {
+  TESSERA_ASSIGN_OR_RETURN(const Arm arm, parse_arm(policy));
+  if (arm.policy != "temporal" && arm.policy != "streams" && arm.policy != "fixed") {
+    return ok_status();
+  }
+  const Part& part = stage.subject.parts.front();
+  return as_loader_of(part.device, [&]() -> Status {
+    for (Cell& cell : run.cells) {
+      if (cell.policy == policy) {
+        TESSERA_RETURN_IF_ERROR(
+            bare_loops(part, stage.repository, *stage.stores.front(), stage.tenants, stage.options, arm, cell));
+      }
+    }
+    return ok_status();
+  });
+}
 
 // One policy, all batch sizes: a service of its own over the shared devices and models.
 Status run_policy(const std::string& policy, const Places& places, const Stage& stage, Run& run) {
@@ -272,7 +331,8 @@ Result<Run> share(const Subject& subject, const SharingOptions& options, const s
   run.command = command;
   run.device = subject.description;
   run.engine = subject.parts.front().engine.name() + " " + subject.parts.front().engine.version();
-  TESSERA_ASSIGN_OR_RETURN(run.tenants, fill(repository, options));
+  TESSERA_ASSIGN_OR_RETURN(const Tenants tenants, fill(repository, subject.parts.front().engine, options));
+  run.tenants = tenants.names;
   run.seconds = options.seconds;
   run.outstanding = options.outstanding;
   run.lanes = options.lanes;
@@ -284,9 +344,10 @@ Result<Run> share(const Subject& subject, const SharingOptions& options, const s
       }
     }
   }
-  Stage stage{subject, options, repository, {}};
+  Stage stage{subject, options, repository, tenants, {}};
+  const std::vector<std::int32_t> buckets(options.batches.begin(), options.batches.end());
   for (const Part& part : subject.parts) {
-    stage.stores.push_back(std::make_unique<ModelStore>(part.engine, part.device.shape().ladder.size()));
+    stage.stores.push_back(std::make_unique<ModelStore>(part.engine, part.device.shape().ladder.size(), buckets));
   }
   for (int round = 0; round < options.rounds; ++round) {
     std::fprintf(stderr, "round %d of %d\n", round + 1, options.rounds);
@@ -294,13 +355,13 @@ Result<Run> share(const Subject& subject, const SharingOptions& options, const s
       for (const Places& places : arms) {
         TESSERA_RETURN_IF_ERROR(run_policy(policy, places, stage, run));
       }
+      if (options.bare && subject.parts.size() == 1) {
+        TESSERA_RETURN_IF_ERROR(run_bare(policy, stage, run));
+      }
       if (options.after_policy) {
         options.after_policy(run);
       }
     }
-  }
-  if (options.bare && subject.parts.size() == 1) {
-    TESSERA_RETURN_IF_ERROR(add_bare(subject.parts.front(), repository, *stage.stores.front(), options, run));
   }
   return run;
 }

@@ -70,6 +70,52 @@ TEST(LoopsTest, WhatIsCommittedBehindIsTimedFromTheEndBeforeIt) {
   }
 }
 
+// With one launch on its way at a time nothing overlaps, in whatever slices: a turn comes after all others.
+TEST(LoopsTest, LaunchesBeyondThoseThatMayBeOnTheirWayWaitForTheirTurn) {
+  device::FakeOptions options;
+  options.clock = device::FakeOptions::Clock::kReal;
+  device::FakeDevice device(options);
+  const TwentyMilliseconds plan;
+  std::array<Batch, 3> batches;
+  std::vector<Loop> all;
+  for (std::uint16_t lane = 0; lane < batches.size(); ++lane) {
+    all.push_back({.plan = &plan, .batch = &batches.at(lane), .lane = {lane}, .slice = {lane, 1}});
+  }
+  Loops loops(device);
+  const auto beside = loops.run(all, milliseconds(300)).value();
+  const auto in_turns = loops.run(all, milliseconds(300), {}, 1).value();
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    EXPECT_LT(beside[i].whole_p50_ms, 30);
+    EXPECT_LT(in_turns[i].p50_ms, 30);
+    EXPECT_GE(in_turns[i].whole_p50_ms, 59);
+    EXPECT_LT(in_turns[i].launches, beside[i].launches);
+  }
+}
+
+TEST(LoopsTest, LargeInputsAreCopiedToTheDeviceOnceAheadOfAllLaunches) {
+  device::FakeOptions options;
+  options.clock = device::FakeOptions::Clock::kReal;
+  options.copies = 1;
+  device::FakeDevice device(options);
+  const std::vector<std::byte> large(100'000);
+  const std::vector<std::byte> small(100);
+  Batch batch;
+  batch.inputs = {{DType::kUint8, {100'000}, {large}}, {DType::kUint8, {100}, {small}}};
+  const TwentyMilliseconds plan;
+  Loops loops(device);
+  for (int run = 0; run < 2; ++run) {
+    ASSERT_TRUE(loops.run({{.plan = &plan, .batch = &batch, .slice = {0, 1}}}, milliseconds(50)).ok());
+  }
+  EXPECT_EQ(batch.inputs[0].copied, std::vector<bool>{true});
+  EXPECT_EQ(batch.inputs[1].copied, std::vector<bool>{false});
+  Batch other = batch;
+  other.inputs[0].copied.clear();
+  device.refuse_next(invalid_argument("no more copies"));
+  const auto refused = loops.run({{.plan = &plan, .batch = &other, .slice = {0, 1}}}, milliseconds(50));
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().message(), "no more copies");
+}
+
 class NeighbourhoodTest : public testing::Test {
  protected:
   NeighbourhoodTest() {
