@@ -84,6 +84,15 @@ std::optional<Duration> Profile::latency(std::int32_t bucket, std::int32_t proce
   return result(line(log_bucket, before_log_bucket, before, bucket_slope(previous, buckets_.back())));
 }
 
+std::optional<Duration> Profile::without_neighbours(std::int32_t bucket, std::int32_t processors) const {
+  const auto found = cells_.find({bucket, processors});
+  if (found == cells_.end()) {
+    return std::nullopt;
+  }
+  const Cell& cell = found->second;
+  return Duration(static_cast<Duration::rep>(std::max(1.0, cell.observations == 0 ? cell.prior_ns : cell.latency_ns)));
+}
+
 double Profile::row_log_latency(std::int32_t bucket, std::int32_t processors) const {
   if (const auto exact = cells_.find({bucket, processors}); exact != cells_.end()) {
     return std::log(exact->second.latency_ns);
@@ -190,6 +199,10 @@ void Profile::observe(std::int32_t bucket, std::int32_t processors, Duration too
   const bool settled = cell.observations >= kSeenOften;
   if (settled) {
     note_jitter(took_ns - predicted_ns, predicted_ns);
+  }
+  // The first run there: how much longer others took beside neighbours does not count.
+  if (cell.observations == 0 && cell.prior_ns > 0 && key.second == cells_.rbegin()->first.second) {
+    cell.latency_ns = cell.prior_ns;
   }
   correct(cell, took_ns);
   if (!settled) {

@@ -32,6 +32,11 @@ class Profile {
   // others divide by it.
   std::optional<Duration> latency(std::int32_t bucket, std::int32_t processors) const;
 
+  // The same of a slice that has no neighbours, which is the whole device: what was measured there and never seen
+  // running is as measured, for what the others take longer beside each other tells nothing of it. Of points that are
+  // known alone; nothing for others.
+  std::optional<Duration> without_neighbours(std::int32_t bucket, std::int32_t processors) const;
+
   // One more measured point; where runs of that size were seen already, only to compare them with.
   void add(const ProfilePoint& point);
 

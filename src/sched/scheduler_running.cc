@@ -174,7 +174,8 @@ void Scheduler::State::learn(const Launched& launched, const LaunchEnded& event)
   if (launched.shape == *instance.base_shape) {
     const Duration overhead = launched.at_once ? std::max(Duration{0}, (now_ - launched.at) - took) : Duration{0};
     const double factor = instance.co_run.factor(launched.busy_beside);
-    if (instance.table.known() && launched.at_once) {
+    // Beside the whole device there is nobody.
+    if (instance.table.known() && launched.at_once && view_.device.others_share(group) > 0) {
       const double usual = instance.co_run.usual(view_.device.others_share(group));
       const double alone = static_cast<double>(instance.table.at(launched.bucket, group).count()) / usual;
       instance.co_run.observe(launched.bucket * view_.device.groups() + group, launched.busy_beside,

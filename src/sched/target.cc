@@ -112,7 +112,8 @@ void Targets::aim(const View& view, const ShapeQueue& queue, const Pressure& pre
   // its part, is to have the lanes for that.
   const double alike = 1.0 / std::max(1.0, pressure.demand);
   target.rate = arriving * (pressure.given >= kMuchMore * alike ? pressure.given : alike);
-  target.least_group = alone ? view.device.groups() - 1 : instance.groups.first;
+  const std::size_t whole = view.device.groups() - 1;
+  target.least_group = alone || pressure.turns ? whole : instance.groups.first;
   if (!target.known) {
     return;
   }
@@ -141,6 +142,31 @@ void Targets::aim(const View& view, const ShapeQueue& queue, const Pressure& pre
   if (target.score == 0) {
     aim_without_headroom(view, queue, arriving, target);
   }
+}
+
+double Targets::best_score(const View& view, const ShapeQueue& queue, double arriving, const GroupRange& groups) {
+  const Instance& instance = queue.instance();
+  const ModelParams& params = *instance.params;
+  const std::size_t buckets = params.dynamic_batching ? params.buckets.size() : 1;
+  double best = 0;
+  for (std::size_t bucket = 0; bucket < buckets; ++bucket) {
+    const std::int32_t rows = std::min(params.buckets[bucket], instance.max_rows());
+    const Duration collecting{static_cast<Duration::rep>((rows - 1) / arriving * 1e9)};
+    for (std::size_t group = groups.first; group < groups.end; ++group) {
+      Duration latency = view.predicted(queue, bucket, group);
+      if (view.device.others_share(group) == 0) {
+        const auto alone =
+            instance.profile.without_neighbours(params.buckets[bucket], view.device.group_processors(group));
+        latency = alone ? View::scaled(*alone, queue.factor()) : latency;
+      }
+      const Headroom headroom(instance, bounded_margin(instance.table.margin(), *params.slo, latency), arriving,
+                              view.device.at_once(group));
+      if (headroom.leaves(latency, rows, *params.slo - collecting)) {
+        best = std::max(best, score_of(rows, latency, view.device.group_processors(group)));
+      }
+    }
+  }
+  return best;
 }
 
 // What answers most rows a second in one lane, of what may still be in time; else the fastest batch of one.

@@ -61,6 +61,7 @@ struct Target {
 struct Pressure {
   double demand = 0;   // all of them, as parts of it
   double given = 1.0;  // the part of what this model asks that the device can give it; only that needs lanes
+  bool turns = false;  // all take turns on the whole device (turns.h)
 };
 
 // Owned by its policy.
@@ -75,6 +76,9 @@ class Targets {
   const Target& last(const ShapeQueue& queue) const;
   // Processors that the queue's arrivals take, by that one; nothing for a model without an objective.
   double processors_for(const ShapeQueue& queue, TimePoint now) const;
+  // The best score of a batch in `groups`, were that the rate at which rows arrive for the model; 0: none leaves
+  // headroom.
+  static double best_score(const View& view, const ShapeQueue& queue, double arriving, const GroupRange& groups);
 
  private:
   struct Kept {

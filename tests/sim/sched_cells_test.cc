@@ -24,6 +24,18 @@ TEST(Cells, WithFewTenantsAndLooseObjectivesTheWholeDeviceIsNotLostTo) {
   EXPECT_GE(play(cell, "tessera", 6400, 3s).worst_attainment, 0.98);
 }
 
+// Where neighbours cost so much that slices save nothing, all take turns on the whole device.
+TEST(Cells, WhereNeighboursCostWhatSlicesSaveTheWholeDeviceIsNotLostTo) {
+  for (const std::uint64_t seed : {1, 2, 3}) {
+    const Cell cell{
+        .device = gpu(), .tenants = gpu_mix(4), .slo_factor = 20, .neighbour = 0.6, .seed = seed, .lanes = 4};
+    const Outcome tessera = play(cell, "tessera", 7000, 4s, 1);
+    const Outcome temporal = play(cell, "temporal", 7000, 4s, 1);
+    EXPECT_GE(tessera.worst_attainment, temporal.worst_attainment) << "seed " << seed;
+    EXPECT_GE(tessera.worst_attainment, 0.99) << "seed " << seed;
+  }
+}
+
 // One hot model: there is nobody to whom smaller slices could leave anything.
 TEST(Cells, AModelAloneWithATightObjectiveLosesNothingToTheWholeDevice) {
   for (const std::uint16_t lanes : {2, 4}) {

@@ -39,6 +39,7 @@ struct Cell {
   double slo_factor = 5;  // of a batch of one on the whole device
   Duration slo_extra{0};
   double noise = 0.03;
+  double neighbour = 0;  // what busy neighbours cost a run
   bool profiled = true;
   std::uint64_t seed = 1;
   std::uint16_t lanes = 0;  // of each model; 0: as a model has them
@@ -50,6 +51,7 @@ inline Outcome play(const Cell& cell, const std::string& policy_name, double rat
   SCOPED_TRACE(policy_name + ", seed " + std::to_string(cell.seed));
   World::Options options = World::with_policy(policy_name);
   options.noise = cell.noise;
+  options.neighbour = cell.neighbour;
   options.seed = cell.seed;
   options.limits.committed_per_atom = committed;
   World w(cell.device, options);

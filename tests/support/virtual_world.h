@@ -92,6 +92,7 @@ class World : private sim::Observer, private sim::Loop::Target {
     Duration host_overhead = 0us;  // between a run's end and the scheduler hearing of it
     double noise = 0.0;            // sigma of the runs' log-normal factor
     std::uint64_t seed = 1;
+    double neighbour = 0;         // what busy neighbours cost a run (sim/sliced_runs.h)
     bool home_everything = true;  // at ModelUp; otherwise PrepareHome is answered after homing_time
     Duration homing_time = 1ms;
     bool keep_log = false;
@@ -297,6 +298,7 @@ class World : private sim::Observer, private sim::Loop::Target {
     sim::DeviceTraits traits;
     traits.host_overhead = options.host_overhead;
     traits.noise = options.noise;
+    traits.beside.neighbour = options.neighbour;
     traits.home_everything = options.home_everything;
     traits.homing_time = options.homing_time;
     return traits;

@@ -3,7 +3,8 @@
 // Every waiting queue has a target (target.h). A batch leaves when it has reached its target, at its latest start, or
 // early where atoms would idle and the guard holds. Among those that are to leave, least slack is first; among the
 // shapes of one model, priority is. What leaves takes the most efficient slice that still meets its deadline: at the
-// latest start that is the smallest one that does. The whole device is one of the slices.
+// latest start that is the smallest one that does. The whole device is one of the slices; where slices would save
+// nothing, it is the only one (turns.h).
 #include <algorithm>
 #include <iterator>
 #include <tuple>
@@ -15,6 +16,7 @@
 #include "sched/sacrifice.h"
 #include "sched/slice_choice.h"
 #include "sched/target.h"
+#include "sched/turns.h"
 
 namespace tessera::sched {
 namespace {
@@ -50,7 +52,9 @@ class Tessera final : public Policy {
   void keep_house(const View& view, TimePoint now, Decisions& out);
   void add_up_demand(const View& view, TimePoint now);
   bool overloaded() const { return demand_ > kOverload * processors_; }
-  Pressure pressure_on(const Instance& instance) const { return {demand_ / processors_, asked_[instance.index].given}; }
+  Pressure pressure_on(const Instance& instance) const {
+    return {demand_ / processors_, asked_[instance.index].given, turns_.on()};
+  }
   void share_out();
   bool turn_away(const View& view, const ShapeQueue& queue, Target& target, TimePoint now, Decisions& out) const;
   bool is_lost(const View& view, const ShapeQueue& queue, const Target& target) const;
@@ -59,6 +63,7 @@ class Tessera final : public Policy {
   Tier tier_of(const View& view, const Instance& instance, const Target& target, TimePoint now) const;
   std::optional<Option> option_now(const View& view, const Candidate& candidate, std::size_t groups, TimePoint now,
                                    Decisions& out);
+  static bool is_its_turn(const View& view, const std::optional<Option>& option, TimePoint now);
   static bool worth_waiting(const Option& now, const Option& soon);
   bool try_due(const View& view, const Candidate& candidate, TimePoint now, Decisions& out);
   bool try_early(const View& view, const Candidate& candidate, TimePoint now, Decisions& out);
@@ -72,6 +77,7 @@ class Tessera final : public Policy {
   Guard guard_;
   Targets targets_;
   Balance balance_;
+  Turns turns_;
   SliceChoice choice_;
   Outlook outlook_;
   std::vector<Candidate> due_;
@@ -146,6 +152,7 @@ void Tessera::keep_house(const View& view, TimePoint now, Decisions& out) {
   if (changed || kept_at_ == TimePoint::min() || now - kept_at_ >= kHouseKeeping) {
     kept_at_ = now;
     add_up_demand(view, now);
+    turns_.look(view, demand_ / processors_, now);
     balance_.look(view, now);
   }
 }
@@ -289,13 +296,20 @@ std::optional<Option> Tessera::option_now(const View& view, const Candidate& can
   const Instance& instance = candidate.queue->instance();
   const bool bound = instance.params->slo.has_value() && !candidate.target->lost;
   const auto option = choice_.now(view, *candidate.queue, *candidate.target, bound, groups, out);
-  if (candidate.target->least_group == instance.groups.first ||
+  if (candidate.target->least_group == instance.groups.first || (turns_.on() && is_its_turn(view, option, now)) ||
       (option && guard_.allows(view, now, view.device.slice(option->slice).slice, now + option->latency))) {
     return option;
   }
   Target smaller = *candidate.target;  // there is no room for it, or somebody else could not be in time any more
   smaller.least_group = instance.groups.first;
   return choice_.now(view, *candidate.queue, smaller, bound, groups, out);
+}
+
+// While all take turns nobody is served sooner by a small slice, unless the whole device takes nothing: some of it is
+// lent or lost, or the batch has no home there yet.
+bool Tessera::is_its_turn(const View& view, const std::optional<Option>& option, TimePoint now) {
+  const std::size_t whole = view.device.whole();
+  return !view.device.slice(whole).blocked && (option || !view.launchable(whole, now));
 }
 
 // Whether a slice that will be free is better than one that is.

@@ -98,6 +98,19 @@ TEST(Profile, AMeasuredButUnseenNeighbourIsScaledAlong) {
   EXPECT_LT(*profile.latency(8, 1), 60ms) << "what is seen outweighs what was inferred: " << unseen.count();
 }
 
+TEST(Profile, WhatNeighboursCostTellsNothingOfTheWholeDevice) {
+  Profile profile({{8, 33, 10ms}, {8, 66, 6ms}, {8, 132, 4ms}});
+  for (int i = 0; i < 50; ++i) {
+    profile.observe(8, 33, 13ms);
+  }
+  EXPECT_GT(*profile.latency(8, 132), 4500us);  // where it is compared with slices, what is unseen goes along with them
+  EXPECT_EQ(*profile.without_neighbours(8, 132), 4ms);
+  profile.observe(8, 132, 4200us);
+  EXPECT_GE(*profile.without_neighbours(8, 132), 4ms);
+  EXPECT_LE(*profile.without_neighbours(8, 132), 4200us);
+  EXPECT_EQ(profile.without_neighbours(8, 100), std::nullopt);
+}
+
 TEST(Profile, TheNoiseOfManySizesDoesNotAddUpInWhatIsUnseen) {
   std::vector<ProfilePoint> points;
   for (std::int32_t bucket = 1; bucket <= 16; bucket *= 2) {
