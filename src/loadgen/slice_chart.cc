@@ -12,6 +12,8 @@ namespace {
 
 constexpr std::size_t kMostModels = 8;  // with a line of their own: as many as there are colours
 constexpr int kSteps = 60;
+constexpr std::size_t kLeastRuns = 100;  // of a chart, where there are as many
+constexpr int kRunsAcross = 100;         // of median length, so that one can be seen
 
 double ms(Duration span) { return static_cast<double>(span.count()) / 1e6; }
 
@@ -24,11 +26,29 @@ std::vector<SliceRun> those_from(const SliceRuns& known, TimePoint from) {
   return out;
 }
 
+// The end of a stretch in which runs can be told from each other.
+TimePoint end_of_legible(const std::vector<SliceRun>& runs, TimePoint from) {
+  if (runs.size() <= kLeastRuns) {
+    return TimePoint::max();
+  }
+  std::vector<Duration> took;
+  for (const SliceRun& run : runs) {
+    took.push_back(run.end - run.begin);
+  }
+  const auto middle = took.begin() + static_cast<std::ptrdiff_t>(took.size() / 2);
+  std::nth_element(took.begin(), middle, took.end());
+  return std::max(from + kRunsAcross * *middle, runs[kLeastRuns].begin);
+}
+
 std::string title_of(const SliceRun& run, const std::string& model, TimePoint from) {
   char out[160];
-  std::snprintf(out, sizeof out, ": %d row%s, atoms %d to %d, %.3f to %.3f ms", run.rows, run.rows == 1 ? "" : "s",
-                run.first_atom, run.first_atom + run.atoms - 1, ms(run.begin - from), ms(run.end - from));
-  return model + out;
+  std::snprintf(out, sizeof out, ": %d row%s, ", run.rows, run.rows == 1 ? "" : "s");
+  std::string text = model + out;
+  const int last = run.first_atom + run.atoms - 1;
+  text += run.atoms == 1 ? "atom " + std::to_string(last)
+                         : "atoms " + std::to_string(run.first_atom) + " to " + std::to_string(last);
+  std::snprintf(out, sizeof out, ", %.3f to %.3f ms", ms(run.begin - from), ms(run.end - from));
+  return text + out;
 }
 
 // How many atoms each model kept busy in each step of so many seconds.
@@ -57,7 +77,7 @@ std::string slice_chart(const SliceRuns& known, TimePoint from, Duration most, s
   if (runs.empty() || known.atoms == 0) {
     return {};
   }
-  TimePoint until = from + most;
+  TimePoint until = std::min(from + most, end_of_legible(runs, from));
   if (runs.size() > most_runs) {
     until = std::min(until, runs[most_runs].begin);
     runs.resize(most_runs);

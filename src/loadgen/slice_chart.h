@@ -26,8 +26,8 @@ struct SliceRuns {
   std::vector<SliceRun> runs;
 };
 
-// HTML with one box for each run from that moment on: as many as a chart takes, or as there are within `most`. Nothing
-// where none is known.
+// HTML with one box for each run from that moment on: as many as a chart takes, as can be told from each other, or as
+// there are within `most`. Nothing where none is known.
 std::string slice_chart(const SliceRuns& known, TimePoint from, Duration most = std::chrono::seconds(1),
                         std::size_t most_runs = 600);
 

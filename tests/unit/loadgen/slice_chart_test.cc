@@ -33,6 +33,9 @@ TEST(SliceChart, HasABoxForEachRunOfTheStretch) {
   EXPECT_EQ(count(all, "<rect"), 3U);
   EXPECT_NE(all.find("one: 8 rows, atoms 0 to 1, 1.000 to 3.000 ms"), std::string::npos) << all;
   EXPECT_NE(all.find("&lt;two&gt;: 1 row, atoms 2 to 3, 2.000 to 6.000 ms"), std::string::npos) << all;
+  SliceRuns single = two_models();
+  single.runs[0].atoms = 1;
+  EXPECT_NE(slice_chart(single, at(0ms), 2s).find("one: 8 rows, atom 0, 1.000"), std::string::npos);
   EXPECT_EQ(count(slice_chart(two_models(), at(0ms), 10ms), "<rect"), 2U);
   EXPECT_EQ(count(slice_chart(two_models(), at(3ms), 10ms), "<rect"), 1U);  // what ended by then is not in it
 }
@@ -40,12 +43,24 @@ TEST(SliceChart, HasABoxForEachRunOfTheStretch) {
 TEST(SliceChart, IsOnlySoLarge) {
   SliceRuns many = two_models();
   for (int i = 0; i < 100'000; ++i) {
-    many.runs.push_back({at(i * 10us), at(i * 10us + 8us), 0, 0, 1, 1});
+    many.runs.push_back({at(i * 10us), at(i * 10us + 800us), 0, 0, 1, 1});
   }
   const std::string chart = slice_chart(many, at(0ms), 1s, 600);
   EXPECT_LE(count(chart, "<rect"), 600U);
   EXPECT_GE(count(chart, "<rect"), 590U);
   EXPECT_LT(chart.size(), 200'000U);
+}
+
+TEST(SliceChart, IsNoLongerThanThatARunCanBeSeen) {
+  SliceRuns known;
+  known.models = {"one"};
+  known.atoms = 1;
+  for (int i = 0; i < 1000; ++i) {
+    known.runs.push_back({at(i * 2ms), at(i * 2ms + 1ms), 0, 0, 1, 1});
+  }
+  // A hundred of them need 200 ms; for half of that there is no reason to stop.
+  EXPECT_EQ(count(slice_chart(known, at(0ms), 2s), "<rect"), 100U);
+  EXPECT_EQ(count(slice_chart(known, at(0ms), 100ms), "<rect"), 50U);
 }
 
 TEST(SliceChart, SaysNothingOfWhatIsNotKnown) {
