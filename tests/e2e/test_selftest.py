@@ -52,6 +52,24 @@ def test_rows_are_measured_on_models(tmp_path):
     assert rows["homed_ratio"]["verdict"] == "not measured" and "GPU" in rows["homed_ratio"]["note"]
     assert rows["loading_p99"]["verdict"] == "not measured"
     assert re.search(r"^not measured +a homed plan's time", done.stdout, re.MULTILINE)
+    even = rows["share_even"]
+    assert even["min"] <= even["figure"] <= even["max"] and even["repetitions"] == 1
+    assert {each["note"].split(";")[0] for each in even["subjects"]} == {"fixed, batches of 1", "fixed, batches of 8"}
+
+
+def test_the_whole_table_is_there(tmp_path):
+    """What is measured elsewhere names the command; models that are absent are told by name."""
+    put(tmp_path / "models", "resnet50", simple())
+    done = selftest("--device", "host", "--models", tmp_path / "models", "--json", tmp_path / "findings.json",
+                    "--rows", "sharing")
+    assert done.returncode == 0, done
+    rows = {row["id"]: row for row in json.loads((tmp_path / "findings.json").read_text())["rows"]}
+    for name, command in {"hot_model": "tessera load --search", "sockets_share": "bench/sockets.py",
+                          "sockets_halves": "--devices cuda:0/0-7,cuda:0/8-15", "primitives": "bench/primitives.py",
+                          "pair_sockets": "--devices 'cuda:0 cuda:0,cuda:1'", "memory": "bench_cuda_engine",
+                          "upload_p99": "bench/uploads.py", "h2d_of_bare": "bench_input_copies"}.items():
+        assert rows[name]["verdict"] == "not measured" and command in rows[name]["note"], name
+    assert "mobilenet_v2" in rows["share_b1_temporal"]["note"], "which is not there"
 
 
 def test_two_devices_are_compared(tmp_path):
@@ -64,7 +82,8 @@ def test_two_devices_are_compared(tmp_path):
                         "--rows", "pair")
         assert done.returncode == 0, done
         found = json.loads((tmp_path / "findings.json").read_text())["rows"]
-        rows[device] = {row["id"]: row for row in found if row["id"].startswith("pair_")}
+        rows[device] = {row["id"]: row for row in found
+                        if row["id"].startswith("pair_") and row["id"] != "pair_sockets"}  # measured elsewhere
     assert {row["note"] for row in rows["host/0"].values()} == {"--device names one device"}
     both = rows["host/0,host/1"]
     assert "slices of equal size" in both["pair_loading_p99"]["note"]
