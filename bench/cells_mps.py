@@ -123,6 +123,8 @@ class Together:
         if arguments.device != "host":
             each = 6 if 3 * many <= len(cores) else max(2, len(cores) // many)
             words += ["--host-cores", ",".join(map(str, cores[:each]))]
+        if arguments.completion:
+            words += ["--completion", arguments.completion]
         return words
 
     def run(self, rate: float, seconds: float, seed: int, policy: str) -> list:
@@ -193,7 +195,7 @@ class Measuring:
             else:
                 high = rate
         return {"carried": carried["rate"] if carried else 0, "goodput": carried["goodput"] if carried else 0, "between": [low if carried else 0, high],
-                "valid": all(probe["invalid_because"] is None for probe in probes), "probes": probes}
+                "at_least": all(probe["passed"] for probe in probes), "valid": all(probe["invalid_because"] is None for probe in probes), "probes": probes}
 
     def arm(self, name: str, also=None) -> dict:
         """`also`: measured with the same processes at the end, in place under its name."""
@@ -244,7 +246,7 @@ def table(cell: dict) -> str:
         ratio = f"{ours / arm['carried']:.2f}" if ours and arm["carried"] else "-"
         late = max(probe["lateness"]["p99_ms"] for probe in arm["probes"])
         lines.append(f"{arm['policy']:>16} {arm['inner']:>9} {arm['carried']:9.1f} {ratio:>12} {len(arm['probes']):6} {late:12.3f} ms {arm['measured_in_s']:8.0f}"
-                     + ("" if arm["valid"] else "  not valid"))
+                     + ("" if arm["valid"] else "  not valid") + ("  no rate failed: raise --upper" if arm["at_least"] else ""))
     for policy, rate in cell["capacities"].items():
         lines.append(f"{policy:>16} {'-':>9} {rate:9.1f} {f'{ours / rate:.2f}' if ours and rate else '-':>12}")
     if used := cell.get("utilisation"):
@@ -311,6 +313,7 @@ def parse():
     parser.add_argument("--least-requests", type=int, default=1000, help="of the slowest tenant in a step")
     parser.add_argument("--cache", default="")
     parser.add_argument("--connections", type=int, default=8, help="CUDA_DEVICE_MAX_CONNECTIONS of a process under MPS")
+    parser.add_argument("--completion", help="how each process waits for ends, as of tessera serve; many that spin take each other's cores")
     parser.add_argument("--capacities", type=pathlib.Path, default=ROOT / "bench" / "results" / "gpu_cells_h200.json")
     parser.add_argument("--capacity", type=take_capacity, action="append", default=[])
     parser.add_argument("--utilisation", action="store_true")

@@ -124,7 +124,8 @@ def mps_lines(cells: dict, mps: dict) -> list:
             ours = cells.get(cell["cell"], {}).get("tessera")
             against = f"{ours.rate / arm['carried']:.2f}" if ours and arm["carried"] else ""
             name, factor = cell["cell"].split(":")
-            rows.append(f"| {name}, {factor}x | {arm['policy']} | `{arm['inner']}` | {arm['carried']:,.0f} | {against} |")
+            least = "at least " if arm["at_least"] else ""
+            rows.append(f"| {name}, {factor}x | {arm['policy']} | `{arm['inner']}` | {least}{arm['carried']:,.0f} | {against} |")
     return ["", "| cell | processes under MPS | each with | carry | `tessera` against them |", "|---|---|---|---|---|", *rows] if rows else []
 
 
