@@ -32,6 +32,7 @@ TimePoint end_of_legible(const std::vector<SliceRun>& runs, TimePoint from) {
     return TimePoint::max();
   }
   std::vector<Duration> took;
+  took.reserve(runs.size());
   for (const SliceRun& run : runs) {
     took.push_back(run.end - run.begin);
   }
