@@ -271,10 +271,7 @@ int main(int argc, char** argv) {
   app.add_option("--policy", arguments.policies, "tessera, gslice");
   app.add_option("--json", arguments.json, "results");
   CLI11_PARSE(app, argc, argv);
-  std::string command = "bench_sim_rows";
-  for (int i = 1; i < argc; ++i) {
-    command += std::string(" ") + argv[i];
-  }
+  const std::string command = tessera::command_of("scripts/bench sim_rows", argc, argv);
   const tessera::Status status = tessera::run(arguments, command);
   if (!status.ok()) {
     std::fprintf(stderr, "bench_sim_rows: %s\n", status.error().message().c_str());

@@ -36,6 +36,8 @@ Result<sim::FitQuestion> read_question(const FitOptions& options) {
     sim::Scenario scenario;
     scenario.device = out.device;
     TESSERA_ASSIGN_OR_RETURN(scenario.workload, read_workload(options.workload));
+    TESSERA_RETURN_IF_ERROR(scenario.device.stand_in(scenario.workload));
+    out.device = scenario.device;
     TESSERA_ASSIGN_OR_RETURN(out.present, scenario.tenants(options.workload_rate, std::nullopt));
   }
   loadgen::TenantSpec& spec = out.candidate.spec;

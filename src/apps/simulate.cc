@@ -33,6 +33,7 @@ Result<sim::Scenario> read_scenario(const SimulateOptions& options) {
     scenario.device.memory = Bytes{*options.memory_mb * 1'000'000};
   }
   TESSERA_ASSIGN_OR_RETURN(scenario.workload, read_workload(options.workload));
+  TESSERA_RETURN_IF_ERROR(scenario.device.stand_in(scenario.workload));
   return scenario;
 }
 

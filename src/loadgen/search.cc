@@ -2,13 +2,16 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <utility>
 
 namespace tessera::loadgen {
 namespace {
 
 constexpr double kBracketStep = 1.25;
+constexpr double kNear = 1.15;  // from the capacity: there attainment falls with the rate about in a line
 constexpr int kMostProbes = 40;
+constexpr double kLeastWide = 0.007;  // of a ratio: each of the two is known to half a step of the search, 1 %
 
 // Two-sided 95 % of Student's t by degrees of freedom from 1 on.
 double student(int freedom) {
@@ -27,7 +30,7 @@ class Search {
 
  private:
   Result<bool> probe(double rate);
-  double crossing(const std::vector<Probe>& probes, std::size_t without) const;
+  std::vector<double> crossings(const Capacity& found) const;
   void interval(Capacity& out) const;
 
   const std::vector<Tenant>& tenants_;
@@ -74,42 +77,62 @@ Result<Capacity> Search::run() {
   return out;
 }
 
-// Where the attainment falls below what is asked for, between the rates that were tried.
-double Search::crossing(const std::vector<Probe>& probes, std::size_t without) const {
-  const Probe* before = nullptr;
-  double before_worst = 1;
-  for (const Probe& probe : probes) {
-    if (!probe.complete) {
-      break;
-    }
-    const double reached = worst_attainment(tenants_, probe.outcomes, without);
-    const bool passes = reached >= options_.attainment;
-    if (before != nullptr && (!passes || before_worst < options_.attainment) && reached < before_worst) {
-      // Without one of the seeds even the lowest rate may fail: then the line is followed a little below it.
-      const double part = (before_worst - options_.attainment) / (before_worst - reached);
-      return std::max(before->rate / kBracketStep, before->rate + part * (probe.rate - before->rate));
-    }
-    before = &probe;
-    before_worst = reached;
-  }
-  return before == nullptr ? 0 : before->rate;
-}
-
-void Search::interval(Capacity& out) const {
-  std::vector<double> without;
-  double mean = 0;
-  for (int seed = 0; seed < options_.seeds; ++seed) {
-    without.push_back(crossing(out.probes, static_cast<std::size_t>(seed)));
-    mean += without.back() / options_.seeds;
-  }
+// Half of a 95 % interval of the mean of what was found, without each of the seeds, by the jackknife.
+double half_of_interval(const std::vector<double>& without) {
+  const auto n = static_cast<double>(without.size());
+  const double mean = std::accumulate(without.begin(), without.end(), 0.0) / n;
   double squares = 0;
   for (const double one : without) {
     squares += (one - mean) * (one - mean);
   }
-  const int n = options_.seeds;
-  const double deviation = n > 1 ? std::sqrt(squares * (n - 1) / n) : 0;
+  return n > 1 ? student(static_cast<int>(n) - 1) * std::sqrt(squares * (n - 1) / n) : 0;
+}
+
+// Where the attainment falls below what is asked for without each of the seeds, by the line through the rates near the
+// capacity. Its slope is that of all seeds: between two rates that hardly differ, what one seed less changes is luck.
+std::vector<double> Search::crossings(const Capacity& found) const {
+  std::vector<const Probe*> near;
+  double most = found.rate * kBracketStep;  // who was cut off there fails by more than one seed
+  for (const Probe& probe : found.probes) {
+    const bool is_near = probe.rate * kNear >= found.rate && probe.rate <= found.rate * kNear;
+    if (probe.complete && is_near) {
+      near.push_back(&probe);
+    } else if (!probe.complete && probe.rate > found.rate) {
+      most = std::min(most, probe.rate);
+    }
+  }
+  const auto n = static_cast<double>(near.size());
+  double rate = 0;
+  double worst = 0;
+  for (const Probe* probe : near) {
+    rate += probe->rate / n;
+    worst += probe->worst / n;
+  }
+  double along = 0;
+  double squares = 0;
+  for (const Probe* probe : near) {
+    along += (probe->rate - rate) * (probe->worst - worst);
+    squares += (probe->rate - rate) * (probe->rate - rate);
+  }
+  std::vector<double> out(static_cast<std::size_t>(options_.seeds), found.rate);
+  if (along >= 0) {  // one rate, or all of them the same
+    return out;
+  }
+  for (std::size_t seed = 0; seed < out.size(); ++seed) {
+    double without = 0;
+    for (const Probe* probe : near) {
+      without += worst_attainment(tenants_, probe->outcomes, seed) / n;
+    }
+    const double crossing = rate + (options_.attainment - without) * squares / along;
+    out[seed] = std::clamp(crossing, std::min(found.rate / kBracketStep, most), most);
+  }
+  return out;
+}
+
+void Search::interval(Capacity& out) const {
+  out.without = crossings(out);
   // No narrower than the grid of rates that were tried.
-  const double half = std::max(student(n - 1) * deviation, out.rate * options_.precision / 2);
+  const double half = std::max(half_of_interval(out.without), out.rate * options_.precision / 2);
   out.low = std::max(0.0, out.rate - half);
   out.high = out.rate + half;
 }
@@ -132,10 +155,17 @@ Ratio ratio(const Capacity& a, const Capacity& b) {
     return {};
   }
   const double value = a.rate / b.rate;
-  const double wide_a = (a.high - a.low) / 2 / a.rate;
-  const double wide_b = (b.high - b.low) / 2 / b.rate;
-  const double wide = std::sqrt(wide_a * wide_a + wide_b * wide_b);
-  return {value, value * (1 - wide), value * (1 + wide)};
+  const auto grid = [](const Capacity& one) { return (one.high - one.low) / 2 / one.rate; };
+  if (a.without.size() != b.without.size() || a.without.size() < 2) {
+    const double wide = std::hypot(grid(a), grid(b));
+    return {value, value * (1 - wide), value * (1 + wide)};
+  }
+  std::vector<double> logs;
+  for (std::size_t seed = 0; seed < a.without.size(); ++seed) {
+    logs.push_back(std::log(a.without[seed] / b.without[seed]));
+  }
+  const double wide = std::max(half_of_interval(logs), kLeastWide);
+  return {value, value * std::exp(-wide), value * std::exp(wide)};
 }
 
 }  // namespace tessera::loadgen

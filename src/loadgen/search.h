@@ -19,13 +19,15 @@ struct Capacity {
   double goodput = 0;  // there
   double low = 0;      // 95 % confidence interval of the rate, by the jackknife over seeds
   double high = 0;
-  std::vector<Probe> probes;  // by rate
+  std::vector<double> without;  // the rate as it would be without one of the seeds, by seed
+  std::vector<Probe> probes;    // by rate
 };
 
 // `tenants`: resolved for a total rate of 1, so that rates are shares of it.
 Result<Capacity> find_capacity(const std::vector<Tenant>& tenants, const SearchOptions& options, const Trial& trial);
 
-// The ratio of two capacities and its 95 % interval, taken as independent.
+// The ratio of two capacities and its 95 % interval, by the jackknife over the seeds: with the same seeds both saw the
+// same arrivals, whose luck is in both. All 0 where one of them is.
 struct Ratio {
   double value = 0;
   double low = 0;

@@ -28,6 +28,7 @@ class Reader {
 
  private:
   void tenant(const Json& entry, const TenantSpec& defaults, Workload& out, Fields& top);
+  Status stand_ins(const Json& object, Workload& out);
   Status settings(Fields& fields, TenantSpec& out);
   void objective(Fields& fields, TenantSpec& out);
   void demand(Fields& fields, TenantSpec& out);
@@ -57,6 +58,9 @@ Result<Workload> Reader::workload(const Json& root) {
     TESSERA_RETURN_IF_ERROR(settings(inner, defaults));
     TESSERA_RETURN_IF_ERROR(inner.done());
   }
+  if (const Json* given = fields.object("stand_ins")) {
+    TESSERA_RETURN_IF_ERROR(stand_ins(*given, out));
+  }
   const Json* tenants = fields.list("tenants");
   TESSERA_RETURN_IF_ERROR(fields.done());
   for (const Json& entry : tenants->items) {
@@ -67,6 +71,22 @@ Result<Workload> Reader::workload(const Json& root) {
     return error_at(*tenants, file_, "there is no tenant");
   }
   return out;
+}
+
+Status Reader::stand_ins(const Json& object, Workload& out) {
+  for (const auto& [name, value] : object.members) {
+    Fields fields(value, file_);
+    StandIn made;
+    made.as = fields.text("as").value_or("");
+    made.scale = fields.number("scale", 1e-3, 1e3).value_or(made.scale);
+    fields.text("source");
+    fields.need("as", "the model whose latencies stand in");
+    fields.need("scale", "how many times as long a run takes");
+    fields.need("source", "say where the factor comes from");
+    TESSERA_RETURN_IF_ERROR(fields.done());
+    out.stand_ins[name] = std::move(made);
+  }
+  return ok_status();
 }
 
 void Reader::tenant(const Json& entry, const TenantSpec& defaults, Workload& out, Fields& top) {

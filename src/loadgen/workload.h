@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -41,12 +42,19 @@ struct TenantSpec {
   int rows = 1;
 };
 
+// For a simulation on a device that has no latencies of a model: those of another one, times a factor. Value.
+struct StandIn {
+  std::string as;
+  double scale = 1;
+};
+
 // Immutable.
 struct Workload {
   std::string name;
   std::string source;                // where its numbers come from
   std::optional<double> total_rate;  // of the tenants with a share
   std::vector<TenantSpec> tenants;
+  std::map<std::string, StandIn> stand_ins{};  // by model
 };
 
 // What a workload has to know of a model on a device.

@@ -52,6 +52,7 @@ Status Cluster::build(std::vector<loadgen::Tenant> tenants) {
     nodes_[i].residences.resize(tenants_.size());
     nodes_[i].waiting.resize(tenants_.size());
   }
+  say_who_may_hold();
   TESSERA_RETURN_IF_ERROR(check_changes());
   up_.assign(options_.devices, true);
   for (const DeviceChange& change : options_.changes) {

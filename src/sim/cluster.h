@@ -120,6 +120,8 @@ class Cluster final : private Observer, private Loop::Target {
   struct Node {
     std::uint32_t first_device = 0;
     std::uint64_t open = 0;                                      // requests
+    std::vector<std::uint32_t> held;                             // tenants
+    std::vector<std::vector<bool>> allowed;                      // by place in `held` and device; empty: all
     std::vector<std::vector<std::uint32_t>> holders;             // by tenant: places of devices, empty: none
     std::vector<std::vector<std::uint64_t>> routed;              // likewise: requests sent to each
     std::vector<std::map<std::uint32_t, Residence>> residences;  // by tenant and place: holders, and those that load
@@ -152,6 +154,7 @@ class Cluster final : private Observer, private Loop::Target {
   void add_model(std::uint32_t device, std::uint32_t tenant);
 
   // cluster_placing.cc
+  void say_who_may_hold();
   bool evictable() const { return options_.placing > Duration{0}; }
   Status place();
   Status place_on(std::uint32_t node);

@@ -16,6 +16,25 @@ constexpr double kOfLately = 0.5;           // what the last round says of a rat
 
 }  // namespace
 
+// Once: who may hold what does not change as devices come and go, lest models move that need not.
+void Cluster::say_who_may_hold() {
+  for (std::uint32_t tenant = 0; tenant < tenants_.size(); ++tenant) {
+    for (const std::uint32_t node : tenants_[tenant].nodes) {
+      nodes_[node].held.push_back(tenant);
+    }
+  }
+  for (Node& node : nodes_) {
+    std::vector<double> work;
+    for (const std::uint32_t tenant : node.held) {
+      work.push_back(models_[tenant].work / static_cast<double>(tenants_[tenant].nodes.size()));
+    }
+    const std::size_t devices = std::min(options_.devices_per_node, options_.devices - node.first_device);
+    // Where models may leave for others, memory says how many devices hold each.
+    node.allowed =
+        evictable() ? std::vector<std::vector<bool>>(work.size()) : devices_for(work, tenants_.size(), devices);
+  }
+}
+
 Status Cluster::place() {
   for (std::uint32_t node = 0; node < nodes_.size(); ++node) {
     TESSERA_RETURN_IF_ERROR(place_on(node));
@@ -67,18 +86,14 @@ sched::PlacerModel Cluster::placer_model(const Node& node, std::uint32_t index, 
 Status Cluster::place_on(std::uint32_t number) {
   Node& node = nodes_[number];
   const auto devices = devices_of(node);
-  std::vector<std::uint32_t> held;  // tenants
   std::vector<sched::PlacerModel> wanted;
-  for (std::uint32_t tenant = 0; tenant < tenants_.size(); ++tenant) {
-    const auto& nodes = tenants_[tenant].nodes;
-    if (std::find(nodes.begin(), nodes.end(), number) != nodes.end()) {
-      held.push_back(tenant);
-      wanted.push_back(placer_model(node, tenant, devices.size()));
-    }
+  for (std::size_t i = 0; i < node.held.size(); ++i) {
+    wanted.push_back(placer_model(node, node.held[i], devices.size()));
+    wanted.back().allowed = node.allowed[i];
   }
   const auto placement = sched::Placer().decide(devices, wanted);
   for (const sched::PlacerAction& action : placement.actions) {
-    carry_out(node, held[action.model], action);
+    carry_out(node, node.held[action.model], action);
   }
   if (!placement.refused.empty() && !evictable()) {
     return Error(ErrorCode::kResourceExhausted, "tenant '" + wanted[placement.refused.front()].name +

@@ -109,6 +109,24 @@ Result<const ModelProfile*> DeviceProfile::model(std::string_view name) const {
   return not_found(message + ". Measure it and add its points to the profiles, or leave the tenant out");
 }
 
+Status DeviceProfile::stand_in(const loadgen::Workload& workload) {
+  for (const auto& [name, stand_in] : workload.stand_ins) {
+    if (models.count(name) > 0) {
+      continue;
+    }
+    const auto found = model(stand_in.as);
+    if (!found.ok()) {
+      return found.error().in("what stands in for '" + name + "'");
+    }
+    ModelProfile made = **found;
+    for (sched::ProfilePoint& point : made.points) {
+      point.latency = Duration(std::llround(static_cast<double>(point.latency.count()) * stand_in.scale));
+    }
+    models.emplace(name, std::move(made));
+  }
+  return ok_status();
+}
+
 Duration DeviceProfile::whole(const ModelProfile& model, std::int32_t rows) const {
   return sched::Profile(model.points).latency(rows, shape.processors_in(shape.whole())).value_or(Duration{0});
 }

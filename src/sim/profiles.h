@@ -10,6 +10,7 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "core/slice.h"
+#include "loadgen/workload.h"
 #include "sched/profile.h"
 #include "sim/device.h"
 
@@ -34,6 +35,8 @@ struct DeviceProfile {
   Result<const ModelProfile*> model(std::string_view name) const;
   // Of one run on the whole device.
   Duration whole(const ModelProfile& model, std::int32_t rows) const;
+  // Adds models that it has no latencies of as the workload says whose stand in for them. Error: it lacks those, too.
+  Status stand_in(const loadgen::Workload& workload);
   Beside beside(const ModelProfile& model) const {
     return {model.neighbour.value_or(traits.beside.neighbour), model.contention.value_or(traits.beside.contention)};
   }

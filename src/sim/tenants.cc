@@ -11,7 +11,9 @@ namespace {
 
 constexpr std::size_t kTenantsOnEveryNode = 64;
 constexpr double kMostOfNode = 0.1;
-constexpr std::size_t kLeastReplicas = 2;
+constexpr std::size_t kLeastReplicas = 2;  // on nodes
+constexpr double kMostOfDevice = 0.5;
+constexpr double kOfNothing = 1e-6;  // so that those who ask for nothing do not all go to one device
 
 std::vector<std::int32_t> buckets_to(std::int32_t most) {
   std::vector<std::int32_t> buckets;
@@ -98,6 +100,29 @@ std::vector<std::vector<std::uint32_t>> spread(const std::vector<TenantModel>& m
     }
   }
   return places;
+}
+
+std::vector<std::vector<bool>> devices_for(const std::vector<double>& work, std::size_t tenants, std::size_t devices) {
+  if (tenants <= kTenantsOnEveryNode) {
+    return std::vector<std::vector<bool>>(work.size());
+  }
+  std::vector<std::vector<bool>> allowed(work.size(), std::vector<bool>(devices, false));
+  std::vector<std::size_t> heaviest(work.size());
+  std::iota(heaviest.begin(), heaviest.end(), 0U);
+  std::stable_sort(heaviest.begin(), heaviest.end(), [&](std::size_t a, std::size_t b) { return work[a] > work[b]; });
+  std::vector<double> load(devices, 0);
+  std::vector<std::size_t> order(devices);
+  std::iota(order.begin(), order.end(), 0U);
+  for (const std::size_t tenant : heaviest) {
+    const auto wanted = static_cast<std::size_t>(std::ceil(work[tenant] / kMostOfDevice));
+    const std::size_t replicas = std::clamp(wanted, std::size_t{1}, devices);
+    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return load[a] < load[b]; });
+    for (std::size_t i = 0; i < replicas; ++i) {
+      allowed[tenant][order[i]] = true;
+      load[order[i]] += (work[tenant] + kOfNothing) / static_cast<double>(replicas);
+    }
+  }
+  return allowed;
 }
 
 }  // namespace tessera::sim

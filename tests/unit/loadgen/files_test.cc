@@ -49,6 +49,21 @@ TEST(Workloads, SharesByCostAndObjectivesByFactor) {
   EXPECT_NEAR((*harder)[0].rate, 400, 1e-9);
 }
 
+TEST(Workloads, SayWhoStandsInForAModel) {
+  const auto with = [](const std::string& stand_in) {
+    return R"({"name": "w", "source": "s", "tenants": [{"model": "new", "rate": 1}],
+ "stand_ins": {"new": )" +
+           stand_in + "}}";
+  };
+  auto workload = parse_workload(with(R"({"as": "old", "scale": 2.5, "source": "a test"})"), "w.json", no_files);
+  ASSERT_TRUE(workload.ok()) << workload.error().message();
+  EXPECT_EQ(workload->stand_ins.at("new").as, "old");
+  EXPECT_EQ(workload->stand_ins.at("new").scale, 2.5);
+  EXPECT_EQ(error_of(with(R"({"as": "old", "scale": 0, "source": "a test"})")).substr(0, 12), "w.json:2:40:");
+  EXPECT_NE(error_of(with(R"({"as": "old", "scale": 2})")).find("source"), std::string::npos);
+  EXPECT_NE(error_of(with(R"({"scale": 2, "source": "a test"})")).find("as"), std::string::npos);
+}
+
 TEST(Workloads, RatesOfTheirOwnScaleTogether) {
   auto workload = parse_workload(R"({"name": "w", "source": "a test", "tenants": [
     {"model": "small", "rate": 30, "arrivals": {"process": "constant", "phase": 0.5}},

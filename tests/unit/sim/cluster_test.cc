@@ -359,6 +359,47 @@ TEST(Capacity, HasAnIntervalOfItsOrderWhereverTheSearchBegins) {
   }
 }
 
+// Where attainment falls slowly, what one seed less changes between two rates that were tried is no slope.
+TEST(Capacity, HasANarrowIntervalWithATightObjective) {
+  const auto profiles = parse_profiles(source("bench/profiles/h200.json"), "h200.json");
+  ASSERT_TRUE(profiles.ok());
+  const Scenario mix = scenario_of(profiles->at("h200"), source("bench/workloads/mix4.json"));
+  ClusterOptions options;
+  loadgen::SearchOptions how;
+  const auto found = mix.capacity(options, how, 5, {});
+  ASSERT_TRUE(found.ok());
+  EXPECT_GT(found->low, 0.85 * found->rate);
+  EXPECT_LT(found->high, 1.15 * found->rate);
+  ASSERT_EQ(found->without.size(), 5U);
+  for (const double without : found->without) {
+    EXPECT_NEAR(without, found->rate, 0.1 * found->rate);
+  }
+}
+
+TEST(Capacity, RatiosLeaveOutTheLuckThatBothHad) {
+  loadgen::Capacity a;
+  a.rate = 1200;
+  a.low = 1000;
+  a.high = 1400;
+  a.without = {1150, 1250, 1100, 1300, 1200};
+  loadgen::Capacity b = a;
+  for (double* value : {&b.rate, &b.low, &b.high}) {
+    *value /= 1.2;
+  }
+  for (double& without : b.without) {
+    without /= 1.2;
+  }
+  const loadgen::Ratio same_luck = loadgen::ratio(a, b);
+  EXPECT_NEAR(same_luck.value, 1.2, 1e-9);
+  EXPECT_GT(same_luck.low, 1.18);
+  EXPECT_LT(same_luck.high, 1.22);
+  std::reverse(b.without.begin(), b.without.end());
+  std::swap(b.without[0], b.without[1]);
+  EXPECT_LT(loadgen::ratio(a, b).low, 1.0);
+  b.rate = 0;
+  EXPECT_EQ(loadgen::ratio(a, b).value, 0);
+}
+
 TEST(Capacity, NeedsAnObjective) {
   EXPECT_FALSE(capacity_of(plain_device(),
                            R"({"name": "w", "source": "s", "tenants": [{"model": "m", "rate": 1, "max_batch": 1}]})",
@@ -384,7 +425,10 @@ TEST(Profiles, ErrorsSayWhere) {
   EXPECT_NE(missing.error().message().find("it has mobilenet_v2, resnet50, vgg19"), std::string::npos);
 }
 
-TEST(Workloads, ThatAreCommittedCanBeRead) {
+TEST(Workloads, ThatAreCommittedCanBeReadAndSimulated) {
+  const auto profiles = parse_profiles(source("bench/profiles/h200.json"), "h200.json");
+  ASSERT_TRUE(profiles.ok());
+  const DeviceProfile& device = profiles->at("h200");
   int read = 0;
   for (const auto& entry : std::filesystem::directory_iterator(root() / "bench" / "workloads")) {
     const std::string name = entry.path().filename().string();
@@ -395,6 +439,13 @@ TEST(Workloads, ThatAreCommittedCanBeRead) {
                                             [](const std::string& path) { return source("bench/workloads/" + path); });
     ASSERT_TRUE(workload.ok()) << workload.error().message();
     EXPECT_EQ(workload->name + ".json", name);
+    if (!name.starts_with("host_")) {  // whose models bench/agreement.py makes
+      Scenario scenario{*workload, device};
+      const Status stands = scenario.device.stand_in(*workload);
+      ASSERT_TRUE(stands.ok()) << name << ": " << stands.error().message();
+      const auto tenants = scenario.tenants(100, {});
+      EXPECT_TRUE(tenants.ok()) << name << ": " << tenants.error().message();
+    }
     ++read;
   }
   EXPECT_GE(read, 17);

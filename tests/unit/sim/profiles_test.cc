@@ -10,6 +10,25 @@ namespace {
 
 using namespace std::chrono_literals;
 
+TEST(Profiles, OthersStandInForWhatWasNotMeasured) {
+  DeviceProfile device;
+  device.shape.name = "card";
+  device.models["small"].points = {{1, 8, 100us}, {4, 8, 200us}};
+  device.models["known"].points = {{1, 8, 7us}};
+  loadgen::Workload workload;
+  workload.stand_ins["large"] = {"small", 2.5};
+  workload.stand_ins["known"] = {"small", 9};  // it has latencies of its own
+  ASSERT_TRUE(device.stand_in(workload).ok());
+  ASSERT_TRUE(device.model("large").ok());
+  EXPECT_EQ((*device.model("large"))->points[1].latency, 500us);
+  EXPECT_EQ((*device.model("known"))->points[0].latency, 7us);
+  workload.stand_ins["larger"] = {"unknown", 1};
+  const Status status = device.stand_in(workload);
+  ASSERT_FALSE(status.ok());
+  EXPECT_NE(status.error().message().find("larger"), std::string::npos);
+  EXPECT_NE(status.error().message().find("no profile of model 'unknown'"), std::string::npos);
+}
+
 TEST(Profiles, WhatIsWrittenReadsBackAsTheSame) {
   DeviceProfile device;
   device.shape.processors = {8, 8, 8, 12};
