@@ -8,6 +8,7 @@
 #include <random>
 
 #include "base/clock.h"
+#include "device/cuda/card_clock.h"
 #include "device/cuda/device_memory.h"
 #include "device/cuda/homed_graph.h"
 #include "device/cuda/plan_frame.h"
@@ -130,6 +131,45 @@ class PlanFrameOnGpu : public testing::Test {
   std::unique_ptr<MappedMemory> control_;
   std::unique_ptr<MappedMemory> end_;
 };
+
+// On the host's axis a launch lies between when it was queued and when its end was seen.
+TEST_F(PlanFrameOnGpu, NotesWhenItRanByAClockThatTheHostKnows) {
+  const auto clock = CardClock::make(gpu_, stream());
+  ASSERT_TRUE(clock.ok()) << clock.error().message();
+  ASSERT_TRUE((*clock)->read().ok());
+  const HomedGraph graph = framed({1 << 20}, {1 << 20});  // many blocks
+  const MappedMemory memory(gpu_, sizeof(CardTimes));
+  auto* const times = memory.as<CardTimes>();
+  struct Run {
+    double queued;
+    CardTimes card;
+    double seen;
+  };
+  std::vector<Run> runs;
+  const auto host_ns = [] { return static_cast<double>(now().time_since_epoch().count()); };
+  for (std::uint32_t number = 1; number <= 200; ++number) {
+    *times = {};
+    write_control(control_->as<std::byte>(), reinterpret_cast<std::uintptr_t>(end_->as<std::uint32_t>()), number, {},
+                  {}, reinterpret_cast<std::uintptr_t>(times));
+    Run run{host_ns(), {}, 0};
+    ASSERT_TRUE(graph.launch(stream()).ok());
+    ASSERT_TRUE(end_is(number));
+    run.seen = host_ns();
+    ASSERT_EQ(driver().stream_synchronize(stream()), CUDA_SUCCESS);
+    run.card = *times;
+    runs.push_back(run);
+  }
+  ASSERT_TRUE((*clock)->read().ok());
+  const ClockMap map((*clock)->readings());
+  const auto off = static_cast<double>(map.round_trip().count());
+  EXPECT_LT(off, 20'000) << "a question and its answer cross the bus twice";
+  for (const Run& run : runs) {
+    ASSERT_GT(run.card.begun_ns, 0U);
+    EXPECT_LE(run.card.begun_ns, run.card.ended_ns);
+    EXPECT_GE(map.host_ns(run.card.begun_ns), run.queued - off);
+    EXPECT_LE(map.host_ns(run.card.ended_ns), run.seen + off + 2'000) << "it is noted just after the end's word";
+  }
+}
 
 TEST_F(PlanFrameOnGpu, GathersFromAnywhereWithAnyAlignment) {
   const HomedGraph graph = framed({kBytes}, {0});

@@ -19,6 +19,8 @@ struct LaunchQueue {
   CUevent arrived = nullptr;     // the launch's, to record on `inbound`
   std::uint64_t end_word = 0;    // address in pinned memory, and
   std::uint32_t end_number = 0;  // what stands there once the launch has ended
+  // Address of CardTimes in pinned memory, for plans that have a frame to write it; 0: nobody asks.
+  std::uint64_t times = 0;
 };
 
 // What is queued on `run` from here on waits for what is queued on `inbound` so far. For plans that copy.

@@ -61,12 +61,13 @@ Result<std::vector<CUgraphNode>> leaves_of(const Driver& driver, CUgraph graph) 
 }  // namespace
 
 void write_control(void* block, std::uint64_t end_word, std::uint32_t end_number, std::span<const Move> gathers,
-                   std::span<const Move> scatters) {
+                   std::span<const Move> scatters, std::uint64_t times) {
   const FrameHeader header{.end_word = end_word,
                            .end_number = end_number,
                            .gathers = static_cast<std::uint32_t>(gathers.size()),
                            .scatters = static_cast<std::uint32_t>(scatters.size()),
-                           .unused = {}};
+                           .unused = 0,
+                           .times = times};
   auto* at = static_cast<std::byte*>(block);
   std::memcpy(at, &header, sizeof(header));
   at += sizeof(header);

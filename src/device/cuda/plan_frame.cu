@@ -293,6 +293,12 @@ __device__ __noinline__ void carry_out(Work& work, const Moves& moves) {
   }
 }
 
+__device__ u64 time_ns() {
+  u64 ns;
+  asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(ns)::"memory");
+  return ns;
+}
+
 // What the scatter kernel needs first, put where it gets it sooner.
 __device__ void keep(const Work& work, u64 control, u64 scratch) {
   const u32 scatters = work.header.scatters < kMovesKept ? work.header.scatters : kMovesKept;
@@ -308,9 +314,14 @@ __device__ void keep(const Work& work, u64 control, u64 scratch) {
 
 extern "C" __global__ void __launch_bounds__(kThreads, 2) plan_gather(u64 control, u64 scratch) {
   __shared__ Work work;
+  const bool first = blockIdx.x == 0 && threadIdx.x == 0;
+  const u64 begun = first ? time_ns() : 0;
   read_words(work, control, kFirstWords);
   if (blockIdx.x == 0) {
     keep(work, control, scratch);
+  }
+  if (first && work.header.times != 0) {
+    reinterpret_cast<volatile CardTimes*>(work.header.times)->begun_ns = begun;
   }
   carry_out(work, {control, 0, work.header.gathers, kMovesAtOnce});
 }
@@ -335,5 +346,8 @@ extern "C" __global__ void __launch_bounds__(kThreads, 2) plan_scatter(u64 contr
   }
   if (work.header.end_word != 0) {
     *reinterpret_cast<volatile u32*>(work.header.end_word) = work.header.end_number;
+  }
+  if (work.header.times != 0) {  // last: the word, which somebody looks for, does not wait for it
+    reinterpret_cast<volatile CardTimes*>(work.header.times)->ended_ns = time_ns();
   }
 }

@@ -21,9 +21,9 @@ namespace tessera::device {
 constexpr std::size_t control_size(std::size_t moves) {
   return sizeof(FrameHeader) + sizeof(Move) * (moves < kMovesAtOnce ? kMovesAtOnce : moves);
 }
-// `end_word`: 0 for none.
+// `end_word`, `times`: 0 for none.
 void write_control(void* block, std::uint64_t end_word, std::uint32_t end_number, std::span<const Move> gathers,
-                   std::span<const Move> scatters);
+                   std::span<const Move> scatters, std::uint64_t times = 0);
 
 // The kernels, in a card's memory. Immutable.
 class PlanKernels {

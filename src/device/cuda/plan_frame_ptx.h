@@ -1,5 +1,5 @@
 // Made by scripts/kernels-ptx: do not edit.
-// Of plan_frame.cu plan_moves.h with digest 13ffc42cfbaf9e9672651b68eefe96176a2371c841e00670c3a0e97a0247af73.
+// Of plan_frame.cu plan_moves.h with digest a070efc036f6c8e14d173405e4b2b6e03a290d4e100686aa1c1e0555f25f06f7.
 #pragma once
 
 namespace tessera::device {
@@ -34,91 +34,109 @@ inline constexpr const char* kPlanFramePtx = R"ptx(
 	.local .align 8 .b8 	__local_depot0[24];
 	.reg .b64 	%SP;
 	.reg .b64 	%SPL;
-	.reg .pred 	%p<7>;
+	.reg .pred 	%p<11>;
 	.reg .b16 	%rs<2>;
-	.reg .b32 	%r<19>;
-	.reg .b64 	%rd<20>;
+	.reg .b32 	%r<20>;
+	.reg .b64 	%rd<26>;
 	// demoted variable
 	.shared .align 8 .b8 _ZZ11plan_gatherE4work[6672];
 
 	mov.u64 	%SPL, __local_depot0;
 	cvta.local.u64 	%SP, %SPL;
-	ld.param.u64 	%rd4, [plan_gather_param_0];
-	ld.param.u64 	%rd5, [plan_gather_param_1];
+	ld.param.u64 	%rd7, [plan_gather_param_0];
+	ld.param.u64 	%rd8, [plan_gather_param_1];
 	mov.u32 	%r1, %tid.x;
-	setp.gt.u32 	%p1, %r1, 63;
+	mov.u32 	%r2, %ctaid.x;
+	or.b32  	%r3, %r2, %r1;
+	setp.ne.s32 	%p1, %r3, 0;
+	mov.u64 	%rd24, 0;
 	@%p1 bra 	$L__BB0_2;
 
-	cvta.to.global.u64 	%rd6, %rd4;
-	mul.wide.u32 	%rd7, %r1, 8;
-	add.s64 	%rd8, %rd6, %rd7;
-	ld.volatile.global.u64 	%rd9, [%rd8];
-	shl.b32 	%r3, %r1, 3;
-	mov.u32 	%r4, _ZZ11plan_gatherE4work;
-	add.s32 	%r5, %r4, %r3;
-	st.shared.u64 	[%r5], %rd9;
+	// begin inline asm
+	mov.u64 %rd24, %globaltimer;
+	// end inline asm
 
 $L__BB0_2:
+	setp.gt.u32 	%p2, %r1, 63;
+	@%p2 bra 	$L__BB0_4;
+
+	cvta.to.global.u64 	%rd11, %rd7;
+	mul.wide.u32 	%rd12, %r1, 8;
+	add.s64 	%rd13, %rd11, %rd12;
+	ld.volatile.global.u64 	%rd14, [%rd13];
+	shl.b32 	%r5, %r1, 3;
+	mov.u32 	%r6, _ZZ11plan_gatherE4work;
+	add.s32 	%r7, %r6, %r5;
+	st.shared.u64 	[%r7], %rd14;
+
+$L__BB0_4:
 	bar.sync 	0;
-	mov.u32 	%r6, %ctaid.x;
-	setp.ne.s32 	%p2, %r6, 0;
-	@%p2 bra 	$L__BB0_8;
+	setp.ne.s32 	%p3, %r2, 0;
+	@%p3 bra 	$L__BB0_10;
 
-	ld.shared.u32 	%r7, [_ZZ11plan_gatherE4work+16];
-	setp.lt.u32 	%p3, %r7, 8;
-	mad.lo.s32 	%r8, %r7, 3, 4;
-	selp.b32 	%r9, %r8, 28, %p3;
-	setp.ge.u32 	%p4, %r1, %r9;
-	@%p4 bra 	$L__BB0_8;
+	ld.shared.u32 	%r8, [_ZZ11plan_gatherE4work+16];
+	setp.lt.u32 	%p4, %r8, 8;
+	mad.lo.s32 	%r9, %r8, 3, 4;
+	selp.b32 	%r10, %r9, 28, %p4;
+	setp.ge.u32 	%p5, %r1, %r10;
+	@%p5 bra 	$L__BB0_10;
 
-	setp.lt.u32 	%p5, %r1, 4;
-	ld.shared.u32 	%r10, [_ZZ11plan_gatherE4work+12];
-	mad.lo.s32 	%r11, %r10, 3, %r1;
-	selp.b32 	%r2, %r1, %r11, %p5;
-	setp.lt.u32 	%p6, %r2, 64;
-	@%p6 bra 	$L__BB0_6;
-	bra.uni 	$L__BB0_5;
-
-$L__BB0_6:
-	shl.b32 	%r12, %r2, 3;
-	mov.u32 	%r13, _ZZ11plan_gatherE4work;
-	add.s32 	%r14, %r13, %r12;
-	ld.shared.u64 	%rd19, [%r14];
+	setp.lt.u32 	%p6, %r1, 4;
+	ld.shared.u32 	%r11, [_ZZ11plan_gatherE4work+12];
+	mad.lo.s32 	%r12, %r11, 3, %r1;
+	selp.b32 	%r4, %r1, %r12, %p6;
+	setp.lt.u32 	%p7, %r4, 64;
+	@%p7 bra 	$L__BB0_8;
 	bra.uni 	$L__BB0_7;
 
-$L__BB0_5:
-	cvta.to.global.u64 	%rd10, %rd4;
-	mul.wide.u32 	%rd11, %r2, 8;
-	add.s64 	%rd12, %rd10, %rd11;
-	ld.volatile.global.u64 	%rd19, [%rd12];
+$L__BB0_8:
+	shl.b32 	%r13, %r4, 3;
+	mov.u32 	%r14, _ZZ11plan_gatherE4work;
+	add.s32 	%r15, %r14, %r13;
+	ld.shared.u64 	%rd25, [%r15];
+	bra.uni 	$L__BB0_9;
 
 $L__BB0_7:
-	cvta.to.global.u64 	%rd13, %rd5;
-	mul.wide.u32 	%rd14, %r1, 8;
-	add.s64 	%rd15, %rd13, %rd14;
-	st.global.u64 	[%rd15+32], %rd19;
+	cvta.to.global.u64 	%rd15, %rd7;
+	mul.wide.u32 	%rd16, %r4, 8;
+	add.s64 	%rd17, %rd15, %rd16;
+	ld.volatile.global.u64 	%rd25, [%rd17];
 
-$L__BB0_8:
-	mov.u32 	%r15, 20;
-	add.u64 	%rd16, %SP, 0;
-	add.u64 	%rd17, %SPL, 0;
-	st.local.u32 	[%rd17+16], %r15;
+$L__BB0_9:
+	cvta.to.global.u64 	%rd18, %rd8;
+	mul.wide.u32 	%rd19, %r1, 8;
+	add.s64 	%rd20, %rd18, %rd19;
+	st.global.u64 	[%rd20+32], %rd25;
+
+$L__BB0_10:
+	ld.shared.u64 	%rd6, [_ZZ11plan_gatherE4work+24];
+	setp.eq.s64 	%p9, %rd6, 0;
+	or.pred  	%p10, %p9, %p1;
+	@%p10 bra 	$L__BB0_12;
+
+	st.volatile.u64 	[%rd6], %rd24;
+
+$L__BB0_12:
+	mov.u32 	%r16, 20;
+	add.u64 	%rd21, %SP, 0;
+	add.u64 	%rd22, %SPL, 0;
+	st.local.u32 	[%rd22+16], %r16;
 	mov.u16 	%rs1, 0;
-	st.local.v4.u8 	[%rd17+20], {%rs1, %rs1, %rs1, %rs1};
-	st.local.u64 	[%rd17], %rd4;
-	mov.u32 	%r16, _ZZ11plan_gatherE4work;
-	mov.u32 	%r17, 0;
-	ld.shared.u32 	%r18, [_ZZ11plan_gatherE4work+12];
-	st.local.v2.u32 	[%rd17+8], {%r17, %r18};
+	st.local.v4.u8 	[%rd22+20], {%rs1, %rs1, %rs1, %rs1};
+	st.local.u64 	[%rd22], %rd7;
+	mov.u32 	%r17, _ZZ11plan_gatherE4work;
+	mov.u32 	%r18, 0;
+	ld.shared.u32 	%r19, [_ZZ11plan_gatherE4work+12];
+	st.local.v2.u32 	[%rd22+8], {%r18, %r19};
 	{ .reg .b64 %tmp;
-	  cvt.u64.u32 	%tmp, %r16;
-	  cvta.shared.u64 	%rd18, %tmp; }
+	  cvt.u64.u32 	%tmp, %r17;
+	  cvta.shared.u64 	%rd23, %tmp; }
 	{ // callseq 0, 0
 	.reg .b32 temp_param_reg;
 	.param .b64 param0;
-	st.param.b64 	[param0+0], %rd18;
+	st.param.b64 	[param0+0], %rd23;
 	.param .b64 param1;
-	st.param.b64 	[param1+0], %rd16;
+	st.param.b64 	[param1+0], %rd21;
 	call.uni 
 	_ZN44_INTERNAL_57e70a80_13_plan_frame_cu_b021fa6f46_GLOBAL__N__57e70a80_13_plan_frame_cu_b021fa6f9carry_outERNS0_4WorkERKNS0_5MovesE, 
 	(
@@ -918,10 +936,10 @@ $L__BB1_90:
 	.local .align 8 .b8 	__local_depot2[24];
 	.reg .b64 	%SP;
 	.reg .b64 	%SPL;
-	.reg .pred 	%p<6>;
+	.reg .pred 	%p<7>;
 	.reg .b16 	%rs<2>;
 	.reg .b32 	%r<14>;
-	.reg .b64 	%rd<11>;
+	.reg .b64 	%rd<14>;
 	// demoted variable
 	.shared .align 8 .b8 _ZZ12plan_scatterE4work[6672];
 
@@ -973,7 +991,7 @@ $L__BB2_2:
 	} // callseq 3
 	bar.sync 	0;
 	setp.ne.s32 	%p2, %r1, 0;
-	@%p2 bra 	$L__BB2_8;
+	@%p2 bra 	$L__BB2_10;
 
 	membar.sys;
 	mov.u32 	%r2, %nctaid.x;
@@ -983,7 +1001,7 @@ $L__BB2_2:
 	atom.global.add.u32 	%r10, [%rd1], 1;
 	add.s32 	%r11, %r2, -1;
 	setp.ne.s32 	%p4, %r10, %r11;
-	@%p4 bra 	$L__BB2_8;
+	@%p4 bra 	$L__BB2_10;
 
 	mov.u32 	%r12, 0;
 	st.global.u32 	[%rd1], %r12;
@@ -998,6 +1016,17 @@ $L__BB2_6:
 	st.volatile.u32 	[%rd2], %r13;
 
 $L__BB2_8:
+	ld.shared.u64 	%rd11, [_ZZ12plan_scatterE4work+24];
+	setp.eq.s64 	%p6, %rd11, 0;
+	@%p6 bra 	$L__BB2_10;
+
+	// begin inline asm
+	mov.u64 %rd12, %globaltimer;
+	// end inline asm
+	ld.shared.u64 	%rd13, [_ZZ12plan_scatterE4work+24];
+	st.volatile.u64 	[%rd13+8], %rd12;
+
+$L__BB2_10:
 	ret;
 
 }

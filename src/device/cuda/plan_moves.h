@@ -29,13 +29,20 @@ struct Move {
   std::uint32_t form;   // a MoveForm, or planes_of() one
 };
 
+// When a plan ran, by the card's clock. In pinned memory; the second may come a moment after the end's word.
+struct CardTimes {
+  std::uint64_t begun_ns;  // the first instruction of the first node
+  std::uint64_t ended_ns;  // the last one of the last node
+};
+
 // Begins a control block; the moves of the gather kernel follow, then those of the scatter kernel.
 struct FrameHeader {
   std::uint64_t end_word;    // in pinned memory; 0: none
   std::uint32_t end_number;  // written there when everything has ended
   std::uint32_t gathers;
   std::uint32_t scatters;
-  std::uint32_t unused[3];
+  std::uint32_t unused;
+  std::uint64_t times;  // address of CardTimes; 0: nobody asks
 };
 
 static_assert(sizeof(Move) == 24 && sizeof(FrameHeader) == 32, "words of 8 bytes, as the kernels read them");

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "base/clock.h"
+
 namespace tessera::device::test {
 namespace {
 
@@ -14,21 +16,33 @@ const FrameHeader& header_of(void** values) {
 
 const Move* moves_of(const FrameHeader& header) { return reinterpret_cast<const Move*>(&header + 1); }
 
+void note_time(std::uint64_t& where) {
+  std::atomic_ref(where).store(static_cast<std::uint64_t>(now().time_since_epoch().count()), std::memory_order_release);
+}
+
+CardTimes* times_of(const FrameHeader& header) { return reinterpret_cast<CardTimes*>(header.times); }
+
 void gather(void** values) {
   const FrameHeader& header = header_of(values);
+  if (header.times != 0) {
+    note_time(times_of(header)->begun_ns);
+  }
   for (std::uint32_t i = 0; i < header.gathers; ++i) {
     carry_out(moves_of(header)[i]);
   }
 }
 
 void scatter(void** values) {
-  const FrameHeader& header = header_of(values);
+  const FrameHeader header = header_of(values);  // which is the host's again once the word is written
   for (std::uint32_t i = 0; i < header.scatters; ++i) {
-    carry_out(moves_of(header)[header.gathers + i]);
+    carry_out(moves_of(header_of(values))[header.gathers + i]);
   }
   if (header.end_word != 0) {
     std::atomic_ref(*reinterpret_cast<std::uint32_t*>(header.end_word))
         .store(header.end_number, std::memory_order_release);
+  }
+  if (header.times != 0) {
+    note_time(times_of(header)->ended_ns);
   }
 }
 

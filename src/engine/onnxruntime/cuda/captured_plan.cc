@@ -75,6 +75,7 @@ class CapturedPlan::Moves {
     header_.scatters = static_cast<std::uint32_t>(count_) - header_.gathers;
     header_.end_word = queue.end_word;
     header_.end_number = queue.end_number;
+    header_.times = queue.times;
   }
 
  private:

@@ -169,6 +169,24 @@ TEST_F(PlanFrameTest, EveryLaunchMovesWhatTheControlBlockSaysThen) {
   EXPECT_EQ(cuda_.count("cuGraphExecKernelNodeSetParams"), 0U);
 }
 
+TEST_F(PlanFrameTest, TellsWhenItRanWhereItIsAsked) {
+  const OwnedGraph graph = chain();
+  ASSERT_TRUE(frame(graph).ok());
+  const auto homed = HomedGraph::make(*gpu_, graph.get(), *gpu_->context_of({1, 2}, Gpu::Use::kHome), stream());
+  ASSERT_TRUE(homed.ok()) << homed.error().message();
+  CardTimes times{};
+  std::uint32_t end = 0;
+  write_control(control_.data(), address(&end), 7, {}, {}, address(&times));
+  run(*homed);
+  EXPECT_GT(times.begun_ns, 0U);
+  EXPECT_GE(times.ended_ns, times.begun_ns);
+  times = {};
+  write_control(control_.data(), address(&end), 8, {}, {});
+  run(*homed);
+  EXPECT_EQ(end, 8U);
+  EXPECT_EQ(times.begun_ns + times.ended_ns, 0U) << "nobody asks";
+}
+
 TEST_F(PlanFrameTest, AFramedGraphPassesTheAuditAndKeepsToItsSlice) {
   const OwnedGraph graph = chain();
   ASSERT_TRUE(frame(graph).ok());
