@@ -36,7 +36,10 @@ Result<Driver> Driver::open() {
                        " cannot be opened): install it, or use --device host");
   }
   // dlsym knows the oldest version of a name; this one carries its version in the name.
-  const auto get = reinterpret_cast<GetProcAddress>(dlsym(library, "cuGetProcAddress_v2"));
+  return from(reinterpret_cast<GetProcAddress>(dlsym(library, "cuGetProcAddress_v2")));
+}
+
+Result<Driver> Driver::from(GetProcAddress get) {
   if (get == nullptr) {
     return unsupported(std::string("the NVIDIA driver is too old: ") + kNeeded);
   }

@@ -16,6 +16,7 @@
   X(device_get_count, cuDeviceGetCount)                                       \
   X(device_get, cuDeviceGet)                                                  \
   X(device_get_name, cuDeviceGetName)                                         \
+  X(device_get_attribute, cuDeviceGetAttribute)                               \
   X(device_can_access_peer, cuDeviceCanAccessPeer)                            \
   X(device_get_dev_resource, cuDeviceGetDevResource)                          \
   X(primary_ctx_retain, cuDevicePrimaryCtxRetain)                             \
@@ -108,6 +109,8 @@ struct Driver {
   // Error: kUnavailable where this host has no driver or no GPU, kUnsupported where the driver is too old; the message
   // is one line that says what to do.
   static Result<Driver> open();
+  // The same of a library that has been opened: `get` is its way to find entries; nullptr: it has none.
+  static Result<Driver> from(decltype(&cuGetProcAddress) get);
 
   // The error of a call, as "doing: CUDA_ERROR_NAME (number)". kDeviceLost: the context is beyond repair;
   // kOutOfMemory: the card has no more; else kInternal.

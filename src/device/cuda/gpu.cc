@@ -8,6 +8,8 @@
 namespace tessera::device {
 namespace {
 
+constexpr const char* kReadArchitecture = "read its compute capability";
+
 std::string card(int ordinal) { return "gpu " + std::to_string(ordinal); }
 
 // 27485 times 2^32: a number that sizes and strides of tensors rarely are. Each card has 1 TB of addresses from there.
@@ -52,6 +54,13 @@ Status Gpu::start() {
   TESSERA_RETURN_IF_ERROR(
       driver_.check(driver_.device_get_name(name.data(), static_cast<int>(name.size()) - 1, device_), "read its name"));
   name_ = name.data();
+  int major = 0;
+  int minor = 0;
+  TESSERA_RETURN_IF_ERROR(driver_.check(
+      driver_.device_get_attribute(&major, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, device_), kReadArchitecture));
+  TESSERA_RETURN_IF_ERROR(driver_.check(
+      driver_.device_get_attribute(&minor, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, device_), kReadArchitecture));
+  architecture_ = major * 10 + minor;
   TESSERA_RETURN_IF_ERROR(driver_.check(driver_.primary_ctx_retain(&context_, device_), "make its context"));
   return split();
 }

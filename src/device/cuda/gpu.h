@@ -40,6 +40,8 @@ class Gpu {
   int ordinal() const { return ordinal_; }
   CUdevice number() const { return device_; }        // as the driver knows it
   const std::string& name() const { return name_; }  // as its maker calls it
+  // Its compute capability: which machine code it runs. 90 stands for 9.0.
+  int architecture() const { return architecture_; }
   CUcontext context() const { return context_; }     // the primary one
   std::uint16_t atoms() const { return static_cast<std::uint16_t>(atoms_.size()); }
   std::uint16_t processors(std::uint16_t atom) const { return atoms_[atom].processors; }
@@ -94,6 +96,7 @@ class Gpu {
   CUdevice device_ = 0;
   CUcontext context_ = nullptr;
   std::string name_;
+  int architecture_ = 0;
   std::vector<Atom> atoms_;
   std::atomic<std::size_t> streams_{0};
   std::atomic<CUdeviceptr> addresses_;

@@ -10,8 +10,8 @@ namespace {
 
 // In ONNX Runtime's words, or in those of the CUDA libraries that it repeats.
 bool says_out_of_memory(std::string_view text) {
-  constexpr std::array<std::string_view, 4> kWords{"bad_alloc", "Failed to allocate", "out of memory",
-                                                   "STATUS_ALLOC_FAILED"};
+  constexpr std::array<std::string_view, 5> kWords{"bad_alloc", "Failed to allocate", "out of memory",
+                                                   "STATUS_ALLOC_FAILED", "ALLOCATION_FAILED"};
   return std::any_of(kWords.begin(), kWords.end(),
                      [&](std::string_view words) { return text.find(words) != std::string_view::npos; });
 }

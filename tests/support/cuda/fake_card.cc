@@ -41,6 +41,16 @@ CUresult FakeCuda::Impl::get_error_name(CUresult result, const char** name) {
 CUresult FakeCuda::Impl::driver_get_version(int* version) { return give(version, CUDA_VERSION); }
 CUresult FakeCuda::Impl::device_get_count(int* count) { return give(count, options.gpus); }
 CUresult FakeCuda::Impl::device_get(CUdevice* device, int ordinal) { return give(device, ordinal); }
+CUresult FakeCuda::Impl::device_get_attribute(int* value, CUdevice_attribute attribute, CUdevice) {
+  switch (attribute) {
+    case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR:
+      return give(value, options.architecture / 10);
+    case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR:
+      return give(value, options.architecture % 10);
+    default:
+      return CUDA_ERROR_INVALID_VALUE;
+  }
+}
 CUresult FakeCuda::Impl::device_can_access_peer(int* can, CUdevice, CUdevice) { return give(can, cards_apart ? 0 : 1); }
 CUresult FakeCuda::Impl::device_get_name(char* name, int length, CUdevice) {
   std::strncpy(name, "fake gpu", static_cast<std::size_t>(length));

@@ -108,6 +108,7 @@ class FakeCuda {
     unsigned group = 8;
     unsigned most_groups = 1000;  // a real card's split leaves more over than division would
     int gpus = 1;
+    int architecture = 90;
     std::size_t memory = 1ULL << 30;  // that can be mapped; what is allocated does not count
   };
 

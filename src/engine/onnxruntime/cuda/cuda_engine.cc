@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "engine/onnxruntime/cuda/cuda_model.h"
+#include "engine/onnxruntime/cuda/device_code.h"
 #include "engine/onnxruntime/cuda/first_run.h"
 #include "engine/onnxruntime/cuda/provider.h"
 #include "engine/onnxruntime/cuda/replicas.h"
@@ -23,6 +24,7 @@ Result<std::unique_ptr<CudaEngine>> CudaEngine::create(device::CudaDevice& devic
   // Workspaces that cuBLAS allocates itself would be nodes of the captured graphs, and cannot be cloned.
   ::setenv("CUBLAS_WORKSPACE_CONFIG", ":0:0", 0);
   const std::shared_ptr<device::Gpu> gpu = device.gpu();
+  TESSERA_RETURN_IF_ERROR(check_architecture(*gpu, provider_file()));
   TESSERA_ASSIGN_OR_RETURN(std::shared_ptr<const Environment> environment, Environment::create());
   const auto sibling =
       std::find_if(others.begin(), others.end(), [&](const CudaShared& other) { return other.gpu == gpu; });
@@ -54,6 +56,7 @@ Result<std::unique_ptr<CudaEngine>> CudaEngine::create(device::CudaDevice& devic
   TESSERA_RETURN_IF_ERROR(ProviderCalls::install());
   if (sibling == others.end()) {
     if (const Status done = run_libraries_once(*parts); !done.ok()) {
+      TESSERA_RETURN_IF_ERROR(check_first_run(*gpu, done.error()));
       log(LogLevel::kWarning, "CUDA's libraries fail in their first run; the first load may hold up others",
           {{"gpu", std::int64_t{gpu->ordinal()}}, {"reason", done.error().message()}});
     }

@@ -15,7 +15,7 @@ class CudaEngine final : public Engine {
  public:
   // `others`: of those that this process has already; with one of the same gpu it shares what is one a gpu. The first
   // one is to be made before other threads read the environment. Error: kUnavailable where ONNX Runtime's CUDA provider
-  // cannot be loaded; one line that says what to do.
+  // cannot be loaded or has no code for such a card; one line that says what to do.
   static Result<std::unique_ptr<CudaEngine>> create(device::CudaDevice& device,
                                                     std::span<const CudaShared> others = {});
 

@@ -2,6 +2,7 @@
 
 #include <onnxruntime_session_options_config_keys.h>
 
+#include <algorithm>
 #include <array>
 #include <memory>
 
@@ -63,10 +64,14 @@ Status check_provider(const CudaParts& parts) {
   if (added.ok()) {
     return ok_status();
   }
+  // What ONNX Runtime says may end with a line's end.
+  std::string cause = added.error().message();
+  std::replace(cause.begin(), cause.end(), '\n', ' ');
+  cause.resize(cause.find_last_not_of(' ') + 1);
   return unavailable(
       "ONNX Runtime's CUDA provider cannot be used: put libonnxruntime_providers_cuda.so and _shared.so of "
       "onnxruntime-gpu 1.29 beside libonnxruntime.so, and cuDNN 9 and CUDA 13's libraries on LD_LIBRARY_PATH (" +
-      added.error().message() + ")");
+      cause + ")");
 }
 
 OptimizedFor optimized_for(const CudaParts& parts, const ProviderOptions& choice) {

@@ -156,12 +156,19 @@ TEST(GpuTest, WhatCannotBeOpenedIsSaid) {
   EXPECT_EQ(beyond.error().code(), ErrorCode::kNotFound);
   EXPECT_EQ(beyond.error().message(), "there is no gpu 1: this host has 1, counted from 0");
   EXPECT_EQ(Gpu::open(FakeCuda::table(), -1).error().code(), ErrorCode::kNotFound);
-  for (const char* entry : {"cuDeviceGetCount", "cuDeviceGet", "cuDeviceGetName", "cuDevicePrimaryCtxRetain",
-                            "cuDeviceGetDevResource", "cuDevSmResourceSplitByCount"}) {
+  for (const char* entry : {"cuDeviceGetCount", "cuDeviceGet", "cuDeviceGetName", "cuDeviceGetAttribute",
+                            "cuDevicePrimaryCtxRetain", "cuDeviceGetDevResource", "cuDevSmResourceSplitByCount"}) {
     cuda.fail(entry, CUDA_ERROR_NOT_SUPPORTED);
     EXPECT_FALSE(Gpu::open(FakeCuda::table(), 0).ok()) << entry;
   }
   EXPECT_EQ(cuda.alive(), 0U);
+}
+
+TEST(GpuTest, SaysWhichMachineCodeItRuns) {
+  for (const int architecture : {75, 90, 120}) {
+    FakeCuda cuda({.architecture = architecture});
+    EXPECT_EQ(open()->architecture(), architecture);
+  }
 }
 
 TEST(GpuTest, AContextThatCannotBeMadeLeavesNothing) {
