@@ -6,8 +6,8 @@
 // bench/models.py makes them)
 //
 // --homed: instead, whether plans homed in a slice are as fast as plans that were tuned and captured in that slice, in
-// slices of 1, 2, 4, 8 and all atoms; one JSON object a line. --homed-by-rules: algorithms are not searched for, in
-// either.
+// slices of 1, 2, 4, 8 and all atoms, in three repetitions; one JSON object a line, as each comes. --homed-by-rules:
+// algorithms are not searched for, in either.
 #include <algorithm>
 #include <array>
 #include <cstdio>
@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "device/cuda/cuda_device.h"
 #include "engine/onnxruntime/cuda/cuda_engine.h"
+#include "engine/onnxruntime/cuda/cuda_model.h"
 #include "engine/onnxruntime/cuda/trial_batch.h"
 #include "measure/homed.h"
 #include "measure/rows.h"
@@ -118,8 +119,9 @@ class ModelBench {
                   R"("load_ms":%.1f,"weights_mb":%.1f,"packed_mb":%.2f,"working_mb":%.1f,"memory_mb":%.1f,)"
                   R"("of_one_session":%.4f,"outside_mb":%.1f)",
                   load_ms, mb(all.weights), mb(all.packed), mb(all.working), mb(all.held()), shared, outside);
-    std::fprintf(stderr, "  %s\n", text.data());
-    return std::string("{") + text.data() + ",\"buckets\":[" + buckets + "]}";
+    const std::string sessions = of_sessions(dynamic_cast<const engine::CudaModel&>(*model));
+    std::fprintf(stderr, "  %s,%s\n", text.data(), sessions.c_str());
+    return std::string("{") + text.data() + "," + sessions + ",\"buckets\":[" + buckets + "]}";
   }
 
  private:
@@ -129,6 +131,28 @@ class ModelBench {
     std::size_t total = 0;
     TESSERA_CHECK(device_.gpu()->driver().mem_get_info(&free, &total) == CUDA_SUCCESS);
     return static_cast<double>(free) / 1e6;
+  }
+
+  // What each session has for itself, in the order in which they were made: initialisers by size, as asked for, and
+  // what libraries took from the driver meanwhile.
+  static std::string of_sessions(const engine::CudaModel& model) {
+    std::string out;
+    for (const engine::SessionCost& cost : model.sessions()) {
+      std::string initialisers;
+      for (std::size_t i = 0; i < cost.use.initialisers.size(); ++i) {
+        const auto& alike = cost.use.initialisers[i];
+        const bool last = i + 1 == cost.use.initialisers.size();
+        initialisers +=
+            (i == 0 ? "" : ",") + ("{\"up_to\":" + (last ? "null" : std::to_string(engine::SessionUse::kUpTo[i]))) +
+            ",\"count\":" + std::to_string(alike.count) + ",\"bytes\":" + std::to_string(alike.bytes.value) + "}";
+      }
+      out += (out.empty() ? "" : ",") + ("{\"bucket\":" + std::to_string(cost.bucket)) + ",\"options\":\"" +
+             cost.options + "\",\"outside_mb\":" + std::to_string(static_cast<double>(cost.outside) / 1e6) +
+             ",\"initialiser_bytes\":" + std::to_string(cost.use.initialiser_room.value) +
+             ",\"packed_again_bytes\":" + std::to_string(cost.use.packed_again.value) + ",\"initialisers\":[" +
+             initialisers + "]}";
+    }
+    return "\"table_bytes\":" + std::to_string(model.tables().value) + ",\"sessions\":[" + out + "]";
   }
 
   static std::string refused(const Error& error) {

@@ -1,5 +1,6 @@
 #include "device/cuda/host_tables.h"
 
+#include <cstddef>
 #include <vector>
 
 #include "device/cuda/graph_edit.h"
@@ -25,7 +26,7 @@ const void* host_source(const Driver& driver, const CUDA_MEMCPY3D& copy) {
 }  // namespace
 
 Status freeze_host_tables(const Gpu& gpu, CUgraph graph, CUstream stream,
-                          const std::function<Result<CUdeviceptr>(std::size_t)>& allocate) {
+                          const std::function<Result<TablePlace>(std::span<const std::byte>)>& place) {
   const Driver& driver = gpu.driver();
   const CurrentContext current(gpu);
   TESSERA_RETURN_IF_ERROR(current.status());
@@ -42,12 +43,14 @@ Status freeze_host_tables(const Gpu& gpu, CUgraph graph, CUstream stream,
     if (table == nullptr) {
       continue;
     }
-    TESSERA_ASSIGN_OR_RETURN(const CUdeviceptr frozen, allocate(copy.WidthInBytes));
-    TESSERA_RETURN_IF_ERROR(
-        driver.check(driver.memcpy_htod_async(frozen, table, copy.WidthInBytes, stream), "copy a table to the card"));
+    TESSERA_ASSIGN_OR_RETURN(const TablePlace frozen, place({static_cast<const std::byte*>(table), copy.WidthInBytes}));
+    if (!frozen.filled) {
+      TESSERA_RETURN_IF_ERROR(driver.check(driver.memcpy_htod_async(frozen.at, table, copy.WidthInBytes, stream),
+                                           "copy a table to the card"));
+    }
     copy.srcMemoryType = CU_MEMORYTYPE_DEVICE;
     copy.srcHost = nullptr;
-    copy.srcDevice = frozen;
+    copy.srcDevice = frozen.at;
     TESSERA_RETURN_IF_ERROR(replace_node(driver, graph, node, [&](CUgraphNode* added) {
       return driver.graph_add_memcpy_node(added, graph, nullptr, 0, &copy, gpu.context());
     }));

@@ -134,9 +134,22 @@ Status CapturedPlan::capture_run() {
     return of_capture(captured.error());
   }
   graph_ = *std::move(captured);
-  // Not in the lane's memory, where the graph itself will write.
-  return device::freeze_host_tables(*parts.gpu, graph_.get(), stream,
-                                    [&](std::size_t size) { return facts_.kept->append(size); });
+  // Not in the lane's memory, where the graph itself will write. Most are the same in every lane and for every bucket.
+  SessionSource& kept = *facts_.kept;
+  std::vector<std::pair<std::span<const std::byte>, CUdeviceptr>> added;
+  TESSERA_RETURN_IF_ERROR(device::freeze_host_tables(
+      *parts.gpu, graph_.get(), stream, [&](std::span<const std::byte> table) -> Result<device::TablePlace> {
+        if (const auto there = kept.table(table)) {
+          return device::TablePlace{*there, true};
+        }
+        TESSERA_ASSIGN_OR_RETURN(const CUdeviceptr at, kept.append_small(table.size()));
+        added.emplace_back(table, at);
+        return device::TablePlace{at, false};
+      }));
+  for (const auto& [table, at] : added) {
+    kept.keep_table(table, at);
+  }
+  return ok_status();
 }
 
 std::size_t CapturedPlan::place_of(const Slice& slice) const {

@@ -131,7 +131,7 @@ ProviderOptions CudaModel::first_choice(std::int32_t bucket) const {
 Result<BoundSession*> CudaModel::session_for(std::int32_t bucket) {
   Sessions& sessions = sessions_[bucket];
   if (sessions.current == nullptr) {
-    TESSERA_ASSIGN_OR_RETURN(sessions.current, make_session(bucket, first_choice(bucket)));
+    TESSERA_ASSIGN_OR_RETURN(sessions.current, make_counted(bucket, first_choice(bucket)));
   }
   return sessions.current.get();
 }
@@ -155,6 +155,25 @@ Result<std::unique_ptr<BoundSession>> CudaModel::make_session(std::int32_t bucke
   return made;
 }
 
+Result<std::unique_ptr<BoundSession>> CudaModel::make_counted(std::int32_t bucket, const ProviderOptions& choice) {
+  const std::int64_t before = taken_outside();
+  auto made = make_session(bucket, choice);
+  costs_.push_back({bucket, choice.name(), facts_.kept->use(), taken_outside() - before});
+  return made;
+}
+
+// Of the card's memory, by whomever: what this model and the loader's scratch have is not in it.
+std::int64_t CudaModel::taken_outside() const {
+  std::size_t free = 0;
+  std::size_t total = 0;
+  if (parts().driver().mem_get_info(&free, &total) != CUDA_SUCCESS) {
+    return 0;
+  }
+  const HeapSource& scratch = **parts().scratch;
+  return static_cast<std::int64_t>(total - free) - static_cast<std::int64_t>(on_card_->budget()->taken().value) -
+         static_cast<std::int64_t>(scratch.region().mapped().value);
+}
+
 Result<Duration> CudaModel::time(BoundSession& session) {
   HeapSource& scratch = **parts().scratch;
   TESSERA_ASSIGN_OR_RETURN(const Binding binding, session.bind(scratch));
@@ -163,11 +182,30 @@ Result<Duration> CudaModel::time(BoundSession& session) {
   return took;
 }
 
+// What another replica found out after this one's session was made.
+Status CudaModel::adopt(std::int32_t bucket, const ProviderOptions& choice) {
+  Sessions& sessions = sessions_[bucket];
+  if (choice == sessions.current->options()) {
+    return ok_status();
+  }
+  auto other = make_counted(bucket, choice);
+  if (!other.ok()) {
+    log(LogLevel::kInfo, "options that suit another replica do not suit this one",
+        {{"rows", std::int64_t{bucket}}, {"options", choice.name()}, {"reason", other.error().message()}});
+    return ok_status();
+  }
+  sessions.former.push_back(std::exchange(sessions.current, *std::move(other)));
+  return ok_status();
+}
+
 // Tries the other options, once, and keeps the fastest. One that fails is none.
 Status CudaModel::tune(std::int32_t bucket) {
   Sessions& sessions = sessions_[bucket];
-  if (std::exchange(sessions.tuned, true) || !timed_choices_ || on_card_->tuned().of(tuning_key(bucket))) {
+  if (std::exchange(sessions.tuned, true) || !timed_choices_) {
     return ok_status();
+  }
+  if (const auto known = on_card_->tuned().of(tuning_key(bucket))) {
+    return adopt(bucket, *known);
   }
   const auto current = time(*sessions.current);
   if (!current.ok()) {
@@ -180,7 +218,7 @@ Status CudaModel::tune(std::int32_t bucket) {
     if (choice == sessions.current->options()) {
       continue;
     }
-    auto other = make_session(bucket, choice);
+    auto other = make_counted(bucket, choice);
     const auto took = other.ok() ? time(**other) : Result<Duration>(other.error());
     if (!took.ok()) {
       log(LogLevel::kInfo, "options do not suit the model",

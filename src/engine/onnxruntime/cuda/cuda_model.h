@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -16,6 +17,15 @@
 #include "engine/onnxruntime/cuda/model_on_card.h"
 
 namespace tessera::engine {
+
+// What one session of a model costs. Value.
+struct SessionCost {
+  std::int32_t bucket = 0;
+  std::string options;       // of the provider, by name
+  SessionUse use{};          // of the model's memory, while it was made
+  std::int64_t outside = 0;  // bytes that libraries took from the driver for it, in the card's own books: whatever else
+                             // takes and gives meanwhile, in this process or another, is in it
+};
 
 // Thread-safe where LoadedModel says so.
 class CudaModel final : public LoadedModel {
@@ -39,18 +49,27 @@ class CudaModel final : public LoadedModel {
   Status capture(std::int32_t bucket, LaneIndex lane) override;
   Result<const device::Plan*> home(std::int32_t bucket, LaneIndex lane, const Slice& slice) override;
   void drop_home(std::int32_t bucket, LaneIndex lane, const Slice& slice) override;
+  // Of all sessions made so far, in that order; also of those that were only tried. The loader thread's.
+  const std::vector<SessionCost>& sessions() const { return costs_; }
+  // Tables that captures read, each once for all of them; in `packed` of memory(). The loader thread's.
+  Bytes tables() const { return facts_.kept->tables(); }
+  // What it and its replicas know of the options that suit it, by tuning_key(); thread-safe.
+  TunedOptions& tuned() const { return on_card_->tuned(); }
+  std::int32_t tuning_key(std::int32_t bucket) const;
 
  private:
   // `number`: of the shape; `signature`: with it.
   CudaModel(std::shared_ptr<const ModelOnCard> on_card, std::shared_ptr<Lanes> lanes, const LoadOptions& options,
             std::int32_t number, const FileSignature& signature);
   const CudaParts& parts() const { return on_card_->parts(); }
-  std::int32_t tuning_key(std::int32_t bucket) const;
 
   Result<BoundSession*> session_for(std::int32_t bucket);
   Result<std::unique_ptr<BoundSession>> make_session(std::int32_t bucket, const ProviderOptions& choice);
+  Result<std::unique_ptr<BoundSession>> make_counted(std::int32_t bucket, const ProviderOptions& choice);
+  std::int64_t taken_outside() const;
   ProviderOptions first_choice(std::int32_t bucket) const;
   Status tune(std::int32_t bucket);
+  Status adopt(std::int32_t bucket, const ProviderOptions& choice);
   Result<Duration> time(BoundSession& session);
   CapturedPlan* captured(std::int32_t bucket, LaneIndex lane) const;  // nullptr: not yet
   Result<Slice> smallest_home(CapturedPlan& plan) const;
@@ -70,6 +89,7 @@ class CudaModel final : public LoadedModel {
     bool tuned = false;
   };
   std::map<std::int32_t, Sessions> sessions_;
+  std::vector<SessionCost> costs_;
 
   mutable std::mutex mutex_;  // guards plans_; held for a look, never while something is made
   std::map<std::pair<std::int32_t, LaneIndex>, std::unique_ptr<CapturedPlan>> plans_;

@@ -1,6 +1,8 @@
 #include "engine/onnxruntime/cuda/device_allocator.h"
 
+#include <algorithm>
 #include <new>
+#include <string_view>
 #include <utility>
 
 #include "base/check.h"
@@ -9,20 +11,48 @@
 namespace tessera::engine {
 namespace {
 
-constexpr std::size_t kAlignment = 256;
-
 thread_local MemorySource* t_source = nullptr;
 
-std::size_t aligned(std::size_t size) { return (size + kAlignment - 1) / kAlignment * kAlignment; }
+constexpr std::uint64_t aligned(std::uint64_t size, std::uint64_t to) { return (size + to - 1) / to * to; }
+
+std::string_view as_text(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
 
 }  // namespace
 
-Result<CUdeviceptr> SessionSource::append(std::size_t size) {
-  const std::size_t room = aligned(std::max<std::size_t>(size, 1));
-  TESSERA_RETURN_IF_ERROR(region().grow({end_ + room}));
-  const CUdeviceptr at = region().base() + end_;
-  end_ += room;
+Result<CUdeviceptr> SessionSource::append_at(std::size_t size, std::size_t alignment) {
+  const std::uint64_t begin = aligned(end_, alignment);
+  const std::uint64_t end = begin + aligned(std::max<std::size_t>(size, 1), alignment);
+  TESSERA_RETURN_IF_ERROR(region().grow({end}));
+  end_ = end;
+  return region().base() + begin;
+}
+
+Result<CUdeviceptr> SessionSource::append_small(std::size_t size) {
+  return append_at(size, size <= 64 ? 64 : size <= 128 ? 128 : kAlignment);
+}
+
+Result<CUdeviceptr> SessionSource::reserve(std::size_t size) {
+  const std::uint64_t before = end_;
+  TESSERA_ASSIGN_OR_RETURN(const CUdeviceptr at, append_small(size));
+  const auto place = std::lower_bound(SessionUse::kUpTo.begin(), SessionUse::kUpTo.end(), size);
+  auto& alike = use_.initialisers[static_cast<std::size_t>(place - SessionUse::kUpTo.begin())];
+  ++alike.count;
+  alike.bytes.value += size;
+  use_.initialiser_room.value += end_ - before;
   return at;
+}
+
+std::optional<CUdeviceptr> SessionSource::table(std::span<const std::byte> bytes) const {
+  const auto found = tables_.find(as_text(bytes));
+  return found == tables_.end() ? std::nullopt : std::optional(found->second);
+}
+
+void SessionSource::keep_table(std::span<const std::byte> bytes, CUdeviceptr at) {
+  if (tables_.emplace(as_text(bytes), at).second) {
+    table_bytes_.value += bytes.size();
+  }
 }
 
 Result<CUdeviceptr> SessionSource::allocate(std::size_t size) {
@@ -40,6 +70,10 @@ Result<CUdeviceptr> SessionSource::allocate(std::size_t size) {
   if (next_ != SIZE_MAX) {
     blocks_.push_back({at, size});
     next_ = blocks_.size();
+  } else {
+    const std::uint64_t room = aligned(std::max<std::size_t>(size, 1), kAlignment);
+    again_ += room;
+    use_.packed_again.value += room;
   }
   return at;
 }

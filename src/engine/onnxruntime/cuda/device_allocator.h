@@ -4,11 +4,19 @@
 
 #include <onnxruntime_c_api.h>
 
+#include <array>
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "base/ids.h"
 #include "base/result.h"
@@ -56,6 +64,19 @@ class HeapSource final : public MemorySource {
   device::RegionHeap heap_;
 };
 
+// What a session asked for while it was made, beside what it shares with the others of its model. Value.
+struct SessionUse {
+  // Initialisers of its own, by size: up to so many bytes each.
+  static constexpr std::array<std::size_t, 5> kUpTo{64, 128, 256, 1024, SIZE_MAX};
+  struct Initialisers {
+    std::size_t count = 0;
+    Bytes bytes{};  // as asked for
+  };
+  std::array<Initialisers, kUpTo.size()> initialisers{};
+  Bytes initialiser_room{};  // that they take, with what alignment adds
+  Bytes packed_again{};      // packed weights that it does not share, in another order than the first session's
+};
+
 // What sessions of one model keep for as long as they live. What a session packs anew exists once for all of them: it
 // asks for that memory in the order of its nodes, every time the same; so each later one gets the blocks of the first,
 // and writes the same bytes there again. A block is never used for another purpose. Initialisers that were not given to
@@ -66,14 +87,32 @@ class SessionSource final : public MemorySource {
   explicit SessionSource(std::unique_ptr<device::DeviceRegion> region) : MemorySource(std::move(region)) {}
 
   // The next allocations are those of another session.
-  void begin_session() { next_ = 0; }
+  void begin_session() {
+    next_ = 0;
+    use_ = {};
+  }
+  const SessionUse& use() const { return use_; }  // of the last one
   // A block for other things that live as long, such as the weights themselves.
-  Result<CUdeviceptr> append(std::size_t size);
+  Result<CUdeviceptr> append(std::size_t size) { return append_at(size, kAlignment); }
+  // The same for one of many small things: aligned to 64 or 128 bytes where it is no larger than that. cuMemAlloc's 256
+  // are what libraries may rely on where they are given whole buffers; of one constant the widest access of a kernel is
+  // a vector of 16 bytes, and so much is what ONNX Runtime tells cuDNN of its tensors. 64 keeps each in cache sectors
+  // of its own.
+  Result<CUdeviceptr> append_small(std::size_t size);
 
   Result<CUdeviceptr> allocate(std::size_t size) override;
-  Result<CUdeviceptr> reserve(std::size_t size) override { return append(size); }
+  Result<CUdeviceptr> reserve(std::size_t size) override;
+
+  // Tables that captures read and nobody writes, by what is in them: what several captures need exists once. Nothing:
+  // there is none with these bytes.
+  std::optional<CUdeviceptr> table(std::span<const std::byte> bytes) const;
+  void keep_table(std::span<const std::byte> bytes, CUdeviceptr at);
+  Bytes tables() const { return table_bytes_; }
+
   void release(CUdeviceptr /*at*/) override {}
   Bytes used() const { return {end_.load(std::memory_order_relaxed)}; }  // thread-safe
+  // Of it: what sessions hold once more, which asked in another order than the first. Thread-safe.
+  Bytes again() const { return {again_.load(std::memory_order_relaxed)}; }
 
  private:
   struct Block {
@@ -81,9 +120,17 @@ class SessionSource final : public MemorySource {
     std::size_t size = 0;
   };
 
+  static constexpr std::size_t kAlignment = 256;
+
+  Result<CUdeviceptr> append_at(std::size_t size, std::size_t alignment);
+
   std::vector<Block> blocks_;  // in the order of the first session
   std::size_t next_ = 0;
+  SessionUse use_;
+  std::map<std::string, CUdeviceptr, std::less<>> tables_;  // by their bytes
+  Bytes table_bytes_{};
   std::atomic<std::uint64_t> end_{0};  // written by the loader thread
+  std::atomic<std::uint64_t> again_{0};
 };
 
 // Thread-safe. Registered with the environment for as long as it lives; every session that was made with

@@ -44,12 +44,16 @@ Result<std::unique_ptr<ModelOnCard>> ModelOnCard::load(std::shared_ptr<const Cud
                            device::DeviceRegion::reserve(parts->gpu, kSessionAddresses, budget));
   const OptimizedFor form = optimized_for(*parts, ProviderOptions{});
   auto replicas = parts->replicas->of(options.digest, form.key, options.cache_dir, parts->gpu->name());
+  HeapSource& scratch = **parts->scratch;
+  static_cast<void>(scratch.take_failure());
   auto files = replicas->files([&] {
     const WorkingAt loading(parts->loader_place(), **parts->scratch);
     return OptimizedFiles::make(*parts->environment, form, options.file, options.digest, options.cache_dir);
   });
   if (!files) {
-    return files.error();
+    // Optimising takes the weights to the card, too; what ONNX Runtime makes of a full one tells less.
+    const Status failure = scratch.take_failure();
+    return failure.ok() ? files.error() : failure.error();
   }
   std::unique_ptr<ModelOnCard> made(new ModelOnCard(std::move(parts), replicas, *std::move(files), options, signature,
                                                     std::move(region),

@@ -14,13 +14,14 @@ using test::FakeNode;
 class HostTablesTest : public test::GraphFixture {
  protected:
   Status freeze(const OwnedGraph& graph) {
-    return freeze_host_tables(*gpu_, graph.get(), stream(), [&](std::size_t size) -> Result<CUdeviceptr> {
-      asked_.push_back(size);
-      if (none_left_) {
-        return Error(ErrorCode::kResourceExhausted, "no memory left for tables");
-      }
-      return allocate(size);
-    });
+    return freeze_host_tables(
+        *gpu_, graph.get(), stream(), [&](std::span<const std::byte> table) -> Result<TablePlace> {
+          asked_.push_back(table.size());
+          if (none_left_) {
+            return Error(ErrorCode::kResourceExhausted, "no memory left for tables");
+          }
+          return there_ != 0 ? TablePlace{there_, true} : TablePlace{allocate(table.size()), false};
+        });
   }
   CUdeviceptr allocate(std::size_t size) const {
     CUdeviceptr made = 0;
@@ -60,6 +61,7 @@ class HostTablesTest : public test::GraphFixture {
 
   std::vector<std::size_t> asked_;
   bool none_left_ = false;
+  CUdeviceptr there_ = 0;  // a table that is filled already; 0: none is
 };
 
 TEST_F(HostTablesTest, ATableIsCopiedFromTheCardFromNowOn) {
@@ -98,6 +100,19 @@ TEST_F(HostTablesTest, ASourceNamedAsTheHostsIsFrozenToo) {
   EXPECT_EQ(now.dstDevice, memory_);
   EXPECT_EQ(now.WidthInBytes, table.size());
   EXPECT_EQ(content(now.srcDevice), "named");
+}
+
+TEST_F(HostTablesTest, ATableThatIsThereIsNotCopiedAgain) {
+  const std::array<char, 16> table{"shared"};
+  const OwnedGraph first = copy(from_host(table.data(), table.size()));
+  ASSERT_TRUE(freeze(first).ok());
+  there_ = fake(first).nodes.front()->copy.srcDevice;
+  cuda_.forget_calls();
+  const OwnedGraph second = copy(from_host(table.data(), table.size()));
+  ASSERT_TRUE(freeze(second).ok());
+  EXPECT_EQ(fake(second).nodes.front()->copy.srcDevice, there_);
+  EXPECT_EQ(content(there_), "shared");
+  EXPECT_EQ(cuda_.count("cuMemcpyHtoDAsync"), 0U);
 }
 
 TEST_F(HostTablesTest, OnlySmallOnesAreTables) {

@@ -1,7 +1,10 @@
 // Where sessions' device memory comes from, on a card in memory.
 #include <gtest/gtest.h>
 
+#include <array>
+#include <span>
 #include <utility>
+#include <vector>
 
 #include "engine/onnxruntime/cuda/device_allocator.h"
 #include "tests/support/cuda/fake_cuda.h"
@@ -44,6 +47,7 @@ TEST_F(MemorySourceTest, ALaterSessionGetsTheBlocksOfTheFirst) {
   source.begin_session();
   EXPECT_EQ(ask(source, {100, 1000, 100}), first);
   EXPECT_EQ(source.used(), used);
+  EXPECT_EQ(source.again(), Bytes{0});
   const CUdeviceptr more = ask(source, {100}).front();  // beyond what the first asked for
   EXPECT_GE(more, first[2] + 256);
   source.begin_session();
@@ -56,6 +60,7 @@ TEST_F(MemorySourceTest, AnotherOrderGetsBlocksOfItsOwn) {
   source.begin_session();
   const auto other = ask(source, {100, 2000, 100});
   EXPECT_EQ(other[0], first[0]);
+  EXPECT_EQ(source.again(), Bytes{2048 + 256}) << "what is held once more is known";
   EXPECT_GE(other[1], first[2] + 256);
   EXPECT_GE(other[2], other[1] + 2000) << "although the sizes fit again";
   source.begin_session();
@@ -73,6 +78,53 @@ TEST_F(MemorySourceTest, InitialisersOfASessionAreItsOwn) {
   EXPECT_GE(of_second, first[1] + 1000);
   EXPECT_NE(of_second, of_first);
   EXPECT_EQ(ask(source, {100, 1000}), first) << "what is packed is shared all the same";
+}
+
+TEST_F(MemorySourceTest, SmallInitialisersTakeLittleMoreThanTheyAre) {
+  SessionSource source(region());
+  std::vector<CUdeviceptr> given;
+  for (const std::size_t size : {1, 64, 65, 12, 128, 129, 2}) {
+    given.push_back(*source.reserve(size) - std::as_const(source).region().base());
+  }
+  EXPECT_EQ(given, (std::vector<CUdeviceptr>{0, 64, 128, 256, 384, 512, 768}));
+  EXPECT_EQ(source.used(), Bytes{832});
+  EXPECT_EQ(*source.allocate(1) % 256, 0U) << "what is packed is a buffer of its own";
+}
+
+TEST_F(MemorySourceTest, WhatASessionHasForItselfIsCounted) {
+  SessionSource source(region());
+  source.begin_session();
+  ask(source, {1000});
+  for (const std::size_t size : {12, 64, 100, 300, 5000}) {
+    ASSERT_TRUE(source.reserve(size).ok());
+  }
+  const SessionUse first = source.use();
+  const std::array<std::size_t, 5> counts{2, 1, 0, 1, 1};
+  const std::array<std::uint64_t, 5> bytes{76, 100, 0, 300, 5000};
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    EXPECT_EQ(first.initialisers[i].count, counts[i]) << i;
+    EXPECT_EQ(first.initialisers[i].bytes, Bytes{bytes[i]}) << i;
+  }
+  EXPECT_EQ(first.initialiser_room, Bytes{64 + 64 + 128 + 512 + 5120});
+  EXPECT_EQ(first.packed_again, Bytes{0});
+  source.begin_session();
+  EXPECT_EQ(source.use().initialiser_room, Bytes{0});
+  ask(source, {2000});
+  EXPECT_EQ(source.use().packed_again, Bytes{2048}) << "in another order than the first";
+}
+
+TEST_F(MemorySourceTest, ATableIsFoundByWhatIsInIt) {
+  SessionSource source(region());
+  const std::array<std::uint64_t, 2> one{1, 2};
+  const std::array<std::uint64_t, 2> same{1, 2};
+  const std::array<std::uint64_t, 2> other{1, 3};
+  EXPECT_FALSE(source.table(std::as_bytes(std::span(one))).has_value());
+  const CUdeviceptr at = *source.append_small(sizeof one);
+  source.keep_table(std::as_bytes(std::span(one)), at);
+  EXPECT_EQ(source.table(std::as_bytes(std::span(same))), at);
+  EXPECT_FALSE(source.table(std::as_bytes(std::span(other))).has_value());
+  EXPECT_FALSE(source.table(std::as_bytes(std::span(one)).first(8)).has_value()) << "a shorter one";
+  EXPECT_EQ(source.tables(), Bytes{16});
 }
 
 TEST_F(MemorySourceTest, WhatIsAppendedIsNobodysBlock) {
