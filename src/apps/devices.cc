@@ -4,6 +4,7 @@
 #include <bit>
 #include <charconv>
 #include <chrono>
+#include <optional>
 #include <utility>
 
 #include "base/host_memory.h"
@@ -108,23 +109,27 @@ Result<std::vector<Slice>> parse_host_parts(std::string_view text) {
   return parts;
 }
 
-// Of GPUs, by what engines share of them.
-using OpenGpus = std::vector<engine::CudaShared>;
+// What is open of GPUs, and how more are opened.
+struct OpenGpus {
+  DeviceOpener::OpenDriver driver;
+  std::vector<engine::CudaShared> shared{};    // by what engines share of them
+  std::optional<CompletionMode> completion{};  // of the first one opened
+};
 
 Result<std::shared_ptr<device::Gpu>> gpu_of(int number, const OpenGpus& opened) {
-  const auto open = std::find_if(opened.begin(), opened.end(),
+  const auto open = std::find_if(opened.shared.begin(), opened.shared.end(),
                                  [&](const engine::CudaShared& other) { return other.gpu->ordinal() == number; });
-  if (open != opened.end()) return open->gpu;
-  TESSERA_ASSIGN_OR_RETURN(const auto driver, device::Driver::open());
+  if (open != opened.shared.end()) return open->gpu;
+  TESSERA_ASSIGN_OR_RETURN(const auto driver, opened.driver());
   return device::Gpu::open(driver, number);
 }
 
 Result<Computing> open_cuda(const device::CudaDeviceSpec& spec, std::size_t parts, Bytes max_body, OpenGpus& opened) {
   TESSERA_ASSIGN_OR_RETURN(const auto gpu, gpu_of(spec.gpu, opened));
-  TESSERA_ASSIGN_OR_RETURN(const auto options, cuda_options(spec, parts, max_body));
+  TESSERA_ASSIGN_OR_RETURN(const auto options, cuda_options(spec, parts, max_body, *opened.completion));
   TESSERA_ASSIGN_OR_RETURN(auto device, device::make_cuda_device(gpu, options));
-  TESSERA_ASSIGN_OR_RETURN(auto engine, engine::CudaEngine::create(*device, opened));
-  opened.push_back(engine->shared());
+  TESSERA_ASSIGN_OR_RETURN(auto engine, engine::CudaEngine::create(*device, opened.shared));
+  opened.shared.push_back(engine->shared());
   Computing out;
   out.kind = "cuda";
   out.description = describe(device->shape(), gpu->name());
@@ -136,8 +141,9 @@ Result<Computing> open_cuda(const device::CudaDeviceSpec& spec, std::size_t part
   return out;
 }
 
-Result<std::vector<Computing>> open_cuda_devices(const std::vector<device::CudaDeviceSpec>& specs, Bytes max_body,
-                                                 OpenGpus& opened) {
+Result<std::vector<Computing>> open_cuda_devices(const std::vector<device::CudaDeviceSpec>& specs,
+                                                 CompletionMode completion, Bytes max_body, OpenGpus& opened) {
+  if (!opened.completion) opened.completion = completion;
   std::vector<Computing> out;
   for (const device::CudaDeviceSpec& spec : specs) {
     const auto parts =
@@ -156,7 +162,8 @@ std::vector<Computing> alone(Computing opened) {
 
 }  // namespace
 
-Result<device::CudaOptions> cuda_options(const device::CudaDeviceSpec& spec, std::size_t parts, Bytes max_body) {
+device::CudaOptions cuda_options(const device::CudaDeviceSpec& spec, std::size_t parts, Bytes max_body,
+                                 CompletionMode completion, std::uint16_t cores) {
   device::CudaOptions options{.spec = spec};
   options.copies = static_cast<std::uint16_t>(std::max<std::size_t>(options.copies / parts, 1));
   const std::size_t others = device::other_streams(options.copies);
@@ -166,9 +173,16 @@ Result<device::CudaOptions> cuda_options(const device::CudaDeviceSpec& spec, std
   options.streams = streams >= workers + kFewestStreams ? streams - workers : streams;
   options.staging.largest = Bytes{std::bit_ceil(std::max(options.staging.largest, largest_block(max_body)).value)};
   options.staging.total = std::max(kPinned, Bytes{2 * options.staging.largest.value});
-  TESSERA_ASSIGN_OR_RETURN(const auto all, device::HostTopology::of());
-  if (all.atoms() <= kFewCores) options.poll_pause = kPollPause;
+  const bool sleeps =
+      completion == CompletionMode::kLowPower || (completion == CompletionMode::kAuto && cores <= kFewCores);
+  if (sleeps) options.poll_pause = kPollPause;
   return options;
+}
+
+Result<device::CudaOptions> cuda_options(const device::CudaDeviceSpec& spec, std::size_t parts, Bytes max_body,
+                                         CompletionMode completion) {
+  TESSERA_ASSIGN_OR_RETURN(const auto all, device::HostTopology::of());
+  return cuda_options(spec, parts, max_body, completion, all.atoms());
 }
 
 std::size_t homes_in(Bytes card_memory, Bytes host_memory, int cards, std::size_t parts) {
@@ -202,17 +216,18 @@ struct DeviceOpener::Opened {
   OpenGpus gpus;
 };
 
-DeviceOpener::DeviceOpener() : opened_(std::make_shared<Opened>()) {}
+DeviceOpener::DeviceOpener(OpenDriver driver) : opened_(std::make_shared<Opened>(Opened{{std::move(driver)}})) {}
 
 Result<std::vector<Computing>> DeviceOpener::operator()(const DeviceChoice& choice, const device::HostTopology& host,
                                                         Bytes max_body) const {
   if (choice.kind == DeviceChoice::Kind::kCuda || !choice.host.empty()) {
-    auto opened = choice.kind == DeviceChoice::Kind::kCuda ? open_cuda_devices(choice.cuda, max_body, opened_->gpus)
-                                                           : open_host_parts(choice.host, host, max_body);
+    auto opened = choice.kind == DeviceChoice::Kind::kCuda
+                      ? open_cuda_devices(choice.cuda, choice.completion, max_body, opened_->gpus)
+                      : open_host_parts(choice.host, host, max_body);
     return opened;
   }
   if (choice.kind == DeviceChoice::Kind::kAuto) {
-    auto opened = open_cuda_devices({device::CudaDeviceSpec{}}, max_body, opened_->gpus);
+    auto opened = open_cuda_devices({device::CudaDeviceSpec{}}, choice.completion, max_body, opened_->gpus);
     if (opened.ok()) return opened;
     log(LogLevel::kInfo, "computing on the host's cores, as no GPU can be used",
         {{"reason", opened.error().message()}});

@@ -1,6 +1,8 @@
 // --device: what models run on, and how it is opened.
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -18,7 +20,14 @@
 
 namespace tessera::apps {
 
-// What the flag asks for. Immutable value.
+// How a GPU's polling thread waits for the ends of launches.
+enum class CompletionMode {
+  kAuto,      // kLowPower where the host has few cores, else kSpin
+  kSpin,      // it looks all the time, on a core of its own: an end is seen within microseconds
+  kLowPower,  // it sleeps between two looks: an end is seen some 50 us later, and no core is busy with it
+};
+
+// What the flags ask for. Immutable value.
 struct DeviceChoice {
   enum class Kind {
     kAuto,  // the first GPU where it can be used, else the host
@@ -28,6 +37,7 @@ struct DeviceChoice {
   Kind kind = Kind::kAuto;
   std::vector<device::CudaDeviceSpec> cuda{};  // of kCuda; at least one
   std::vector<Slice> host{};                   // of kHost: each a device of these processors' places; none: one of all
+  CompletionMode completion = CompletionMode::kAuto;  // of GPUs; one that is added later has that of the first
 };
 
 // "auto", "host", "host/0-3,host/4-7" (places among the processors to compute on), "cuda:0", "cuda:0/0-7,cuda:0/8-15".
@@ -43,9 +53,13 @@ struct Computing {
   std::unique_ptr<engine::Engine> engine;
 };
 
-// A card as `tessera serve` has it: `parts` devices of it divide its streams and outstanding copies, and where the
-// host has few cores its polling thread sleeps between two looks.
-Result<device::CudaOptions> cuda_options(const device::CudaDeviceSpec& spec, std::size_t parts, Bytes max_body);
+// A card as `tessera serve` has it: `parts` devices of it divide its streams and outstanding copies. `cores`: that this
+// process may use.
+device::CudaOptions cuda_options(const device::CudaDeviceSpec& spec, std::size_t parts, Bytes max_body,
+                                 CompletionMode completion, std::uint16_t cores);
+// The same on this host.
+Result<device::CudaOptions> cuda_options(const device::CudaDeviceSpec& spec, std::size_t parts, Bytes max_body,
+                                         CompletionMode completion = CompletionMode::kAuto);
 
 // How many plans may be homed one by one on each of the parts of a card: all together as many as take a sixteenth of
 // the card's memory, and a fourth of the host's divided by the cards that this process sees, but not fewer than 128
@@ -56,7 +70,9 @@ std::size_t homes_in(Bytes card_memory, Bytes host_memory, int cards, std::size_
 // time; copies are the same opener.
 class DeviceOpener {
  public:
-  DeviceOpener();
+  // How CUDA's driver is reached; another one in tests.
+  using OpenDriver = std::function<Result<device::Driver>()>;
+  explicit DeviceOpener(OpenDriver driver = &device::Driver::open);
 
   // In the order named. `host`: the processors to compute on, where the host computes. `max_body`: of one request.
   // The first call is to be made before other threads read the environment. Where auto finds no GPU that can be used,

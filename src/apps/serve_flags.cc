@@ -125,6 +125,7 @@ void add_scheduling(CLI::App& command, ServeOptions& options) {
   const auto take_device = [&options](const std::string& text) {
     auto choice = parse_device(text);
     if (!choice.ok()) throw CLI::ValidationError("--device", choice.error().message());
+    choice->completion = options.device.completion;  // another flag's, which may come before
     options.device = std::move(*choice);
   };
   command
@@ -134,6 +135,10 @@ void add_scheduling(CLI::App& command, ServeOptions& options) {
                                         "eight atoms; cuda:0,cuda:1: both;\n"
                                         "host/0-3,host/4-7: cores as two devices)")
       ->type_name("KIND");
+  word<CompletionMode>(
+      command, "--completion", "MODE", options.device.completion,
+      {{"auto", CompletionMode::kAuto}, {"spin", CompletionMode::kSpin}, {"low-power", CompletionMode::kLowPower}},
+      "a GPU's polling thread: auto | spin |\nlow-power (auto: spin with 3 cores or more)");
   cores(command, "--host-cores", options.host_cores, "processors to compute on: 0,2-5 (all)");
   const auto take_policy = [&options](const std::string& name) {
     if (const auto made = sched::make_policy(name); !made.ok()) {

@@ -119,6 +119,17 @@ def test_policy_with_shares(flags):
     assert len(warnings) == 1 and "smiple" in warnings[0]
 
 
+@pytest.mark.parametrize("mode", ["spin", "low-power", "auto"])
+def test_completion(flags, mode):
+    """Of a GPU's polling thread; where the host computes, it changes nothing."""
+    assert works(flags("--device", "host", "--completion", mode))
+
+
+def test_completion_is_one_of_its_words(flags):
+    with pytest.raises(ServeFailed, match="none of auto"):
+        flags("--completion", "sometimes")
+
+
 @pytest.mark.parametrize("device", ["host", "auto"])
 def test_device(flags, device):
     server = flags("--device", device)
