@@ -1,8 +1,13 @@
 // That loading a model, and letting it go, calls nothing of CUDA that makes neighbours wait.
 #include <dlfcn.h>
 
+#include <array>
+#include <thread>
+
+#include "engine/onnxruntime/cuda/cuda_model.h"
 #include "engine/onnxruntime/cuda/provider_calls.h"
 #include "tests/gpu/engine/cuda_fixture.h"
+#include "tests/gpu/settings.h"
 #include "tests/support/cuda/call_recorder.h"
 #include "tests/support/figure.h"
 
@@ -49,7 +54,75 @@ class CallsTest : public CudaEngineTest {
     }
   }
 
+  // As a server loads: sessions first, with the options that suit them, then every lane, in every slice.
+  void load_as_servers_do(LoadedModel& model, const std::vector<std::int32_t>& buckets) const {
+    for (const std::int32_t bucket : buckets) {
+      const Status built = model.build(bucket);
+      ASSERT_TRUE(built.ok()) << built.error().message();
+      for (std::uint16_t lane = 0; lane < 2; ++lane) {
+        const Status captured = model.capture(bucket, {lane});
+        ASSERT_TRUE(captured.ok()) << captured.error().message();
+        for (const Slice& slice : shape().ladder) {
+          const auto homed = model.home(bucket, {lane}, slice);
+          EXPECT_TRUE(homed.ok() || homed.error().code() == ErrorCode::kUnsupported) << homed.error().message();
+        }
+      }
+    }
+  }
+  // What the first model of a process costs is another test's.
+  void load_a_first_model() {
+    first_ = load(image_model(1));
+    ASSERT_NE(first_, nullptr);
+    ASSERT_NE(home(*first_, 1, 0, shape().whole()), nullptr);
+    static_cast<void>(recorder_->take());
+  }
+  void let_first_go() { first_.reset(); }
+
   std::unique_ptr<CallRecorder> recorder_;
+
+ private:
+  std::unique_ptr<LoadedModel> first_;
+};
+
+// On the first atoms of the card; the others are another device, with an engine of its own.
+class CallsOfPartsTest : public CallsTest {
+ protected:
+  void SetUp() override {
+    CallsTest::SetUp();
+    if (IsSkipped() || HasFatalFailure()) {
+      return;
+    }
+    const auto atoms = static_cast<std::uint16_t>(device_->gpu()->atoms());
+    auto device = device::make_cuda_device(device_->gpu(), part({kAtoms, static_cast<std::uint16_t>(atoms - kAtoms)}));
+    ASSERT_TRUE(device.ok()) << device.error().message();
+    other_device_ = *std::move(device);
+    other_device_->set_sink(ends_);
+    const std::array others{engine_->shared()};
+    auto engine = CudaEngine::create(*other_device_, others);
+    ASSERT_TRUE(engine.ok()) << engine.error().message();
+    other_engine_ = *std::move(engine);
+  }
+  void TearDown() override {
+    let_first_go();
+    other_engine_.reset();
+    other_device_.reset();
+    CallsTest::TearDown();
+  }
+  device::CudaOptions device_options() const override { return part({0, kAtoms}); }
+
+  Completions ends_;
+  std::unique_ptr<device::CudaDevice> other_device_;
+  std::unique_ptr<CudaEngine> other_engine_;
+
+ private:
+  static constexpr std::uint16_t kAtoms = 2;
+
+  static device::CudaOptions part(const Slice& atoms) {
+    device::CudaOptions options;
+    options.spec = {.gpu = 0, .atoms = atoms};
+    options.streams = 4;
+    return options;
+  }
 };
 
 TEST_F(CallsTest, ForbiddenCallsAreCaught) {
@@ -101,6 +174,104 @@ TEST_F(CallsTest, TheFirstLoadStallsNoNeighbour) {
   ASSERT_NE(model, nullptr);
   ASSERT_NE(home(*model, 4, 0, shape().whole()), nullptr);
   expect_harmless("calls_of_the_first_load");
+}
+
+TEST_F(CallsTest, ALoadWithTimedChoicesInAllLanesStallsNoNeighbour) {
+  load_a_first_model();
+  auto model = load(image_model(2));
+  ASSERT_NE(model, nullptr);
+  load_as_servers_do(*model, {1, 2, 4});
+  expect_harmless("calls_of_a_tuned_load");
+  auto& tuned = dynamic_cast<CudaModel&>(*model);
+  ASSERT_NE(home(*model, 3, 0, shape().whole()), nullptr);
+  static_cast<void>(recorder_->take());
+  tuned.tuned().keep(tuned.tuning_key(3), tried_options()[1]);
+  load_as_servers_do(*model, {3});
+  expect_harmless("calls_of_a_plan_that_is_replaced");
+  model.reset();
+  let_first_go();
+  expect_harmless("calls_of_its_unload");
+}
+
+TEST_F(CallsTest, AnUncapturedLoadStallsNoNeighbour) {
+  load_a_first_model();
+  LoadOptions options = options_for(image_model(2));
+  const Slice slice{0, 1};
+  options.uncaptured_in = slice;
+  auto loaded = engine_->load(options);
+  ASSERT_TRUE(loaded.ok()) << loaded.error().message();
+  const device::Plan* plan = home(**loaded, 4, 0, slice);
+  ASSERT_NE(plan, nullptr);
+  expect_harmless("calls_of_an_uncaptured_load");
+  run(plan, slice, images(4, 4, 3));
+  run(plan, slice, images(2, 4, 3));
+  expect_harmless("calls_of_uncaptured_runs");
+  loaded->reset();
+  let_first_go();
+  expect_harmless("calls_of_an_uncaptured_unload");
+}
+
+TEST_F(CallsTest, AVersionThatTakesAnothersPlaceStallsNoNeighbour) {
+  load_a_first_model();
+  auto old = load(image_model(2));
+  ASSERT_NE(old, nullptr);
+  load_as_servers_do(*old, {1, 4});
+  static_cast<void>(recorder_->take());
+  auto next = load(image_model(3));
+  ASSERT_NE(next, nullptr);
+  load_as_servers_do(*next, {1});
+  run(home(*next, 1, 0, shape().whole()), shape().whole(), images(1, 1, 3));
+  old.reset();
+  load_as_servers_do(*next, {4});
+  run(home(*next, 4, 0, shape().whole()), shape().whole(), images(4, 4, 3));
+  expect_harmless("calls_of_a_version_swap");
+  next.reset();
+  let_first_go();
+}
+
+TEST_F(CallsTest, ALoadOfARealModelStallsNoNeighbour) {
+  const auto file = test_support::real_model("resnet50");
+  if (!file) {
+    GTEST_SKIP() << "TESSERA_GPU_MODELS names no repository with resnet50";
+  }
+  load_a_first_model();
+  LoadOptions options;
+  options.file = *file;
+  options.max_batch_size = 8;
+  auto loaded = engine_->load(options);
+  ASSERT_TRUE(loaded.ok()) << loaded.error().message();
+  load_as_servers_do(**loaded, {1, 8});
+  expect_harmless("calls_of_a_load_of_resnet50");
+  loaded->reset();
+  let_first_go();
+  expect_harmless("calls_of_an_unload_of_resnet50");
+}
+
+// A replica takes its weights from the other device's memory.
+TEST_F(CallsOfPartsTest, AReplicaStallsNoNeighbour) {
+  load_a_first_model();
+  LoadOptions options = options_for(image_model(2));
+  options.digest = "image-model";
+  options.cache_dir = folder_ / "cache";
+  auto first = engine_->load(options);
+  ASSERT_TRUE(first.ok()) << first.error().message();
+  load_as_servers_do(**first, {1, 4});
+  static_cast<void>(recorder_->take());
+  std::thread loader([&] {
+    ASSERT_TRUE(other_device_->become_loader_thread().ok());
+    auto replica = other_engine_->load(options);
+    ASSERT_TRUE(replica.ok()) << replica.error().message();
+    for (const std::int32_t bucket : {1, 4}) {
+      ASSERT_TRUE((*replica)->build(bucket).ok());
+      for (std::uint16_t lane = 0; lane < 2; ++lane) {
+        ASSERT_TRUE((*replica)->capture(bucket, {lane}).ok());
+        ASSERT_TRUE((*replica)->home(bucket, {lane}, other_device_->shape().whole()).ok());
+      }
+    }
+  });
+  loader.join();
+  expect_harmless("calls_of_a_replica");
+  first->reset();
 }
 
 }  // namespace

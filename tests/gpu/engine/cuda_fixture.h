@@ -37,9 +37,7 @@ class CudaEngineTest : public testing::Test {
     }
     auto gpu = device::Gpu::open(*driver, 0);
     ASSERT_TRUE(gpu.ok()) << gpu.error().message();
-    device::CudaOptions options;
-    options.spec = {.gpu = 0, .atoms = std::nullopt};
-    auto device = device::make_cuda_device(*gpu, options);
+    auto device = device::make_cuda_device(*gpu, device_options());
     ASSERT_TRUE(device.ok()) << device.error().message();
     device_ = *std::move(device);
     device_->set_sink(completions_);
@@ -60,6 +58,13 @@ class CudaEngineTest : public testing::Test {
     if (!folder_.empty()) {
       std::filesystem::remove_all(folder_);
     }
+  }
+
+  // The whole first card, unless a test wants others beside it.
+  virtual device::CudaOptions device_options() const {
+    device::CudaOptions options;
+    options.spec = {.gpu = 0, .atoms = std::nullopt};
+    return options;
   }
 
   LoadOptions options_for(const test_support::OnnxModel& model, std::int32_t max_batch_size = 4) const {

@@ -1,8 +1,6 @@
 // Loading again and again: the same bits, and nothing left behind.
 //
 // TESSERA_GPU_LOADS: how often a model is loaded and unloaded (60; the first 20 may leave something behind).
-#include <unistd.h>
-
 #include <array>
 #include <cstdlib>
 #include <fstream>
@@ -10,32 +8,16 @@
 #include <thread>
 
 #include "tests/gpu/engine/cuda_fixture.h"
+#include "tests/gpu/engine/memory_books.h"
 #include "tests/support/figure.h"
 
 namespace tessera::engine {
 namespace {
 
 constexpr int kFirstLoads = 20;
-// What libraries and the C library's heap may keep for themselves; a model of this size that stayed would show.
-constexpr double kMostLeftMb = 16;
-
-double mb(double bytes) { return bytes / 1e6; }
 
 class LoadsTest : public CudaEngineTest {
  protected:
-  static double host_mb() {
-    std::ifstream file("/proc/self/statm");
-    double size = 0;
-    double resident = 0;
-    file >> size >> resident;
-    return mb(resident * static_cast<double>(::sysconf(_SC_PAGESIZE)));
-  }
-  double card_mb() const {
-    std::size_t free = 0;
-    std::size_t total = 0;
-    EXPECT_EQ(device_->gpu()->driver().mem_get_info(&free, &total), CUDA_SUCCESS);
-    return mb(static_cast<double>(total - free));
-  }
   std::vector<std::byte> load_and_run(std::int32_t bucket) {
     const auto model = load(image_model());
     if (model == nullptr) {
@@ -140,22 +122,19 @@ TEST_F(LoadsTest, TwentyLoadsGiveTheSameBits) {
 TEST_F(LoadsTest, LoadsAndUnloadsLeaveNothingBehind) {
   const char* set = std::getenv("TESSERA_GPU_LOADS");  // NOLINT(concurrency-mt-unsafe): before any other thread
   const int loads = set == nullptr ? 60 : std::max(kFirstLoads + 1, std::atoi(set));  // NOLINT(cert-err34-c)
-  double host = 0;
-  double card = 0;
+  MemoryBooks before;
   for (int i = 1; i <= loads; ++i) {
     ASSERT_FALSE(load_and_run(i % 2 == 0 ? 4 : 1).empty());
     if (i == kFirstLoads) {
-      host = host_mb();
-      card = card_mb();
+      before = MemoryBooks::of(*device_->gpu());
     }
     if (i % 20 == 0 || i == loads) {
-      test_support::figure(
-          "after_" + std::to_string(i) + "_loads",
-          "{\"host_mb\":" + std::to_string(host_mb()) + ",\"card_mb\":" + std::to_string(card_mb()) + "}");
+      test_support::figure("after_" + std::to_string(i) + "_loads", MemoryBooks::of(*device_->gpu()).to_json());
     }
   }
-  EXPECT_LE(card_mb() - card, kMostLeftMb) << "of the card's memory, after " << loads << " loads";
-  EXPECT_LE(host_mb() - host, kMostLeftMb) << "of the host's memory, after " << loads << " loads";
+  const MemoryBooks after = MemoryBooks::of(*device_->gpu());
+  EXPECT_LE(after.card_mb - before.card_mb, kMostLeftMb) << "of the card's memory, after " << loads << " loads";
+  EXPECT_LE(after.host_mb - before.host_mb, kMostLeftMb) << "of the host's memory, after " << loads << " loads";
 }
 
 }  // namespace

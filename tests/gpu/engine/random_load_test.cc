@@ -4,21 +4,18 @@
 // named by TESSERA_GPU_NETS (resnet50,mobilenet_v2) are then tested, too.
 #include <atomic>
 #include <chrono>
-#include <cstdlib>
 #include <sstream>
 #include <thread>
 
 #include "base/clock.h"
 #include "tests/gpu/engine/cuda_fixture.h"
+#include "tests/gpu/settings.h"
 #include "tests/support/figure.h"
 
 namespace tessera::engine {
 namespace {
 
-std::string setting(const char* name, const char* otherwise) {
-  const char* found = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): before any other thread
-  return found == nullptr || *found == '\0' ? otherwise : found;
-}
+using test_support::setting;
 
 class RandomLoadTest : public CudaEngineTest {
  protected:
