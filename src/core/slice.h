@@ -21,7 +21,7 @@ struct Slice {
 
 // What a scheduler has to know of a device. Immutable.
 struct DeviceShape {
-  std::string name;                       // "host", "cuda:0"; also the key of cached profiles
+  std::string name;                       // "host", "cuda:0"; part of the key of cached profiles
   std::vector<std::uint16_t> processors;  // per atom: SMs of a GPU, 1 for a core; the last atom may differ
   std::vector<Slice> ladder;              // every slice the device can run, smallest first, then by position
   Slice loader;                           // the slice that loads and measurements borrow

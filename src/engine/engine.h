@@ -60,6 +60,7 @@ struct MemoryUse {
   Bytes packed;    // what all sessions keep beside them for as long as they live, held once as well
   Bytes working;   // what else the model holds by now, such as its lanes' inputs, activations and outputs
   Bytes per_home;  // what one more slice adds, as measured at the last home made; 0 where unknown
+  Bytes again{};   // of `packed`: what sessions hold once more, since they pack in another order than the first
 
   Bytes held() const { return {weights.value + packed.value + working.value}; }
 };
@@ -134,6 +135,8 @@ class Engine {
   virtual ~Engine() = default;
   virtual const std::string& name() const = 0;  // "onnxruntime"
   virtual std::string version() const = 0;      // part of profile keys
+  // The options that plans are made with, where they make models faster or slower: part of profile keys as well.
+  virtual std::string options() const { return {}; }
 
   // Reads the signature only: a file that cannot be loaded may have one. Error: kInvalidArgument with the parser's
   // words for a broken file.

@@ -15,11 +15,12 @@ constexpr Duration kHashStep = std::chrono::milliseconds(50);
 constexpr Duration kCaptureStep = std::chrono::milliseconds(50);  // of what is built already, with runs to measure it
 
 // Where it was measured; what runs uncaptured takes other times.
-std::string describe(const DeviceShape& shape, const Instance& instance) {
+std::string describe(const device::Device& device, const Instance& instance) {
+  const DeviceShape& shape = device.shape();
   std::string text = shape.name + " [";
   for (const std::uint16_t processors : shape.processors) text += std::to_string(processors) + " ";
   text.back() = ']';
-  return text + (instance.config.uncaptured.empty() ? "" : " uncaptured");
+  return text + " " + device.hardware() + (instance.config.uncaptured.empty() ? "" : " uncaptured");
 }
 
 Result<std::map<std::string, std::vector<std::string>>> read_all_labels(const ModelFolder& folder,
@@ -161,8 +162,8 @@ Result<LoadedVersion> Loader::load_once(const ModelSource& source, const Written
     return error;
   };
   if (!ready.ok()) return failed(ready.error());
-  loaded.profile_key = {instance->digest, describe(host_.device().shape(), *instance),
-                        engine_.name() + " " + engine_.version()};
+  loaded.profile_key = {instance->digest, describe(host_.device(), *instance),
+                        engine_.name() + " " + engine_.version() + " " + engine_.options()};
   loaded.instance = instance;
   const Status fit = warm_and_measure(source, alone, loaded);
   if (fit.ok()) return loaded;

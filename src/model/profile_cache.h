@@ -13,8 +13,8 @@ namespace tessera::model {
 // What a profile holds for: another of any of these is another profile.
 struct ProfileKey {
   std::string model;   // digest of the instance
-  std::string device;  // name and processors
-  std::string engine;  // name and version
+  std::string device;  // name, processors, hardware and driver
+  std::string engine;  // name, version and options
 };
 
 // Thread-safe: every method touches the disk alone. Without a folder nothing is kept.

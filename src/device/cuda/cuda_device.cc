@@ -14,6 +14,7 @@
 #include "base/affinity.h"
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/hardware.h"
 #include "base/pause.h"
 #include "device/cuda/completion_poller.h"
 #include "device/cuda/cuda_plan.h"
@@ -97,6 +98,7 @@ class Cuda final : public CudaDevice {
   Status start(const CudaOptions& options);
 
   const DeviceShape& shape() const override { return shape_; }
+  std::string hardware() const override { return hardware_; }
   StagingPool& staging() override { return *staging_; }
   void set_sink(CompletionSink& sink) override { sink_.store(&sink); }
 
@@ -157,6 +159,7 @@ class Cuda final : public CudaDevice {
   const Driver& driver_;
   const Slice part_;  // of the gpu's atoms
   const DeviceShape shape_;
+  std::string hardware_;  // written by start()
   std::unique_ptr<PinnedPool> staging_;
   std::atomic<CompletionSink*> sink_{nullptr};  // a fault of the card may come before there is one
 
@@ -189,9 +192,19 @@ class Cuda final : public CudaDevice {
   std::unique_ptr<CompletionPoller> poller_;  // last: its thread uses the rest
 };
 
+// The card's name, the CUDA version that the driver is for, and its own, where that is told.
+Result<std::string> describe(const Gpu& gpu) {
+  int version = 0;
+  TESSERA_RETURN_IF_ERROR(gpu.driver().check(gpu.driver().driver_get_version(&version), "read the driver's version"));
+  const std::string module = nvidia_module_version();
+  return gpu.name() + ", driver " + std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10) +
+         (module.empty() ? "" : " " + module);
+}
+
 Status Cuda::start(const CudaOptions& options) {
   const CurrentContext current(*gpu_);
   TESSERA_RETURN_IF_ERROR(current.status());
+  TESSERA_ASSIGN_OR_RETURN(hardware_, describe(*gpu_));
   // Now, as making a context waits for whatever kernels run on the card.
   for (const Slice& slice : shape_.ladder) {
     TESSERA_RETURN_IF_ERROR(context_of(slice, Gpu::Use::kHome));

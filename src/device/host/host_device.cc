@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/hardware.h"
 #include "device/host/flights.h"
 #include "device/host/host_plan.h"
 #include "device/host/worker.h"
@@ -43,6 +44,7 @@ class HostDevice final : public Device {
   ~HostDevice() override;
 
   const DeviceShape& shape() const override { return shape_; }
+  std::string hardware() const override { return hardware_; }
   StagingPool& staging() override { return *staging_; }
   std::optional<std::uint16_t> atom_here() const override { return topology_.atom_of(current_cpu()); }
   void set_sink(CompletionSink& sink) override { sink_ = &sink; }
@@ -68,6 +70,7 @@ class HostDevice final : public Device {
 
   const HostTopology topology_;
   const DeviceShape shape_;
+  const std::string hardware_ = processor_name();
   const std::unique_ptr<HostStagingPool> staging_;
   CompletionSink* sink_ = nullptr;
 

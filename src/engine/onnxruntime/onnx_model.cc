@@ -42,13 +42,12 @@ Result<std::unique_ptr<LoadedModel>> OnnxModel::load(std::shared_ptr<const Envir
   for (const TensorSpec& output : facts.signature.outputs) {
     facts.output_names.push_back(output.name.c_str());
   }
-  model->per_home_ = {};  // the first session's figure holds the packed weights, which later ones share
+  model->per_home_ = 0;  // the first session's figure holds the packed weights, which later ones share
   return std::unique_ptr<LoadedModel>(std::move(model));
 }
 
 MemoryUse OnnxModel::memory() const {
-  const std::lock_guard lock(mutex_);
-  return {.weights = weights_->bytes(), .packed = {}, .working = {}, .per_home = per_home_};
+  return {.weights = weights_->bytes(), .packed = {}, .working = {}, .per_home = {per_home_.load()}};
 }
 
 Result<std::unique_ptr<OnnxModel::Seat>> OnnxModel::make_seat(std::span<const int> helper_cpus) {
@@ -72,7 +71,7 @@ Result<std::unique_ptr<OnnxModel::Seat>> OnnxModel::make_seat(std::span<const in
   malloc_trim(0);
   weights_->drop_pages();
   const std::uint64_t after = memory_in_use(*facts_.environment);
-  per_home_ = {after > before ? after - before : 0};
+  per_home_ = after > before ? after - before : 0;
   return seat;
 }
 

@@ -1,6 +1,7 @@
 // A model in ONNX Runtime on the host: weights once, a session for all single-core slices, one for each larger slice.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -52,7 +53,8 @@ class OnnxModel final : public LoadedModel {
   mutable std::mutex mutex_;  // guards what follows; held while a session is made, never by a run
   std::unique_ptr<Seat> single_core_;
   std::map<Slice, std::unique_ptr<Seat>> larger_;
-  Bytes per_home_;
+
+  std::atomic<std::uint64_t> per_home_{0};  // bytes; read while a session is made, which takes long
 };
 
 }  // namespace tessera::engine

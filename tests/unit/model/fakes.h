@@ -102,6 +102,7 @@ class FakeDevice : public device::Device {
     shape_ = {"fake", std::vector<std::uint16_t>(atoms, 1), aligned_ladder(atoms), loader_slice(atoms)};
   }
   const DeviceShape& shape() const override { return shape_; }
+  std::string hardware() const override { return card; }
   struct HeapStaging final : device::StagingPool {
     struct Block final : device::StagingBlock {
       explicit Block(std::size_t size) : memory(size) {}
@@ -139,6 +140,7 @@ class FakeDevice : public device::Device {
     return per_row * batch.rows / slice.count;
   }
 
+  std::string card = "a card, driver 1.0";
   std::function<Status(const Slice&, Batch&)> run;
   Duration per_row = std::chrono::milliseconds(1);
   std::thread::id loader;
@@ -339,6 +341,7 @@ class FakeEngine : public engine::Engine {
 
   const std::string& name() const override { return name_; }
   std::string version() const override { return version_number; }
+  std::string options() const override { return option_names; }
   Result<engine::FileSignature> inspect(const std::filesystem::path& file) override {
     EXPECT_TRUE(host_.borrowed.load());
     std::ifstream in(file);
@@ -384,6 +387,7 @@ class FakeEngine : public engine::Engine {
   engine::LoadOptions last_options;
   bool captures() const override { return habits.cheap; }
   std::string version_number = "1.0";
+  std::string option_names = "nhwc";
   // For how many more models there is memory.
   const std::shared_ptr<std::atomic<int>> room = std::make_shared<std::atomic<int>>(1000);
   HomeHabits habits;

@@ -79,5 +79,27 @@ TEST_F(LifecycleTest, ProfilesOutliveTheServer) {
   EXPECT_EQ(host.profiles["m"].points().size(), 2U);
 }
 
+TEST_F(LifecycleTest, ProfilesHoldForOneCardDriverAndSetOfOptions) {
+  Folder cache;
+  options.cache_dir = cache.path();
+  repository.write("m/1/model.onnx", "fixed");
+  const auto is_measured = [&] {
+    begin(ControlMode::kNone);
+    const bool anew = host.profiles["m"].points().size() == 2;  // what was kept is one point
+    lifecycle.reset();
+    return anew;
+  };
+  EXPECT_TRUE(is_measured());
+  EXPECT_FALSE(is_measured());
+  host.device().card = "another card with as many processors, driver 1.0";
+  EXPECT_TRUE(is_measured());
+  EXPECT_FALSE(is_measured());
+  host.device().card = "another card with as many processors, driver 2.0";
+  EXPECT_TRUE(is_measured());
+  engine.option_names = "nhwc nhwc+bias";
+  EXPECT_TRUE(is_measured());
+  EXPECT_FALSE(is_measured());
+}
+
 }  // namespace
 }  // namespace tessera::model

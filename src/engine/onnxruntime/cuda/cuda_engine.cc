@@ -66,6 +66,8 @@ Result<std::unique_ptr<CudaEngine>> CudaEngine::create(device::CudaDevice& devic
 
 std::string CudaEngine::version() const { return std::string(Ort::GetVersionString()) + " cuda"; }
 
+std::string CudaEngine::options() const { return provider_settings(); }
+
 Result<FileSignature> CudaEngine::inspect(const std::filesystem::path& file) {
   return inspect_file(*parts_->environment, file);
 }

@@ -21,6 +21,7 @@ class CudaEngine final : public Engine {
 
   const std::string& name() const override { return name_; }
   std::string version() const override;
+  std::string options() const override;
   Result<FileSignature> inspect(const std::filesystem::path& file) override;
   Result<std::unique_ptr<LoadedModel>> load(const LoadOptions& options) override;
   CudaShared shared() const { return {parts_->gpu, parts_->allocator, parts_->kernels, parts_->replicas}; }

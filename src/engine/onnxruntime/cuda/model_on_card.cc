@@ -43,7 +43,7 @@ Result<std::unique_ptr<ModelOnCard>> ModelOnCard::load(std::shared_ptr<const Cud
   TESSERA_ASSIGN_OR_RETURN(std::unique_ptr<device::DeviceRegion> region,
                            device::DeviceRegion::reserve(parts->gpu, kSessionAddresses, budget));
   const OptimizedFor form = optimized_for(*parts, ProviderOptions{});
-  auto replicas = parts->replicas->of(options.digest, form.key, options.cache_dir, parts->gpu->name());
+  auto replicas = parts->replicas->of(options.digest, form.key, options.cache_dir, parts->device.hardware());
   HeapSource& scratch = **parts->scratch;
   static_cast<void>(scratch.take_failure());
   auto files = replicas->files([&] {
@@ -71,7 +71,8 @@ MemoryUse ModelOnCard::memory() const {
   return {.weights = {weights},
           .packed = {kept - std::min(kept, weights)},
           .working = {taken - std::min(taken, kept)},
-          .per_home = {}};
+          .per_home = {},
+          .again = session_memory_->again()};
 }
 
 }  // namespace tessera::engine

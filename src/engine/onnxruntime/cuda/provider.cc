@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <memory>
+#include <vector>
 
 namespace tessera::engine {
 namespace {
@@ -14,6 +15,13 @@ struct ReleaseOptions {
 };
 
 const char* flag(bool on) { return on ? "1" : "0"; }
+
+struct Setting {
+  const char* key;
+  const char* value;
+};
+// What is the same for all sessions.
+constexpr std::array kAlways{Setting{"do_copy_in_default_stream", "1"}};
 
 }  // namespace
 
@@ -37,6 +45,17 @@ std::span<const ProviderOptions> tried_options() {
   return kTried;
 }
 
+std::string provider_settings() {
+  std::string text;
+  for (const ProviderOptions& choice : tried_options()) {
+    text += (text.empty() ? "" : " ") + choice.name();
+  }
+  for (const Setting& setting : kAlways) {
+    text += std::string(" ") + setting.key + "=" + setting.value;
+  }
+  return text;
+}
+
 void add_provider(const CudaParts& parts, CUstream stream, const ProviderOptions& choice,
                   Ort::SessionOptions& options) {
   const OrtApi& api = Ort::GetApi();
@@ -44,10 +63,13 @@ void add_provider(const CudaParts& parts, CUstream stream, const ProviderOptions
   Ort::ThrowOnError(api.CreateCUDAProviderOptions(&raw));
   const std::unique_ptr<OrtCUDAProviderOptionsV2, ReleaseOptions> provider(raw);
   const std::string gpu = std::to_string(parts.gpu->ordinal());
-  const std::array<const char*, 5> keys{"device_id", "prefer_nhwc", "fuse_conv_bias", "do_copy_in_default_stream",
-                                        "cudnn_conv_algo_search"};
-  const std::array<const char*, 5> values{gpu.c_str(), flag(choice.channels_last), flag(choice.fuse_conv_bias), "1",
-                                          choice.timed_search ? "EXHAUSTIVE" : "HEURISTIC"};
+  std::vector<const char*> keys{"device_id", "prefer_nhwc", "fuse_conv_bias", "cudnn_conv_algo_search"};
+  std::vector<const char*> values{gpu.c_str(), flag(choice.channels_last), flag(choice.fuse_conv_bias),
+                                  choice.timed_search ? "EXHAUSTIVE" : "HEURISTIC"};
+  for (const Setting& setting : kAlways) {
+    keys.push_back(setting.key);
+    values.push_back(setting.value);
+  }
   Ort::ThrowOnError(api.UpdateCUDAProviderOptions(raw, keys.data(), values.data(), keys.size()));
   // Last: an update of the others would forget it.
   Ort::ThrowOnError(api.UpdateCUDAProviderOptionsWithValue(raw, "user_compute_stream", stream));

@@ -30,6 +30,9 @@ struct ProviderOptions {
 // resnet50 a quarter more.
 std::span<const ProviderOptions> tried_options();
 
+// Those that are tried, and what all sessions have beside them: a model's times hold for them alone.
+std::string provider_settings();
+
 // Makes a session built with `options` compute on the gpu, everything of it queued on `stream`.
 // May throw Ort::Exception: also where this build of ONNX Runtime has no CUDA provider.
 void add_provider(const CudaParts& parts, CUstream stream, const ProviderOptions& choice, Ort::SessionOptions& options);

@@ -190,6 +190,7 @@ class CudaDeviceTest : public testing::Test {
 TEST_F(CudaDeviceTest, ItsShapeCountsProcessorsAndItsNameIsTheSpec) {
   const auto whole = start();
   EXPECT_EQ(whole->shape().name, "cuda:0");
+  EXPECT_EQ(whole->hardware().rfind("fake gpu, driver 13.", 0), 0U) << whole->hardware();
   EXPECT_EQ(whole->shape().processors, (std::vector<std::uint16_t>{8, 8, 8, 12}));
   EXPECT_EQ(whole->shape().loader, (Slice{3, 1}));
   EXPECT_EQ(whole->shape().committed_per_atom, 1) << "a round trip to the card is worth hiding";

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "base/affinity.h"
+#include "base/hardware.h"
 
 namespace tessera::device {
 namespace {
@@ -32,6 +33,12 @@ TEST(HostDevice, KnowsTheAtomOfTheCallingThread) {
       EXPECT_EQ((*last_core)->atom_here(), i + 1 == cores.size() ? std::optional<std::uint16_t>(0) : std::nullopt);
     }
   }).join();
+}
+
+TEST(HostDevice, SaysWhatProcessorItHas) {
+  const auto device = make_host_device({});
+  ASSERT_TRUE(device.ok());
+  EXPECT_EQ((*device)->hardware(), processor_name());
 }
 
 TEST(HostDevice, NamesItsThreadsAfterTheirAtoms) {

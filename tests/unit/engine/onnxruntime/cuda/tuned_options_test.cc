@@ -31,6 +31,10 @@ TEST(ProviderOptions, WhatIsTriedRunsOneFile) {
   }
 }
 
+TEST(ProviderOptions, AreNamedTogetherForKeys) {
+  EXPECT_EQ(provider_settings(), "nhwc nhwc+bias do_copy_in_default_stream=1");
+}
+
 class TunedOptionsTest : public testing::Test {
  protected:
   TunedOptions read(const std::string& digest = "abc", const std::string& card = "a card") const {
