@@ -26,6 +26,17 @@ class Host {
   // Runs `step` on the calling thread while `slice` is borrowed from the scheduler; waits until it is granted.
   virtual Status with_borrowed(const Slice& slice, Duration expected, const std::function<Status()>& step) = 0;
 
+  // Versions of the model are about to be loaded that reserve `share` of the device together, in place of those that
+  // serve; `as_served`: with what holds for it on other devices now instead. Kept for them until end_claim(). Error:
+  // not so much is left; it names all models that reserve some, and their shares.
+  virtual Status claim_share(const std::string& model, double share, bool as_served) {
+    static_cast<void>(model);
+    static_cast<void>(share);
+    static_cast<void>(as_served);
+    return ok_status();
+  }
+  virtual void end_claim() {}
+
   // From here on the instance serves. Requests without a version go to the newest published version of a name.
   virtual Status publish(std::shared_ptr<const Instance> instance, sched::Profile profile) = 0;
 

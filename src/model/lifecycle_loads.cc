@@ -5,7 +5,9 @@
 #include "base/log.h"
 #include "model/confined_path.h"
 #include "model/lifecycle_state.h"
+#include "model/live_params.h"
 #include "model/model_source.h"
+#include "model_config.pb.h"
 
 namespace tessera::model {
 namespace {
@@ -28,6 +30,15 @@ Result<std::vector<std::int64_t>> wanted_versions(const ModelSource& source, con
     out.push_back(version);
   }
   return out;
+}
+
+// Of each version. What cannot be read its load complains of.
+double reserved_share_of(const ModelSource& source) {
+  const auto& parameters = source.written.proto->parameters();
+  const auto found = parameters.find("reserved_share");
+  if (found == parameters.end()) return 0;
+  const auto share = param_number(found->first, found->second.string_value(), 0, 1);
+  return share.ok() ? *share : 0;
 }
 
 // What is missing or too large in a model is, for who asked to load it, the model's fault.
@@ -134,20 +145,35 @@ Status Lifecycle::State::load_source(const LoadRequest& request, Model& model) {
     drop_aside(name, model, "is on other devices");
     return ok_status();
   }
-  if (!source->overridden && model.settled && !model.serving.empty() && model.fingerprint == source->fingerprint) {
+  const double share = reserved_share_of(*source) * static_cast<double>(versions->size());
+  if (const Status claimed = host_.claim_share(name, share, !request.as_served.empty()); !claimed.ok()) {
+    if (model.serving.empty() && model.aside.empty()) {
+      index_.set(name, versions->empty() ? 0 : versions->back(), VersionState::kUnavailable, claimed.error().message());
+    }
+    return claimed.error().in("load failed for model '" + name + "'");
+  }
+  Status loaded = load_versions(request, *source, *versions, model);
+  host_.end_claim();
+  return loaded;
+}
+
+Status Lifecycle::State::load_versions(const LoadRequest& request, const ModelSource& source,
+                                       const std::vector<std::int64_t>& versions, Model& model) {
+  const std::string& name = request.name;
+  if (!source.overridden && model.settled && !model.serving.empty() && model.fingerprint == source.fingerprint) {
     for (const auto& [number, version] : model.serving) host_.reloaded(*version.instance);
     return ok_status();
   }
-  model.fingerprint = source->fingerprint;
+  model.fingerprint = source.fingerprint;
   model.settled = false;
   index_.forget_failures(name);
   std::string reasons;
   ErrorCode code = ErrorCode::kInvalidArgument;
   // The newest first: it answers the requests that name no version.
-  for (auto version = versions->rbegin(); version != versions->rend(); ++version) {
+  for (auto version = versions.rbegin(); version != versions.rend(); ++version) {
     const auto served = request.as_served.find(*version);
     const Status loaded =
-        load_version(*source, *version, served == request.as_served.end() ? std::string() : served->second, model);
+        load_version(source, *version, served == request.as_served.end() ? std::string() : served->second, model);
     if (loaded.ok()) continue;
     code = for_caller(loaded.error().code());
     reasons += (reasons.empty() ? "" : "; ") + ("version " + std::to_string(*version)) +
@@ -155,18 +181,18 @@ Status Lifecycle::State::load_source(const LoadRequest& request, Model& model) {
   }
   if (!reasons.empty()) return Error(code, "load failed for model '" + name + "': " + reasons);
   for (auto at = model.serving.begin(); at != model.serving.end();) {
-    if (std::binary_search(versions->begin(), versions->end(), at->first)) {
+    if (std::binary_search(versions.begin(), versions.end(), at->first)) {
       ++at;
     } else {
       withdraw(name, at->second, "version is not selected any more");
       at = model.serving.erase(at);
     }
   }
-  model.settled = !source->overridden;
-  if (!request.as_served.empty() && select_versions(source->files.versions, source->folder).value() != *versions) {
+  model.settled = !source.overridden;
+  if (!request.as_served.empty() && select_versions(source.files.versions, source.folder).value() != versions) {
     model.fingerprint.clear();  // polling finds what others do not serve yet
   }
-  model.again = {name, source->brought ? std::nullopt : request.config_json, {}};
+  model.again = {name, source.brought ? std::nullopt : request.config_json, {}};
   return ok_status();
 }
 

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "base/clock.h"
 #include "model/lifecycle.h"
@@ -112,6 +113,8 @@ class Lifecycle::State {
 
   Status load_now(const LoadRequest& request);
   Status load_source(const LoadRequest& request, Model& model);
+  Status load_versions(const LoadRequest& request, const ModelSource& source, const std::vector<std::int64_t>& versions,
+                       Model& model);
   Status load_version(const ModelSource& source, std::int64_t version, const std::string& digest, Model& model);
   void publish_plans(const LoadedVersion& loaded);
   Status held_up();

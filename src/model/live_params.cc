@@ -134,14 +134,30 @@ ParamChanges written_params(const sched::LiveParams& params) {
   return out;
 }
 
-std::shared_ptr<const inference::ModelConfig> config_with(const ModelConfig& config, const sched::LiveParams& now) {
+std::string memory_text(const std::map<std::string, engine::MemoryUse>& memory) {
+  std::string text;
+  for (const auto& [device, use] : memory) {
+    text += (text.empty() ? "" : "; ") + device;
+    text += " weights=" + std::to_string(use.weights.value);
+    text += " packed=" + std::to_string(use.packed.value - std::min(use.packed.value, use.again.value));
+    text += " packed_again=" + std::to_string(use.again.value);
+    text += " working=" + std::to_string(use.working.value);
+  }
+  return text;
+}
+
+std::shared_ptr<const inference::ModelConfig> config_with(const ModelConfig& config, const sched::LiveParams& now,
+                                                          const std::string& memory) {
   const sched::LiveParams& read = config.params;
-  if (now == read && config.uncaptured.empty()) {
+  if (now == read && config.uncaptured.empty() && memory.empty()) {
     return config.proto;
   }
   auto shown = std::make_shared<inference::ModelConfig>(*config.proto);
   if (!config.uncaptured.empty()) {
     (*shown->mutable_parameters())["uncaptured"].set_string_value(config.uncaptured);
+  }
+  if (!memory.empty()) {
+    (*shown->mutable_parameters())["memory_bytes"].set_string_value(memory);
   }
   const ParamChanges before = written_params(read);
   const ParamChanges after = written_params(now);

@@ -2,6 +2,7 @@
 // reserved_share, reserved_lend, max_share.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "engine/engine.h"
 #include "model/config.h"
 #include "sched/model_params.h"
 
@@ -34,8 +36,14 @@ Result<sched::LiveParams> with_changes(sched::LiveParams params, const ParamChan
 // All of them, as config.pbtxt would write them; slo_ms without a value where there is no objective.
 ParamChanges written_params(const sched::LiveParams& params);
 
-// The configuration with what has changed since it was read, and why the model runs uncaptured, where it does.
-std::shared_ptr<const inference::ModelConfig> config_with(const ModelConfig& config, const sched::LiveParams& now);
+// What a model holds, by device, as its configuration shows it: "cuda:0 weights=51380224 packed=0 packed_again=0
+// working=9437184", in bytes, one after the other; parts are disjoint.
+std::string memory_text(const std::map<std::string, engine::MemoryUse>& memory);
+
+// The configuration with what has changed since it was read, why the model runs uncaptured, where it does, and what it
+// holds (memory_text(); empty: nothing is said).
+std::shared_ptr<const inference::ModelConfig> config_with(const ModelConfig& config, const sched::LiveParams& now,
+                                                          const std::string& memory = {});
 
 // A number of a parameter, the lowest and highest value included.
 Result<double> param_number(std::string_view name, const std::string& value, double lowest, double highest);

@@ -58,6 +58,14 @@ sched::LiveParams ModelCounters::params() const {
   return params_;
 }
 
+bool ModelCounters::slo_turns_out_impossible() {
+  if (!slo_is_impossible() || told_impossible_ == slo()) {
+    return false;
+  }
+  told_impossible_ = slo();
+  return true;
+}
+
 void ModelCounters::batch_ended(std::int32_t rows, const Slice& slice, const BatchTimes& times, bool ok) {
   const Duration run = times.ended - times.started;
   atom_ns_.add(ns_of(run) * slice.count);
@@ -136,6 +144,7 @@ ModelStatistics ModelCounters::snapshot() const {
   out.met_slo = met_.get();
   out.with_slo = out.met_slo + late_.get() + missed_.load(std::memory_order_relaxed);
   out.params = params();
+  out.fastest_measured = fastest_measured();
   out.latency = latency_.get();
   out.queue_time = queue_time_.get();
   out.evictions = evictions_.load(std::memory_order_relaxed);

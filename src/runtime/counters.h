@@ -84,6 +84,13 @@ class ModelCounters {
   sched::LiveParams params() const;                                                   // locks; for who asks rarely
   Duration slo() const { return Duration(slo_ns_.load(std::memory_order_relaxed)); }  // zero: none
 
+  // See sched::LatencyTable.
+  void set_fastest_measured(Duration fastest) { fastest_ns_.set(static_cast<std::uint64_t>(fastest.count())); }
+  Duration fastest_measured() const { return Duration(static_cast<Duration::rep>(fastest_ns_.get())); }
+  bool slo_is_impossible() const { return slo() > Duration::zero() && slo() < fastest_measured(); }
+  // Whether it is, and this is the first time it is asked of this objective.
+  bool slo_turns_out_impossible();
+
   void arrived() { waiting_.add(1); }
   void left_queue() { waiting_.add(~std::uint64_t{0}); }
   void batch_ended(std::int32_t rows, const Slice& slice, const BatchTimes& times, bool ok);
@@ -98,6 +105,7 @@ class ModelCounters {
   void answered_after_return(Duration latency);
 
   std::uint64_t waiting() const { return waiting_.get(); }
+  const std::string& device() const { return device_; }
   ModelStatistics snapshot() const;
 
  private:
@@ -117,7 +125,8 @@ class ModelCounters {
   std::vector<BatchCells> batches_;  // by rows
   std::array<std::atomic<std::uint64_t>, static_cast<std::size_t>(Failure::kCount)> failures_{};
   std::atomic<std::uint64_t> missed_{0}, fail_ns_{0};
-  Cell met_, late_, atom_ns_;
+  Cell met_, late_, atom_ns_, fastest_ns_;
+  Duration told_impossible_{0};  // the objective of which that was said; the holder's
   std::vector<Cell> launches_by_atom_;
   HistogramCells latency_, queue_time_;
   std::atomic<std::uint64_t> evictions_{0}, waiting_for_return_{0};

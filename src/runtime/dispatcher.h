@@ -204,6 +204,7 @@ class Dispatcher final : public device::CompletionSink {
   }
   void publish_load();
   void publish_load(ServedInstance& served);
+  void note_fastest(ServedInstance& served) const;
   void refuse(Ticket& ticket, Refusal why, Turn& turn);
   void refuse_all_waiting(Refusal why, Turn& turn);
   void end_loader_wait(bool granted);

@@ -195,6 +195,7 @@ void Dispatcher::handle_ended(LaunchRecord& record, TimePoint at, Turn& turn) {
   if (atoms_lost_ > 0) {
     count_atoms_lost();
   }
+  note_fastest(*record.served);
   publish_load(*record.served);
 }
 
@@ -233,6 +234,7 @@ void Dispatcher::handle_control(ControlMessage& control, TimePoint at, Turn& tur
   if (const auto* up = std::get_if<sched::ModelUp>(&control.event)) {
     instances_[up->instance.value] = control.served;
     feed(control.event, at, turn);
+    note_fastest(*control.served);
     publish_load(*control.served);
     return;
   } else if (std::holds_alternative<sched::LoaderWants>(control.event)) {
@@ -259,6 +261,14 @@ void Dispatcher::handle_control(ControlMessage& control, TimePoint at, Turn& tur
     }
   }
   feed(control.event, at, turn);
+  if (std::holds_alternative<sched::ParamsChanged>(control.event)) {
+    note_fastest(*control.served);
+  } else if (const auto* measured = std::get_if<sched::Measured>(&control.event)) {
+    const auto found = instances_.find(measured->instance.value);
+    if (found != instances_.end()) {
+      note_fastest(*found->second);
+    }
+  }
   if (control.applied != nullptr) {
     control.applied->release();
   }

@@ -1,4 +1,7 @@
 // What follows after the role: running what the device left to this thread, and answering.
+#include <array>
+#include <charconv>
+#include <chrono>
 #include <string>
 #include <utility>
 
@@ -10,13 +13,25 @@
 namespace tessera::runtime {
 namespace {
 
+// Milliseconds, to the microsecond.
+std::string ms_text(Duration span) {
+  const auto us = static_cast<double>(std::chrono::round<std::chrono::microseconds>(span).count());
+  std::array<char, 32> text{};
+  const auto end = std::to_chars(text.data(), text.data() + text.size(), us / 1000, std::chars_format::fixed).ptr;
+  return {text.data(), end};
+}
+
 // The text of a deadline that cannot be met names the reason and the model.
 Error objective_error(const Ticket& ticket) {
   const model::Instance& instance = *ticket.served->instance;
+  const ModelCounters& counters = *ticket.served->counters;
   std::string text = "Request for model '" + instance.name + "' cannot be answered in time";
-  if (const Duration slo = ticket.served->counters->slo(); slo > Duration::zero()) {
-    text += ": its objective of " + std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(slo).count()) +
-            " ms cannot be met under the present load";
+  if (counters.slo_is_impossible()) {
+    text += ": slo_ms " + ms_text(counters.slo()) + " of model " + instance.name +
+            " is below its fastest measured run of " + ms_text(counters.fastest_measured()) +
+            " ms; raise it, or set slo_policy best_effort";
+  } else if (const Duration slo = counters.slo(); slo > Duration::zero()) {
+    text += ": its objective of " + ms_text(slo) + " ms cannot be met under the present load";
   }
   Error error = unavailable(std::move(text));
   const auto wait = std::chrono::ceil<std::chrono::milliseconds>(ticket.retry_after);

@@ -1,4 +1,5 @@
-// What the holder of the role does about a device that is lost, and about batches that do not end.
+// What the holder of the role does about a device that is lost, about batches that do not end, and about objectives
+// that no run can meet.
 #include <chrono>
 #include <string>
 #include <utility>
@@ -73,6 +74,24 @@ void Dispatcher::count_atoms_lost() {
   if (neighbours_.load != nullptr) {
     neighbours_.load->held_up.store(atoms_lost_ == shape_.atoms(), std::memory_order_release);
   }
+}
+
+// After what measures, or changes what it is held against.
+void Dispatcher::note_fastest(ServedInstance& served) const {
+  ModelCounters& counters = *served.counters;
+  counters.set_fastest_measured(scheduler_.fastest_measured(served.instance->id));
+  if (!counters.slo_turns_out_impossible()) {
+    return;
+  }
+  const auto ms = [](Duration span) { return std::chrono::duration<double, std::milli>(span).count(); };
+  log(LogLevel::kWarning,
+      "an objective is shorter than any run of its model that was measured: raise slo_ms, or take a faster model; "
+      "under slo_policy reject its requests are rejected, under best_effort they are answered late",
+      {{"model", served.instance->name},
+       {"version", served.instance->version},
+       {"device", shape_.name},
+       {"slo_ms", ms(counters.slo())},
+       {"fastest_measured_ms", ms(counters.fastest_measured())}});
 }
 
 // Rare: looks through all records. The number of a launch is never given again.

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -48,6 +49,8 @@ class Fleet {
   bool drain(std::chrono::milliseconds limit);
   std::vector<ModelStatistics> statistics() const;
   std::vector<DeviceStatistics> device_statistics() const;
+  // Of that name and version, by device: where it is loaded now.
+  std::map<std::string, engine::MemoryUse> memory(const model::Instance& instance) const;
   void count_copied(Bytes bytes) { units_.front()->count_copied(bytes); }
 
   // See Service.

@@ -1,6 +1,7 @@
 // What an operator changes while models serve, on every device that has to do with it.
 #include <algorithm>
 #include <map>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,6 +23,17 @@ Result<sched::LiveParams> Fleet::params(std::string_view model, std::optional<st
   return written;
 }
 
+std::map<std::string, engine::MemoryUse> Fleet::memory(const model::Instance& instance) const {
+  std::map<std::string, engine::MemoryUse> out;
+  for (const auto& unit : units_) {
+    const auto served = unit->served(instance.name, instance.version);
+    if (served && served->instance->engine_model) {
+      out[served->counters->device()] = served->instance->engine_model->memory();
+    }
+  }
+  return out;
+}
+
 Result<sched::LiveParams> Fleet::change_params(std::string_view model, const model::ParamChanges& changes,
                                                std::string_view policy_without_shares) {
   struct Change {
@@ -30,11 +42,20 @@ Result<sched::LiveParams> Fleet::change_params(std::string_view model, const mod
     sched::LiveParams params;
   };
   std::vector<Change> wanted;
+  std::vector<std::unique_lock<std::mutex>> no_load_ends;  // until the shares are changed
   for (const auto& unit : units_) {
+    no_load_ends.push_back(unit->lock_shares());
+    double before = 0;
+    double after = 0;
     for (auto& served : unit->served(model)) {
-      TESSERA_ASSIGN_OR_RETURN(const auto params,
-                               model::with_changes(served->counters->params(), changes, policy_without_shares));
+      const sched::LiveParams now = served->counters->params();
+      TESSERA_ASSIGN_OR_RETURN(const auto params, model::with_changes(now, changes, policy_without_shares));
+      before += now.reserved_share;
+      after += params.reserved_share;
       wanted.push_back({unit.get(), std::move(served), params});
+    }
+    if (after > before) {
+      TESSERA_RETURN_IF_ERROR(unit->fits(std::string(model), after));
     }
   }
   if (wanted.empty()) {

@@ -124,6 +124,23 @@ std::vector<std::shared_ptr<const model::Instance>> RouteTable::all() const {
   return out;
 }
 
+std::optional<double> RouteTable::reserved_elsewhere(std::uint16_t device, std::string_view model) const {
+  const auto table = table_.read();
+  const auto name = table->find(model);
+  if (name == table->end()) {
+    return std::nullopt;
+  }
+  std::map<std::uint16_t, double> shares;  // by device
+  for (const Version& version : name->second.versions) {
+    for (const Replica& replica : version.replicas) {
+      if (replica.device != device) {
+        shares[replica.device] += replica.served->counters->params().reserved_share;
+      }
+    }
+  }
+  return shares.empty() ? std::nullopt : std::optional(shares.begin()->second);
+}
+
 void RouteTable::put(std::uint16_t device, std::shared_ptr<ServedInstance> served) {
   const std::lock_guard lock(writing_);
   auto next = std::make_unique<Table>(*table_.read());

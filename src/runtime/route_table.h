@@ -53,6 +53,10 @@ class RouteTable {
   std::vector<std::int64_t> versions(std::string_view model) const;  // ascending
   std::vector<std::shared_ptr<const model::Instance>> all() const;   // one of each version
 
+  // The share of a device that all versions of the model reserve together, on one that is not `device`; nothing where
+  // no other one has it.
+  std::optional<double> reserved_elsewhere(std::uint16_t device, std::string_view model) const;
+
   // Takes the place of an instance of the same name and version on that device.
   void put(std::uint16_t device, std::shared_ptr<ServedInstance> served);
   // An instance that was replaced is gone already.

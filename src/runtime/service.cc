@@ -303,7 +303,7 @@ Result<std::shared_ptr<const inference::ModelConfig>> Service::config(std::strin
                                                                       std::optional<std::int64_t> version) const {
   TESSERA_ASSIGN_OR_RETURN(const auto instance, find(model, version));
   TESSERA_ASSIGN_OR_RETURN(const auto now, params(model, version));
-  return model::config_with(instance->config, now);
+  return model::config_with(instance->config, now, model::memory_text(state_->fleet->memory(*instance)));
 }
 
 std::string Service::policy() const { return state_->policy_name->text(); }

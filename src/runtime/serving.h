@@ -6,9 +6,11 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "device/device.h"
@@ -66,10 +68,20 @@ class Serving final : public model::Host {
   DeviceStatistics device_statistics() const { return dispatcher_.statistics(); }
   void count_copied(Bytes bytes) { dispatcher_.count_copied(bytes); }
 
+  // ---- Shares that models reserve of the device ----
+
+  // Held while several are changed, or one is weighed against the others. Of several devices in their order.
+  std::unique_lock<std::mutex> lock_shares() { return std::unique_lock(shares_mutex_); }
+  // With that lock: whether the model may reserve so much with all of its versions together. Error: that would be more
+  // than the device, with what others do.
+  Status fits(const std::string& model, double share) const;
+
   // model::Host
   device::Device& device() override { return *device_; }
   InstanceId next_instance_id() override { return {next_instance_.fetch_add(1)}; }
   Status with_borrowed(const Slice& slice, Duration expected, const std::function<Status()>& step) override;
+  Status claim_share(const std::string& model, double share, bool as_served) override;
+  void end_claim() override;
   Status publish(std::shared_ptr<const model::Instance> instance, sched::Profile profile) override;
   void slice_ready(const model::Instance& instance, const Slice& slice) override;
   Status with_lane(const model::Instance& instance, LaneIndex lane, const std::function<Status()>& step) override;
@@ -117,6 +129,8 @@ class Serving final : public model::Host {
   std::atomic<std::uint32_t> next_instance_{1};
   ModelTable table_;
   StatisticsBook book_;
+  std::mutex shares_mutex_;
+  std::optional<std::pair<std::string, double>> claim_;  // of the model that is being loaded; guarded by the above
   // Owned by the loader thread.
   std::map<InstanceId, std::shared_ptr<ServedInstance>> published_;
   std::map<InstanceId, std::vector<Slice>> ready_before_publishing_;

@@ -38,6 +38,12 @@ void merge(ModelStatistics& into, const ModelStatistics& other) {
   into.met_slo += other.met_slo;
   into.latency.merge(other.latency);
   into.queue_time.merge(other.queue_time);
+  if (into.fastest_measured == Duration{0} || other.fastest_measured == Duration{0}) {
+    into.fastest_measured = std::max(into.fastest_measured, other.fastest_measured);
+  } else {
+    into.fastest_measured = std::min(into.fastest_measured, other.fastest_measured);
+  }
+  into.memory.insert(other.memory.begin(), other.memory.end());
   into.evictions += other.evictions;
   into.waiting_for_return += other.waiting_for_return;
   into.return_time.merge(other.return_time);

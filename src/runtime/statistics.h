@@ -12,6 +12,7 @@
 #include "base/histogram.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "engine/engine.h"
 #include "sched/model_params.h"
 
 namespace tessera::runtime {
@@ -41,14 +42,20 @@ struct ModelStatistics {
   std::uint64_t with_slo = 0;  // answered or rejected requests that had an objective
   std::uint64_t met_slo = 0;
   sched::LiveParams params;  // as they are now, or were at the end
-  Histogram latency;         // arrival to answer ready, successful requests
+  // Its shortest run as measured, alone in the slice where it is shortest; zero: too little was measured to say.
+  Duration fastest_measured{0};
+  Histogram latency;  // arrival to answer ready, successful requests
   Histogram queue_time;
   std::uint64_t evictions = 0;           // how often it left for want of memory
   std::uint64_t waiting_for_return = 0;  // requests that wait until it is loaded again
   Histogram return_time;                 // arrival to answer ready, successful requests that waited for that
   double atom_seconds = 0;               // slice time used: as Prometheus counts it
   std::map<std::pair<std::string, std::uint16_t>, std::uint64_t>
-      launches_by_atom;  // by (device, atom): where batches ran
+      launches_by_atom;                             // by (device, atom): where batches ran
+  std::map<std::string, engine::MemoryUse> memory;  // by device, where it is loaded now
+
+  // Whether nothing that was measured is as short as its objective.
+  bool slo_is_impossible() const { return params.slo && *params.slo < fastest_measured; }
 };
 
 // The same version on two devices, as one.

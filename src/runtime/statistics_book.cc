@@ -36,8 +36,13 @@ std::vector<ModelStatistics> StatisticsBook::all() const {
   const std::lock_guard lock(mutex_);
   std::vector<ModelStatistics> out;
   for (const Entry& entry : entries_) {
-    if (!followed(entry)) {
-      out.push_back(entry.counters->snapshot());
+    if (followed(entry)) {
+      continue;
+    }
+    ModelStatistics& one = out.emplace_back(entry.counters->snapshot());
+    const auto served = entry.gone ? nullptr : entry.served.lock();
+    if (served && served->instance->engine_model) {
+      one.memory[entry.counters->device()] = served->instance->engine_model->memory();
     }
   }
   std::sort(out.begin(), out.end(), [](const ModelStatistics& a, const ModelStatistics& b) {

@@ -40,6 +40,11 @@ void LatencyTable::read(const Profile& profile, const CoRun& co_run, const Model
   known_ = true;
   processor_ns_per_row_ = 0;
   fastest_row_ = Duration{0};
+  std::int32_t most = 0;
+  for (std::size_t group = groups.first; group < groups.end; ++group) {
+    most = std::max(most, device.group_processors(group));
+  }
+  fastest_measured_ = profile.fastest(most).value_or(Duration{0});
   double least = std::numeric_limits<double>::infinity();
   Duration fastest_row = kForever;
   for (std::size_t bucket = 0; bucket < params.buckets.size(); ++bucket) {

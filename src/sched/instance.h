@@ -44,6 +44,9 @@ class LatencyTable {
   double processor_ns_per_row() const { return processor_ns_per_row_; }
   // Of one row at the batch size that takes least in the fastest slice; zero where nothing is known.
   Duration fastest_row() const { return fastest_row_; }
+  // The shortest run that was measured, alone in the slice where it is shortest; zero until the largest slice that the
+  // model can have was measured, too.
+  Duration fastest_measured() const { return fastest_measured_; }
   Duration margin() const { return margin_; }
   std::uint32_t version() const { return version_; }  // of this table, counted up
 
@@ -54,6 +57,7 @@ class LatencyTable {
   std::vector<Duration> fastest_;  // by bucket, over all groups
   double processor_ns_per_row_ = 0;
   Duration fastest_row_{0};
+  Duration fastest_measured_{0};
   Duration margin_{0};
   std::uint32_t version_ = 0;
   std::uint32_t profile_version_ = 0;
@@ -103,8 +107,9 @@ struct Instance {
   RateEstimator service;  // processor-seconds spent
   TimePoint last_arrival = TimePoint::min();
   TimePoint last_launch = TimePoint::min();
-  std::optional<ShapeId> base_shape;  // the one whose runs correct the profile itself
-  double mean_factor = 1.0;           // of the shapes seen running, relative to the base shape
+  TimePoint try_again_at = TimePoint::min();  // of an objective that nothing measured meets; min: not asked for yet
+  std::optional<ShapeId> base_shape;          // the one whose runs correct the profile itself
+  double mean_factor = 1.0;                   // of the shapes seen running, relative to the base shape
 
   // Of a bucket there is.
   std::size_t place_of(std::int32_t bucket) const;
@@ -125,6 +130,9 @@ struct Instance {
   // nothing, and all groups.
   std::optional<std::size_t> only_slice;
   GroupRange groups;
+
+  // Whether its objective is shorter than any run of it that was measured. Other shapes may take less, though.
+  bool is_beyond_reach() const { return params->slo && !shapes_vary && *params->slo < table.fastest_measured(); }
 
   // Homed plans: without one a slice is not an option.
   Homes homes;

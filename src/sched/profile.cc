@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <functional>
+#include <limits>
 
 #include "base/check.h"
 
@@ -82,6 +83,16 @@ std::optional<Duration> Profile::latency(std::int32_t bucket, std::int32_t proce
   }
   const std::int32_t previous = buckets_.size() > 1 ? buckets_[buckets_.size() - 2] : buckets_.back();
   return result(line(log_bucket, before_log_bucket, before, bucket_slope(previous, buckets_.back())));
+}
+
+std::optional<Duration> Profile::fastest(std::int32_t processors) const {
+  double least = std::numeric_limits<double>::infinity();
+  bool judged = false;
+  for (const auto& [key, cell] : cells_) {
+    least = std::min(least, cell.latency_ns);
+    judged = judged || (key.second >= processors && (cell.prior_ns > 0 || cell.observations >= kConfidentAfter));
+  }
+  return judged ? std::optional(Duration(static_cast<Duration::rep>(std::max(1.0, least)))) : std::nullopt;
 }
 
 std::optional<Duration> Profile::without_neighbours(std::int32_t bucket, std::int32_t processors) const {

@@ -32,6 +32,10 @@ class Profile {
   // others divide by it.
   std::optional<Duration> latency(std::int32_t bucket, std::int32_t processors) const;
 
+  // The shortest of all points' times, in whatever slice that is. Nothing until a slice with so many `processors` was
+  // measured, or seen often: a larger one may be faster.
+  std::optional<Duration> fastest(std::int32_t processors) const;
+
   // The same of a slice that has no neighbours, which is the whole device: what was measured there and never seen
   // running is as measured, for what the others take longer beside each other tells nothing of it. Of points that are
   // known alone; nothing for others.

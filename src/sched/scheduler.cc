@@ -60,6 +60,11 @@ const Profile* Scheduler::State::profile(InstanceId id) const {
   return instance == nullptr ? nullptr : &instance->profile;
 }
 
+Duration Scheduler::State::fastest_measured(InstanceId id) const {
+  const Instance* instance = find(id);
+  return instance == nullptr ? Duration{0} : instance->table.fastest_measured();
+}
+
 double Scheduler::State::beside_others(InstanceId id) const {
   const Instance* instance = find(id);
   return instance == nullptr ? 0 : instance->co_run.factor(1) - 1;
@@ -208,6 +213,7 @@ double Scheduler::rows_per_second(InstanceId instance, TimePoint now) const {
 }
 TimePoint Scheduler::deadline(RequestId request) const { return state_->deadline(request); }
 const Profile* Scheduler::profile(InstanceId instance) const { return state_->profile(instance); }
+Duration Scheduler::fastest_measured(InstanceId instance) const { return state_->fastest_measured(instance); }
 double Scheduler::beside_others(InstanceId instance) const { return state_->beside_others(instance); }
 
 }  // namespace tessera::sched

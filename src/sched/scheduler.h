@@ -49,6 +49,8 @@ class Scheduler {
   TimePoint deadline(RequestId request) const;
   // The corrected profile of an instance, to be kept on disk; nullptr for an unknown one.
   const Profile* profile(InstanceId instance) const;
+  // Of an instance: see LatencyTable::fastest_measured(). Zero for an unknown one.
+  Duration fastest_measured(InstanceId instance) const;
   // By which part its runs have been seen to take longer beside atoms that are all busy; 0 for an unknown one.
   double beside_others(InstanceId instance) const;
 

@@ -166,6 +166,9 @@ void Scheduler::State::read_profile(Instance& instance) {
 void Scheduler::State::learn(const Launched& launched, const LaunchEnded& event) {
   Instance& instance = *launched.instance;
   const Duration took = event.ended - event.started;
+  if (instance.is_beyond_reach() && took <= *instance.params->slo) {
+    instance.try_again_at = std::min(instance.try_again_at, now_);  // what was measured is wrong, or no longer so
+  }
   const std::int32_t bucket = instance.params->buckets[launched.bucket];
   const std::size_t group = view_.device.slice(launched.slice).group;
   if (!instance.base_shape) {

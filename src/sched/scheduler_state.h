@@ -27,6 +27,7 @@ class Scheduler::State {
   std::uint16_t atoms_lost() const { return view_.device.atoms_lost(); }
   TimePoint deadline(RequestId id) const;
   const Profile* profile(InstanceId id) const;
+  Duration fastest_measured(InstanceId id) const;
   double beside_others(InstanceId id) const;
   DeviceLoad load(TimePoint now) const;
   ModelLoad load(InstanceId id) const;
@@ -57,6 +58,9 @@ class Scheduler::State {
   static constexpr Duration kInAdvancePause = std::chrono::milliseconds(20);
   // Of the homes that there may be. The others are for what turns out to be wanted.
   static constexpr double kInAdvance = 0.5;
+  // Of requests that no measured run is short enough for, one in so long is let in all the same: what was measured may
+  // have been wrong, or hold no longer.
+  static constexpr Duration kTryAgain = std::chrono::seconds(10);
   enum class Loader { kAway, kWaiting, kClosing, kLent };
 
   // scheduler_waiting.cc
@@ -64,6 +68,7 @@ class Scheduler::State {
   void handle(const InputReady& event);
   void handle(const Cancelled& event);
   void handle(const ParamsChanged& event);
+  bool is_hopeless_at_once(Instance& instance) const;
   void admit(const Arrival& event, Instance& instance, const QueuePolicy& policy, std::uint32_t level);
   void set_times(Request& request, const QueuePolicy& policy) const;
   void set_times_anew(Request& request);

@@ -35,6 +35,11 @@ void Scheduler::State::handle(const Arrival& event) {
     refuse(RejectReason::kTooManyRows);
     return;
   }
+  if (is_hopeless_at_once(*instance)) {
+    instance->rate.add(event.rows, now_);
+    out_->push_back(Reject{event.request, RejectReason::kDeadline, instance->try_again_at - now_});
+    return;
+  }
   const std::uint32_t level = level_of(*instance->params, event.priority);
   const QueuePolicy& policy = policy_of(*instance->params, level);
   const bool level_full = policy.max_queue_size > 0 && instance->waiting_by_level[level] >= policy.max_queue_size;
@@ -43,6 +48,18 @@ void Scheduler::State::handle(const Arrival& event) {
     return;
   }
   admit(event, *instance, policy, level);
+}
+
+bool Scheduler::State::is_hopeless_at_once(Instance& instance) const {
+  if (!instance.is_beyond_reach() || instance.params->slo_policy != SloPolicy::kReject) {
+    return false;
+  }
+  const bool first = instance.try_again_at == TimePoint::min();
+  const bool tries = !first && now_ >= instance.try_again_at;
+  if (first || tries) {
+    instance.try_again_at = now_ + kTryAgain;
+  }
+  return !tries;
 }
 
 void Scheduler::State::admit(const Arrival& event, Instance& instance, const QueuePolicy& policy, std::uint32_t level) {
@@ -111,6 +128,7 @@ void Scheduler::State::handle(const ParamsChanged& event) {
   auto changed = std::make_shared<ModelParams>(*instance->params);
   static_cast<LiveParams&>(*changed) = event.params;
   instance->params = std::move(changed);
+  instance->try_again_at = TimePoint::min();
   for (Request* request : waiting) {
     waiting_work(*request) += request->processor_ns;
     set_times_anew(*request);

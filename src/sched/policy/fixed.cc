@@ -4,7 +4,9 @@
 // rounded down to a size on the ladder, at least one atom. Where there are more models than atoms some share a slice
 // and wait for each other there. A model that can run in one slice only is there, whatever its share.
 #include <algorithm>
+#include <array>
 #include <charconv>
+#include <cstdio>
 #include <tuple>
 
 #include "sched/batching.h"
@@ -175,6 +177,12 @@ Result<double> parse_share(const std::string& key, const std::string& text) {
   return share;
 }
 
+std::string text_of(double share) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.6g", share);
+  return text.data();
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Policy>> make_fixed(const PolicyOptions& options) {
@@ -190,7 +198,11 @@ Result<std::unique_ptr<Policy>> make_fixed(const PolicyOptions& options) {
     sum += share;
   }
   if (sum > 1.0 + 1e-9) {
-    return invalid_argument("policy fixed: shares add to more than 1");
+    std::string named;
+    for (const auto& [model, share] : shares) {
+      named += (named.empty() ? "" : ", ") + ("'" + model + "' ") + text_of(share);
+    }
+    return invalid_argument("policy fixed: shares add up to " + text_of(sum) + ", more than 1: " + named);
   }
   return std::unique_ptr<Policy>(std::make_unique<Fixed>(std::move(shares)));
 }

@@ -83,6 +83,8 @@ constexpr std::array kPerModel = {
              [](const ModelStatistics& m) { return m.params.reserved_share; }},
     PerModel{"tessera_max_share", "Share of the atoms that is the model's ceiling", MetricType::Gauge,
              [](const ModelStatistics& m) { return m.params.max_share; }},
+    PerModel{"tessera_slo_impossible", "1 where the latency objective is below the fastest measured run of the model",
+             MetricType::Gauge, [](const ModelStatistics& m) { return m.slo_is_impossible() ? 1.0 : 0.0; }},
     PerModel{"tessera_slice_atom_seconds_total", "Slice time used: seconds times atoms", MetricType::Counter,
              [](const ModelStatistics& m) { return m.atom_seconds; }},
     PerModel{"tessera_uncaptured_batches_total",
@@ -161,6 +163,26 @@ MetricFamily launches_family(const Models& models) {
   return out;
 }
 
+MetricFamily memory_family(const Models& models) {
+  MetricFamily out = family("tessera_model_memory_bytes",
+                            "What a loaded model holds of its device's memory, by what it is for; packed_again: packed "
+                            "once more by sessions that do so in another order",
+                            MetricType::Gauge);
+  for (const ModelStatistics& m : models) {
+    for (const auto& [device, use] : m.memory) {
+      const Labels on_device = with(labels_of(m), "device", device);
+      const std::array<std::pair<const char*, std::uint64_t>, 4> parts{{
+          {"weights", use.weights.value},
+          {"packed", use.packed.value - std::min(use.packed.value, use.again.value)},
+          {"packed_again", use.again.value},
+          {"working", use.working.value},
+      }};
+      for (const auto& [part, bytes] : parts) add(out, with(on_device, "part", part), static_cast<double>(bytes));
+    }
+  }
+  return out;
+}
+
 MetricFamily batch_family(const Models& models) {
   MetricFamily out = family("tessera_batches_total", "Batches by the number of rows computed", MetricType::Counter);
   for (const ModelStatistics& m : models) {
@@ -210,6 +232,7 @@ std::vector<MetricFamily> model_families(const Models& all) {
   out.push_back(slo_family(models));
   out.push_back(attainment_family(models));
   out.push_back(launches_family(models));
+  out.push_back(memory_family(models));
   out.push_back(batch_family(models));
   out.push_back(histogram_family(models, "tessera_request_latency_seconds",
                                  "Time from arrival to answer ready, successful requests", &ModelStatistics::latency));

@@ -79,5 +79,19 @@ TEST(LiveParams, TheConfigurationShowsWhatHasChanged) {
   EXPECT_EQ(config_with(*config, now)->parameters().count("slo_policy"), 0U) << "it would ask for an objective";
 }
 
+TEST(LiveParams, TheConfigurationShowsWhatTheModelHolds) {
+  const auto config = complete_text("");
+  ASSERT_TRUE(config.ok()) << config.error().message();
+  EXPECT_EQ(memory_text({}), "");
+  const std::string text =
+      memory_text({{"cuda:0", {.weights = {100}, .packed = {50}, .working = {7}, .per_home = {3}, .again = {20}}},
+                   {"cuda:1", {.weights = {100}, .packed = {}, .working = {}, .per_home = {}}}});
+  EXPECT_EQ(
+      text,
+      "cuda:0 weights=100 packed=30 packed_again=20 working=7; cuda:1 weights=100 packed=0 packed_again=0 working=0");
+  EXPECT_EQ(config_with(*config, config->params, text)->parameters().at("memory_bytes").string_value(), text);
+  EXPECT_EQ(config->proto->parameters().count("memory_bytes"), 0U);
+}
+
 }  // namespace
 }  // namespace tessera::model

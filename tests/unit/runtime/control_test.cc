@@ -63,6 +63,115 @@ TEST_F(ControlTest, WaitingRequestsFollow) {
   EXPECT_EQ(statistics.with_slo - statistics.met_slo, 2U) << "the one that ran is late by what holds when it ends";
 }
 
+TEST_F(ControlTest, AnObjectiveBelowTheFastestRunIsToldAndRejectedAsSuch) {
+  model("m", "20ms", slo("5"));
+  const auto s = service(2);
+  testing::internal::CaptureStderr();
+  ASSERT_TRUE(s->start().ok());
+  EXPECT_TRUE(s->statistics("m", 1)->at(0).slo_is_impossible());
+  for (int i = 0; i < 5; ++i) {
+    const auto rejected = infer(*s, "m");
+    ASSERT_FALSE(rejected.ok());
+    EXPECT_EQ(rejected.error().code(), ErrorCode::kUnavailable);
+    EXPECT_EQ(rejected.error().message().rfind("Request for model 'm' cannot be answered in time: slo_ms 5 of model m "
+                                               "is below its fastest measured run of ",
+                                               0),
+              0U)
+        << rejected.error().message();
+  }
+  EXPECT_EQ(launches(*s, 0) + launches(*s, 1), 0U);
+  EXPECT_EQ(s->statistics("m", 1)->at(0).failures.at("deadline"), 5U);
+  ASSERT_TRUE(s->change_params("m", {{"slo_policy", "best_effort"}}).ok());
+  EXPECT_TRUE(infer(*s, "m").ok());
+  EXPECT_TRUE(s->statistics("m", 1)->at(0).slo_is_impossible()) << "it is as short as before";
+  ASSERT_TRUE(s->change_params("m", {{"slo_ms", "900"}, {"slo_policy", "reject"}}).ok());
+  EXPECT_FALSE(s->statistics("m", 1)->at(0).slo_is_impossible());
+  EXPECT_TRUE(infer(*s, "m").ok());
+  ASSERT_TRUE(s->change_params("m", {{"slo_ms", "4.5"}}).ok());
+  const std::string log = testing::internal::GetCapturedStderr();
+  const auto told = [&](const std::string& what) {
+    int times = 0;
+    for (std::size_t at = log.find(what); at != std::string::npos; at = log.find(what, at + 1)) ++times;
+    return times;
+  };
+  EXPECT_EQ(told("slo_ms=5"), 2) << "once on each device\n" << log;
+  EXPECT_EQ(told("slo_ms=4.5"), 2) << log;
+}
+
+std::string reserves(const std::string& share, const std::string& more = "") {
+  return more + R"(parameters { key: "reserved_share" value { string_value: ")" + share + "\" } }";
+}
+
+void explicit_control(ServiceOptions& options) {
+  options.models.control = model::ControlMode::kExplicit;
+  options.models.load_at_start = {"*"};
+}
+
+TEST_F(ControlTest, ModelsThatReserveMoreThanADeviceAreNotLoaded) {
+  model("a", "1ms", reserves("0.7"));
+  model("b", "1ms", reserves("0.2"));
+  model("c", "1ms", reserves("0.4"));
+  const auto s = service(1, explicit_control);
+  const Status started = s->start();
+  ASSERT_FALSE(started.ok());
+  const std::string why =
+      "reserved_share: the models on device 'fake:0' would reserve 1.3 of it, more than 1: 'a' 0.7, 'b' 0.2, 'c' 0.4";
+  EXPECT_EQ(started.error().message(), "load failed for model 'c': " + why);
+  EXPECT_EQ(index(*s), (Lines{"a 1 READY ", "b 1 READY ", "c 1 UNAVAILABLE " + why}));
+  const auto load = [&](const std::string& name) {
+    return wait_for([&](auto done) { s->models().load({name, {}, {}}, done); });
+  };
+  model("c", "1ms", reserves("0.1"));
+  EXPECT_TRUE(load("c").ok()) << "all of it is no more than it";
+  // One that serves goes on where its next version asks for too much.
+  model("c", "1ms", reserves("0.2"));
+  EXPECT_FALSE(load("c").ok());
+  EXPECT_TRUE(infer(*s, "c").ok());
+  ASSERT_TRUE(wait_for([&](auto done) { s->models().unload("a", done); }).ok());
+  EXPECT_TRUE(load("c").ok());
+}
+
+TEST_F(ControlTest, SharesOfAllVersionsCountAndThoseOfReplacedOnesDoNot) {
+  model("a", "1ms", reserves("0.4"));
+  model("b", "1ms", reserves("0.4", "version_policy { all {} } "));
+  model("b", "1ms", "", "2");
+  const auto s = service(1, explicit_control);
+  EXPECT_NE(s->start().error().message().find("'b' 0.8"), std::string::npos);
+  const auto load = [&](const std::string& name) {
+    return wait_for([&](auto done) { s->models().load({name, {}, {}}, done); });
+  };
+  model("b", "1ms", reserves("0.6"));
+  EXPECT_TRUE(load("b").ok());
+  model("b", "1ms", reserves("0.6"), "3");  // takes the place of version 2, beside which it is loaded
+  EXPECT_TRUE(load("b").ok());
+  EXPECT_EQ(s->versions("b"), (std::vector<std::int64_t>{3}));
+}
+
+TEST_F(ControlTest, NoChangeReservesMoreThanADevice) {
+  model("a", "1ms", reserves("0.5"));
+  model("b", "1ms", reserves("0.3"));
+  const auto s = service(2, explicit_control);
+  ASSERT_TRUE(s->start().ok());
+  const auto refused = s->change_params("b", {{"reserved_share", "0.6"}, {"weight", "2"}});
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code(), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(refused.error().message(),
+            "reserved_share: the models on device 'fake:0' would reserve 1.1 of it, more than 1: 'a' 0.5, 'b' 0.6");
+  EXPECT_EQ(s->params("b")->reserved_share, 0.3);
+  EXPECT_EQ(s->params("b")->weight, 1);
+  EXPECT_TRUE(s->change_params("b", {{"reserved_share", "0.5"}}).ok());
+  EXPECT_TRUE(s->change_params("a", {{"reserved_share", "0"}}).ok());
+  EXPECT_TRUE(s->change_params("b", {{"reserved_share", "1"}}).ok());
+  // A load that would take its file's share again finds it taken.
+  const Status again = wait_for([&](auto done) { s->models().load({"a", {}, {}}, done); });
+  ASSERT_FALSE(again.ok());
+  EXPECT_NE(again.error().message().find("'a' 0.5, 'b' 1"), std::string::npos) << again.error().message();
+  EXPECT_EQ(s->params("a")->reserved_share, 0);
+  // A device that joins has them as they are now, not as their files say.
+  ASSERT_TRUE(add(*s).ok());
+  EXPECT_TRUE(infer(*s, "a").ok());
+}
+
 TEST_F(ControlTest, ALoadTakesTheFilesValuesAgain) {
   model("m", "1ms", slo("500"));
   const auto s = service(2, [](ServiceOptions& options) {

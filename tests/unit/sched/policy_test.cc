@@ -24,6 +24,12 @@ TEST(MakePolicy, NamesWhatItDoesNotKnow) {
   }
 }
 
+TEST(MakePolicy, SharesOfMoreThanADeviceAreNamed) {
+  EXPECT_EQ(sched::make_policy("fixed:share.a=0.6,share.b=0.55").error().message(),
+            "policy fixed: shares add up to 1.15, more than 1: 'a' 0.6, 'b' 0.55");
+  EXPECT_TRUE(sched::make_policy("fixed:share.a=0.1,share.b=0.2,share.c=0.7").ok());
+}
+
 // ---- temporal ----
 
 TEST(Temporal, OneBatchAtATimeOnTheWholeDevice) {

@@ -34,6 +34,8 @@ runtime::ModelStatistics busy_model() {
   m.return_time.record(std::chrono::seconds(2));
   m.atom_seconds = 1.5;
   m.launches_by_atom = {{{"host", 0}, 9}, {{"host", 1}, 2}};
+  m.fastest_measured = std::chrono::milliseconds(21);
+  m.memory["host"] = {.weights = {100}, .packed = {50}, .working = {7}, .per_home = {}, .again = {20}};
   return m;
 }
 
@@ -59,6 +61,11 @@ TEST(MetricFamilies, AreTritonsAndOurs) {
            "tessera_attainment{model=\"simple\",version=\"3\"} 0.75\n",
            "tessera_launches_total{model=\"simple\",version=\"3\",device=\"host\",atom=\"1\"} 2\n",
            "tessera_batches_total{model=\"simple\",version=\"3\",size=\"4\"} 10\n",
+           "tessera_slo_impossible{model=\"simple\",version=\"3\"} 1\n",
+           "tessera_model_memory_bytes{model=\"simple\",version=\"3\",device=\"host\",part=\"weights\"} 100\n",
+           "tessera_model_memory_bytes{model=\"simple\",version=\"3\",device=\"host\",part=\"packed\"} 30\n",
+           "tessera_model_memory_bytes{model=\"simple\",version=\"3\",device=\"host\",part=\"packed_again\"} 20\n",
+           "tessera_model_memory_bytes{model=\"simple\",version=\"3\",device=\"host\",part=\"working\"} 7\n",
            "tessera_slice_atom_seconds_total{model=\"simple\",version=\"3\"} 1.5\n",
            "tessera_evictions_total{model=\"simple\",version=\"3\"} 2\n",
            "tessera_requests_waiting_for_return{model=\"simple\",version=\"3\"} 3\n",
@@ -72,6 +79,18 @@ TEST(MetricFamilies, AreTritonsAndOurs) {
        }) {
     EXPECT_THAT(text, HasSubstr(line));
   }
+}
+
+TEST(MetricFamilies, AnObjectiveIsImpossibleOnlyBelowWhatWasMeasured) {
+  runtime::ModelStatistics m = busy_model();
+  const std::string possible = "tessera_slo_impossible{model=\"simple\",version=\"3\"} 0\n";
+  m.fastest_measured = std::chrono::milliseconds(20);
+  EXPECT_THAT(text_of(model_families({m})), HasSubstr(possible));
+  m.fastest_measured = Duration{0};  // nothing is known
+  EXPECT_THAT(text_of(model_families({m})), HasSubstr(possible));
+  m.fastest_measured = std::chrono::milliseconds(30);
+  m.params.slo.reset();
+  EXPECT_THAT(text_of(model_families({m})), HasSubstr(possible));
 }
 
 TEST(MetricFamilies, ShowFailuresBeforeTheFirst) {
