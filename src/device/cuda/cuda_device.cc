@@ -68,9 +68,13 @@ struct Flight {
   EndMark* end = nullptr;   // its place's
   EndMark* left = nullptr;  // likewise: the end of its outputs' copies
   Launch launch;
-  Status queued;         // error: what was queued of it failed
-  bool by_host = false;  // a worker makes it: only its word tells its end
-  bool copies = false;   // of its outputs follow it
+  Status queued;             // error: what was queued of it failed
+  bool by_host = false;      // a worker makes it: only its word tells its end
+  bool copies = false;       // of its outputs follow it
+  std::uint64_t number = 0;  // of the device's launches
+  bool timed = false;        // the card writes when it runs
+  TimePoint begun{};         // to be queued
+  TimePoint seen{};          // its end
   std::atomic<bool> cancelled{false};
 };
 
@@ -112,6 +116,7 @@ class Cuda final : public CudaDevice {
   Status become_loader_thread() override;
   Result<Duration> run_borrowed(const Plan& plan, const Slice& slice, Batch& batch) override;
 
+  Status observe(LaunchObserver observer) override;
   std::shared_ptr<Gpu> gpu() override { return gpu_; }
   Result<CUcontext> context_of(const Slice& slice) override { return context_of(slice, Gpu::Use::kHome); }
   CUstream loader_stream() override { return loader_stream_.get(); }
@@ -148,6 +153,7 @@ class Cuda final : public CudaDevice {
   void report_copy(const CompletionPoller::Ended& ended);
   Status admit();
   void close_one();
+  void tell_observer(std::size_t place, TimePoint told);
   Status wait_for(const EndMark& end, bool by_host) const;
   TimePoint await_inputs(CUevent arrived) const;
   void lose(const Error& reason);
@@ -176,6 +182,10 @@ class Cuda final : public CudaDevice {
   std::unique_ptr<InputCopies> copies_;  // none where the device makes none
   std::uint32_t looks_ = 0;              // the polling thread's
   TimePoint ask_at_ = TimePoint::min();  // likewise; min: counted from the next glance on
+
+  LaunchObserver observer_;             // the role holder's, as are these:
+  std::unique_ptr<LaunchTimes> times_;  // none before somebody asked
+  std::uint64_t launched_ = 0;
 
   std::vector<OwnedEvent> arrived_;  // the launches' and, last, the loader's
 
@@ -381,6 +391,8 @@ void Cuda::begin(const Launch& launch) {
   flight.by_host = by_host;
   flight.copies = copies_out;
   const TimePoint queued = now();
+  flight.number = ++launched_;
+  flight.begun = queued;
   flight.queued = queue(flight, *placed);
   if (is_fault(flight.queued)) {
     lose(flight.queued.error());  // now, and not only when its turn would come
@@ -397,7 +409,8 @@ Status Cuda::queue(Flight& flight, const LaunchOrder::Placed& placed) {
       .inbound = inbound_[next_inbound_].get(),
       .arrived = arrived_[placed.place].get(),
       .end_word = flight.end->word(),
-      .end_number = flight.end->number()};
+      .end_number = flight.end->number(),
+      .times = observer_ ? times_->clear(placed.place) : 0};
   next_inbound_ = (next_inbound_ + 1) % inbound_.size();
   Status status = current.status();
   if (status.ok()) {
@@ -410,6 +423,7 @@ Status Cuda::queue(Flight& flight, const LaunchOrder::Placed& placed) {
     return Error(ErrorCode::kDeviceLost, status.error().message());
   }
   status = plan.enqueue(flight.launch.slice, to, *flight.launch.batch);
+  flight.timed = to.times != 0 && status.ok() && plan.writes_end();
   flight.by_host = flight.by_host && status.ok();
   if (flight.by_host) {
     return status;
@@ -525,6 +539,7 @@ bool Cuda::report(const CompletionPoller::Ended& ended) {
     leaving_.erase(leaving);
   }
   Flight& flight = flights_[ended.place];
+  flight.seen = ended.ended;
   const Launch& launch = flight.launch;
   Completion completion{.id = launch.id, .status = flight.queued, .ran = ended.ran};
   if (ended.ran) {
@@ -606,11 +621,35 @@ void Cuda::cancel(LaunchId id) {
 
 void Cuda::retire(LaunchId id) {
   if (const auto place = order_.find(id)) {
+    if (observer_) {
+      tell_observer(*place, now());
+    }
     order_.remove(*place);
   }  // else it was dropped
   if (!held_.empty()) {
     begin_held();
   }
+}
+
+Status Cuda::observe(LaunchObserver observer) {
+  if (times_ == nullptr && observer) {
+    TESSERA_ASSIGN_OR_RETURN(times_, LaunchTimes::make(gpu_, flights_.size()));
+  }
+  observer_ = std::move(observer);
+  return ok_status();
+}
+
+void Cuda::tell_observer(std::size_t place, TimePoint told) {
+  const Flight& flight = flights_[place];
+  observer_({.number = flight.number,
+             .id = flight.launch.id,
+             .instance = flight.launch.instance,
+             .lane = flight.launch.lane,
+             .slice = flight.launch.slice,
+             .card = flight.timed && !in_flight_.lost() ? times_->read(place) : CardTimes{},
+             .queued = flight.begun,
+             .seen = flight.seen,
+             .told = told});
 }
 
 Status Cuda::become_loader_thread() {
@@ -704,6 +743,10 @@ Status Cuda::wait_for(const EndMark& end, bool by_host) const {
 }
 
 }  // namespace
+
+Status CudaDevice::observe(LaunchObserver /*observer*/) {
+  return Error(ErrorCode::kUnsupported, "device " + shape().name + " tells nothing of its launches");
+}
 
 Result<std::unique_ptr<CudaDevice>> make_cuda_device(std::shared_ptr<Gpu> gpu, const CudaOptions& options) {
   const Slice part = part_of(*gpu, options.spec);

@@ -12,6 +12,7 @@
 #include "base/time.h"
 #include "device/cuda/device_spec.h"
 #include "device/cuda/gpu.h"
+#include "device/cuda/observed_launch.h"
 #include "device/cuda/pinned_staging.h"
 #include "device/cuda/stream_worker.h"
 #include "device/device.h"
@@ -48,6 +49,11 @@ struct CudaOptions {
 // What engines need of it beyond a Device.
 class CudaDevice : public Device {
  public:
+  // From now on `observer` hears of each launch, once, by who retires it, who waits for it meanwhile; an empty one
+  // ends that. While nothing is in flight. Nobody listening costs nothing. Pins memory the first time, which stalls
+  // every launch on the card. Error: that of the driver; kUnsupported where nothing can be told.
+  virtual Status observe(LaunchObserver observer);
+
   virtual std::shared_ptr<Gpu> gpu() = 0;  // thread-safe; what is homed on it must not outlive it
 
   // The context of a slice, made when it is asked for first: for the homing thread, to home plans in.
