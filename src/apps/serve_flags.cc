@@ -1,6 +1,7 @@
 #include "apps/serve_flags.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdlib>
 #include <string>
 #include <utility>
@@ -21,6 +22,29 @@ std::string default_cache_dir() {
     return std::string(home) + "/.cache/tessera";
   }
   return {};
+}
+
+// What --policy takes, in lines as wide as the rest of the help.
+std::string policies_in_words() {
+  constexpr std::size_t kWidth = 46;
+  std::string out;
+  for (const sched::KnownPolicy& known : sched::known_policies()) {
+    std::string text(known.name);
+    text += known.options.empty() ? "" : " or " + text + ":" + std::string(known.options);
+    text += ": " + std::string(known.help) + (out.empty() ? " (the default)" : "");
+    out += out.empty() ? "" : "\n";
+    for (std::size_t column = 0; !text.empty();) {
+      const std::size_t word = std::min(text.find(' '), text.size());
+      if (column > 0) {
+        out += column + 1 + word > kWidth ? "\n  " : " ";
+        column = column + 1 + word > kWidth ? 2 : column + 1;
+      }
+      out += text.substr(0, word);
+      column += word;
+      text.erase(0, word + 1);
+    }
+  }
+  return out;
 }
 
 // A flag that takes a whole number from `least` to `most`.
@@ -146,14 +170,7 @@ void add_scheduling(CLI::App& command, ServeOptions& options) {
     }
     options.policy = name;
   };
-  command
-      .add_option_function<std::string>("--policy", take_policy,
-                                        "tessera | temporal | streams | fixed |\n"
-                                        "gslice | dstack (tessera);\n"
-                                        "temporal:triton=1 batches as Triton does;\n"
-                                        "gslice:window_ms=500,stand_by_ms=100;\n"
-                                        "fixed:share.NAME=0.5,share.OTHER=0.25")
-      ->type_name("NAME");
+  command.add_option_function<std::string>("--policy", take_policy, policies_in_words())->type_name("NAME");
   const auto take_slo = [&options](double ms) { options.default_slo = std::chrono::duration<double, std::milli>(ms); };
   command.add_option_function<double>("--default-slo-ms", take_slo, "objective of models without one (unset)")
       ->type_name("MS")

@@ -1,9 +1,10 @@
-// What a scheduling policy sees and answers. A policy is one file under policy/ and one line in its registry.
+// What a scheduling policy sees and answers. A policy is one file under policy/ and one line in policy/registry.h.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -71,6 +72,14 @@ class Policy {
   // gets it without being asked about.
   virtual bool may_lend(const View& view, TimePoint now, const Slice& slice, Duration expected);
 };
+
+// A policy that there is. Immutable.
+struct KnownPolicy {
+  std::string_view name;
+  std::string_view options;  // an example of what may stand after its name; empty: it has none
+  std::string_view help;     // one line
+};
+std::span<const KnownPolicy> known_policies();  // the usual one first
 
 // Error: unknown name; the message lists the known ones. `options` are "key=value" pairs after the name
 // ("temporal:triton=1"; "fixed:share.MODEL=0.5").

@@ -24,6 +24,7 @@
 #include "sched/scheduler.h"
 #include "sim/device.h"
 #include "sim/loop.h"
+#include "tests/support/timeline.h"
 
 namespace tessera::testing {
 
@@ -96,11 +97,13 @@ class World : private sim::Observer, private sim::Loop::Target {
     bool home_everything = true;  // at ModelUp; otherwise PrepareHome is answered after homing_time
     Duration homing_time = 1ms;
     bool keep_log = false;
+    // What is to decide in place of the policy named, which it is given.
+    std::function<std::unique_ptr<sched::Policy>(std::unique_ptr<sched::Policy>)> watched_by;
   };
 
   World(DeviceShape shape, Options options)
       : options_(options),
-        device_(loop_, shape, policy(options.policy), options.limits, traits(options), options.seed, *this),
+        device_(loop_, shape, policy_of(options), options.limits, traits(options), options.seed, *this),
         atom_depth_(shape.atoms(), 0) {}
   World(DeviceShape shape, std::string_view policy_name) : World(std::move(shape), with_policy(policy_name)) {}
 
@@ -161,7 +164,7 @@ class World : private sim::Observer, private sim::Loop::Target {
   // In the whole device, in one lane.
   void bucket_comes(InstanceId id, std::int32_t bucket, LaneIndex lane = {}) {
     const Slice whole = device_.shape().whole();
-    homed_.insert({id, whole, bucket, lane});
+    home_comes({id, whole, bucket, lane});
     send(sched::SliceReady{id, whole, bucket, lane});
   }
 
@@ -230,6 +233,9 @@ class World : private sim::Observer, private sim::Loop::Target {
   const std::map<RequestId, Fate>& fates() const { return fates_; }
   const std::vector<sched::StartLaunch>& launches() const { return launches_; }
   const std::vector<sched::PrepareHome>& homings() const { return homings_; }
+  const Timeline& timeline() const { return timeline_; }
+  const DeviceShape& shape() const { return device_.shape(); }
+  const sched::ModelParams& params(InstanceId id) const { return *models_.at(id).params; }
   const sched::Scheduler& scheduler() const { return device_.scheduler(); }
   TimePoint timer() const { return device_.timer(); }
   int loader_grants() const { return loader_grants_; }
@@ -294,6 +300,11 @@ class World : private sim::Observer, private sim::Loop::Target {
     Truth truth;
   };
 
+  static std::unique_ptr<sched::Policy> policy_of(const Options& options) {
+    auto named = policy(options.policy);
+    return options.watched_by ? options.watched_by(std::move(named)) : std::move(named);
+  }
+
   static sim::DeviceTraits traits(const Options& options) {
     sim::DeviceTraits traits;
     traits.host_overhead = options.host_overhead;
@@ -308,8 +319,14 @@ class World : private sim::Observer, private sim::Loop::Target {
     const sched::ModelParams& params = *models_.at(id).params;
     for (const std::int32_t bucket : params.buckets) {
       for (std::uint16_t lane = 0; lane < params.lanes; ++lane) {
-        homed_.insert({id, slice, bucket, LaneIndex{lane}});
+        home_comes({id, slice, bucket, LaneIndex{lane}});
       }
+    }
+  }
+
+  void home_comes(const Timeline::Home& home) {
+    if (homed_.insert(home).second) {
+      timeline_.home_comes(home, now());
     }
   }
 
@@ -318,6 +335,12 @@ class World : private sim::Observer, private sim::Loop::Target {
   void acts(const sched::Action& action) override {
     note(action);
     std::visit([this](const auto& one) { check(one); }, action);
+  }
+
+  void ran(const sched::StartLaunch& launch, TimePoint begin, TimePoint end) override {
+    const TimePoint launched = *fates_.at(launch.requests.front()).launched;
+    timeline_.add(
+        {launch.instance, launch.lane, launch.slice, launch.bucket, launch.rows, {launched, now()}, {begin, end}});
   }
 
   void ended(const sched::StartLaunch& launch) override {
@@ -392,7 +415,7 @@ class World : private sim::Observer, private sim::Loop::Target {
     --homes_asked_;
     const auto failure = home_failure ? home_failure(wanted) : std::nullopt;
     if (!failure && !drained_.count(wanted.instance)) {
-      homed_.insert({wanted.instance, wanted.slice, wanted.bucket, wanted.lane});
+      home_comes({wanted.instance, wanted.slice, wanted.bucket, wanted.lane});
       most_homes_ = std::max(most_homes_, homed_.size());
     }
     return failure;
@@ -400,6 +423,7 @@ class World : private sim::Observer, private sim::Loop::Target {
   void check(const sched::DropHome& drop) {
     const Home home{drop.instance, drop.slice, drop.bucket, drop.lane};
     ASSERT_EQ(homed_.erase(home), 1U) << "what is not homed was dropped";
+    timeline_.home_goes(home, now());
     ASSERT_EQ(homes_in_use_.count(home), 0U) << "a home was dropped while it ran";
     ++drops_;
   }
@@ -412,6 +436,7 @@ class World : private sim::Observer, private sim::Loop::Target {
         EXPECT_EQ(atom_depth_[atom], 0) << "lent while it runs";
       }
       loader_slice_ = wanted_loader_slice;
+      timeline_.lent(*loader_slice_, now());
     }
   }
   void check(const sched::GrantLane& grant) {
@@ -451,6 +476,9 @@ class World : private sim::Observer, private sim::Loop::Target {
   // Set before LoaderWants is sent, so that the loan can be checked.
   std::optional<Slice> wanted_loader_slice;
   void loader_done() {
+    if (loader_slice_) {
+      timeline_.given_back(now());
+    }
     loader_slice_.reset();
     wanted_loader_slice.reset();
     send(sched::LoaderDone{});
@@ -468,7 +496,8 @@ class World : private sim::Observer, private sim::Loop::Target {
   std::vector<InstanceId> answered_;
   std::vector<sched::StartLaunch> launches_;
   std::vector<sched::PrepareHome> homings_;
-  using Home = std::tuple<InstanceId, Slice, std::int32_t, LaneIndex>;
+  using Home = Timeline::Home;
+  Timeline timeline_;
   std::set<Home> homed_;
   std::set<Home> homes_in_use_;
   std::size_t homes_asked_ = 0;

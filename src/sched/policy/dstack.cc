@@ -15,7 +15,7 @@
 #include "sched/batching.h"
 #include "sched/efficacy.h"
 #include "sched/ladder_sizes.h"
-#include "sched/policy/policies.h"
+#include "sched/policy/registry.h"
 #include "sched/session_plan.h"
 
 namespace tessera::sched {

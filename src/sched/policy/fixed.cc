@@ -10,7 +10,7 @@
 #include <tuple>
 
 #include "sched/batching.h"
-#include "sched/policy/policies.h"
+#include "sched/policy/registry.h"
 
 namespace tessera::sched {
 namespace {

@@ -14,7 +14,7 @@
 #include <tuple>
 
 #include "sched/batching.h"
-#include "sched/policy/policies.h"
+#include "sched/policy/registry.h"
 #include "sched/share_learner.h"
 #include "sched/share_plan.h"
 

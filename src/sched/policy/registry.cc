@@ -1,21 +1,20 @@
-// Which policies there are: one line each.
-#include <array>
-#include <string>
-#include <utility>
+// Policies by their names.
+#include "sched/policy/registry.h"
 
-#include "sched/policy/policies.h"
+#include <array>
+#include <cstddef>
+#include <utility>
 
 namespace tessera::sched {
 namespace {
 
-struct Entry {
-  std::string_view name;
-  Result<std::unique_ptr<Policy>> (*make)(const PolicyOptions&);
-};
-constexpr std::array kPolicies = {
-    Entry{"tessera", make_tessera}, Entry{"temporal", make_temporal}, Entry{"streams", make_streams},
-    Entry{"fixed", make_fixed},     Entry{"gslice", make_gslice},     Entry{"dstack", make_dstack},
-};
+// In one order.
+#define TESSERA_DESCRIBE(name, options, help) KnownPolicy{#name, options, help},
+constexpr std::array kKnown = {TESSERA_POLICIES(TESSERA_DESCRIBE)};
+#undef TESSERA_DESCRIBE
+#define TESSERA_MAKE(name, options, help) make_##name,
+constexpr std::array kMake = {TESSERA_POLICIES(TESSERA_MAKE)};
+#undef TESSERA_MAKE
 
 Result<PolicyOptions> parse_options(std::string_view text) {
   PolicyOptions options;
@@ -35,16 +34,18 @@ Result<PolicyOptions> parse_options(std::string_view text) {
 
 }  // namespace
 
+std::span<const KnownPolicy> known_policies() { return kKnown; }
+
 Result<std::unique_ptr<Policy>> make_policy(std::string_view name_and_options) {
   const std::string_view name = name_and_options.substr(0, name_and_options.find(':'));
   const std::string_view rest = name.size() < name_and_options.size() ? name_and_options.substr(name.size() + 1) : "";
   TESSERA_ASSIGN_OR_RETURN(const PolicyOptions options, parse_options(rest));
   std::string known;
-  for (const Entry& entry : kPolicies) {
-    if (entry.name == name) {
-      return entry.make(options);
+  for (std::size_t i = 0; i < kKnown.size(); ++i) {
+    if (kKnown[i].name == name) {
+      return kMake[i](options);
     }
-    known += (known.empty() ? "" : ", ") + std::string(entry.name);
+    known += (known.empty() ? "" : ", ") + std::string(kKnown[i].name);
   }
   return invalid_argument("unknown policy '" + std::string(name) + "'; known are: " + known);
 }

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "sched/batching.h"
-#include "sched/policy/policies.h"
+#include "sched/policy/registry.h"
 
 namespace tessera::sched {
 namespace {

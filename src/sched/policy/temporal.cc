@@ -9,7 +9,7 @@
 #include <tuple>
 
 #include "sched/batching.h"
-#include "sched/policy/policies.h"
+#include "sched/policy/registry.h"
 #include "sched/sacrifice.h"
 
 namespace tessera::sched {

@@ -12,7 +12,7 @@
 #include "sched/balance.h"
 #include "sched/batching.h"
 #include "sched/guard.h"
-#include "sched/policy/policies.h"
+#include "sched/policy/registry.h"
 #include "sched/sacrifice.h"
 #include "sched/slice_choice.h"
 #include "sched/target.h"

@@ -1,6 +1,7 @@
 // Parameters and the policy change while requests wait and run.
 #include <gtest/gtest.h>
 
+#include "tests/support/every_policy.h"
 #include "tests/support/virtual_world.h"
 
 namespace tessera::testing {
@@ -13,14 +14,12 @@ sched::LiveParams with_slo(std::optional<Duration> slo, sched::SloPolicy policy 
   return params;
 }
 
-class LiveChange : public ::testing::TestWithParam<const char*> {};
-INSTANTIATE_TEST_SUITE_P(Sched, LiveChange,
-                         ::testing::Values("tessera", "temporal", "streams", "fixed", "gslice", "dstack"),
-                         [](const auto& info) { return std::string(info.param); });
+class LiveChange : public ::testing::TestWithParam<std::string> {};
+INSTANTIATE_TEST_SUITE_P(Sched, LiveChange, ::testing::ValuesIn(every_policy()), policy_as_name);
 
 // One request runs for 40 ms, nine wait behind it in batches of one: the third of them could end in time at 100 ms.
 struct Backlog {
-  explicit Backlog(const char* policy, std::optional<Duration> slo) : world(device_of(1), policy) {
+  explicit Backlog(const std::string& policy, std::optional<Duration> slo) : world(device_of(1), policy) {
     auto params = model("m", 1);
     params.lanes = 1;
     params.slo = slo;
@@ -186,7 +185,7 @@ TEST(LiveChangeRules, AWeightCountsFromNowOn) {
 // ---- Policies ----
 
 TEST_P(LiveChange, EveryOtherPolicyTakesOverWhatWaitsAndRuns) {
-  for (const char* next : {"tessera", "temporal:triton=1", "streams", "fixed:share.m=0.5", "gslice", "dstack"}) {
+  for (const std::string& next : every_policy(true)) {
     SCOPED_TRACE(next);
     World w(device_of(4), GetParam());
     auto params = model("m", 4);

@@ -2,8 +2,7 @@
 // or an atom never twice, only homed slices, nothing on what is lent) are in tests/support/virtual_world.h.
 #include <gtest/gtest.h>
 
-#include <array>
-
+#include "tests/support/every_policy.h"
 #include "tests/support/virtual_world.h"
 
 namespace tessera::testing {
@@ -14,14 +13,10 @@ struct Life {
   std::size_t launches = 0;
 };
 
-constexpr std::array kPolicies = {"tessera", "temporal", "temporal:triton=1",
-                                  "streams", "fixed",    "gslice:window_ms=20,stand_by_ms=3",
-                                  "gslice",  "dstack"};
-
 class RandomLife {
  public:
   // `changes`: parameters and the policy change while it lasts.
-  RandomLife(const char* policy, std::uint64_t seed, bool changes = false)
+  RandomLife(const std::string& policy, std::uint64_t seed, bool changes = false)
       : random_(seed), changes_(changes), world_(make_world(policy, seed)) {}
 
   Life live() {
@@ -48,7 +43,7 @@ class RandomLife {
   }
 
  private:
-  World make_world(const char* policy, std::uint64_t seed) {
+  World make_world(const std::string& policy, std::uint64_t seed) {
     constexpr std::uint16_t kAtoms[] = {1, 2, 3, 4, 8, 16};
     atoms_ = kAtoms[pick(6)];
     World::Options options = World::with_policy(policy);
@@ -121,7 +116,8 @@ class RandomLife {
 
   void change() {
     if (pick(2) == 0) {
-      world_.send(sched::PolicyChanged{kPolicies[pick(kPolicies.size())]});
+      const auto all = every_policy(true, "m0");
+      world_.send(sched::PolicyChanged{all[pick(all.size())]});
       return;
     }
     sched::LiveParams params;
@@ -163,16 +159,8 @@ class RandomLife {
   std::map<RequestId, Duration> timeouts_;
 };
 
-class Property : public ::testing::TestWithParam<const char*> {};
-INSTANTIATE_TEST_SUITE_P(Sched, Property,
-                         ::testing::Values("tessera", "temporal", "temporal:triton=1", "streams", "fixed", "gslice",
-                                           "gslice:window_ms=20,stand_by_ms=3", "dstack"),
-                         [](const auto& info) {
-                           std::string name = info.param;
-                           std::replace_if(
-                               name.begin(), name.end(), [](char c) { return !std::isalnum(c); }, '_');
-                           return name;
-                         });
+class Property : public ::testing::TestWithParam<std::string> {};
+INSTANTIATE_TEST_SUITE_P(Sched, Property, ::testing::ValuesIn(every_policy(true, "m0")), policy_as_name);
 
 TEST_P(Property, EveryRequestEndsOnceAndNothingIsUsedTwice) {
   for (std::uint64_t seed = 1; seed <= 100; ++seed) {

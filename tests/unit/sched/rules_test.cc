@@ -1,6 +1,7 @@
 // Rules that hold under every policy: how a wait ends, what is bounded, what is lent.
 #include <gtest/gtest.h>
 
+#include "tests/support/every_policy.h"
 #include "tests/support/virtual_world.h"
 
 namespace tessera::testing {
@@ -8,19 +9,11 @@ namespace {
 
 using sched::RejectReason;
 
-class EveryPolicy : public ::testing::TestWithParam<const char*> {
+class EveryPolicy : public ::testing::TestWithParam<std::string> {
  protected:
   World world(std::uint16_t atoms = 2) { return World(device_of(atoms), GetParam()); }
 };
-INSTANTIATE_TEST_SUITE_P(Sched, EveryPolicy,
-                         ::testing::Values("tessera", "temporal", "temporal:triton=1", "streams", "fixed", "gslice",
-                                           "dstack"),
-                         [](const auto& info) {
-                           std::string name = info.param;
-                           std::replace_if(
-                               name.begin(), name.end(), [](char c) { return !std::isalnum(c); }, '_');
-                           return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(Sched, EveryPolicy, ::testing::ValuesIn(every_policy(true)), policy_as_name);
 
 TEST_P(EveryPolicy, ALoneRequestOnAnIdleDeviceIsLaunchedInTheSameCall) {
   for (const bool profiled : {true, false}) {
@@ -300,7 +293,7 @@ TEST_P(EveryPolicy, QueuesAreBounded) {
   auto other = model("n", 1);
   other.lanes = 1;
   const InstanceId n = w.add_model(other, Truth{});
-  if (GetParam() == std::string("streams")) {
+  if (GetParam() == "streams") {
     w.request(n);  // runs beside
   }
   w.request(n);

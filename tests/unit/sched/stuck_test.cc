@@ -1,6 +1,7 @@
 // Launches that do not end, under every policy: what is lost by them, what goes on, and that all comes back.
 #include <gtest/gtest.h>
 
+#include "tests/support/every_policy.h"
 #include "tests/support/virtual_world.h"
 
 namespace tessera::testing {
@@ -8,7 +9,7 @@ namespace {
 
 using sched::RejectReason;
 
-class StuckUnderEveryPolicy : public ::testing::TestWithParam<const char*> {
+class StuckUnderEveryPolicy : public ::testing::TestWithParam<std::string> {
  protected:
   static World::Options options(std::uint16_t committed_per_atom = 0) {
     World::Options options = World::with_policy(GetParam());
@@ -19,8 +20,7 @@ class StuckUnderEveryPolicy : public ::testing::TestWithParam<const char*> {
   // Its runs end an hour after they begin, from now on.
   static void hang(World& w, InstanceId id) { w.truth(id).fixed = 1h; }
 };
-INSTANTIATE_TEST_SUITE_P(Sched, StuckUnderEveryPolicy,
-                         ::testing::Values("tessera", "temporal", "streams", "fixed", "gslice", "dstack"));
+INSTANTIATE_TEST_SUITE_P(Sched, StuckUnderEveryPolicy, ::testing::ValuesIn(every_policy()), policy_as_name);
 
 TEST_P(StuckUnderEveryPolicy, TheModelIsOutOfServiceAndItsAtomsAreGoneUntilItEndsAfterAll) {
   World w(device_of(4), options());

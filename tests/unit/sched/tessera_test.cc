@@ -1,5 +1,4 @@
-// When a batch leaves under the policy `tessera`, on a virtual clock: how long it grows, what cuts that short, and what
-// is turned away.
+// Policy tessera: the slice that a batch gets, the guard, shares, and what it learns.
 #include <gtest/gtest.h>
 
 #include "tests/support/virtual_world.h"
@@ -7,191 +6,223 @@
 namespace tessera::testing {
 namespace {
 
-// Two atoms, one of them busy for long, and a guard that keeps the other one for a quick model: what comes has to be
-// due before it may start.
-class HeldBack : public ::testing::Test {
- protected:
-  // `m` takes 40 ms and 1 ms a row on one atom, has an objective of 200 ms, and a rate for which it pays to wait.
-  void set_up(sched::ModelParams params) {
-    auto quick = model("quick", 1);
-    quick.slo = 20ms;
-    const InstanceId q = w_.add_model(quick, Truth{.per_row = 2ms});
-    const InstanceId spare = w_.add_model(model("spare", 1), Truth{.per_row = 2s});
-    params.slo = 200ms;
-    m_ = w_.add_model(params, Truth{.fixed = 40ms, .per_row = 1ms});
-    for (int i = 0; i < 250; ++i) {
-      w_.request(m_);
-      w_.run_until(w_.now() + 4ms);
-    }
-    w_.run_until(at(1300ms));
-    w_.request(q);
-    w_.run_until(at(1310ms));
-    w_.request(spare);
-    ASSERT_EQ(w_.scheduler().in_flight(), 1U);
-  }
-
-  std::vector<RequestId> send(int requests) {
-    std::vector<RequestId> sent;
-    for (int i = 0; i < requests; ++i) {
-      sent.push_back(w_.request(m_));
-      w_.run_until(w_.now() + 1ms);
-    }
-    return sent;
-  }
-
-  World w_{device_of(2), "tessera"};
-  InstanceId m_;
-};
-
-TEST_F(HeldBack, ABatchGrowsUntilItsLatestStart) {
-  set_up(model("m", 8));
-  const TimePoint begin = w_.now();
-  const auto sent = send(4);
-  w_.run_until(begin + 100ms);
-  EXPECT_FALSE(w_.fate(sent[0]).launched);
-  const auto late = send(1);
-  w_.run_until(begin + 300ms);
-  ASSERT_TRUE(w_.fate(sent[0]).launched);
-  EXPECT_EQ(w_.fate(sent[0]).batch, 5) << "also what came in between";
-  EXPECT_EQ(w_.fate(late[0]).launched, w_.fate(sent[0]).launched);
-  // Latency 48 ms in the bucket of eight; what is left is for the margin.
-  EXPECT_LE(w_.fate(sent[0]).launched.value() - begin, 152ms);
-  EXPECT_GE(w_.fate(sent[0]).launched.value() - begin, 130ms);
-  EXPECT_LE(w_.fate(sent[0]).ended.value() - begin, 200ms);
-}
-
-TEST_F(HeldBack, ABatchThatReachedItsTargetWaitsNoLonger) {
-  set_up(model("m", 8));
-  const auto sent = send(8);
-  EXPECT_EQ(w_.fate(sent[0]).launched, w_.fate(sent[7]).arrival);
-  EXPECT_EQ(w_.fate(sent[0]).batch, 8);
-}
-
-TEST_F(HeldBack, MaxQueueDelayIsAnUpperLimitOfTheWait) {
-  auto params = model("m", 8);
-  params.max_queue_delay = 30ms;
-  set_up(params);
-  const auto sent = send(3);
-  w_.run_until(w_.now() + 300ms);
-  EXPECT_EQ(w_.fate(sent[0]).launched, w_.fate(sent[0]).arrival + 30ms);
-  EXPECT_EQ(w_.fate(sent[0]).batch, 3);
-}
-
-TEST_F(HeldBack, PreferredSizesDoNotCutABatch) {
-  auto params = model("m", 8);
-  params.preferred_batch_sizes = {3};
-  params.buckets = {1, 2, 3, 4, 8};
-  set_up(params);
-  const auto sent = send(5);
-  w_.run_until(w_.now() + 300ms);
-  EXPECT_EQ(w_.fate(sent[0]).batch, 5) << "three were there first, and could wait";
-}
-
-TEST(TesseraTimes, NeitherDelayNorPreferredSizeHoldsARequestBackOnAnIdleDevice) {
-  World w(device_of(2), "tessera");
-  auto params = model("m", 8);
-  params.slo = 500ms;
-  params.max_queue_delay = 100ms;
-  params.preferred_batch_sizes = {4};
-  const InstanceId m = w.add_model(params, Truth{.per_row = 10ms});
+TEST(TesseraPolicy, ALoneBatchLeavesRoomForOthers) {
+  World w(device_of(16), "tessera");
+  auto params = model("m");
+  params.slo = 100ms;
+  const InstanceId m = w.add_model(params, Truth{.fixed = 1ms, .per_row = 20ms});
   const RequestId r = w.request(m);
-  EXPECT_EQ(w.fate(r).launched, at(0ms));
+  EXPECT_EQ(w.fate(r).slice.count, 1) << "21 ms in one atom meets 100 ms most cheaply";
   w.run_to_rest();
 }
 
-TEST(TesseraTimes, WhatCannotMakeItIsTurnedAwayBeforeItsDeadline) {
-  World w(device_of(1), "tessera");
+TEST(TesseraPolicy, ATightObjectiveTakesALargerSliceUpToTheWholeDevice) {
+  for (const auto& [slo, atoms] : std::map<Duration, int>{{100ms, 1}, {20ms, 2}, {12ms, 4}, {8ms, 8}, {2500us, 16}}) {
+    World w(device_of(16), "tessera");
+    auto params = model("m");
+    params.slo = slo;
+    const InstanceId m = w.add_model(params, Truth{.fixed = 1ms, .per_row = 20ms});
+    const RequestId r = w.request(m);
+    ASSERT_TRUE(w.fate(r).launched);
+    EXPECT_EQ(w.fate(r).slice.count, atoms) << slo.count();
+    w.run_to_rest();
+  }
+}
+
+TEST(TesseraPolicy, LessSlackTakesALargerSlice) {
+  World w(device_of(4), "tessera");
   auto params = model("m", 1);
   params.slo = 100ms;
-  const InstanceId m = w.add_model(params, Truth{.per_row = 10ms});
-  for (int i = 0; i < 20; ++i) {
-    w.request(m);
-    w.run_until(w.now() + 15ms);
-  }
-  const TimePoint begin = w.now();
-  std::vector<RequestId> sent;
-  for (int i = 0; i < 14; ++i) {
-    sent.push_back(w.request(m));
-  }
+  params.lanes = 8;
+  const InstanceId m = w.add_model(params, Truth{.fixed = 2ms, .per_row = 38ms});
+  auto late = w.arrival(m);
+  w.run_until(at(60ms));
+  late.arrival = at(0ms);
+  const RequestId r = w.request(late);  // 40 ms are left: one atom (40 ms) is too slow, two (21 ms) do
+  EXPECT_EQ(w.fate(r).slice.count, 2);
   w.run_to_rest();
-  int turned_away = 0;
-  for (const RequestId id : sent) {
-    const Fate& fate = w.fate(id);
-    if (fate.rejected) {
-      ++turned_away;
-      EXPECT_EQ(fate.reason, sched::RejectReason::kDeadline);
-      EXPECT_LE(*fate.rejected - begin, 91ms) << "once the run that ends last in time has begun";
-    } else {
-      EXPECT_LE(fate.ended.value() - begin, 100ms);
-    }
-  }
-  EXPECT_GE(turned_away, 4);
-  EXPECT_LE(turned_away, 5);
+  EXPECT_LE(w.fate(r).ended.value(), at(100ms));
 }
 
-// Eight batches at most can run, two of each model, and every one is most efficient on a single atom of sixteen.
-TEST(TesseraSlices, FewBatchesWithoutObjectivesFillTheDevice) {
-  World w(device_of(16), "tessera");
-  std::vector<InstanceId> models;
-  for (const char* name : {"a", "b", "c", "d"}) {
-    auto params = model(name, 1);
-    params.lanes = 2;
-    models.push_back(w.add_model(params, Truth{.fixed = 1ms, .per_row = 16ms}));
-  }
-  std::vector<RequestId> sent;
-  for (const InstanceId m : models) {
-    for (int i = 0; i < 20; ++i) {
-      sent.push_back(w.request(m));
-    }
-  }
-  const TimePoint begin = w.now();
+TEST(TesseraPolicy, TwoBatchesOfOneModelRunAtOnceInTwoSlices) {
+  World w(device_of(2), "tessera");
+  auto params = model("m");
+  params.slo = 100ms;
+  const InstanceId m = w.add_model(params, Truth{.fixed = 1ms, .per_row = 10ms});
+  const RequestId a = w.request(m);
+  const RequestId b = w.request(m);
+  EXPECT_TRUE(w.fate(a).launched);
+  EXPECT_TRUE(w.fate(b).launched);
+  EXPECT_FALSE(w.fate(a).slice.overlaps(w.fate(b).slice));
   w.run_to_rest();
-  Duration last{0};
-  for (const RequestId id : sent) {
-    last = std::max(last, w.fate(id).ended.value() - begin);
-  }
-  EXPECT_LT(last, 110ms) << "on one atom each, 80 batches of 17 ms in eight places take 170 ms";
 }
 
-// On one atom a batch of one takes 32 ms, of four 38: the four atoms answer 125 a second in batches of one, 235 in
-// batches of two.
-TEST(TesseraSlices, AModelLeavesEarlyOnlyInBatchesThatCouldKeepUpWithIt) {
-  for (const auto& [rate, least, most] : {std::tuple(60, 1.0, 1.2), {240, 2.5, 4.0}}) {
+TEST(TesseraPolicy, ThePostersOwnAtomBreaksATie) {
+  for (const std::uint16_t atom : {0, 1, 2, 3}) {
     World w(device_of(4), "tessera");
-    auto params = model("m", 4);
-    params.slo = 200ms;
-    params.lanes = 4;
-    const InstanceId m = w.add_model(params, Truth{.fixed = 30ms, .per_row = 2ms});
-    for (int i = 0; i < 3 * rate; ++i) {
-      w.request(m);
-      w.run_until(w.now() + Duration(1s) / rate);
-    }
+    auto params = model("m");
+    params.slo = 100ms;
+    const InstanceId m = w.add_model(params, Truth{.fixed = 1ms, .per_row = 1ms});
+    auto arrival = w.arrival(m);
+    arrival.poster_atom = atom;
+    EXPECT_EQ(w.fate(w.request(arrival)).slice, (Slice{atom, 1}));
     w.run_to_rest();
-    w.expect_all_ended();
-    double requests = 0;
-    double launches = 0;
-    for (const sched::StartLaunch& launch : w.launches()) {
-      if (w.fate(launch.requests.front()).launched >= at(1s)) {
-        requests += static_cast<double>(launch.requests.size());
-        launches += 1;
-      }
-    }
-    EXPECT_GE(requests / launches, least) << rate << " a second";
-    EXPECT_LE(requests / launches, most) << rate << " a second";
   }
 }
 
-TEST(TesseraSlices, TheLastFreeLaneGoesToAFasterSlice) {
+TEST(TesseraPolicy, TheGuardKeepsALongRunFromTakingTheLastAtomEarly) {
+  World w(device_of(2), "tessera");
+  auto quick = model("quick");
+  quick.slo = 20ms;
+  auto spare = model("spare");
+  const InstanceId q = w.add_model(quick, Truth{.per_row = 2ms});
+  const InstanceId s = w.add_model(spare, Truth{.per_row = 100ms});
+  w.request(q);
+  w.run_until(at(10ms));
+  const RequestId first = w.request(s);
+  const RequestId second = w.request(s);
+  EXPECT_TRUE(w.fate(first).launched);
+  EXPECT_FALSE(w.fate(second).launched) << "a request of the quick model could no longer be in time";
+  EXPECT_EQ(w.fate(first).slice.count, 1);
+  const RequestId r = w.request(q);
+  w.run_to_rest();
+  ASSERT_TRUE(w.fate(r).ended);
+  EXPECT_LE(w.fate(r).ended.value() - w.fate(r).arrival, 20ms);
+  w.expect_all_ended();
+}
+
+TEST(TesseraPolicy, ALoanThatTheGuardRefusesIsGrantedAfterASecond) {
+  World w(device_of(2), "tessera");
+  auto params = model("m", 1);
+  params.slo = 12ms;  // 10 ms on both atoms, 20 on one: it needs the atom that the loader wants
+  const InstanceId m = w.add_model(params, Truth{.per_row = 20ms});
+  w.poisson(m, 20, at(1500ms), 5);
+  w.run_until(at(100ms));
+  w.wanted_loader_slice = Slice{1, 1};
+  w.send(sched::LoaderWants{{1, 1}, 3s});
+  w.run_until(at(100ms + 1s) - Duration{1});
+  EXPECT_EQ(w.loader_grants(), 0);
+  w.run_until(at(100ms + 1s + 10ms));
+  EXPECT_EQ(w.loader_grants(), 1);
+  w.run_until(at(2s));
+  w.loader_done();
+  w.run_to_rest();
+  w.expect_all_ended();
+}
+
+TEST(TesseraPolicy, ModelsWithoutAnSloShareByWeightWhatIsLeft) {
+  World w(device_of(2), "tessera");
+  auto heavy = model("heavy", 1);
+  heavy.weight = 3.0;
+  const InstanceId h = w.add_model(heavy, Truth{.per_row = 10ms});
+  const InstanceId l = w.add_model(model("light", 1), Truth{.per_row = 10ms});
+  for (int i = 0; i < 600; ++i) {
+    w.request(h);
+    w.request(l);
+  }
+  w.run_until(at(2s));
+  std::map<InstanceId, int> runs;
+  for (const auto& launch : w.launches()) {
+    ++runs[launch.instance];
+  }
+  EXPECT_NEAR(static_cast<double>(runs[h]) / runs[l], 3.0, 0.4);
+}
+
+TEST(TesseraPolicy, AReservedShareIsThereWhenItsOwnerComes) {
+  for (const bool lend : {true, false}) {
+    World w(device_of(4), "tessera");
+    auto owner = model("owner", 1);
+    owner.slo = 12ms;
+    owner.reserved_share = 0.5;
+    owner.reserved_lend = lend;
+    auto hog = model("hog", 1);
+    hog.lanes = 8;
+    const InstanceId o = w.add_model(owner, Truth{.per_row = 10ms});
+    const InstanceId h = w.add_model(hog, Truth{.per_row = 100ms});
+    for (int i = 0; i < 40; ++i) {
+      w.request(h);
+    }
+    w.run_until(at(150ms));
+    for (int i = 0; i < 10; ++i) {
+      const RequestId r = w.request(o);
+      w.run_until(w.now() + 37ms);
+      ASSERT_TRUE(w.fate(r).ended) << lend;
+      EXPECT_LE(w.fate(r).ended.value() - w.fate(r).arrival, 12ms) << lend;
+    }
+  }
+}
+
+// Of two busy slices the one that is free first is committed to, and only what is in time from then on.
+TEST(TesseraPolicy, WhatIsCommittedCountsFromWhenItBegins) {
+  World::Options options;
+  options.limits.committed_per_atom = 1;
+  options.limits.run_ahead = 1s;
+  World w(device_of(2), options);
+  const auto on_one_atom = [&](const char* name, Duration takes, std::optional<Duration> slo) {
+    auto params = model(name, 1);
+    params.max_share = 0.5;
+    params.slo = slo;
+    return w.add_model(params, Truth{.per_row = takes});
+  };
+  const InstanceId lengthy = on_one_atom("lengthy", 40ms, {});
+  const InstanceId brief = on_one_atom("brief", 3ms, {});
+  const InstanceId bound = on_one_atom("bound", 10ms, 16ms);
+  w.request(lengthy);
+  w.request(brief);
+  w.run_until(at(1ms));
+  const RequestId r = w.request(bound);
+  w.run_to_rest();
+  ASSERT_TRUE(w.fate(r).ended.has_value());
+  EXPECT_EQ(*w.fate(r).ended, at(13ms));
+}
+
+TEST(TesseraPolicy, AMaximumShareIsNotExceeded) {
   World w(device_of(8), "tessera");
   auto params = model("m", 1);
-  params.slo = 100ms;
-  params.lanes = 2;
-  const InstanceId m = w.add_model(params, Truth{.fixed = 1ms, .per_row = 16ms});
-  const RequestId first = w.request(m);
-  const RequestId last = w.request(m);
-  EXPECT_EQ(w.fate(first).slice.count, 1) << "17 ms on one atom are cheapest";
-  EXPECT_EQ(w.fate(last).slice.count, 2) << "whoever comes next would wait for a lane";
+  params.max_share = 0.25;
+  params.lanes = 8;
+  const InstanceId m = w.add_model(params, Truth{.fixed = 1ms, .per_row = 10ms});
+  for (int i = 0; i < 20; ++i) {
+    w.request(m);
+  }
+  EXPECT_EQ(w.launches().size(), 2U);
   w.run_to_rest();
+  w.expect_all_ended();
+}
+
+TEST(TesseraPolicy, WithoutAnyProfileItServesFromTheFirstRequestAndLearns) {
+  World w(device_of(16), "tessera");
+  auto params = model("m");
+  params.slo = 20ms;
+  const InstanceId m = w.add_model(params, Truth{.fixed = 500us, .per_row = 20ms}, false);
+  w.poisson(m, 200, at(3s), 11);
+  w.run_to_rest();
+  w.expect_all_ended();
+  EXPECT_GT(w.score(m, at(1s), at(3s)).attainment(), 0.99);
+}
+
+TEST(TesseraPolicy, ADriftIsFollowed) {
+  World w(device_of(4), "tessera");
+  auto params = model("m");
+  params.slo = 100ms;
+  const InstanceId m = w.add_model(params, Truth{.per_row = 10ms});
+  w.poisson(m, 150, at(6s), 3);
+  w.later(at(2s), [&] { w.truth(m).slowdown = 1.5; });
+  w.run_to_rest();
+  w.expect_all_ended();
+  EXPECT_GT(w.score(m, at(3s), at(6s)).attainment(), 0.99);
+}
+
+TEST(TesseraPolicy, APredictionThatBecameWrongIsFoundOut) {
+  World w(device_of(1), "tessera");
+  auto params = model("m", 1);
+  params.slo = 30ms;
+  const InstanceId m = w.add_model(params, Truth{.per_row = 100ms});  // hopeless ...
+  w.poisson(m, 20, at(20s), 3);
+  w.later(at(5s), [&] { w.truth(m).per_row = 5ms; });  // ... until it is not
+  w.run_to_rest();
+  w.expect_all_ended();
+  EXPECT_GT(w.score(m, at(15s), at(20s)).attainment(), 0.95);
 }
 
 }  // namespace
