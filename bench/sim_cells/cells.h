@@ -42,6 +42,7 @@ struct Job {
   loadgen::Capacity capacity{};
   double fractional = 0;
   double clairvoyant = 0;
+  bool has_bound = false;  // it is for this one to find the clairvoyant bound
   std::vector<Load> loads{};
   double seconds = 0;  // of this machine
   std::string error{};

@@ -99,7 +99,9 @@ Status run(const Arguments& arguments, Job& job) {
   how.seeds = arguments.seeds;
   how.least_requests = job.requests;
   TESSERA_ASSIGN_OR_RETURN(job.capacity, cell.capacity(options, how, slo, {}));
-  TESSERA_ASSIGN_OR_RETURN(job.clairvoyant, cell.clairvoyant_bound(options, how, slo));
+  if (job.has_bound) {
+    TESSERA_ASSIGN_OR_RETURN(job.clairvoyant, cell.clairvoyant_bound(options, how, slo));
+  }
   for (const double of_capacity : job.capacity.rate > 0 ? arguments.loads : std::vector<double>()) {
     TESSERA_ASSIGN_OR_RETURN(const Load load, play(cell, options, job, of_capacity, arguments.seeds));
     job.loads.push_back(load);
@@ -135,6 +137,9 @@ void run_all(const Arguments& arguments, std::vector<Job>& jobs) {
   for (std::thread& thread : threads) {
     thread.join();
   }
+  for (std::size_t i = 1; i < jobs.size(); ++i) {
+    jobs[i].clairvoyant = jobs[i].has_bound ? jobs[i].clairvoyant : jobs[i - 1].clairvoyant;
+  }
 }
 
 std::vector<Job> jobs_of(const Arguments& arguments) {
@@ -143,6 +148,7 @@ std::vector<Job> jobs_of(const Arguments& arguments) {
     const bool tight = slo > 0 && slo <= kTight;
     for (const std::string& policy : arguments.policies) {
       jobs.push_back({workload, tenants, slo, policy, arguments.least * (tight ? kMoreRequests : 1)});
+      jobs.back().has_bound = policy == arguments.policies.front();  // the same for all of a cell
     }
   };
   for (const std::string& workload : arguments.named) {

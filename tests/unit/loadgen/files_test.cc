@@ -59,7 +59,7 @@ TEST(Workloads, SayWhoStandsInForAModel) {
   ASSERT_TRUE(workload.ok()) << workload.error().message();
   EXPECT_EQ(workload->stand_ins.at("new").as, "old");
   EXPECT_EQ(workload->stand_ins.at("new").scale, 2.5);
-  EXPECT_EQ(error_of(with(R"({"as": "old", "scale": 0, "source": "a test"})")).substr(0, 12), "w.json:2:40:");
+  EXPECT_EQ(error_of(with(R"({"as": "old", "scale": 0, "source": "a test"})")).substr(0, 12), "w.json:2:46:");
   EXPECT_NE(error_of(with(R"({"as": "old", "scale": 2})")).find("source"), std::string::npos);
   EXPECT_NE(error_of(with(R"({"scale": 2, "source": "a test"})")).find("as"), std::string::npos);
 }
