@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/cells.h"
+#include "tests/support/every_policy.h"
 
 namespace tessera::testing {
 namespace {
@@ -103,7 +104,7 @@ double alone(const std::string& policy, std::uint16_t lanes, int slo_factor, dou
 TEST(Rivals, WithOneTenantAndOneLaneTheWholeDeviceLosesToNobody) {
   for (const double load : {0.3, 0.5, 0.7, 0.85, 0.92}) {
     std::map<std::string, double> goodput;
-    for (const char* name : {"temporal", "streams", "fixed", "gslice", "dstack", "tessera"}) {
+    for (const std::string& name : every_policy()) {
       goodput[name] = alone(name, 1, 10, load);
     }
     for (const auto& [name, reached] : goodput) {

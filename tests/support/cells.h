@@ -45,16 +45,8 @@ struct Cell {
   std::uint16_t lanes = 0;  // of each model; 0: as a model has them
 };
 
-// Plays `rate` requests per second for a while and looks at all but the first part of it.
-inline Outcome play(const Cell& cell, const std::string& policy_name, double rate, Duration length,
-                    std::uint16_t committed = 0) {
-  SCOPED_TRACE(policy_name + ", seed " + std::to_string(cell.seed));
-  World::Options options = World::with_policy(policy_name);
-  options.noise = cell.noise;
-  options.neighbour = cell.neighbour;
-  options.seed = cell.seed;
-  options.limits.committed_per_atom = committed;
-  World w(cell.device, options);
+// The tenants, and their requests: `rate` a second in all.
+inline std::vector<InstanceId> fill(World& w, const Cell& cell, double rate, Duration length) {
   const int whole = cell.device.processors_in(cell.device.whole());
   double sum = 0;
   for (const Tenant& tenant : cell.tenants) {
@@ -72,6 +64,20 @@ inline Outcome play(const Cell& cell, const std::string& policy_name, double rat
     const double share = 1.0 / static_cast<double>(tenant.truth(8, whole).count()) / sum;
     w.poisson(ids.back(), rate * share, at(length), cell.seed * 1000 + i);
   }
+  return ids;
+}
+
+// Plays `rate` requests per second for a while and looks at all but the first part of it.
+inline Outcome play(const Cell& cell, const std::string& policy_name, double rate, Duration length,
+                    std::uint16_t committed = 0) {
+  SCOPED_TRACE(policy_name + ", seed " + std::to_string(cell.seed));
+  World::Options options = World::with_policy(policy_name);
+  options.noise = cell.noise;
+  options.neighbour = cell.neighbour;
+  options.seed = cell.seed;
+  options.limits.committed_per_atom = committed;
+  World w(cell.device, options);
+  const std::vector<InstanceId> ids = fill(w, cell, rate, length);
   w.run_to_rest();
   w.expect_all_ended();
   Outcome outcome;
