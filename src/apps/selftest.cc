@@ -189,9 +189,9 @@ void add_selftest_flags(CLI::App& command, SelftestOptions& options) {
       ->type_name("FOLDER")
       ->check(CLI::ExistingDirectory);
   command
-      .add_option(
-          "--rows", options.rows.parts,
-          "what to measure on the models: homed, homing, loading, critical, first, fallback, sharing, pair (all)")
+      .add_option("--rows", options.rows.parts,
+                  "what to measure on the models: homed, homing, loading, critical, first, fallback, sharing, realloc, "
+                  "pair (all)")
       ->type_name("LIST")
       ->delimiter(',')
       ->check(CLI::IsMember(RowOptions::known()));

@@ -11,6 +11,7 @@
 #include "measure/first_answer.h"
 #include "measure/homed.h"
 #include "measure/pair.h"
+#include "measure/reallocation.h"
 #include "measure/sharing.h"
 
 namespace tessera::apps {
@@ -238,10 +239,30 @@ Status measure_pair(std::vector<Computing>& devices, const RowOptions& options, 
   return ok_status();
 }
 
+Status measure_reallocation(Computing& computing, const RowOptions& options, measure::Scores& scores) {
+  measure::ReallocationOptions reallocation;
+  reallocation.models = options.models;
+  if (!options.full) {
+    reallocation.batches = {8};
+    reallocation.arms = {"changing", "atoms"};
+    reallocation.rounds = 1;
+    reallocation.seconds = 1;
+    reallocation.warm_seconds = 0.5;
+  }
+  TESSERA_ASSIGN_OR_RETURN(
+      const measure::Reallocation result,
+      measure::reallocate({computing.kind, computing.description, *computing.device, *computing.engine}, reallocation,
+                          "tessera selftest"));
+  measure::print(result);
+  measure::score(result, scores);
+  return ok_status();
+}
+
 // The rows of a part begin with its name, but for some.
 void leave_out(std::string_view part, const std::string& cause, measure::Scores& scores) {
   for (const measure::Row& row : measure::rows()) {
-    if (row.elsewhere.empty() && (row.id.starts_with(part) || (part == "sharing" && row.id.starts_with("share_")))) {
+    if (row.elsewhere.empty() && (row.id.starts_with(part) || (part == "sharing" && row.id.starts_with("share_")) ||
+                                  (part == "realloc" && row.id.starts_with("seen_")))) {
       scores.not_measured(row.id, cause);
     }
   }
@@ -250,8 +271,8 @@ void leave_out(std::string_view part, const std::string& cause, measure::Scores&
 }  // namespace
 
 const std::vector<std::string>& RowOptions::known() {
-  static const std::vector<std::string> kParts{"homed", "homing",   "loading", "critical",
-                                               "first", "fallback", "sharing", "pair"};
+  static const std::vector<std::string> kParts{"homed",    "homing",  "loading", "critical", "first",
+                                               "fallback", "sharing", "realloc", "pair"};
   return kParts;
 }
 
@@ -284,6 +305,9 @@ void measure_rows(std::vector<Computing>& devices, const RowOptions& options, me
     } else if (part == "sharing") {
       around.reset();
       done = measure_sharing(computing, options, scores);
+    } else if (part == "realloc") {
+      around.reset();
+      done = measure_reallocation(computing, options, scores);
     } else if (part == "pair") {
       around.reset();
       done = measure_pair(devices, options, scores);

@@ -12,7 +12,8 @@
 namespace tessera::apps {
 
 struct RowOptions {
-  // What can be asked for: "homed", "homing", "loading", "critical", "sharing"; "pair", of the first two devices.
+  // What can be asked for: "homed", "homing", "loading", "critical", "sharing", "realloc"; "pair", of the first two
+  // devices.
   static const std::vector<std::string>& known();
 
   std::filesystem::path models;

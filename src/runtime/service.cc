@@ -231,6 +231,7 @@ Result<std::unique_ptr<Service>> Service::create(ServiceOptions options, std::ve
   options.models.defaults.policy_without_shares = [policy_name] { return policy_name->without_shares(); };
   ServingOptions serving_options;
   serving_options.policy = options.policy;
+  serving_options.own_policy = options.own_policy;
   serving_options.recorder = options.recorder;
   serving_options.body_quota_per_model = options.body_quota_per_model;
   serving_options.limits.max_waiting = options.max_waiting;

@@ -78,7 +78,10 @@ struct Snapshot {
 };
 
 struct ServiceOptions {
-  std::string policy = "tessera";      // sched::make_policy
+  std::string policy = "tessera";  // sched::make_policy
+  // Of every device, in place of what the name stands for: for who measures with a policy of his own, which is never
+  // changed for another one.
+  std::function<std::unique_ptr<sched::Policy>()> own_policy = {};
   std::shared_ptr<Recorder> recorder;  // of what is decided; nullptr: none
   model::LifecycleOptions models;
   Bytes body_quota_per_model{std::uint64_t{1} << 30};

@@ -20,6 +20,9 @@ constexpr std::chrono::microseconds kPoll{200};
 
 Result<std::unique_ptr<Serving>> Serving::create(ServingOptions options, std::unique_ptr<device::Device> device) {
   TESSERA_ASSIGN_OR_RETURN(auto policy, sched::make_policy(options.policy));
+  if (options.own_policy) {
+    policy = options.own_policy();
+  }
   const auto& limits = options.limits;
   if (limits.max_waiting < 1 || limits.max_running < 1 || limits.max_waiting + limits.max_running > kMaxSlots) {
     return invalid_argument("at most " + std::to_string(kMaxSlots - limits.max_running) +

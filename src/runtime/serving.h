@@ -27,6 +27,7 @@ namespace tessera::runtime {
 
 struct ServingOptions {
   std::string policy = "tessera";
+  std::function<std::unique_ptr<sched::Policy>()> own_policy = {};  // as of ServiceOptions
   Bytes body_quota_per_model{std::uint64_t{1} << 30};
   Dispatcher::Limits limits;
   std::shared_ptr<Recorder> recorder;  // nullptr: nothing is recorded

@@ -81,7 +81,9 @@ class TuningTest : public CudaEngineTest {
     tuned_ = net(std::move(model), published);
     neighbour_ = net(load(image_model(9)), {1, 2});
     const std::int32_t told = published.back();
-    tuned.tuned().keep(tuned.tuning_key(told), tried_options()[1]);
+    const auto has = tuned.tuned().of(tuned.tuning_key(told));
+    const bool second = !has || has->name() != tried_options()[1].name();
+    tuned.tuned().keep(tuned.tuning_key(told), tried_options()[second ? 1 : 0]);
     Seats all;
     for (std::uint16_t lane = 0; lane < kLanes; ++lane) {
       seat(all, *neighbour_, lane, {1, 2});
