@@ -15,7 +15,6 @@ constexpr double kSeldom = 0.1;    // rows a second
 
 void Turns::look(const View& view, double demand, TimePoint now) {
   const std::size_t whole_group = view.device.groups() - 1;
-  const double processors = view.device.group_processors(whole_group);
   double slices = 0;
   double whole = 0;
   bool possible = demand > kMuch && whole_group > 0;

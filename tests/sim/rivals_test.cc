@@ -52,6 +52,42 @@ TEST(Rivals, GsliceSettlesAtTheSharesThatAreNeededAndFollowsARate) {
   EXPECT_GE(w.score(small, at(30s), at(32s)).attainment(), 0.9) << "somebody else's change costs it little";
 }
 
+// Where a model is asked for more than it can do, its share grows to the knee of its latency, from which on a larger
+// one makes no run shorter, and no further, though there is room; with a change of rate it leaves the knee, and
+// returns.
+TEST(Rivals, GsliceSettlesAtItsKneesAndReturnsToThem) {
+  World::Options options = World::with_policy("gslice");
+  options.noise = 0.01;
+  World w(device_of(16), options);
+  // 10 ms in any slice, and a part that spreads: twice as many atoms take 3.5 % off from 2, 4 and 8 on, up to there 7.
+  const std::map<int, Duration> spreads = {{2, 1450us}, {4, 2900us}, {8, 5800us}};
+  std::map<int, InstanceId> by_knee;
+  for (const auto& [knee, spread] : spreads) {
+    auto params = model("knee" + std::to_string(knee), 8);
+    params.slo = 60ms;
+    const Truth truth{.fixed = 10ms, .per_batch = spread, .per_row = 0ms};
+    ASSERT_EQ(truth(1, knee), 10725us);
+    by_knee[knee] = w.add_model(params, truth);
+    // 8 rows in 10.7 ms are 746 a second.
+    const auto seed = static_cast<std::uint64_t>(knee);
+    if (knee < 8) {
+      w.poisson(by_knee[knee], 900, at(60s), seed);
+    } else {
+      w.poisson(by_knee[knee], 900, at(20s), seed);
+      w.later(at(20s), [&w, id = by_knee[knee]] { w.poisson(id, 150, at(40s), 31); });
+      w.later(at(40s), [&w, id = by_knee[knee]] { w.poisson(id, 900, at(60s), 32); });
+    }
+  }
+  w.run_to_rest();
+  w.expect_all_ended();
+  for (const auto& [knee, id] : by_knee) {
+    EXPECT_EQ(sizes_used(w, id, 10s, 20s), std::set<int>{knee});
+    EXPECT_EQ(sizes_used(w, id, 50s, 60s), std::set<int>{knee});
+  }
+  EXPECT_LE(*sizes_used(w, by_knee[8], 30s, 40s).rbegin(), 2) << "a sixth of that rate needs no knee";
+  EXPECT_GE(w.score(by_knee[8], at(30s), at(40s)).attainment(), 0.97);
+}
+
 // D-STACK: more than nine tenths of what an ideal packing of runs at their knees answers. The ideal has all atoms busy
 // with full batches at the knees.
 TEST(Rivals, DstackReachesNineTenthsOfItsIdeal) {

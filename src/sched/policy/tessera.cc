@@ -63,6 +63,7 @@ class Tessera final : public Policy {
   Tier tier_of(const View& view, const Instance& instance, const Target& target, TimePoint now) const;
   std::optional<Option> option_now(const View& view, const Candidate& candidate, std::size_t groups, TimePoint now,
                                    Decisions& out);
+  bool leaves_room(const View& view, const Option& option, TimePoint now);
   static bool is_its_turn(const View& view, const std::optional<Option>& option, TimePoint now);
   static bool worth_waiting(const Option& now, const Option& soon);
   bool try_due(const View& view, const Candidate& candidate, TimePoint now, Decisions& out);
@@ -278,14 +279,17 @@ Tier Tessera::tier_of(const View& view, const Instance& instance, const Target& 
   if (!params.slo) {
     return Tier::kSpare;
   }
-  if (target.lost || target.deadline < now) {
-    return Tier::kLate;
+  const bool late = target.lost || target.deadline < now;
+  if (!overloaded() || weights_ <= 0) {
+    return late ? Tier::kLate : Tier::kDue;
   }
-  if (overloaded() && weights_ > 0 &&
-      instance.service.faded_sum(now) > kOverEntitled * served_ * params.weight / weights_) {
-    return Tier::kOverEntitled;
+  const double used = instance.service.faded_sum(now);
+  const double entitled = served_ * params.weight / weights_;
+  // Who is late for having got less than its part is not to wait behind those who had more.
+  if (late) {
+    return kOverEntitled * used < entitled ? Tier::kDue : Tier::kLate;
   }
-  return Tier::kDue;
+  return used > kOverEntitled * entitled ? Tier::kOverEntitled : Tier::kDue;
 }
 
 std::optional<Option> Tessera::option_now(const View& view, const Candidate& candidate, std::size_t groups,
@@ -297,12 +301,18 @@ std::optional<Option> Tessera::option_now(const View& view, const Candidate& can
   const bool bound = instance.params->slo.has_value() && !candidate.target->lost;
   const auto option = choice_.now(view, *candidate.queue, *candidate.target, bound, groups, out);
   if (candidate.target->least_group == instance.groups.first || (turns_.on() && is_its_turn(view, option, now)) ||
-      (option && guard_.allows(view, now, view.device.slice(option->slice).slice, now + option->latency))) {
+      (option && leaves_room(view, *option, now))) {
     return option;
   }
   Target smaller = *candidate.target;  // there is no room for it, or somebody else could not be in time any more
   smaller.least_group = instance.groups.first;
   return choice_.now(view, *candidate.queue, smaller, bound, groups, out);
+}
+
+// Whether the guard permits it: where it is committed behind a run, it ends that much later.
+bool Tessera::leaves_room(const View& view, const Option& option, TimePoint now) {
+  const TimePoint ends = view.device.start_on(option.slice, now) + option.latency;
+  return guard_.allows(view, now, view.device.slice(option.slice).slice, ends);
 }
 
 // While all take turns nobody is served sooner by a small slice, unless the whole device takes nothing: some of it is
@@ -404,11 +414,10 @@ bool Tessera::try_early(const View& view, const Candidate& candidate, TimePoint 
   const bool alone = view.device.in_flight() == 0 && candidate.tier != Tier::kSpare;
   std::size_t groups = candidate.queue->instance().groups.end;
   while (const std::optional<Option> option = option_now(view, candidate, groups, now, out)) {
-    const Slice slice = view.device.slice(option->slice).slice;
     if (!alone && candidate.target->known && candidate.tier != Tier::kSpare && !keeps_up(candidate, *option, now)) {
       return false;
     }
-    if (alone || guard_.allows(view, now, slice, now + option->latency)) {
+    if (alone || leaves_room(view, *option, now)) {
       launch(view, *candidate.queue, *option, candidate.queue->entries().begin(), out);
       return true;
     }
