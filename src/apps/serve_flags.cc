@@ -26,7 +26,7 @@ std::string default_cache_dir() {
 
 // What --policy takes, in lines as wide as the rest of the help.
 std::string policies_in_words() {
-  constexpr std::size_t kWidth = 46;
+  constexpr std::size_t kWidth = 44;
   std::string out;
   for (const sched::KnownPolicy& known : sched::known_policies()) {
     std::string text(known.name);
@@ -162,7 +162,7 @@ void add_scheduling(CLI::App& command, ServeOptions& options) {
   word<CompletionMode>(
       command, "--completion", "MODE", options.device.completion,
       {{"auto", CompletionMode::kAuto}, {"spin", CompletionMode::kSpin}, {"low-power", CompletionMode::kLowPower}},
-      "a GPU's polling thread: auto | spin |\nlow-power (auto: spin with 3 cores or more)");
+      "a GPU's polling thread: auto | spin |\nlow-power (auto: spin from 3 cores)");
   cores(command, "--host-cores", options.host_cores, "processors to compute on: 0,2-5 (all)");
   const auto take_policy = [&options](const std::string& name) {
     if (const auto made = sched::make_policy(name); !made.ok()) {

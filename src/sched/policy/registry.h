@@ -17,7 +17,7 @@
   POLICY(tessera, "", "for each batch the slice that its deadline needs, shares by weight where not all fits")        \
   POLICY(temporal, "triton=1", "the whole device, one batch at a time; triton=1: batches as Triton forms them")       \
   POLICY(streams, "", "the whole device, all at once")                                                                \
-  POLICY(fixed, "share.MODEL=0.5", "every model in a share of its own, equal ones where none is named")               \
+  POLICY(fixed, "share.NAME=0.5" , "every model in a share of its own, equal ones where none is named")               \
   POLICY(gslice, "window_ms=20,stand_by_ms=3", "shares that are learned from windows of answers (500 and 100 ms)")    \
   POLICY(dstack, "", "every model at the knee of its profile, packed in space and time")
 // clang-format on
