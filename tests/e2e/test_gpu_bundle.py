@@ -165,7 +165,7 @@ def stay(tmp_path):
     def run(*flags, broken=(), slow=()):
         (folder / "ran").write_text("")
         for name in ("python", "nvidia-smi", "gpu-tests", "tessera", "bench_gpu_sharing", "bench_cuda_device",
-                     "bench_input_copies", "gpu-sanitize", "bench_cuda_engine"):
+                     "bench_input_copies", "bench_reallocation", "gpu-sanitize", "bench_cuda_engine"):
             script = folder / "bin" / name
             script.write_text(f'#!/bin/sh\necho "{name} $@" >>{folder}/ran\necho said by {name}\n' +
                               ("sleep 60\n" if name in slow else "") + f"exit {int(name in broken)}\n")
