@@ -25,6 +25,7 @@ import math
 import os
 import pathlib
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -320,6 +321,7 @@ def parse():
     parser.add_argument("--json", type=pathlib.Path)
     parser.add_argument("--tessera", default=sockets.beside("tessera"))
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that what was started is ended
     arguments.capacity = dict(arguments.capacity)
     arguments.cell = arguments.cell or ["mix4:5", "mix8:10", "mix16:10"]
     return arguments

@@ -12,6 +12,7 @@ daemon; `tessera selftest` measures the same in one process, in slices and as st
 import argparse
 import json
 import pathlib
+import signal
 import sys
 import tempfile
 import time
@@ -102,6 +103,7 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=8, help="CUDA_DEVICE_MAX_CONNECTIONS of a client of MPS")
     parser.add_argument("--json", type=pathlib.Path)
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that what was started is ended
     wanted = arguments.arms.split(",")
     if unknown := [arm for arm in wanted if arm not in ARMS]:
         parser.error(f"no such arm: {', '.join(unknown)}; there are {', '.join(ARMS)}")

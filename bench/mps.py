@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -159,6 +160,7 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=8, help="CUDA_DEVICE_MAX_CONNECTIONS of a client of MPS")
     parser.add_argument("--json", type=pathlib.Path)
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that what was started is ended
     arguments.mix = arguments.mix.split(",")
     equal = str(100 // len(arguments.mix))
     arguments.percentages = arguments.percentages.split(",") if arguments.percentages else [equal] * len(arguments.mix)

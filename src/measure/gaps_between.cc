@@ -132,8 +132,9 @@ GapsBetween gaps_between(std::span<const ObservedLaunch> launches, std::uint16_t
     if (those.latest == nullptr) {
       continue;
     }
-    const double gap =
-        static_cast<double>(launch.card.begun_ns) - static_cast<double>(those.latest->launch->card.ended_ns);
+    // Of whole numbers: as doubles, moments since 1970 would be 256 ns apart.
+    const double gap = static_cast<double>(static_cast<std::int64_t>(launch.card.begun_ns) -
+                                           static_cast<std::int64_t>(those.latest->launch->card.ended_ns));
     out.overlaps += gap < 0 ? 1 : 0;
     out.between += std::max(gap, 0.0) * launch.slice.count;
     out.waiting += those.waited_ns;

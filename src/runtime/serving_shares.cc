@@ -28,8 +28,9 @@ Status Serving::fits(const std::string& model, double share) const {
     shares[served->instance->name] += served->counters->params().reserved_share;
   }
   const bool is_claimed = claim_ && claim_->first == model;
-  if (claim_) {
-    shares[claim_->first] = claim_->second;
+  if (claim_) {  // a load may fail, and what serves until then goes on
+    double& claimed = shares[claim_->first];
+    claimed = is_claimed ? claim_->second : std::max(claimed, claim_->second);
   }
   double& own = shares[model];
   own = is_claimed ? std::max(claim_->second, share) : share;

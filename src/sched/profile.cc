@@ -89,7 +89,8 @@ std::optional<Duration> Profile::fastest(std::int32_t processors) const {
   double least = std::numeric_limits<double>::infinity();
   bool judged = false;
   for (const auto& [key, cell] : cells_) {
-    least = std::min(least, cell.latency_ns);
+    // What was measured and never seen counts as measured, not as it is scaled by runs beside others.
+    least = std::min(least, cell.observations == 0 && cell.prior_ns > 0 ? cell.prior_ns : cell.latency_ns);
     judged = judged || (key.second >= processors && (cell.prior_ns > 0 || cell.observations >= kConfidentAfter));
   }
   return judged ? std::optional(Duration(static_cast<Duration::rep>(std::max(1.0, least)))) : std::nullopt;
@@ -211,9 +212,10 @@ void Profile::observe(std::int32_t bucket, std::int32_t processors, Duration too
   if (settled) {
     note_jitter(took_ns - predicted_ns, predicted_ns);
   }
-  // The first run there: how much longer others took beside neighbours does not count.
-  if (cell.observations == 0 && cell.prior_ns > 0 && key.second == cells_.rbegin()->first.second) {
-    cell.latency_ns = cell.prior_ns;
+  // The first run in the largest slice: how much longer others took beside neighbours does not count.
+  if (cell.observations == 0 && cell.prior_ns > 0) {
+    const auto in_larger = [&key](const auto& entry) { return entry.first.second > key.second; };
+    cell.latency_ns = std::any_of(cells_.begin(), cells_.end(), in_larger) ? cell.latency_ns : cell.prior_ns;
   }
   correct(cell, took_ns);
   if (!settled) {

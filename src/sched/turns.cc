@@ -20,7 +20,8 @@ void Turns::look(const View& view, double demand, TimePoint now) {
   bool possible = demand > kMuch && whole_group > 0;
   for (const auto& instance : view.instances) {
     possible = possible && instance->params->reserved_share <= 0;
-    const double rate = instance->rate.per_second(now);
+    const bool refused = instance->is_beyond_reach() && instance->params->slo_policy == SloPolicy::kReject;
+    const double rate = refused ? 0 : instance->rate.per_second(now);
     if (rate < kSeldom) {
       continue;
     }
@@ -35,7 +36,7 @@ void Turns::look(const View& view, double demand, TimePoint now) {
       whole += rows / in_whole;
     }
   }
-  if (!possible) {
+  if (!possible || slices <= 0) {
     on_ = false;
     ratio_ = 0;
     return;

@@ -15,7 +15,8 @@ namespace tessera::sched {
 class Turns {
  public:
   // Now and then. `demand`: what models with objectives ask of the device, as a part of it. Turns end at once where a
-  // model in use has no objective, or shares, or one slice only: those need room beside others.
+  // model in use has no objective, a limit to its share, or one slice only, or any model has a reserved share: those
+  // need room beside others.
   void look(const View& view, double demand, TimePoint now);
   bool on() const { return on_; }
 

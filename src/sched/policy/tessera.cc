@@ -165,7 +165,8 @@ void Tessera::add_up_demand(const View& view, TimePoint now) {
   served_ = 0;
   asked_.assign(view.instances.size(), {});
   for (const auto& instance : view.instances) {
-    if (!instance->params->slo) {
+    const bool refused = instance->is_beyond_reach() && instance->params->slo_policy == SloPolicy::kReject;
+    if (!instance->params->slo || refused) {  // what is refused as it arrives asks for nothing
       continue;
     }
     Asked& asked = asked_[instance->index];
@@ -421,7 +422,8 @@ bool Tessera::try_early(const View& view, const Candidate& candidate, TimePoint 
       launch(view, *candidate.queue, *option, candidate.queue->entries().begin(), out);
       return true;
     }
-    if (!candidate.target->known || option->group == 0) {
+    const bool turn = turns_.on() && !view.device.slice(view.device.whole()).blocked;
+    if (!candidate.target->known || option->group == 0 || turn) {
       break;
     }
     groups = option->group;  // a smaller slice may leave the others what they need
