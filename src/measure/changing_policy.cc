@@ -43,7 +43,7 @@ class Changing final : public sched::Policy {
       if (auto decision = in_slice_of(view, queue, batch, size, now)) {
         next_ = (next_ + turn + 1) % sizes_.size();
         ++served_[queue.instance().id];
-        out.launches.push_back(*std::move(decision));
+        out.launches.push_back(*decision);
         return true;
       }
     }

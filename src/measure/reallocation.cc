@@ -136,7 +136,9 @@ Result<ReallocationRound> measure_round(runtime::Service& service, const std::ve
   for (const auto& tenant : tenants) {
     tenant->wait();
   }
-  TESSERA_RETURN_IF_ERROR(watched);
+  if (!watched.ok()) {
+    return watched.error();
+  }
   TESSERA_RETURN_IF_ERROR(log.read_clock());
   std::size_t answers = 0;
   for (const auto& tenant : tenants) {
