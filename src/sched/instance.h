@@ -133,6 +133,8 @@ struct Instance {
 
   // Whether its objective is shorter than any run of it that was measured. Other shapes may take less, though.
   bool is_beyond_reach() const { return params->slo && !shapes_vary && *params->slo < table.fastest_measured(); }
+  // Its requests are rejected as they arrive, but for a trial now and then: it asks for nothing.
+  bool is_refused() const { return is_beyond_reach() && params->slo_policy == SloPolicy::kReject; }
 
   // Homed plans: without one a slice is not an option.
   Homes homes;

@@ -51,7 +51,7 @@ void Scheduler::State::handle(const Arrival& event) {
 }
 
 bool Scheduler::State::is_hopeless_at_once(Instance& instance) const {
-  if (!instance.is_beyond_reach() || instance.params->slo_policy != SloPolicy::kReject) {
+  if (!instance.is_refused()) {
     return false;
   }
   const bool first = instance.try_again_at == TimePoint::min();

@@ -20,8 +20,7 @@ void Turns::look(const View& view, double demand, TimePoint now) {
   bool possible = demand > kMuch && whole_group > 0;
   for (const auto& instance : view.instances) {
     possible = possible && instance->params->reserved_share <= 0;
-    const bool refused = instance->is_beyond_reach() && instance->params->slo_policy == SloPolicy::kReject;
-    const double rate = refused ? 0 : instance->rate.per_second(now);
+    const double rate = instance->is_refused() ? 0 : instance->rate.per_second(now);
     if (rate < kSeldom) {
       continue;
     }

@@ -165,8 +165,7 @@ void Tessera::add_up_demand(const View& view, TimePoint now) {
   served_ = 0;
   asked_.assign(view.instances.size(), {});
   for (const auto& instance : view.instances) {
-    const bool refused = instance->is_beyond_reach() && instance->params->slo_policy == SloPolicy::kReject;
-    if (!instance->params->slo || refused) {  // what is refused as it arrives asks for nothing
+    if (!instance->params->slo || instance->is_refused()) {
       continue;
     }
     Asked& asked = asked_[instance->index];
