@@ -14,7 +14,9 @@ using journal::put;
 using journal::Reader;
 using journal::Writer;
 
-constexpr std::size_t kFrame = 8;
+// Of a frame: the length, its hash, the hash of what it frames.
+constexpr std::size_t kLength = 4;
+constexpr std::size_t kFrame = kLength + 4 + 4;
 
 // ---- Frames ----
 
@@ -35,8 +37,10 @@ std::uint32_t get_fixed(const char* in) {
 
 void seal(std::string& out, std::size_t begin) {
   const std::string_view payload = std::string_view(out).substr(begin + kFrame);
+  const std::uint32_t hash = hash_of(payload);
   put_fixed(static_cast<std::uint32_t>(payload.size()), &out[begin]);
-  put_fixed(hash_of(payload), &out[begin + 4]);
+  put_fixed(hash_of(std::string_view(out).substr(begin, kLength)), &out[begin + kLength]);
+  put_fixed(hash, &out[begin + kLength + 4]);
 }
 
 // A record of that kind, whose members `fill` writes.
@@ -105,7 +109,7 @@ Result<Actions> decode_actions(std::string_view bytes) {
 
 Result<JournalReader> JournalReader::open(std::string_view bytes) {
   if (bytes.substr(0, kJournalHead.size()) != kJournalHead) {
-    return invalid_argument("not a journal of this version: it does not begin with 'tessera journal 4'");
+    return invalid_argument("not a journal of this version: it does not begin with 'tessera journal 5'");
   }
   return JournalReader(bytes);
 }
@@ -113,15 +117,22 @@ Result<JournalReader> JournalReader::open(std::string_view bytes) {
 Result<std::optional<JournalRecord>> JournalReader::next() {
   const std::size_t left = bytes_.size() - at_;
   if (left == 0) return std::optional<JournalRecord>();
-  const std::size_t size = left < kFrame ? 0 : get_fixed(bytes_.data() + at_);
-  if (size > kMaxJournalRecord) return damaged(at_, "a record of " + std::to_string(size) + " bytes");
-  if (left < kFrame + size || left < kFrame) {
+  std::size_t size = 0;
+  if (left >= kFrame) {
+    const char* frame = bytes_.data() + at_;
+    // Otherwise a damaged length would pass for a record that was not written to its end.
+    if (hash_of({frame, kLength}) != get_fixed(frame + kLength))
+      return damaged(at_, "a length is not what was written");
+    size = get_fixed(frame);
+    if (size > kMaxJournalRecord) return damaged(at_, "a record of " + std::to_string(size) + " bytes");
+  }
+  if (left < kFrame + size) {
     cut_short_ = true;
     at_ = bytes_.size();
     return std::optional<JournalRecord>();
   }
   const std::string_view payload = bytes_.substr(at_ + kFrame, size);
-  if (hash_of(payload) != get_fixed(bytes_.data() + at_ + 4)) {
+  if (hash_of(payload) != get_fixed(bytes_.data() + at_ + kLength + 4)) {
     return damaged(at_, "a record is not what was written");
   }
   Reader reader(payload);

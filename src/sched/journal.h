@@ -16,9 +16,10 @@
 
 namespace tessera::sched {
 
-// A journal is this line, then records: 4 bytes with the length of what follows the next 4, which are its FNV-1a hash,
-// both little-endian. Whole numbers in records are of variable length, seven bits a byte; doubles are kept bit for bit.
-inline constexpr std::string_view kJournalHead = "tessera journal 4\n";
+// A journal is this line, then records: 4 bytes with the length of a record, 4 with the FNV-1a hash of those, 4 with
+// the record's hash, all little-endian, and the record. Whole numbers in records are of variable length, seven bits a
+// byte; doubles are kept bit for bit.
+inline constexpr std::string_view kJournalHead = "tessera journal 5\n";
 inline constexpr std::size_t kMaxJournalRecord = std::size_t{64} << 20;
 
 // A device's scheduler begins.

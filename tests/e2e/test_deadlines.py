@@ -27,9 +27,10 @@ def real_time():
     os.sched_setscheduler(0, *before)
 
 
-def go_first_allowed():
-    with real_time():
-        return os.sched_getscheduler(0) == os.SCHED_RR
+def sleeps_late(ms=30):
+    begin = time.perf_counter()
+    time.sleep(ms / 1e3)
+    return (time.perf_counter() - begin) * 1e3 - ms
 
 
 @pytest.fixture
@@ -44,10 +45,11 @@ def repository(tmp_path):
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
 def test_timeout_is_answered_at_its_moment_while_all_cores_work(serve, repository, protocol):
     server = serve(repository)
-    with Client(server, protocol) as client:
+    # The other callers too: they hold the interpreter's lock, and would be kept from giving it back.
+    with real_time(), Client(server, protocol) as client:
         trips = int(trips_per_second(client) * 0.8)
         late = []
-        with Hog(server, trips), real_time():
+        with Hog(server, trips):
             for timeout_ms in (30, 60, 100, 150, 200, 40, 70, 90, 50):
                 begin = time.perf_counter()
                 try:
@@ -55,11 +57,12 @@ def test_timeout_is_answered_at_its_moment_while_all_cores_work(serve, repositor
                 except InferenceServerException as error:
                     assert "Request timeout expired" in str(error)
                     late.append((time.perf_counter() - begin) * 1e3 - timeout_ms)
+            own_delay = sorted(sleeps_late() for _ in range(9))[2]
         assert len(late) >= 3, "with runs of 0.8 s on every core most of these must have timed out"
         late.sort()
-        # The client shares the busy cores: where it may not go first, its own delay comes on top, and beside other work on
-        # the machine single answers are later. bench/timeouts.py has the figures of a quiet one.
-        assert late[len(late) // 4] <= (5 if go_first_allowed() else 15), late
+        # The client shares the busy cores, and the machine may do other work: how late a sleep ends there is not the
+        # server's. bench/timeouts.py has the figures of a quiet machine.
+        assert late[len(late) // 4] <= 5 + own_delay, (late, own_delay)
         assert late[-1] <= 50, late
 
 

@@ -184,7 +184,7 @@ def test_record(flags, tmp_path):
     server = flags("--record", tmp_path / "journal")
     assert works(server)
     server.stop()
-    assert (tmp_path / "journal").read_bytes().startswith(b"tessera journal 4\n")
+    assert (tmp_path / "journal").read_bytes().startswith(b"tessera journal 5\n")
     assert (tmp_path / "journal").stat().st_size > 500
 
 

@@ -39,7 +39,7 @@ TEST(EarlyRejections, AreOfRequestsThatNoGapCouldHaveServed) {
   for (const Mix mix : {Mix{4, 10, 8139}, Mix{8, 5, 5310}, Mix{8, 10, 8139}, Mix{16, 20, 10076}}) {
     for (const double load : {0.9, 1.1, 1.5, 3.0}) {
       EarlyRejections sum;
-      for (const std::uint64_t seed : {1, 2, 3}) {
+      for (const std::uint64_t seed : seeds(3)) {
         const Cell cell{.device = gpu(), .tenants = gpu_mix(mix.tenants), .slo_factor = mix.slo_factor, .seed = seed};
         sum += played("tessera", cell, load * mix.capacity);
       }

@@ -26,7 +26,7 @@ TEST(Cells, WithFewTenantsAndLooseObjectivesTheWholeDeviceIsNotLostTo) {
 
 // Where neighbours cost so much that slices save nothing, all take turns on the whole device.
 TEST(Cells, WhereNeighboursCostWhatSlicesSaveTheWholeDeviceIsNotLostTo) {
-  for (const std::uint64_t seed : {1, 2, 3}) {
+  for (const std::uint64_t seed : seeds(3)) {
     const Cell cell{
         .device = gpu(), .tenants = gpu_mix(4), .slo_factor = 20, .neighbour = 0.6, .seed = seed, .lanes = 4};
     const Outcome tessera = play(cell, "tessera", 7000, 4s, 1);
@@ -67,7 +67,7 @@ TEST(Cells, AHotModelBesideLongBatchesWithoutAnObjectiveUsesWhatTheyLeave) {
 }
 
 TEST(Cells, AtSixtyPercentLoadHardlyAnybodyMisses) {
-  for (const std::uint64_t seed : {1, 2, 3}) {
+  for (const std::uint64_t seed : seeds(3)) {
     const Cell many{.device = gpu(), .tenants = gpu_mix(8), .slo_factor = 8, .seed = seed};
     EXPECT_GE(play(many, "tessera", 0.6 * capacity(many), 4s).worst_attainment, 0.97) << "16 atoms, seed " << seed;
     // Two cores and models from 0.4 to 100 ms: a batch that runs cannot be interrupted, so the longest is added.

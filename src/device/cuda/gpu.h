@@ -42,7 +42,7 @@ class Gpu {
   const std::string& name() const { return name_; }  // as its maker calls it
   // Its compute capability: which machine code it runs. 90 stands for 9.0.
   int architecture() const { return architecture_; }
-  CUcontext context() const { return context_; }     // the primary one
+  CUcontext context() const { return context_; }  // the primary one
   std::uint16_t atoms() const { return static_cast<std::uint16_t>(atoms_.size()); }
   std::uint16_t processors(std::uint16_t atom) const { return atoms_[atom].processors; }
 
