@@ -11,8 +11,10 @@
 namespace tessera::sched {
 namespace {
 
-constexpr double kLately = 0.003;     // weight of one request in the share of those that were not in time
-constexpr double kNoticeable = 0.02;  // change of the co-run factor that is worth reading the profile again
+constexpr double kLessForMiss = 0.125;  // of the device
+constexpr double kMoreInTime = 0.0005;  // likewise: what is spared stays as it is where four in a thousand miss
+constexpr double kLately = 0.003;       // weight of one request in the share of those that were not in time
+constexpr double kNoticeable = 0.02;    // change of the co-run factor that is worth reading the profile again
 
 GroupRange groups_of(const Occupancy& device, std::optional<std::size_t> only_slice) {
   if (!only_slice) {
@@ -70,7 +72,10 @@ void LatencyTable::read(const Profile& profile, const CoRun& co_run, const Model
   fastest_row_ = fastest_row;
 }
 
-void Instance::note_fate(bool in_time) { missed += kLately * ((in_time ? 0.0 : 1.0) - missed); }
+void Instance::note_fate(bool in_time) {
+  missed += kLately * ((in_time ? 0.0 : 1.0) - missed);
+  spares = std::clamp(spares + (in_time ? kMoreInTime : -kLessForMiss), 0.0, 1.0);
+}
 
 Instance::Instance(const ModelUp& up, const Occupancy& device)
     : id(up.instance),

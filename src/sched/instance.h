@@ -100,7 +100,8 @@ struct Instance {
   std::uint64_t rows_arrived = 0;   // admitted, ever
   std::uint64_t rows_given_up = 0;  // of these, rejected before they ran
 
-  double missed = 0;  // share of its requests that were not answered in time, lately
+  double missed = 0;    // share of its requests that were not answered in time, lately
+  double spares = 1.0;  // part of the device that models without an objective may hold, by what it missed (lending.h)
   void note_fate(bool in_time);
 
   RateEstimator rate;     // rows arriving

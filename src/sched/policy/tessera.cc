@@ -4,7 +4,7 @@
 // early where atoms would idle and the guard holds. Among those that are to leave, least slack is first; among the
 // shapes of one model, priority is. What leaves takes the most efficient slice that still meets its deadline: at the
 // latest start that is the smallest one that does. The whole device is one of the slices; where slices would save
-// nothing, it is the only one (turns.h).
+// nothing, it is the only one (turns.h). Models without an objective have what the others do not need (lending.h).
 #include <algorithm>
 #include <iterator>
 #include <tuple>
@@ -12,6 +12,7 @@
 #include "sched/balance.h"
 #include "sched/batching.h"
 #include "sched/guard.h"
+#include "sched/lending.h"
 #include "sched/policy/registry.h"
 #include "sched/sacrifice.h"
 #include "sched/slice_choice.h"
@@ -78,6 +79,7 @@ class Tessera final : public Policy {
   Guard guard_;
   Targets targets_;
   Balance balance_;
+  Lending lending_;
   Turns turns_;
   SliceChoice choice_;
   Outlook outlook_;
@@ -155,6 +157,7 @@ void Tessera::keep_house(const View& view, TimePoint now, Decisions& out) {
     add_up_demand(view, now);
     turns_.look(view, demand_ / processors_, now);
     balance_.look(view, now);
+    lending_.look(view, demand_ / processors_, now);
   }
 }
 
@@ -412,7 +415,8 @@ bool Tessera::keeps_up(const Candidate& candidate, const Option& option, TimePoi
 bool Tessera::try_early(const View& view, const Candidate& candidate, TimePoint now, Decisions& out) {
   // On an idle device holding back a request with an objective would help nobody: it has to run some time.
   const bool alone = view.device.in_flight() == 0 && candidate.tier != Tier::kSpare;
-  std::size_t groups = candidate.queue->instance().groups.end;
+  std::size_t groups = candidate.tier == Tier::kSpare ? lending_.groups_end(view, candidate.queue->instance(), now)
+                                                      : candidate.queue->instance().groups.end;
   while (const std::optional<Option> option = option_now(view, candidate, groups, now, out)) {
     if (!alone && candidate.target->known && candidate.tier != Tier::kSpare && !keeps_up(candidate, *option, now)) {
       return false;

@@ -1,0 +1,45 @@
+#include "sched/lending.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace tessera::sched {
+namespace {
+
+constexpr double kSeldom = 0.1;  // rows a second: who asks no more often has no say
+
+}  // namespace
+
+void Lending::look(const View& view, double demand, TimePoint now) {
+  part_ = std::max(0.0, 1.0 - demand);
+  for (const auto& instance : view.instances) {
+    // Nothing that others leave would help a model whose objective cannot be met.
+    if (instance->params->slo && !instance->is_beyond_reach() && instance->rate.per_second(now) > kSeldom) {
+      part_ = std::min(part_, instance->spares);
+    }
+  }
+}
+
+std::size_t Lending::groups_end(const View& view, const Instance& instance, TimePoint now) const {
+  std::uint32_t held = 0;
+  double used = 0;  // processor-seconds a second
+  for (const auto& other : view.instances) {
+    if (!other->params->slo && other->params->reserved_share <= 0) {
+      held += other->atoms_held;
+      used += other->service.per_second(now);
+    }
+  }
+  const std::size_t groups = view.device.groups();
+  auto atoms = static_cast<std::uint32_t>(std::lround(part_ * view.device.shape().atoms()));
+  if (atoms == 0 && used < part_ * view.device.group_processors(groups - 1)) {
+    atoms = 1;
+  }
+  std::size_t end = instance.groups.end;
+  while (end > instance.groups.first &&
+         held + view.device.slice(view.device.group_slices(end - 1).front()).slice.count > atoms) {
+    --end;
+  }
+  return end;
+}
+
+}  // namespace tessera::sched
