@@ -48,7 +48,7 @@ constexpr std::chrono::microseconds kPollPause{50};
 constexpr Bytes kPinned{512ULL << 20};
 constexpr std::size_t kFewestStreams = 4;  // for launches, before any is kept for workers
 
-std::string text_of(const Slice& part) {
+std::string part_text(const Slice& part) {
   const std::string first = std::to_string(part.first);
   return "host/" + (part.count == 1 ? first : first + "-" + std::to_string(part.end() - 1));
 }
@@ -59,11 +59,11 @@ Result<std::vector<Computing>> open_host_parts(const std::vector<Slice>& parts, 
   std::vector<Computing> out;
   for (const Slice& part : parts) {
     if (part.end() > all.atoms()) {
-      return invalid_argument(text_of(part) + ": there are " + std::to_string(all.atoms()) +
+      return invalid_argument(part_text(part) + ": there are " + std::to_string(all.atoms()) +
                               " processors to compute on, counted from 0");
     }
     TESSERA_ASSIGN_OR_RETURN(const auto own, device::HostTopology::of(all.cpus_of(part)));
-    TESSERA_ASSIGN_OR_RETURN(auto opened, open_host(own, max_body, text_of(part)));
+    TESSERA_ASSIGN_OR_RETURN(auto opened, open_host(own, max_body, part_text(part)));
     out.push_back(std::move(opened));
   }
   return out;
@@ -97,7 +97,7 @@ Result<std::vector<Slice>> parse_host_parts(std::string_view text) {
     TESSERA_ASSIGN_OR_RETURN(const Slice part, parse_host_part(text.substr(begin, end - begin)));
     for (const Slice& other : parts) {
       if (part.overlaps(other)) {
-        return invalid_argument("'" + text_of(part) + "' and '" + text_of(other) + "' share a processor");
+        return invalid_argument("'" + part_text(part) + "' and '" + part_text(other) + "' share a processor");
       }
     }
     parts.push_back(part);

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "apps/number_option.h"
 #include "apps/progress.h"
 #include "apps/workload_files.h"
 #include "sim/fit.h"
@@ -80,12 +81,6 @@ Result<bool> run(const FitOptions& options) {
   return answer.fits;
 }
 
-template <typename T>
-void number(CLI::App& command, const std::string& name, const std::string& type, T& value, double least, double most,
-            const std::string& help) {
-  command.add_option(name, value, help)->type_name(type)->check(CLI::Range(least, most).description(""));
-}
-
 }  // namespace
 
 void add_fit_flags(CLI::App& command, FitOptions& options) {
@@ -107,22 +102,22 @@ void add_fit_flags(CLI::App& command, FitOptions& options) {
       ->required()
       ->check(CLI::Range(1e-3, 1e7).description(""));
   command.add_option("--name", options.name, "of the tenant in the answer (the model's)")->type_name("NAME");
-  number(command, "--max-batch", "N", options.max_batch, 1, 1024, "its largest batch (16)");
-  number(command, "--lanes", "N", options.lanes, 1, 64, "its batches at once (2)");
-  number(command, "--weight", "W", options.weight, 1e-3, 1e6, "where not all demand fits (1)");
+  number_option(command, "--max-batch", "N", 1, 1024, options.max_batch, "its largest batch (16)");
+  number_option(command, "--lanes", "N", 1, 64, options.lanes, "its batches at once (2)");
+  number_option(command, "--weight", "W", 1e-3, 1e6, options.weight, "where not all demand fits (1)");
   command
       .add_option("--workload-rate", options.workload_rate,
                   "total requests a second of those that are\nthere (the workload's)")
       ->type_name("R")
       ->check(CLI::Range(1e-6, 1e9).description(""));
-  number(command, "--devices", "N", options.devices, 1, kMostDevices, "how many there are (1)");
-  number(command, "--devices-per-node", "N", options.devices_per_node, 1, kMostDevices, "behind one server (8)");
-  number(command, "--most-devices", "N", options.most_devices, 1, kMostDevices,
-         "to think of where it does not fit (64)");
+  number_option(command, "--devices", "N", 1, kMostDevices, options.devices, "how many there are (1)");
+  number_option(command, "--devices-per-node", "N", 1, kMostDevices, options.devices_per_node, "behind one server (8)");
+  number_option(command, "--most-devices", "N", 1, kMostDevices, options.most_devices,
+                "to think of where it does not fit (64)");
   command.add_option("--policy", options.policy, "as of tessera serve (tessera)")->type_name("NAME");
   command.add_option("--seed", options.seed, "of arrivals and noise (1)")->type_name("N");
-  number(command, "--requests", "N", options.requests, 100, 1e6,
-         "that each tenant sees in a try, where they are\nnot too rare (2000)");
+  number_option(command, "--requests", "N", 100, 1e6, options.requests,
+                "that each tenant sees in a try, where they are\nnot too rare (2000)");
   command.add_option("--json", options.json, "file for the answer")->type_name("FILE");
   command.footer("Ends with status 0 where it fits and 3 where it does not.");
 }

@@ -22,8 +22,6 @@ constexpr int kLast = 19;            // nice value
 constexpr double kMaxUs = 3.6e9;
 constexpr std::size_t kMostPoints = 4096;
 
-Duration ms(double value) { return Duration(std::llround(value * 1e6)); }
-
 // "points": [[rows, processors, microseconds], ...] as tessera profile writes them.
 Result<std::vector<sched::ProfilePoint>> points_of(const Json& list) {
   std::vector<sched::ProfilePoint> out;
@@ -129,7 +127,7 @@ Result<sim::FitQuestion> fit_question(std::string_view body, const runtime::Snap
   } else {
     out.device.models[spec.model] = {like->points, {}, sim::neighbour_of_slope(like->beside_others)};
   }
-  spec.slo = out.candidate.slo = ms(*asked.slo_ms);
+  spec.slo = out.candidate.slo = Duration(std::llround(*asked.slo_ms * 1e6));
   spec.rate = out.candidate.rate = *asked.rate;
   spec.best_effort = false;
   spec.max_batch = static_cast<int>(asked.max_batch.value_or(spec.max_batch));

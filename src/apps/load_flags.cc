@@ -3,21 +3,12 @@
 #include <utility>
 
 #include "apps/load.h"
+#include "apps/number_option.h"
 #include "apps/serve_flags.h"
 #include "sched/policy.h"
 
 namespace tessera::apps {
 namespace {
-
-CLI::Option* number(CLI::App& command, const std::string& name, const std::string& type, double least, double most,
-                    double& value, const std::string& help) {
-  return command.add_option(name, value, help)->type_name(type)->check(CLI::Range(least, most).description(""));
-}
-
-CLI::Option* number(CLI::App& command, const std::string& name, const std::string& type, double least, double most,
-                    std::optional<double>& value, const std::string& help) {
-  return command.add_option(name, value, help)->type_name(type)->check(CLI::Range(least, most).description(""));
-}
 
 void add_demand(CLI::App& command, LoadOptions& options) {
   command.add_option("--workload", options.workload, "who asks for what: a file as in bench/workloads")
@@ -34,10 +25,10 @@ void add_demand(CLI::App& command, LoadOptions& options) {
   command.add_option("--rows", options.rows, "with --model: of a request (1)")
       ->type_name("N")
       ->check(CLI::Range(1, 1024).description(""));
-  number(command, "--rate", "R", 1e-6, 1e8, options.rate, "total requests a second (the workload's)");
-  number(command, "--slo-ms", "MS", 1e-3, 3.6e6, options.slo_ms, "in place of the workload's objectives");
-  number(command, "--slo-factor", "X", 0.1, 1e6, options.slo_factor,
-         "in place of the workload's factors of the\nlatency alone, which is measured first");
+  number_option(command, "--rate", "R", 1e-6, 1e8, options.rate, "total requests a second (the workload's)");
+  number_option(command, "--slo-ms", "MS", 1e-3, 3.6e6, options.slo_ms, "in place of the workload's objectives");
+  number_option(command, "--slo-factor", "X", 0.1, 1e6, options.slo_factor,
+                "in place of the workload's factors of the\nlatency alone, which is measured first");
 }
 
 // What CLI11 cannot say in one check.
@@ -101,8 +92,8 @@ void add_load_flags(CLI::App& command, LoadOptions& options) {
   command.option_defaults()->group("Demand");
   add_demand(command, options);
   command.option_defaults()->group("Run");
-  number(command, "--seconds", "S", 0.1, 1e6, options.seconds, "that count (10)");
-  number(command, "--warm-seconds", "S", 0, 1e6, options.warm_seconds, "before them (1)");
+  number_option(command, "--seconds", "S", 0.1, 1e6, options.seconds, "that count (10)");
+  number_option(command, "--warm-seconds", "S", 0, 1e6, options.warm_seconds, "before them (1)");
   command.add_option("--seed", options.seed, "of arrivals and inputs (1)")->type_name("N");
   command.option_defaults()->group("Search");
   command.add_flag("--search", options.search,
@@ -129,15 +120,15 @@ void add_load_flags(CLI::App& command, LoadOptions& options) {
       ->expected(1)
       ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  number(command, "--settle-seconds", "S", 0, 3600, options.settle_seconds,
-         "of each arm before, for what a policy sets up as\nit goes (3)");
+  number_option(command, "--settle-seconds", "S", 0, 3600, options.settle_seconds,
+                "of each arm before, for what a policy sets up as\nit goes (3)");
   command.add_option("--seeds", options.seeds, "runs at each rate, pooled (5)")
       ->type_name("N")
       ->check(CLI::Range(2, 100).description(""));
   command.add_option("--least-requests", options.least_requests, "of the slowest tenant, over all seeds (5000)")
       ->type_name("N")
       ->check(CLI::Range(100, 100'000'000).description(""));
-  number(command, "--precision", "P", 0.001, 1, options.precision, "of the rate (0.02)");
+  number_option(command, "--precision", "P", 0.001, 1, options.precision, "of the rate (0.02)");
   command.option_defaults()->group("Results");
   command.add_option("--json", options.json, "file for the results")->type_name("FILE");
   command.add_option("--html", options.html, "file for a report to look at")->type_name("FILE");

@@ -6,13 +6,6 @@
 #include "loadgen/text.h"
 
 namespace tessera::apps {
-namespace {
-
-// For what a trial left on its way.
-constexpr Duration kBetween = std::chrono::seconds(30);
-
-}  // namespace
-
 Result<loadgen::Outcome> TrialRunner::run(double rate, std::uint64_t seed, Duration length,
                                           const std::vector<std::uint64_t>& most_misses, const std::string& who) {
   TESSERA_ASSIGN_OR_RETURN(const auto tenants, plan_.tenants(rate));
@@ -27,10 +20,10 @@ Result<loadgen::Outcome> TrialRunner::run(double rate, std::uint64_t seed, Durat
                 std::to_string(seed % static_cast<std::uint64_t>(options_.seeds) + 1) + " of " +
                 std::to_string(options_.seeds));
   loadgen::LoadOutcome outcome = generator_.run(tenants, run);
-  generator_.let_end(kBetween);
+  generator_.let_end(kBetweenTrials);
   if (!outcome.invalid.empty()) {
     outcome = generator_.run(tenants, run);
-    generator_.let_end(kBetween);
+    generator_.let_end(kBetweenTrials);
   }
   if (!outcome.invalid.empty() && invalid_.empty()) {
     invalid_ = "at " + loadgen::digits(rate) + " a second " + outcome.invalid;

@@ -16,6 +16,9 @@
 
 namespace tessera::apps {
 
+// For what a trial left on its way.
+inline constexpr Duration kBetweenTrials = std::chrono::seconds(30);
+
 // Owned by one thread; must not outlive what it is made of.
 class TrialRunner {
  public:

@@ -5,6 +5,7 @@
 #include <sstream>
 #include <utility>
 
+#include "apps/load_trial.h"
 #include "apps/workload_files.h"
 #include "loadgen/generator.h"
 #include "loadgen/load_report.h"
@@ -13,9 +14,6 @@
 
 namespace tessera::apps {
 namespace {
-
-// For what a trial left on its way.
-constexpr Duration kBetween = std::chrono::seconds(30);
 
 Result<std::string> latencies_alone(const LoadPlan& plan, loadgen::Target& target, std::int32_t rows) {
   std::string out;
@@ -87,7 +85,7 @@ Status run_trials(const LoadOptions& options, const LoadPlan& plan, loadgen::Tar
     run.length = seconds(asked.seconds);
     run.most_in_flight = options.in_flight;
     const loadgen::LoadOutcome outcome = generator.run(tenants, run);
-    generator.let_end(kBetween);
+    generator.let_end(kBetweenTrials);
     out << loadgen::trial_json(tenants, asked.rate, outcome, outcome.invalid) << std::endl;
   }
   return ok_status();

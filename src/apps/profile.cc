@@ -17,7 +17,7 @@
 namespace tessera::apps {
 namespace {
 
-constexpr Bytes kMaxBody{std::uint64_t{256} << 20};
+constexpr Bytes kMaxProfiledBody{std::uint64_t{256} << 20};
 
 sim::DeviceProfile as_profile(const device::Device& device, const std::vector<measure::Grid>& grids) {
   sim::DeviceProfile out;
@@ -51,7 +51,7 @@ std::string profiles_text(const ProfileOptions& options, const Computing& comput
 
 Status run(const ProfileOptions& options) {
   TESSERA_ASSIGN_OR_RETURN(const auto topology, device::HostTopology::of(options.host_cores));
-  TESSERA_ASSIGN_OR_RETURN(Computing computing, open_device(options.device, topology, kMaxBody));
+  TESSERA_ASSIGN_OR_RETURN(Computing computing, open_device(options.device, topology, kMaxProfiledBody));
   ProfileInfo info;
   info.device = computing.description.empty() ? computing.device->shape().name : computing.description;
   info.command = options.command;

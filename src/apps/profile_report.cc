@@ -1,7 +1,6 @@
 #include "apps/profile_report.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <map>
 
 #include "loadgen/page.h"
@@ -12,19 +11,13 @@ namespace tessera::apps {
 namespace {
 
 using loadgen::escaped;
+using loadgen::ms;
 using loadgen::Plot;
+using loadgen::text;
 using measure::Grid;
 using measure::GridPoint;
 
-double ms(Duration span) { return static_cast<double>(span.count()) / 1e6; }
 double rows_per_second(const GridPoint& point) { return point.rows / (ms(point.median) * 1e-3); }
-
-template <typename... Values>
-std::string text(const char* form, Values... values) {
-  char line[320];
-  std::snprintf(line, sizeof line, form, values...);
-  return line;
-}
 
 std::string place_text(const GridPoint& point) {
   return text("%d row%s on %d processor%s", point.rows, point.rows == 1 ? "" : "s", point.processors,

@@ -21,13 +21,13 @@
 namespace tessera::apps {
 namespace {
 
-constexpr Bytes kMaxBody{std::uint64_t{1} << 20};
+constexpr Bytes kMaxTestBody{std::uint64_t{1} << 20};
 constexpr std::int32_t kMaxBatch = 8;
 constexpr std::uint16_t kLanes = 2;
 constexpr int kRuns = 20;
 constexpr float kTolerance = 0.01F;  // processors may round a product's factors to ten bits
 
-std::string text_of(const Slice& slice) {
+std::string atoms_text(const Slice& slice) {
   return "atoms " + std::to_string(slice.first) + (slice.count > 1 ? "-" + std::to_string(slice.end() - 1) : "");
 }
 
@@ -137,7 +137,8 @@ Status compare_slices(Subject& subject, const DeviceShape& shape, bool full, Fin
         const bool same =
             outcome.numbers.size() == whole.numbers.size() &&
             std::memcmp(outcome.numbers.data(), whole.numbers.data(), whole.numbers.size() * sizeof(float)) == 0;
-        findings.check("batch " + std::to_string(rows) + ", " + text_of(slice) + ", lane " + std::to_string(lane), same,
+        findings.check("batch " + std::to_string(rows) + ", " + atoms_text(slice) + ", lane " + std::to_string(lane),
+                       same,
                        (same ? "bits as on the whole device, " : "other bits than on the whole device, ") +
                            std::to_string(outcome.median.count() / 1000) + " us");
       }
@@ -151,12 +152,12 @@ Status compare_slices(Subject& subject, const DeviceShape& shape, bool full, Fin
 Status examine(const SelftestOptions& options, Findings& findings, measure::Scores& scores, bool& measured,
                const std::function<void()>& write) {
   TESSERA_ASSIGN_OR_RETURN(const auto topology, device::HostTopology::of());
-  TESSERA_ASSIGN_OR_RETURN(std::vector<Computing> devices, open_devices(options.device, topology, kMaxBody));
+  TESSERA_ASSIGN_OR_RETURN(std::vector<Computing> devices, open_devices(options.device, topology, kMaxTestBody));
   Computing& computing = devices.front();
   const DeviceShape& shape = computing.device->shape();
   findings.fact("device", computing.description.empty() ? shape.name : computing.description);
   findings.fact("atoms", std::to_string(shape.atoms()) + ", slices " + std::to_string(shape.ladder.size()) +
-                             ", loader " + text_of(shape.loader));
+                             ", loader " + atoms_text(shape.loader));
   findings.fact("engine", computing.engine->name() + " " + computing.engine->version());
   {
     TESSERA_ASSIGN_OR_RETURN(const auto subject, Subject::make(computing));

@@ -49,27 +49,27 @@ std::string policies_in_words() {
 
 // A flag that takes a whole number from `least` to `most`.
 template <typename Take>
-void number(CLI::App& command, const std::string& name, const std::string& type, int least, int most, Take take,
-            const std::string& help) {
+void number_flag(CLI::App& command, const std::string& name, const std::string& type, int least, int most, Take take,
+                 const std::string& help) {
   command.add_option_function<int>(name, take, help)->type_name(type)->check(CLI::Range(least, most).description(""));
 }
 
-void seconds(CLI::App& command, const std::string& name, std::chrono::seconds& value, int least,
-             const std::string& help) {
-  number(
+void seconds_flag(CLI::App& command, const std::string& name, std::chrono::seconds& value, int least,
+                  const std::string& help) {
+  number_flag(
       command, name, "SECS", least, 1'000'000, [&value](int given) { value = std::chrono::seconds(given); },
       help + " (" + std::to_string(value.count()) + ")");
 }
 
-void count(CLI::App& command, const std::string& name, std::size_t& value, int most, const std::string& help) {
-  number(
+void count_flag(CLI::App& command, const std::string& name, std::size_t& value, int most, const std::string& help) {
+  number_flag(
       command, name, "N", 1, most, [&value](int given) { value = static_cast<std::size_t>(given); }, help);
 }
 
 // A flag that takes one of some words, which are its help unless another is given.
 template <typename T>
-void word(CLI::App& command, const std::string& name, const std::string& type, T& value,
-          const std::vector<std::pair<std::string, T>>& words, const std::string& help = {}) {
+void word_flag(CLI::App& command, const std::string& name, const std::string& type, T& value,
+               const std::vector<std::pair<std::string, T>>& words, const std::string& help = {}) {
   std::string known;
   std::string standard;
   for (const auto& [text, meaning] : words) {
@@ -90,7 +90,7 @@ void word(CLI::App& command, const std::string& name, const std::string& type, T
 
 void truth(CLI::App& command, const std::string& name, bool& value, const std::string& help) {
   const std::vector<std::pair<std::string, bool>> words{{"true", true}, {"false", false}};
-  word<bool>(command, name, "BOOL", value, words, help);
+  word_flag<bool>(command, name, "BOOL", value, words, help);
 }
 
 void cores(CLI::App& command, const std::string& name, std::vector<int>& value, const std::string& help) {
@@ -113,9 +113,9 @@ CLI::Option* repeatable(CLI::App& command, const std::string& name, const std::s
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
 }
 
-void listen(CLI::App& command, const std::string& kind, ListenOptions& value) {
+void add_listener(CLI::App& command, const std::string& kind, ListenOptions& value) {
   command.add_option("--" + kind + "-address", value.address, "(" + value.address + ")")->type_name("IP");
-  number(
+  number_flag(
       command, "--" + kind + "-port", "PORT", 0, 65535,
       [&value](int given) { value.port = static_cast<std::uint16_t>(given); },
       "0: any free one (" + std::to_string(value.port) + ")");
@@ -134,12 +134,12 @@ void add_cache(CLI::App& command, ServeOptions& options) {
 
 void add_models(CLI::App& command, ServeOptions& options) {
   add_repositories(command, options)->required();
-  word<model::ControlMode>(command, "--model-control-mode", "MODE", options.control,
-                           {{"none", model::ControlMode::kNone},
-                            {"poll", model::ControlMode::kPoll},
-                            {"explicit", model::ControlMode::kExplicit}});
+  word_flag<model::ControlMode>(command, "--model-control-mode", "MODE", options.control,
+                                {{"none", model::ControlMode::kNone},
+                                 {"poll", model::ControlMode::kPoll},
+                                 {"explicit", model::ControlMode::kExplicit}});
   repeatable(command, "--load-model", "NAME", options.load_models, "explicit mode: load at start, * for all");
-  seconds(command, "--repository-poll-secs", options.poll_interval, 1, "poll mode: between two looks");
+  seconds_flag(command, "--repository-poll-secs", options.poll_interval, 1, "poll mode: between two looks");
   truth(command, "--exit-on-error", options.exit_on_error, "end when a load at start fails");
   truth(command, "--strict-readiness", options.strict_readiness, "not ready while a model is missing");
   add_cache(command, options);
@@ -159,7 +159,7 @@ void add_scheduling(CLI::App& command, ServeOptions& options) {
                                         "eight atoms; cuda:0,cuda:1: both;\n"
                                         "host/0-3,host/4-7: cores as two devices)")
       ->type_name("KIND");
-  word<CompletionMode>(
+  word_flag<CompletionMode>(
       command, "--completion", "MODE", options.device.completion,
       {{"auto", CompletionMode::kAuto}, {"spin", CompletionMode::kSpin}, {"low-power", CompletionMode::kLowPower}},
       "a GPU's polling thread: auto | spin |\nlow-power (auto: spin from 3 cores)");
@@ -175,36 +175,36 @@ void add_scheduling(CLI::App& command, ServeOptions& options) {
   command.add_option_function<double>("--default-slo-ms", take_slo, "objective of models without one (unset)")
       ->type_name("MS")
       ->check(CLI::Range(0.001, 1e9).description(""));
-  count(command, "--max-waiting", options.max_waiting, 1'000'000, "requests in all queues (65536)");
+  count_flag(command, "--max-waiting", options.max_waiting, 1'000'000, "requests in all queues (65536)");
   command
       .add_option("--record", options.record, "file for all that is decided, 1 GiB at\nmost: tessera simulate --replay")
       ->type_name("FILE");
 }
 
 void add_limits(CLI::App& command, ServeOptions& options) {
-  number(
+  number_flag(
       command, "--max-body-mb", "MB", 1, 1024,
       [&options](int mb) { options.max_body = Bytes{static_cast<std::uint64_t>(mb) << 20}; },
       "largest request, HTTP and gRPC (64)");
-  count(command, "--http-max-connections", options.max_connections, 1'000'000, "further ones are refused (16384)");
-  seconds(command, "--http-header-timeout-secs", options.header_time, 1, "for a request's head");
-  seconds(command, "--http-body-timeout-secs", options.body_time, 1, "for a request's body or gRPC message");
-  seconds(command, "--http-idle-timeout-secs", options.idle_time, 1, "between requests");
-  count(command, "--io-threads", options.io_threads, 256, "for HTTP (one per io core, at most 8)");
-  count(command, "--grpc-threads", options.grpc_threads, 256, "(one for four io cores, 1 to 16)");
+  count_flag(command, "--http-max-connections", options.max_connections, 1'000'000, "further ones are refused (16384)");
+  seconds_flag(command, "--http-header-timeout-secs", options.header_time, 1, "for a request's head");
+  seconds_flag(command, "--http-body-timeout-secs", options.body_time, 1, "for a request's body or gRPC message");
+  seconds_flag(command, "--http-idle-timeout-secs", options.idle_time, 1, "between requests");
+  count_flag(command, "--io-threads", options.io_threads, 256, "for HTTP (one per io core, at most 8)");
+  count_flag(command, "--grpc-threads", options.grpc_threads, 256, "(one for four io cores, 1 to 16)");
   cores(command, "--io-cores", options.io_cores, "where these run (as --host-cores)");
-  seconds(command, "--exit-timeout-secs", options.exit_timeout, 0, "SIGTERM: wait for running requests");
-  seconds(command, "--stuck-exit-secs", options.stuck_exit, 0, "end after a batch that does not");
+  seconds_flag(command, "--exit-timeout-secs", options.exit_timeout, 0, "SIGTERM: wait for running requests");
+  seconds_flag(command, "--stuck-exit-secs", options.stuck_exit, 0, "end after a batch that does not");
 }
 
 void add_log(CLI::App& command, ServeOptions& options) {
-  word<LogFormat>(command, "--log-format", "FORM", options.log_format,
-                  {{"text", LogFormat::kText}, {"json", LogFormat::kJson}});
-  word<LogLevel>(command, "--log-level", "LEVEL", options.log_level,
-                 {{"debug", LogLevel::kDebug},
-                  {"info", LogLevel::kInfo},
-                  {"warning", LogLevel::kWarning},
-                  {"error", LogLevel::kError}});
+  word_flag<LogFormat>(command, "--log-format", "FORM", options.log_format,
+                       {{"text", LogFormat::kText}, {"json", LogFormat::kJson}});
+  word_flag<LogLevel>(command, "--log-level", "LEVEL", options.log_level,
+                      {{"debug", LogLevel::kDebug},
+                       {"info", LogLevel::kInfo},
+                       {"warning", LogLevel::kWarning},
+                       {"error", LogLevel::kError}});
 }
 
 // What would have no effect in the mode chosen is probably a slip.
@@ -228,9 +228,9 @@ void add_serve_flags(CLI::App& command, ServeOptions& options) {
   command.option_defaults()->group("Scheduling");
   add_scheduling(command, options);
   command.option_defaults()->group("Addresses (loopback unless told otherwise)");
-  listen(command, "http", options.http);
-  listen(command, "grpc", options.grpc);
-  listen(command, "metrics", options.metrics);
+  add_listener(command, "http", options.http);
+  add_listener(command, "grpc", options.grpc);
+  add_listener(command, "metrics", options.metrics);
   command.option_defaults()->group("Connections and limits");
   add_limits(command, options);
   command.option_defaults()->group("Log (on standard error)");

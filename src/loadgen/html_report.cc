@@ -1,7 +1,6 @@
 #include "loadgen/html_report.h"
 
 #include <algorithm>
-#include <cstdio>
 
 #include "loadgen/page.h"
 #include "loadgen/plot.h"
@@ -16,16 +15,7 @@ constexpr double kAsked = 99;          // % of attainment
 constexpr Duration kArmSlices = std::chrono::milliseconds(200);
 constexpr std::size_t kArmRuns = 300;
 
-double ms(Duration span) { return static_cast<double>(span.count()) / 1e6; }
-
-template <typename... Values>
-std::string text(const char* form, Values... values) {
-  char line[320];
-  std::snprintf(line, sizeof line, form, values...);
-  return line;
-}
-
-std::string head(const LoadInfo& info, const std::string& invalid) {
+std::string heading(const LoadInfo& info, const std::string& invalid) {
   std::string out = "<h1>Workload " + escaped(info.workload) + " against " + escaped(info.target) + "</h1>\n";
   if (!invalid.empty()) {
     out += "<p class=\"invalid\"><b>This run is invalid:</b> " + escaped(invalid) + "</p>\n";
@@ -289,7 +279,7 @@ std::string html(const LoadInfo& info, const std::vector<Tenant>& tenants, const
   const Lateness& late = outcome.lateness;
   return page(
       "tessera load: " + info.workload,
-      head(info, outcome.invalid) +
+      heading(info, outcome.invalid) +
           text(
               "<p>Goodput <b>%.1f</b> a second over %.4g s; the worst attainment is <b>%.2f %%</b>. Requests left late "
               "by: p99 %.2f ms, worst %.2f ms (limit of p99 %.2f ms).</p>\n",
@@ -301,7 +291,7 @@ std::string html(const LoadInfo& info, const std::vector<Tenant>& tenants, const
 
 std::string html(const LoadInfo& info, const std::vector<Tenant>& tenants, const std::vector<ArmProof>& proofs,
                  const std::string& invalid, const SliceRuns& slices, const std::vector<TimePoint>& from) {
-  std::string out = head(info, invalid) + arms_table(proofs) + arms_curves(proofs);
+  std::string out = heading(info, invalid) + arms_table(proofs) + arms_curves(proofs);
   for (std::size_t arm = 0; arm < proofs.size(); ++arm) {
     out += "<h2>" + escaped(proofs[arm].arm.name) + "</h2>\n";
     if (const Probe* best = shown(proofs[arm]); best != nullptr && !best->outcomes.empty()) {
@@ -322,7 +312,7 @@ std::string html(const LoadInfo& info, const std::vector<Tenant>& tenants, const
 
 std::string html(const LoadInfo& info, const std::vector<Tenant>& tenants, const Capacity& capacity,
                  const std::string& invalid) {
-  std::string out = head(info, invalid) +
+  std::string out = heading(info, invalid) +
                     text(
                         "<p>Capacity <b>%.1f</b> requests a second, 95 %% sure between %.1f and %.1f, at 99 %% "
                         "attainment of every tenant.</p>\n",

@@ -7,8 +7,6 @@
 namespace tessera::loadgen {
 namespace {
 
-double ms(Duration span) { return static_cast<double>(span.count()) / 1e6; }
-
 std::string head(const LoadInfo& info, const std::string& invalid) {
   return "{\"command\": " + quoted(info.command) + ",\n \"workload\": " + quoted(info.workload) +
          ", \"workload_source\": " + quoted(info.workload_source) + ",\n \"target\": " + quoted(info.target) +

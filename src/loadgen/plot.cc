@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstdio>
+
+#include "loadgen/text.h"
 
 namespace tessera::loadgen {
 namespace {
@@ -18,13 +19,6 @@ constexpr double kBottom = 46;
 // Okabe and Ito's, which most people can tell apart.
 constexpr std::array<const char*, 8> kColours = {"#0072b2", "#d55e00", "#009e73", "#cc79a7",
                                                  "#e69f00", "#56b4e9", "#7a6a00", "#7f7f7f"};
-
-template <typename... Values>
-std::string text(const char* form, Values... values) {
-  char line[320];
-  std::snprintf(line, sizeof line, form, values...);
-  return line;
-}
 
 // 1, 2 or 5 times a power of ten, at least `least`.
 double round_step(double least) {

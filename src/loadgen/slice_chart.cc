@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "loadgen/plot.h"
+#include "loadgen/text.h"
 
 namespace tessera::loadgen {
 namespace {
@@ -14,8 +15,6 @@ constexpr std::size_t kMostModels = 8;  // with a line of their own: as many as 
 constexpr int kSteps = 60;
 constexpr std::size_t kLeastRuns = 100;  // of a chart, where there are as many
 constexpr int kRunsAcross = 100;         // of median length, so that one can be seen
-
-double ms(Duration span) { return static_cast<double>(span.count()) / 1e6; }
 
 // By when they began.
 std::vector<SliceRun> those_from(const SliceRuns& known, TimePoint from) {

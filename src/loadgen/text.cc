@@ -1,20 +1,10 @@
 #include "loadgen/text.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <numeric>
 
 namespace tessera::loadgen {
 namespace {
-
-double ms(Duration span) { return static_cast<double>(span.count()) / 1e6; }
-
-template <typename... Values>
-std::string text(const char* form, Values... values) {
-  char line[256];
-  std::snprintf(line, sizeof line, form, values...);
-  return line;
-}
 
 // A name as wide as its column, cut where it is longer.
 std::string column(const std::string& name) {

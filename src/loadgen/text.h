@@ -1,14 +1,28 @@
 // Results as people and programs read them: what simulated and real runs share.
 #pragma once
 
+#include <chrono>
+#include <cstdio>
 #include <string>
 #include <vector>
 
+#include "base/time.h"
 #include "loadgen/outcome.h"
 #include "loadgen/search.h"
 #include "loadgen/workload.h"
 
 namespace tessera::loadgen {
+
+inline double ms(Duration span) { return static_cast<double>(span.count()) / 1e6; }
+inline double seconds(Duration span) { return std::chrono::duration<double>(span).count(); }
+
+// As printf has it; what does not fit a line is cut off.
+template <typename... Values>
+std::string text(const char* form, Values... values) {
+  char line[320];
+  std::snprintf(line, sizeof line, form, values...);
+  return line;
+}
 
 // A value as JSON.
 std::string quoted(const std::string& text);

@@ -16,7 +16,7 @@ constexpr double kMaxRate = 1e8;
 constexpr double kMaxMs = 3.6e6;
 constexpr int kMaxCount = 10'000;
 
-Duration ms(double value) { return Duration(std::llround(value * 1e6)); }
+Duration from_ms(double value) { return Duration(std::llround(value * 1e6)); }
 
 // One file at a time. A tenant's fields, with the workload's "defaults" where it has none.
 class Reader {
@@ -149,7 +149,7 @@ void Reader::objective(Fields& fields, TenantSpec& out) {
     fields.fail("'slo_ms' and 'slo_factor' are both given; one is enough");
   }
   if (absolute) {
-    out.slo = ms(*absolute);
+    out.slo = from_ms(*absolute);
     out.slo_factor.reset();
   } else if (factor) {
     out.slo_factor = factor;
@@ -195,8 +195,8 @@ void Reader::process(Fields& fields, const std::string& name, TenantSpec& out) {
   } else if (name == "on_off") {
     fields.need("on_ms", "how long a burst lasts in the mean");
     fields.need("off_ms", "how long a pause lasts in the mean");
-    out.process = OnOff{ms(fields.number("on_ms", 1e-3, kMaxMs).value_or(1)),
-                        ms(fields.number("off_ms", 1e-3, kMaxMs).value_or(1))};
+    out.process = OnOff{from_ms(fields.number("on_ms", 1e-3, kMaxMs).value_or(1)),
+                        from_ms(fields.number("off_ms", 1e-3, kMaxMs).value_or(1))};
   } else if (name == "diurnal") {
     fields.need("day_s", "how long the compressed day is");
     Diurnal made;

@@ -28,11 +28,11 @@ std::vector<Slice> one_of_each_size(const DeviceShape& shape) {
 }
 
 // A model with its configuration, loaded without a service. Owned by the loader thread.
-class Subject {
+class GridModel {
  public:
-  static Result<Subject> load(device::Device& device, engine::Engine& engine, const std::string& device_kind,
-                              const GridOptions& options) {
-    Subject subject(device);
+  static Result<GridModel> load(device::Device& device, engine::Engine& engine, const std::string& device_kind,
+                                const GridOptions& options) {
+    GridModel subject(device);
     const model::LoadRequest request{options.model, std::nullopt, {}};
     TESSERA_ASSIGN_OR_RETURN(const auto folder, model::open_folder(request, options.repositories));
     TESSERA_ASSIGN_OR_RETURN(const auto source, model::open_source(request, folder));
@@ -90,7 +90,7 @@ class Subject {
   }
 
  private:
-  explicit Subject(device::Device& device) : device_(device) {}
+  explicit GridModel(device::Device& device) : device_(device) {}
 
   // Free dimensions take the first of these with which the model runs.
   Status find_side() {
@@ -150,7 +150,7 @@ std::vector<sched::ProfilePoint> Grid::profile() const {
 Result<Grid> measure_grid(device::Device& device, engine::Engine& engine, const std::string& device_kind,
                           const GridOptions& options, const std::function<void(double done)>& tell) {
   TESSERA_RETURN_IF_ERROR(device.become_loader_thread());
-  TESSERA_ASSIGN_OR_RETURN(Subject subject, Subject::load(device, engine, device_kind, options));
+  TESSERA_ASSIGN_OR_RETURN(GridModel subject, GridModel::load(device, engine, device_kind, options));
   Grid grid;
   grid.model = options.model;
   grid.version = subject.version();

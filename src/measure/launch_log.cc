@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::size_t kRoom = 1U << 18;  // so that hardly any launch has to wait for memory
 
-std::uint64_t ns(TimePoint at) { return static_cast<std::uint64_t>(at.time_since_epoch().count()); }
+std::uint64_t whole_ns(TimePoint at) { return static_cast<std::uint64_t>(at.time_since_epoch().count()); }
 
 }  // namespace
 
@@ -67,7 +67,7 @@ class LaunchLog::Watched final : public device::Device, public device::Completio
     {
       const std::lock_guard lock(mutex_);
       if (const auto found = running_.find(completion.id); found != running_.end() && completion.ran) {
-        found->second.card = {ns(completion.started), ns(completion.ended)};
+        found->second.card = {whole_ns(completion.started), whole_ns(completion.ended)};
         found->second.seen = completion.ended;
       }
     }

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "measure/changing_policy.h"
 #include "measure/launch_log.h"
+#include "measure/numbers.h"
 #include "measure/shared_parts.h"
 #include "measure/tenant.h"
 #include "runtime/service.h"
@@ -23,16 +24,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::chrono::seconds kHomingPatience{60};
-constexpr std::chrono::seconds kDrain{30};
 constexpr std::chrono::milliseconds kBetweenReadings{250};  // of the clock, which drifts
 constexpr std::size_t kLaunchesFirst = 100;                 // before anything counts
 constexpr std::chrono::seconds kFirstPatience{60};
 const std::vector<std::uint16_t> kSizes{4, 2, 8, 1, 4, 8, 2};  // as the arm "changing" has them, one after the other
-
-Duration seconds_of(double seconds) {
-  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
-}
 
 // A repository with a folder for each tenant, gone at the end. Owned by one thread.
 class Folders {
@@ -81,7 +76,7 @@ class Folders {
 };
 
 // A measurement's fixed parts. Owned by the main thread.
-struct Stage {
+struct ReallocationStage {
   const ReallocationSubject& subject;
   const ReallocationOptions& options;
   const Folders& folders;
@@ -109,7 +104,7 @@ Status watch_until(LaunchLog& log, TimePoint until) {
 }
 
 Result<ReallocationRound> measure_round(runtime::Service& service, const std::vector<std::string>& names,
-                                        std::int64_t rows, const Stage& stage) {
+                                        std::int64_t rows, const ReallocationStage& stage) {
   const ReallocationOptions& options = stage.options;
   LaunchLog& log = stage.log;
   std::vector<std::unique_ptr<Tenant>> tenants;
@@ -173,7 +168,7 @@ Result<std::function<std::unique_ptr<sched::Policy>()>> policy_of(const std::str
 }
 
 // One arm, all batch sizes: a service of its own over the shared device and models.
-Status measure_arm(const std::string& arm, const Stage& stage, Reallocation& result,
+Status measure_arm(const std::string& arm, const ReallocationStage& stage, Reallocation& result,
                    const std::function<void(const Reallocation&)>& after_cell) {
   runtime::ServiceOptions serving;
   TESSERA_ASSIGN_OR_RETURN(serving.own_policy, policy_of(arm));
@@ -226,7 +221,7 @@ Result<Reallocation> reallocate(const ReallocationSubject& subject, const Reallo
   ModelStore store(subject.engine, subject.device.shape().ladder.size(), buckets);
   TESSERA_ASSIGN_OR_RETURN(const auto log, LaunchLog::make(subject.device));
   result.by_card = log->has_card();
-  const Stage stage{subject, options, folders, store, *log};
+  const ReallocationStage stage{subject, options, folders, store, *log};
   for (int round = 0; round < options.rounds; ++round) {
     std::fprintf(stderr, "round %d of %d\n", round + 1, options.rounds);
     for (const std::string& arm : options.arms) {

@@ -1,12 +1,11 @@
 #include <algorithm>
-#include <array>
 #include <cstdio>
-#include <ctime>
 #include <functional>
 #include <iterator>
 #include <utility>
 #include <vector>
 
+#include "measure/numbers.h"
 #include "measure/reallocation.h"
 #include "measure/rows.h"
 #include "measure/text.h"
@@ -14,34 +13,17 @@
 namespace tessera::measure {
 namespace {
 
-constexpr const char* kFormat = "%.4f";
-
 using Figure = std::function<double(const ReallocationRound&)>;
 
-struct Spread {
-  double median = 0;
-  double least = 0;
-  double most = 0;
-};
-
-Spread spread(const ReallocationCell& cell, const Figure& figure) {
+Spread spread_of(const ReallocationCell& cell, const Figure& figure) {
   std::vector<double> values;
   for (const ReallocationRound& round : cell.rounds) {
     values.push_back(figure(round));
   }
-  if (values.empty()) {
-    return {};
-  }
-  std::sort(values.begin(), values.end());
-  const std::size_t half = values.size() / 2;
-  return {values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2, values.front(), values.back()};
+  return spread(std::move(values));
 }
 
-std::string spread_json(const ReallocationCell& cell, const Figure& figure) {
-  const Spread value = spread(cell, figure);
-  return "{\"median\":" + number(value.median, kFormat) + ",\"min\":" + number(value.least, kFormat) +
-         ",\"max\":" + number(value.most, kFormat) + "}";
-}
+std::string spread_json(const ReallocationCell& cell, const Figure& figure) { return as_json(spread_of(cell, figure)); }
 
 std::string quantiles_json(const ReallocationCell& cell, Quantiles GapsBetween::*which) {
   const auto of = [&](double Quantiles::*member) {
@@ -100,18 +82,9 @@ std::string cell_json(const ReallocationCell& cell) {
   return text + "}";
 }
 
-std::string today() {
-  const std::time_t now = std::time(nullptr);
-  std::tm utc{};
-  gmtime_r(&now, &utc);
-  std::array<char, 32> text{};
-  std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &utc);
-  return text.data();
-}
-
 // "median (least to most)"
 std::string column(const ReallocationCell& cell, const Figure& figure, const char* format) {
-  const Spread value = spread(cell, figure);
+  const Spread value = spread_of(cell, figure);
   return number(value.median, format) + " (" + number(value.least, format) + "-" + number(value.most, format) + ")";
 }
 

@@ -103,7 +103,7 @@ std::vector<double> values(const std::vector<T>& all, const Value& value) {
 
 double p99_ratio(const Beside& result) { return result.worst_p99_ratio(); }
 
-std::string median_of(std::vector<double> all, const char* format = "%.3f") {
+std::string median_text(std::vector<double> all, const char* format = "%.3f") {
   return number(median(std::move(all)), format);
 }
 
@@ -167,7 +167,7 @@ void score(const Run& run, Scores& scores) {
   }
   for (const Cell& cell : run.cells) {
     if (cell.policy == "tessera" && cell.rows == 1) {
-      const std::string polling = cell.polling.empty() ? "" : "; the polling thread " + median_of(cell.polling);
+      const std::string polling = cell.polling.empty() ? "" : "; the polling thread " + median_text(cell.polling);
       scores.add("share_dispatcher_busy", cell.dispatching, "of a core's time" + polling);
     }
     if (!cell.bare.empty()) {
@@ -181,10 +181,10 @@ void score(const Run& run, Scores& scores) {
     }
     std::string note = "fixed, batches of " + std::to_string(cell.rows);
     if (!cell.bare.empty()) {
-      note += "; bare launches " + median_of(values(cell.bare, worst_p99_over_p50));
+      note += "; bare launches " + median_text(values(cell.bare, worst_p99_over_p50));
     }
     if (const Cell* tessera = cell_of(run, "tessera", cell.rows); tessera != nullptr) {
-      note += "; tessera " + median_of(values(tessera->rounds, worst_p99_over_p50));
+      note += "; tessera " + median_text(values(tessera->rounds, worst_p99_over_p50));
     }
     scores.add("share_even", values(cell.rounds, worst_p99_over_p50), note);
   }
@@ -210,9 +210,9 @@ void score_pair(const Run& run, Scores& scores) {
 
 void score_pair_loading(const Besides& results, Scores& scores) {
   scores.add("pair_loading_p99", values(results, p99_ratio),
-             "a load took " + median_of(values(results, [](const Beside& one) { return one.took_ms; }), "%.0f") +
+             "a load took " + median_text(values(results, [](const Beside& one) { return one.took_ms; }), "%.0f") +
                  " ms, the latest launch was later by " +
-                 median_of(values(results, [](const Beside& one) { return one.most_worst_ms_more(); }), "%.2f") +
+                 median_text(values(results, [](const Beside& one) { return one.most_worst_ms_more(); }), "%.2f") +
                  " ms");
 }
 
@@ -223,8 +223,8 @@ void score_replicating(const std::vector<BesideBoth>& results, Scores& scores) {
     return std::max(both.here.most_worst_ms_more(), both.there.most_worst_ms_more());
   };
   scores.add("pair_replica_p99", values(results, worst),
-             "where they come from " + median_of(values(results, here)) + " x, the latest launch was later by " +
-                 median_of(values(results, later), "%.2f") + " ms");
+             "where they come from " + median_text(values(results, here)) + " x, the latest launch was later by " +
+                 median_text(values(results, later), "%.2f") + " ms");
 }
 
 void score_replica(const Replica& result, Scores& scores) {
@@ -246,20 +246,20 @@ void score_first(const FirstAnswer& result, Scores& scores) {
 void score_homing(const Besides& served, const Besides& bare, Scores& scores) {
   scores.add("homing_ms", values(served, [](const Beside& one) { return one.took_ms; }), "each a median of many");
   scores.add("homing_p99", values(served, p99_ratio),
-             "with nothing committed behind " + median_of(values(bare, p99_ratio)) + " x");
+             "with nothing committed behind " + median_text(values(bare, p99_ratio)) + " x");
 }
 
 void score_loading(const std::string& model, const Besides& served, const Besides& bare, Scores& scores) {
   const std::string note = "loading " + model + "; with nothing committed behind ";
   const auto later = [](const Beside& one) { return one.most_worst_ms_more(); };
-  scores.add("loading_p99", values(served, p99_ratio), note + median_of(values(bare, p99_ratio)) + " x");
-  scores.add("loading_worst_ms", values(served, later), note + median_of(values(bare, later)) + " ms");
+  scores.add("loading_p99", values(served, p99_ratio), note + median_text(values(bare, p99_ratio)) + " x");
+  scores.add("loading_worst_ms", values(served, later), note + median_text(values(bare, later)) + " ms");
 }
 
 void score_critical(Bound bound, const std::string& mix, const Besides& slices, const Besides& streams,
                     Scores& scores) {
   scores.add(bound == Bound::kMemory ? "critical_p99" : "critical_compute_p99", values(slices, p99_ratio),
-             mix + "; as plain streams " + median_of(values(streams, p99_ratio), "%.2f") + " x");
+             mix + "; as plain streams " + median_text(values(streams, p99_ratio), "%.2f") + " x");
 }
 
 void score_fallback(const Besides& alone, const Besides& captured, Scores& scores) {
@@ -272,8 +272,8 @@ void score_fallback(const Besides& alone, const Besides& captured, Scores& score
   };
   const auto own = [](const Beside& one) { return one.beside.back().p50_ms / one.alone.back().p50_ms; };
   scores.add("fallback_p99", values(alone, p99_ratio),
-             "against beside it captured " + median_of(values(captured, of_neighbours)) + " x; it itself takes " +
-                 median_of(values(captured, own), "%.2f") + " x as long");
+             "against beside it captured " + median_text(values(captured, of_neighbours)) + " x; it itself takes " +
+                 median_text(values(captured, own), "%.2f") + " x as long");
 }
 
 }  // namespace tessera::measure

@@ -11,8 +11,6 @@
 namespace tessera::measure {
 namespace {
 
-constexpr auto kMost = Row::Sense::kAtMost;
-
 const Row& row_of(std::string_view id) {
   const auto& all = rows();
   const auto found = std::find_if(all.begin(), all.end(), [&](const Row& row) { return row.id == id; });
@@ -20,7 +18,9 @@ const Row& row_of(std::string_view id) {
   return *found;
 }
 
-bool is_worse(const Row& row, double figure, double than) { return row.sense == kMost ? figure > than : figure < than; }
+bool is_worse(const Row& row, double figure, double than) {
+  return row.sense == Row::Sense::kAtMost ? figure > than : figure < than;
+}
 
 std::string json_of(const Scores::Subject& subject) {
   std::string values;
@@ -35,7 +35,7 @@ std::string json_of(const Scores::Subject& subject) {
 std::string json_of(const Scores::Score& score) {
   const Row& row = *score.row;
   std::string text = ("{\"id\":" + quoted(row.id)) + ",\"what\":" + quoted(row.what) + ",\"unit\":" + quoted(row.unit) +
-                     ",\"sense\":" + (row.sense == kMost ? "\"at most\"" : "\"at least\"") +
+                     ",\"sense\":" + (row.sense == Row::Sense::kAtMost ? "\"at most\"" : "\"at least\"") +
                      ",\"bar\":" + number(row.bar, "%.6g") +
                      ",\"figure\":" + (score.figure ? number(*score.figure, "%.6g") : "null") +
                      ",\"verdict\":" + (score.figure ? (score.met() ? "\"met\"" : "\"missed\"") : "\"not measured\"") +
@@ -63,7 +63,9 @@ void Scores::add(std::string_view id, std::vector<double> repetitions, std::stri
     return;
   }
   Subject subject{std::move(repetitions), std::move(note)};
-  subject.figure = !row.worst ? median(subject.values) : row.sense == kMost ? subject.most() : subject.least();
+  subject.figure = !row.worst                         ? median(subject.values)
+                   : row.sense == Row::Sense::kAtMost ? subject.most()
+                                                      : subject.least();
   found_.push_back({std::string(id), std::move(subject)});
 }
 
@@ -102,7 +104,8 @@ std::string Scores::table() const {
   std::string text;
   for (const Score& score : all()) {
     const Row& row = *score.row;
-    const std::string bar = (row.sense == kMost ? "<= " : ">= ") + number(row.bar, "%.4g") + " " + row.unit;
+    const std::string bar =
+        (row.sense == Row::Sense::kAtMost ? "<= " : ">= ") + number(row.bar, "%.4g") + " " + row.unit;
     std::string range;
     if (score.figure && score.subjects[score.counts].values.size() > 1) {
       const Subject& subject = score.subjects[score.counts];

@@ -18,6 +18,9 @@
 
 namespace tessera::measure {
 
+inline constexpr std::chrono::seconds kHomingPatience{60};
+inline constexpr std::chrono::seconds kDrain{30};  // for what a service has on its way at the end
+
 // What a service owns in place of `device`, which outlives it; says of it, where given, that an atom takes `committed`
 // launches behind the running one. Thread-safe as its device is.
 class BorrowedDevice final : public device::Device {

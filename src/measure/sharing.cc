@@ -27,9 +27,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::chrono::seconds kHomingPatience{60};
-constexpr std::chrono::seconds kDrain{30};
-
 // As parameters.convert_inputs has it.
 std::string text_of(const InputForms& forms) {
   std::string text;
@@ -105,10 +102,6 @@ Measured summary(std::vector<Answer> answers, std::int64_t rows, Duration length
   const double seconds = std::chrono::duration<double>(length).count();
   return {static_cast<double>(answers.size()) * static_cast<double>(rows) / seconds,
           ms(answers[answers.size() / 2].took), ms(answers[answers.size() * 99 / 100].took)};
-}
-
-Duration seconds_of(double seconds) {
-  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
 }
 
 // Of the device where it is most.
@@ -261,7 +254,7 @@ std::vector<Places> arms_of(const Subject& subject) {
 }
 
 // A measurement's fixed parts. Owned by the main thread.
-struct Stage {
+struct SharingStage {
   const Subject& subject;
   const SharingOptions& options;
   const Repository& repository;
@@ -270,7 +263,7 @@ struct Stage {
 };
 
 // Of the policy's cells, where its launches can be had without a scheduler.
-Status run_bare(const std::string& policy, const Stage& stage, Run& run) {
+Status run_bare(const std::string& policy, const SharingStage& stage, Run& run) {
   TESSERA_ASSIGN_OR_RETURN(const Arm arm, parse_arm(policy));
   if (arm.policy != "temporal" && arm.policy != "streams" && arm.policy != "fixed") {
     return ok_status();
@@ -288,7 +281,7 @@ Status run_bare(const std::string& policy, const Stage& stage, Run& run) {
 }
 
 // One policy, all batch sizes: a service of its own over the shared devices and models.
-Status run_policy(const std::string& policy, const Places& places, const Stage& stage, Run& run) {
+Status run_policy(const std::string& policy, const Places& places, const SharingStage& stage, Run& run) {
   const SharingOptions& options = stage.options;
   runtime::ServiceOptions serving;
   TESSERA_ASSIGN_OR_RETURN(const Arm arm, parse_arm(policy));
@@ -344,7 +337,7 @@ Result<Run> share(const Subject& subject, const SharingOptions& options, const s
       }
     }
   }
-  Stage stage{subject, options, repository, tenants, {}};
+  SharingStage stage{subject, options, repository, tenants, {}};
   const std::vector<std::int32_t> buckets(options.batches.begin(), options.batches.end());
   for (const Part& part : subject.parts) {
     stage.stores.push_back(std::make_unique<ModelStore>(part.engine, part.device.shape().ladder.size(), buckets));

@@ -1,33 +1,14 @@
 #include "measure/sharing_report.h"
 
 #include <algorithm>
-#include <array>
 #include <cstdio>
-#include <ctime>
 #include <functional>
 
+#include "measure/numbers.h"
 #include "measure/text.h"
 
 namespace tessera::measure {
 namespace {
-
-constexpr const char* kFormat = "%.4f";
-
-struct Spread {
-  double median = 0;
-  double least = 0;
-  double most = 0;
-};
-
-Spread spread(std::vector<double> values) {
-  if (values.empty()) {
-    return {};
-  }
-  std::sort(values.begin(), values.end());
-  const std::size_t half = values.size() / 2;
-  const double middle = values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
-  return {middle, values.front(), values.back()};
-}
 
 Spread spread_of(const std::vector<std::vector<Measured>>& rounds,
                  const std::function<double(const std::vector<Measured>&)>& value) {
@@ -60,11 +41,6 @@ Spread against_bare(const Cell& cell, const Cell& bare) {
     ratios.push_back(images(cell.rounds[round]) / images(bare.bare[round]));
   }
   return spread(std::move(ratios));
-}
-
-std::string as_json(const Spread& value) {
-  return "{\"median\":" + number(value.median, kFormat) + ",\"min\":" + number(value.least, kFormat) +
-         ",\"max\":" + number(value.most, kFormat) + "}";
 }
 
 std::string as_json(const std::vector<std::size_t>& places) {
@@ -119,15 +95,6 @@ std::string as_json(const Run& run, const Cell& cell) {
          ",\"dispatching\":" + as_json(spread(cell.dispatching)) + ",\"polling\":" + as_json(spread(cell.polling)) +
          ",\"cpu_us_per_image\":" + as_json(spread(cell.cpu_us)) + bare_json(run, cell) +
          ",\n   \"tenants\":" + tenants_json(run, cell.rounds) + "}";
-}
-
-std::string today() {
-  const std::time_t now = std::time(nullptr);
-  std::tm utc{};
-  gmtime_r(&now, &utc);
-  std::array<char, 32> text{};
-  std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &utc);
-  return text.data();
 }
 
 }  // namespace

@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::string_view kChannelsLast = ":HWC";
 
-Error wrong(const std::string& what) { return invalid_argument("parameters.convert_inputs: " + what); }
+Error wrong_conversion(const std::string& what) { return invalid_argument("parameters.convert_inputs: " + what); }
 
 // Of [channels, height, width], with a batch dimension before or not.
 Shape with_channels_last(const Shape& shape) {
@@ -30,8 +30,8 @@ Result<engine::InputForm> parse_form(const std::string& name, std::string_view t
   const bool possible =
       dtype == DType::kFp32 || dtype == DType::kUint8 || (dtype == DType::kFp16 && form.channels_last);
   if (!possible) {
-    return wrong("'" + name + "=" + std::string(text.substr(0, 80)) +
-                 "' is none of FP32, UINT8, FP32:HWC, UINT8:HWC, FP16:HWC");
+    return wrong_conversion("'" + name + "=" + std::string(text.substr(0, 80)) +
+                            "' is none of FP32, UINT8, FP32:HWC, UINT8:HWC, FP16:HWC");
   }
   form.dtype = *dtype;
   return form;
@@ -39,16 +39,16 @@ Result<engine::InputForm> parse_form(const std::string& name, std::string_view t
 
 Status check_form(const TensorSpec& input, const engine::InputForm& form) {
   if (input.dtype != DType::kFp16) {
-    return wrong("input '" + input.name + "' is " + std::string(protocol_name(input.dtype)) +
-                 " in the model file; only inputs of FP16 are converted");
+    return wrong_conversion("input '" + input.name + "' is " + std::string(protocol_name(input.dtype)) +
+                            " in the model file; only inputs of FP16 are converted");
   }
   constexpr std::int64_t kMostChannels = 255;
   const std::size_t rank = input.shape.rank();
   const bool one_image = rank == 3 || (rank == 4 && input.shape[0] < 2);  // to a row: a batch dimension, or one of 1
   if (form.channels_last && (!one_image || input.shape[rank - 3] < 1 || input.shape[rank - 2] < 1 ||
                              input.shape[rank - 1] < 1 || input.shape[rank - 3] > kMostChannels)) {
-    return wrong("input '" + input.name + "' is " + input.shape.to_string() +
-                 " in the model file; HWC needs [channels, height, width], fixed, of at most 255 channels");
+    return wrong_conversion("input '" + input.name + "' is " + input.shape.to_string() +
+                            " in the model file; HWC needs [channels, height, width], fixed, of at most 255 channels");
   }
   return ok_status();
 }
@@ -74,18 +74,18 @@ Result<std::map<std::string, engine::InputForm>> read_input_forms(const inferenc
     begin = end + 1;
     const std::size_t equals = one.rfind('=');
     if (equals == std::string_view::npos || equals == 0) {
-      return wrong("'" + std::string(one.substr(0, 80)) + "' is not INPUT=TYPE, as in image=UINT8:HWC");
+      return wrong_conversion("'" + std::string(one.substr(0, 80)) + "' is not INPUT=TYPE, as in image=UINT8:HWC");
     }
     const std::string name(one.substr(0, equals));
     const auto input =
         std::find_if(file.inputs.begin(), file.inputs.end(), [&](const TensorSpec& spec) { return spec.name == name; });
     if (input == file.inputs.end()) {
-      return wrong("the model file has no input '" + name.substr(0, 80) + "'");
+      return wrong_conversion("the model file has no input '" + name.substr(0, 80) + "'");
     }
     TESSERA_ASSIGN_OR_RETURN(const engine::InputForm form, parse_form(name, one.substr(equals + 1)));
     TESSERA_RETURN_IF_ERROR(check_form(*input, form));
     if (!forms.emplace(name, form).second) {
-      return wrong("input '" + name + "' stands twice");
+      return wrong_conversion("input '" + name + "' stands twice");
     }
   }
   return forms;

@@ -16,7 +16,7 @@ constexpr std::size_t kMostSizes = 16;
 constexpr std::size_t kMostCombinations = 16;
 constexpr std::int64_t kLargestSize = std::int64_t{1} << 31;
 
-Error wrong(const std::string& what) { return invalid_argument("parameters.shape_buckets: " + what); }
+Error wrong_buckets(const std::string& what) { return invalid_argument("parameters.shape_buckets: " + what); }
 
 std::string_view trimmed(std::string_view text) {
   while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
@@ -70,8 +70,8 @@ Status check_size(const WarmupSample& sample) {
     const std::uint64_t each = std::max<std::size_t>(4, size_of(input.dtype)) * sample.batch_size;
     if (!elements || static_cast<std::uint64_t>(*elements) > kMaxWarmupBytes / each ||
         (all += static_cast<std::uint64_t>(*elements) * each) > kMaxWarmupBytes) {
-      return wrong("model_warmup '" + sample.name + "' takes more than " + std::to_string(kMaxWarmupBytes) +
-                   " bytes in shapes that there are");
+      return wrong_buckets("model_warmup '" + sample.name + "' takes more than " + std::to_string(kMaxWarmupBytes) +
+                           " bytes in shapes that there are");
     }
   }
   return ok_status();
@@ -88,7 +88,7 @@ class Reader {
     constexpr std::string_view kPad = "pad ";
     const std::size_t equals = text.rfind('=');
     if (equals == std::string_view::npos || equals == 0) {
-      return wrong(shown(text) + " is none of AXIS=SIZE|SIZE, TENSOR[DIMENSION]=AXIS, pad INPUT=VALUE");
+      return wrong_buckets(shown(text) + " is none of AXIS=SIZE|SIZE, TENSOR[DIMENSION]=AXIS, pad INPUT=VALUE");
     }
     const std::string_view left = trimmed(text.substr(0, equals));
     const std::string_view right = trimmed(text.substr(equals + 1));
@@ -101,18 +101,18 @@ class Reader {
     for (std::size_t i = 0; i < buckets_.axes.size(); ++i) {
       const auto here = [&](const ShapeBuckets::Place& place) { return place.axis == i; };
       if (std::none_of(buckets_.inputs.begin(), buckets_.inputs.end(), here)) {
-        return wrong("no input has the axis " + shown(buckets_.axes[i].name));
+        return wrong_buckets("no input has the axis " + shown(buckets_.axes[i].name));
       }
       combinations *= buckets_.axes[i].sizes.size();
       if (combinations > kMostCombinations) {
-        return wrong("more than " + std::to_string(kMostCombinations) + " shapes, as the axes' sizes multiply");
+        return wrong_buckets("more than " + std::to_string(kMostCombinations) + " shapes, as the axes' sizes multiply");
       }
     }
-    if (buckets_.axes.empty()) return wrong("names no axis, as in seq=32|64|128");
+    if (buckets_.axes.empty()) return wrong_buckets("names no axis, as in seq=32|64|128");
     for (const std::size_t input : padded_) {
       const auto here = [&](const ShapeBuckets::Place& place) { return place.tensor == input; };
       if (std::none_of(buckets_.inputs.begin(), buckets_.inputs.end(), here)) {
-        return wrong("input " + shown(signature_.inputs[input].name) + " has no axis that would be padded");
+        return wrong_buckets("input " + shown(signature_.inputs[input].name) + " has no axis that would be padded");
       }
     }
     return std::move(buckets_);
@@ -120,20 +120,20 @@ class Reader {
 
  private:
   Status axis(std::string_view name, std::string_view text) {
-    if (find_axis(name)) return wrong("the axis " + shown(name) + " stands twice");
+    if (find_axis(name)) return wrong_buckets("the axis " + shown(name) + " stands twice");
     ShapeBuckets::Axis axis{std::string(name), {}};
     for (std::size_t begin = 0; begin <= text.size();) {
       const std::size_t end = std::min(text.find('|', begin), text.size());
       const auto size = number<std::int64_t>(trimmed(text.substr(begin, end - begin)));
       if (!size || *size < 1 || *size > kLargestSize || (!axis.sizes.empty() && *size <= axis.sizes.back())) {
-        return wrong("the sizes of " + shown(name) + " are " + shown(text) +
-                     ", and not positive numbers that ascend, as in 32|64|128");
+        return wrong_buckets("the sizes of " + shown(name) + " are " + shown(text) +
+                             ", and not positive numbers that ascend, as in 32|64|128");
       }
       axis.sizes.push_back(*size);
       begin = end + 1;
     }
     if (axis.sizes.size() > kMostSizes) {
-      return wrong("the axis " + shown(name) + " has more than " + std::to_string(kMostSizes) + " sizes");
+      return wrong_buckets("the axis " + shown(name) + " has more than " + std::to_string(kMostSizes) + " sizes");
     }
     buckets_.axes.push_back(std::move(axis));
     return ok_status();
@@ -145,8 +145,8 @@ class Reader {
                          ? std::nullopt
                          : number<std::size_t>(left.substr(bracket + 1, left.size() - bracket - 2));
     const auto axis = find_axis(axis_name);
-    if (!dim) return wrong(shown(left) + " is not TENSOR[DIMENSION], as in ids[0]");
-    if (!axis) return wrong("there is no axis " + shown(axis_name) + " before " + shown(left));
+    if (!dim) return wrong_buckets(shown(left) + " is not TENSOR[DIMENSION], as in ids[0]");
+    if (!axis) return wrong_buckets("there is no axis " + shown(axis_name) + " before " + shown(left));
     const std::string_view name = left.substr(0, bracket);
     for (auto [specs, places] :
          {std::pair(&signature_.inputs, &buckets_.inputs), std::pair(&signature_.outputs, &buckets_.outputs)}) {
@@ -154,18 +154,18 @@ class Reader {
         if ((*specs)[tensor].name == name) return add((*specs)[tensor], tensor, *dim, *axis, *places);
       }
     }
-    return wrong("the model has no input or output " + shown(name));
+    return wrong_buckets("the model has no input or output " + shown(name));
   }
 
   static Status add(const TensorSpec& spec, std::size_t tensor, std::size_t dim, std::size_t axis,
                     std::vector<ShapeBuckets::Place>& places) {
     const std::string what = "'" + spec.name + "' is " + spec.shape.to_string();
-    if (spec.dtype == DType::kBytes) return wrong("'" + spec.name + "' is of BYTES, which are not padded");
-    if (dim >= spec.shape.rank()) return wrong(what + " and has no dimension " + std::to_string(dim));
-    if (spec.shape[dim] >= 0) return wrong(what + ": dimension " + std::to_string(dim) + " is fixed already");
+    if (spec.dtype == DType::kBytes) return wrong_buckets("'" + spec.name + "' is of BYTES, which are not padded");
+    if (dim >= spec.shape.rank()) return wrong_buckets(what + " and has no dimension " + std::to_string(dim));
+    if (spec.shape[dim] >= 0) return wrong_buckets(what + ": dimension " + std::to_string(dim) + " is fixed already");
     for (const ShapeBuckets::Place& other : places) {
       if (other.tensor == tensor && other.dim == dim) {
-        return wrong("dimension " + std::to_string(dim) + " of '" + spec.name + "' stands twice");
+        return wrong_buckets("dimension " + std::to_string(dim) + " of '" + spec.name + "' stands twice");
       }
     }
     places.push_back({tensor, dim, axis});
@@ -180,12 +180,12 @@ class Reader {
       const auto [least, most] = range_of(input.dtype);
       const bool holds = value && *value >= least && *value <= most &&  // and no NaN
                          (is_real(input.dtype) || *value == std::floor(*value));
-      if (!padded_.insert(i).second) return wrong("the padding of " + shown(name) + " stands twice");
-      if (!holds) return wrong(shown(text) + " is no value for input '" + input.name + "'");
+      if (!padded_.insert(i).second) return wrong_buckets("the padding of " + shown(name) + " stands twice");
+      if (!holds) return wrong_buckets(shown(text) + " is no value for input '" + input.name + "'");
       buckets_.padding[i] = *value;
       return ok_status();
     }
-    return wrong("the model has no input " + shown(name) + " to pad");
+    return wrong_buckets("the model has no input " + shown(name) + " to pad");
   }
 
   std::optional<std::size_t> find_axis(std::string_view name) const {
@@ -226,10 +226,11 @@ Status round_up(const ShapeBuckets& buckets, const ModelSignature& signature, Wa
       const auto size = buckets.size_for(place.axis, wanted);
       const std::string what = "model_warmup '" + sample.name + "' gives '" + input.name + "' " +
                                std::to_string(wanted) + " of " + axis + ", ";
-      if (!size) return wrong(what + "which is more than its largest size");
-      if (input.fill == WarmupSample::Fill::kFile && *size != wanted) return wrong(what + "which is none of its sizes");
+      if (!size) return wrong_buckets(what + "which is more than its largest size");
+      if (input.fill == WarmupSample::Fill::kFile && *size != wanted)
+        return wrong_buckets(what + "which is none of its sizes");
       if (sizes[place.axis] >= 0 && sizes[place.axis] != *size) {
-        return wrong(what + "another input " + std::to_string(sizes[place.axis]));
+        return wrong_buckets(what + "another input " + std::to_string(sizes[place.axis]));
       }
       sizes[place.axis] = *size;
       input.shape[place.dim] = *size;

@@ -7,15 +7,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "runtime/admission.h"
+#include "runtime/poll.h"
 
 namespace tessera::runtime {
-namespace {
-
-// How often stopping looks whether requests have been answered.
-constexpr std::chrono::microseconds kPoll{200};
-
-}  // namespace
-
 Result<std::unique_ptr<Fleet>> Fleet::create(const ServingOptions& options,
                                              std::vector<std::unique_ptr<device::Device>> devices) {
   if (devices.empty() || devices.size() > kMaxDevices) {

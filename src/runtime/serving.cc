@@ -8,16 +8,10 @@
 #include "base/log.h"
 #include "runtime/admission.h"
 #include "runtime/assembly.h"
+#include "runtime/poll.h"
 #include "runtime/shape_padding.h"
 
 namespace tessera::runtime {
-namespace {
-
-// How often the slow side (unloading, stopping) looks whether requests have been answered.
-constexpr std::chrono::microseconds kPoll{200};
-
-}  // namespace
-
 Result<std::unique_ptr<Serving>> Serving::create(ServingOptions options, std::unique_ptr<device::Device> device) {
   TESSERA_ASSIGN_OR_RETURN(auto policy, sched::make_policy(options.policy));
   if (options.own_policy) {

@@ -5,13 +5,11 @@
 
 #include "base/clock.h"
 #include "runtime/admission.h"
+#include "runtime/poll.h"
 #include "sched/patience.h"
 
 namespace tessera::runtime {
 namespace {
-
-// How often close() looks whether what it waits for is over.
-constexpr std::chrono::microseconds kPoll{200};
 
 std::chrono::milliseconds retry_after() { return std::chrono::ceil<std::chrono::milliseconds>(kRetryReturn); }
 

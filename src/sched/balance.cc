@@ -5,23 +5,21 @@
 namespace tessera::sched {
 namespace {
 
-constexpr double kGain = 60;   // parts of the objective for each share of requests: 0.6 for a hundredth
-constexpr double kMost = 0.3;  // of the objective, to either side
+constexpr double kGain = 60;       // parts of the objective for each share of requests: 0.6 for a hundredth
+constexpr double kMostPart = 0.3;  // of the objective, to either side
 constexpr double kBeyondHelp = 0.1;
-constexpr Duration kUsedLately = std::chrono::seconds(5);  // what nobody calls says nothing
 
 }  // namespace
 
 double Balance::part(double missed, double mean) {
-  return missed > kBeyondHelp ? 0 : std::clamp(kGain * (missed - mean), -kMost, kMost);
+  return missed > kBeyondHelp ? 0 : std::clamp(kGain * (missed - mean), -kMostPart, kMostPart);
 }
 
 void Balance::look(const View& view, TimePoint now) {
   double sum = 0;
   int count = 0;
   for (const auto& instance : view.instances) {
-    const bool idle = instance->last_arrival == TimePoint::min() || now - instance->last_arrival > kUsedLately;
-    if (instance->params->slo && !idle && instance->missed <= kBeyondHelp) {
+    if (instance->params->slo && !instance->is_idle(now) && instance->missed <= kBeyondHelp) {
       sum += instance->missed;
       ++count;
     }

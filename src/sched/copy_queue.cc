@@ -17,7 +17,7 @@ struct Point {
 constexpr std::array<Point, 2> kFirstGuess{{{0, 8'000}, {2'097'152, 50'000}}};
 
 constexpr Duration kPerByte{2};  // 0.3 ms for 150 KB, 130 ms for 64 MB
-constexpr Duration kTight = std::chrono::milliseconds(100);
+constexpr Duration kTightSlack = std::chrono::milliseconds(100);
 constexpr int kLaxCounts = 1000;  // what a deadline lies beyond that counts one part of so many
 
 constexpr double kGuessCounts = 0.02;
@@ -34,10 +34,10 @@ CopyLimits copy_limits(std::uint16_t copies) {
 
 TimePoint copy_due(TimePoint deadline, TimePoint arrived, std::uint64_t bytes) {
   if (deadline == kNever) {
-    return add_saturating(arrived, kTight + static_cast<Duration::rep>(bytes) * kPerByte);
+    return add_saturating(arrived, kTightSlack + static_cast<Duration::rep>(bytes) * kPerByte);
   }
   const Duration slack = deadline - arrived;
-  return slack <= kTight ? deadline : arrived + kTight + (slack - kTight) / kLaxCounts;
+  return slack <= kTightSlack ? deadline : arrived + kTightSlack + (slack - kTightSlack) / kLaxCounts;
 }
 
 Duration LinkTimes::of(std::uint64_t bytes) const {

@@ -6,7 +6,6 @@ namespace tessera::sched {
 namespace {
 
 constexpr Duration kReadEvery = std::chrono::milliseconds(100);
-constexpr Duration kUsedLately = std::chrono::seconds(5);  // a model nobody calls does not hold up the others
 
 }  // namespace
 
@@ -35,8 +34,8 @@ void Guard::read(const View& view, TimePoint now) {
   std::size_t used = 0;
   for (const auto& instance : view.instances) {
     const ModelParams& params = *instance->params;
-    const bool idle = instance->last_arrival == TimePoint::min() || now - instance->last_arrival > kUsedLately;
-    if (!params.slo || idle || instance->draining || instance->stuck > 0 || !instance->table.known()) {
+    if (!params.slo || instance->is_idle(now) || instance->draining || instance->stuck > 0 ||
+        !instance->table.known()) {
       continue;
     }
     if (rows_.size() == used) {

@@ -14,7 +14,8 @@ namespace {
 constexpr double kLessForMiss = 0.125;  // of the device
 constexpr double kMoreInTime = 0.0005;  // likewise: what is spared stays as it is where four in a thousand miss
 constexpr double kLately = 0.003;       // weight of one request in the share of those that were not in time
-constexpr double kNoticeable = 0.02;    // change of the co-run factor that is worth reading the profile again
+constexpr Duration kUsedLately = std::chrono::seconds(5);
+constexpr double kNoticeableFactor = 0.02;  // change of the co-run factor that is worth reading the profile again
 
 GroupRange groups_of(const Occupancy& device, std::optional<std::size_t> only_slice) {
   if (!only_slice) {
@@ -29,7 +30,8 @@ GroupRange groups_of(const Occupancy& device, std::optional<std::size_t> only_sl
 void LatencyTable::read(const Profile& profile, const CoRun& co_run, const ModelParams& params, const Occupancy& device,
                         const GroupRange& groups) {
   const double usual_factor = co_run.usual(1);
-  if (version_ > 0 && profile_version_ == profile.version() && std::abs(usual_factor - usual_factor_) < kNoticeable) {
+  if (version_ > 0 && profile_version_ == profile.version() &&
+      std::abs(usual_factor - usual_factor_) < kNoticeableFactor) {
     return;
   }
   usual_factor_ = usual_factor;
@@ -100,6 +102,10 @@ void Instance::hold(const Slice& slice, int launches) {
   for (std::uint16_t atom = slice.first; atom < slice.end(); ++atom) {
     launches_on[atom] = static_cast<std::uint16_t>(launches_on[atom] + launches);
   }
+}
+
+bool Instance::is_idle(TimePoint now) const {
+  return last_arrival == TimePoint::min() || now - last_arrival > kUsedLately;
 }
 
 std::size_t Instance::place_of(std::int32_t bucket) const {

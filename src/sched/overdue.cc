@@ -5,8 +5,8 @@
 namespace tessera::sched {
 namespace {
 
-constexpr int kLooks = 5;                           // a fifth of what is allowed lies between the two
-constexpr Duration kMost = std::chrono::hours(24);  // so that no product of a limit overflows
+constexpr int kLooks = 5;                                    // a fifth of what is allowed lies between the two
+constexpr Duration kMostPredicted = std::chrono::hours(24);  // so that no product of a limit overflows
 
 }  // namespace
 
@@ -14,7 +14,7 @@ Duration OverdueRule::limit(Duration predicted, bool for_this_run) const {
   if (predicted == kForever) {
     return unpredicted;
   }
-  return std::max(std::min(predicted, kMost / times) * times, for_this_run ? least : unpredicted);
+  return std::max(std::min(predicted, kMostPredicted / times) * times, for_this_run ? least : unpredicted);
 }
 
 TimePoint OverdueWatch::begin(const Launch& launch, TimePoint now) {

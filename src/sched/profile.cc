@@ -25,7 +25,7 @@ constexpr std::uint32_t kSeenOften = 8;        // observations from which a cell
 constexpr double kPriorWeight = 0.3;           // of the measurements against a size that was seen so often
 constexpr double kJitterLearning = 0.002;      // weight of one run
 constexpr std::uint32_t kSteadyEnough = 1000;  // runs after which that weight is the least
-constexpr double kNoticeable = 0.02;           // relative change that is worth reading the profile again
+constexpr double kNoticeableLatency = 0.02;    // relative change that is worth reading the profile again
 constexpr std::size_t kMarginEvery = 8;        // observations between two computations of the margin
 constexpr double kMarginQuantile = 0.99;
 
@@ -303,7 +303,7 @@ void Profile::record_error(double error_ns) {
 // After a change of `cell`, and of unseen ones where `others`.
 void Profile::publish_if_moved(const Cell& cell, bool others) {
   const auto moved = [](const Cell& one) {
-    return std::abs(one.latency_ns - one.published_ns) > kNoticeable * one.published_ns;
+    return std::abs(one.latency_ns - one.published_ns) > kNoticeableLatency * one.published_ns;
   };
   const auto entry_moved = [&](const auto& entry) { return moved(entry.second); };
   if (!moved(cell) && !(others && std::any_of(cells_.begin(), cells_.end(), entry_moved))) {

@@ -15,8 +15,6 @@ constexpr double kLastLane = 0.5;        // what a lane's part of the device cou
 constexpr std::size_t kClaims = 4;       // of one decision
 constexpr std::size_t kOptionBits = 64;  // options that can be ruled out one by one
 
-double ns(Duration span) { return static_cast<double>(span.count()); }
-
 }  // namespace
 
 std::uint16_t atoms_left(const Instance& instance, const Occupancy& device) {

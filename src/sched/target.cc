@@ -10,13 +10,11 @@ namespace {
 
 constexpr Duration kTargetAge = std::chrono::milliseconds(100);  // then rates are looked at again
 
-constexpr double kMuch = 0.25;          // of the device
+constexpr double kMuchAlone = 0.25;     // of the device
 constexpr double kNearlyNothing = 0.1;  // likewise
 constexpr double kMuchMore = 1.5;       // than if everybody got the same part of what it asks
-constexpr double kSeldom = 0.1;         // requests a second
-constexpr double kTight = 0.25;         // of an objective: what the largest batch takes on the whole device
-
-double ns(Duration span) { return static_cast<double>(span.count()); }
+constexpr double kSeldomCalled = 0.1;   // requests a second
+constexpr double kTightPart = 0.25;     // of an objective: what the largest batch takes on the whole device
 
 }  // namespace
 
@@ -80,13 +78,14 @@ bool Targets::has_device_alone(const View& view, const ShapeQueue& queue, double
   const std::size_t whole = view.device.groups() - 1;
   const std::size_t largest = params.dynamic_batching ? params.buckets.size() - 1 : 0;
   if (!params.slo || params.max_share < 1.0 || !instance.groups.contains(whole) ||
-      ns(view.predicted(queue, largest, whole)) < kTight * ns(*params.slo)) {
+      ns(view.predicted(queue, largest, whole)) < kTightPart * ns(*params.slo)) {
     return false;
   }
   for (const auto& other : view.instances) {
     // Smaller batches leave its part sooner; and what has no objective asks for more than `demand` says.
-    const bool needs_room = other->params->reserved_share > 0 ||
-                            (!other->params->slo && (other->waiting > 0 || other->rate.per_second(now) > kSeldom));
+    const bool needs_room =
+        other->params->reserved_share > 0 ||
+        (!other->params->slo && (other->waiting > 0 || other->rate.per_second(now) > kSeldomCalled));
     if (other.get() != &instance && needs_room) {
       return false;
     }
@@ -96,7 +95,7 @@ bool Targets::has_device_alone(const View& view, const ShapeQueue& queue, double
     own += processors_for(*each, now);
   }
   own /= view.device.group_processors(whole);
-  return own >= kMuch && demand - own <= kNearlyNothing;
+  return own >= kMuchAlone && demand - own <= kNearlyNothing;
 }
 
 void Targets::aim(const View& view, const ShapeQueue& queue, const Pressure& pressure, Target& target,

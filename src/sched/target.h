@@ -13,6 +13,8 @@ namespace tessera::sched {
 // Of two slices with scores this close the faster one is taken.
 inline constexpr double kSimilarScore = 0.97;
 
+inline double ns(Duration span) { return static_cast<double>(span.count()); }
+
 // Rows per processor-second: what slices and batches are compared by.
 double score_of(std::int64_t rows, Duration latency, std::int32_t processors);
 

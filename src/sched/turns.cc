@@ -5,11 +5,11 @@
 namespace tessera::sched {
 namespace {
 
-constexpr double kBegin = 1.03;    // what turns may take of the device, of what slices do
-constexpr double kEnd = 1.08;      // likewise, once they have begun
-constexpr double kLearning = 0.2;  // weight of one look
-constexpr double kMuch = 0.3;      // of the device: below, slices do nobody harm
-constexpr double kSeldom = 0.1;    // rows a second
+constexpr double kBegin = 1.03;      // what turns may take of the device, of what slices do
+constexpr double kEnd = 1.08;        // likewise, once they have begun
+constexpr double kLearning = 0.2;    // weight of one look
+constexpr double kMuchDemand = 0.3;  // of the device: below, slices do nobody harm
+constexpr double kSeldomRows = 0.1;  // rows a second
 
 }  // namespace
 
@@ -17,11 +17,11 @@ void Turns::look(const View& view, double demand, TimePoint now) {
   const std::size_t whole_group = view.device.groups() - 1;
   double slices = 0;
   double whole = 0;
-  bool possible = demand > kMuch && whole_group > 0;
+  bool possible = demand > kMuchDemand && whole_group > 0;
   for (const auto& instance : view.instances) {
     possible = possible && instance->params->reserved_share <= 0;
     const double rate = instance->is_refused() ? 0 : instance->rate.per_second(now);
-    if (rate < kSeldom) {
+    if (rate < kSeldomRows) {
       continue;
     }
     possible = possible && instance->table.known() && instance->params->slo && instance->params->max_share >= 1.0 &&

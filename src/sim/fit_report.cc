@@ -1,4 +1,3 @@
-#include <cstdio>
 
 #include "loadgen/text.h"
 #include "sim/fit.h"
@@ -7,16 +6,9 @@ namespace tessera::sim {
 namespace {
 
 using loadgen::digits;
+using loadgen::ms;
 using loadgen::quoted;
-
-double ms(Duration span) { return static_cast<double>(span.count()) / 1e6; }
-
-template <typename... Values>
-std::string text(const char* form, Values... values) {
-  char line[320];
-  std::snprintf(line, sizeof line, form, values...);
-  return line;
-}
+using loadgen::text;
 
 std::string tally_json(const loadgen::Tally& tally) {
   return "{\"offered\": " + std::to_string(tally.offered_count()) + ", \"attainment\": " + digits(tally.attainment()) +

@@ -1,7 +1,6 @@
 #include "sim/placement_log.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include "loadgen/text.h"
 
@@ -9,8 +8,7 @@ namespace tessera::sim {
 namespace {
 
 using loadgen::digits;
-
-double seconds(Duration span) { return std::chrono::duration<double>(span).count(); }
+using loadgen::seconds;
 
 double percent(std::uint64_t part, std::uint64_t all) {
   return all == 0 ? 0 : 100 * static_cast<double>(part) / static_cast<double>(all);

@@ -16,6 +16,7 @@ namespace {
 
 using loadgen::digits;
 using loadgen::quoted;
+using loadgen::seconds;
 using sched::Actions;
 
 constexpr std::uint64_t kStepsBetweenTold = 4096;
@@ -168,8 +169,6 @@ std::string list_json(const std::vector<std::string>& actions) {
   }
   return "[" + out + "]";
 }
-
-double seconds(Duration span) { return std::chrono::duration<double>(span).count(); }
 
 }  // namespace
 

@@ -15,8 +15,9 @@ namespace tessera::device {
 namespace {
 
 constexpr std::uint32_t kQuestions = 300;
-constexpr std::chrono::seconds kPatience{5};  // for the first answer, which comes when the card has room for the kernel
-constexpr double kWorse = 1.25;               // than the best round trip
+// For the first answer, which comes when the card has room for the kernel.
+constexpr std::chrono::seconds kFirstPatience{5};
+constexpr double kWorse = 1.25;  // than the best round trip
 
 double ns(TimePoint at) { return static_cast<double>(at.time_since_epoch().count()); }
 
@@ -108,7 +109,7 @@ Result<ClockReading> CardClock::ask() {
     TimePoint answered = asked;
     while (std::atomic_ref(calls->answer).load(std::memory_order_acquire) != call && answers) {
       answered = now();
-      answers = answered - asked < kPatience;
+      answers = answered - asked < kFirstPatience;
     }
     answered = now();
     if (!answers) {

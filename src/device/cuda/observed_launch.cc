@@ -10,7 +10,7 @@
 namespace tessera::device {
 namespace {
 
-constexpr std::chrono::microseconds kPatience{50};
+constexpr std::chrono::microseconds kTimesPatience{50};
 
 }  // namespace
 
@@ -29,7 +29,7 @@ std::uint64_t LaunchTimes::clear(std::size_t place) {
 
 CardTimes LaunchTimes::read(std::size_t place) const {
   CardTimes& times = at(place);
-  const TimePoint until = now() + kPatience;
+  const TimePoint until = now() + kTimesPatience;
   for (;;) {
     if (const std::uint64_t ended = std::atomic_ref(times.ended_ns).load(std::memory_order_acquire); ended != 0) {
       return {std::atomic_ref(times.begun_ns).load(std::memory_order_relaxed), ended};

@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "engine/onnxruntime/alignment.h"
 #include "engine/onnxruntime/string_tensors.h"
 
 namespace tessera::engine {
@@ -11,10 +12,6 @@ namespace {
 
 // Some kernels are handed a pointer even where there is nothing behind it.
 alignas(64) constexpr std::byte kNothing[64] = {};
-
-bool is_aligned(const std::byte* at, std::size_t alignment) {
-  return reinterpret_cast<std::uintptr_t>(at) % alignment == 0;
-}
 
 std::string named(const char* what, const TensorSpec& spec) { return std::string(what) + " '" + spec.name + "'"; }
 

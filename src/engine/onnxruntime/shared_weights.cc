@@ -6,16 +6,13 @@
 #include <optional>
 
 #include "core/tensor.h"
+#include "engine/onnxruntime/alignment.h"
 
 namespace tessera::engine {
 namespace {
 
 // What vector loads like; the weights file keeps to less for its smaller tensors.
 constexpr std::size_t kAlignment = 64;
-
-bool is_aligned(const std::byte* at, std::size_t alignment) {
-  return reinterpret_cast<std::uintptr_t>(at) % alignment == 0;
-}
 
 }  // namespace
 

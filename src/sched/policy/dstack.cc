@@ -30,21 +30,6 @@ constexpr double kMostRuns = 16;    // of one model in an SLO interval
 constexpr double kSaturated = 2.0;  // full batches that wait for each model from which on all of a session is planned
 constexpr std::size_t kTries = 8;   // models looked at in one decision
 
-struct Tenant {
-  InstanceId id;
-  const Instance* instance = nullptr;
-  std::size_t bucket = 0;  // the knee
-  std::uint16_t size = 1;
-  bool homes_wanted = false;
-  double expected = 0;                           // requests since its last planned run
-  std::array<double, kSessionsServed> served{};  // seconds of its runs, by session
-  double served_lately = 0;
-};
-
-double batch_of(const Tenant& tenant) {
-  return std::min(tenant.instance->params->buckets[tenant.bucket], tenant.instance->max_rows());
-}
-
 // Owned by the scheduler.
 class Dstack final : public Policy {
  public:
@@ -52,6 +37,21 @@ class Dstack final : public Policy {
   void decide(const View& view, TimePoint now, Decisions& out) override;
 
  private:
+  struct Tenant {
+    InstanceId id;
+    const Instance* instance = nullptr;
+    std::size_t bucket = 0;  // the knee
+    std::uint16_t size = 1;
+    bool homes_wanted = false;
+    double expected = 0;                           // requests since its last planned run
+    std::array<double, kSessionsServed> served{};  // seconds of its runs, by session
+    double served_lately = 0;
+  };
+
+  static double batch_of(const Tenant& tenant) {
+    return std::min(tenant.instance->params->buckets[tenant.bucket], tenant.instance->max_rows());
+  }
+
   void follow_instances(const View& view, Decisions& out);
   Tenant& tenant_of(const Instance& instance) { return tenants_[by_index_[instance.index]]; }
   void begin_session(const View& view, TimePoint now, Decisions& out);

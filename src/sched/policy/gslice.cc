@@ -31,17 +31,6 @@ constexpr Duration kSettle = std::chrono::milliseconds(100);
 // Models that share slices are dealt out anew when the fullest is so much too full.
 constexpr double kUneven = 1.2;
 
-struct Tenant {
-  InstanceId id;
-  const Instance* instance = nullptr;
-  ShareLearner learner;
-  std::size_t slice = 0;
-  std::size_t stand_by = 0;  // the same unless a switch is prepared
-  TimePoint opens = TimePoint::min();
-  double busy = 0;  // part of the last window in which it ran
-  Duration ran{0};
-};
-
 // A launch of which the end has not been seen.
 struct Flight {
   InstanceId id;
@@ -59,6 +48,17 @@ class Gslice final : public Policy {
   void decide(const View& view, TimePoint now, Decisions& out) override;
 
  private:
+  struct Tenant {
+    InstanceId id;
+    const Instance* instance = nullptr;
+    ShareLearner learner;
+    std::size_t slice = 0;
+    std::size_t stand_by = 0;  // the same unless a switch is prepared
+    TimePoint opens = TimePoint::min();
+    double busy = 0;  // part of the last window in which it ran
+    Duration ran{0};
+  };
+
   void follow_instances(const View& view, TimePoint now, Decisions& out);
   Tenant& tenant_of(const Instance& instance) { return tenants_[by_index_[instance.index]]; }
   void see_ends(TimePoint now);
