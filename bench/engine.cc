@@ -23,7 +23,7 @@ namespace {
 constexpr std::int64_t kImageBytes = 602112;  // 3 x 448 x 448
 
 struct Case {
-  test_support::OnnxModel model;
+  test_support::OnnxWriter model;
   DType dtype;
   std::int64_t width;
   std::vector<const char*> inputs;
@@ -46,7 +46,7 @@ std::size_t row_bytes(const Case& c) { return static_cast<std::size_t>(c.width) 
 // A file that goes with this object.
 class ModelFile {
  public:
-  explicit ModelFile(const test_support::OnnxModel& model)
+  explicit ModelFile(const test_support::OnnxWriter& model)
       : path_(std::filesystem::temp_directory_path() / ("tessera-bench-" + std::to_string(::getpid()) + ".onnx")) {
     model.save(path_);
   }

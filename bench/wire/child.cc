@@ -15,7 +15,7 @@
 namespace tessera::bench {
 namespace {
 
-[[noreturn]] void give_up(const std::string& command, const char* what) {
+[[noreturn]] void give_up_on(const std::string& command, const char* what) {
   std::fprintf(stderr, "%s: %s\n", command.c_str(), what);
   std::exit(1);
 }
@@ -25,7 +25,7 @@ namespace {
 Child::Child(const std::vector<std::string>& command, const std::string& ready) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) {
-    give_up(command.front(), "no pipe");
+    give_up_on(command.front(), "no pipe");
   }
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
@@ -40,14 +40,14 @@ Child::Child(const std::vector<std::string>& command, const std::string& ready) 
   close(ends[1]);
   output_ = ends[0];
   if (failed != 0) {
-    give_up(command.front(), "cannot be started");
+    give_up_on(command.front(), "cannot be started");
   }
   std::string line;
   for (;;) {
     pollfd waiting{output_, POLLIN, 0};
     char letter = 0;
     if (poll(&waiting, 1, 30000) <= 0 || read(output_, &letter, 1) != 1) {
-      give_up(command.front(), "did not become ready");
+      give_up_on(command.front(), "did not become ready");
     }
     if (letter != '\n') {
       line += letter;
@@ -73,7 +73,7 @@ std::string Child::value(const std::string& key) const {
       return word.substr(key.size() + 1);
     }
   }
-  give_up(ready_line_, "lacks a port");
+  give_up_on(ready_line_, "lacks a port");
 }
 
 std::chrono::duration<double> Child::cpu_time() const {

@@ -47,12 +47,12 @@ class Session : public std::enable_shared_from_this<Session> {
   http::response<http::string_body> response_;
 };
 
-void accept(asio::ip::tcp::acceptor& acceptor) {
+void accept_next(asio::ip::tcp::acceptor& acceptor) {
   acceptor.async_accept([&acceptor](beast::error_code error, asio::ip::tcp::socket socket) {
     if (!error) {
       std::make_shared<Session>(std::move(socket))->read();
     }
-    accept(acceptor);
+    accept_next(acceptor);
   });
 }
 
@@ -63,7 +63,7 @@ int run_http_echo() {
   asio::ip::tcp::acceptor acceptor(context, {asio::ip::address_v4::loopback(), 0});
   std::printf("ready port=%d\n", acceptor.local_endpoint().port());
   std::fflush(stdout);
-  accept(acceptor);
+  accept_next(acceptor);
   context.run();
   return 0;
 }

@@ -18,8 +18,8 @@
 namespace tessera::device::contract {
 namespace {
 
-constexpr std::size_t kBytes = 4 << 20;  // of each memory
-constexpr std::size_t kMostMoves = 300;  // more than a block of threads knows at a time
+constexpr std::size_t kMemoryBytes = 4 << 20;  // of each memory
+constexpr std::size_t kMostMoves = 300;        // more than a block of threads knows at a time
 
 class PlanFrameOnGpu : public testing::Test {
  protected:
@@ -37,18 +37,18 @@ class PlanFrameOnGpu : public testing::Test {
     kernels_ = *std::move(kernels);
     probes_ = std::make_unique<ProbeKernels>(gpu_);
     region_ = *DeviceRegion::reserve(gpu_, {1ULL << 30}, budget_);
-    ASSERT_TRUE(region_->grow({2 * kBytes + kFrameBytes}).ok());
+    ASSERT_TRUE(region_->grow({2 * kMemoryBytes + kFrameBytes}).ok());
     card_from_ = region_->base();
-    card_to_ = region_->base() + kBytes;
-    scratch_ = region_->base() + 2 * kBytes;
+    card_to_ = region_->base() + kMemoryBytes;
+    scratch_ = region_->base() + 2 * kMemoryBytes;
     ASSERT_EQ(driver().memset_d8_async(scratch_, 0, kFrameBytes, stream()), CUDA_SUCCESS);
-    pinned_ = std::make_unique<MappedMemory>(gpu_, kBytes);
-    output_ = std::make_unique<MappedMemory>(gpu_, kBytes);
+    pinned_ = std::make_unique<MappedMemory>(gpu_, kMemoryBytes);
+    output_ = std::make_unique<MappedMemory>(gpu_, kMemoryBytes);
     control_ = std::make_unique<MappedMemory>(gpu_, control_size(kMostMoves));
     end_ = std::make_unique<MappedMemory>(gpu_, sizeof(std::uint32_t));
     std::generate(bytes_.begin(), bytes_.end(), [this] { return static_cast<std::byte>(random_()); });
-    std::memcpy(pinned_->as<std::byte>(), bytes_.data(), kBytes);
-    ASSERT_EQ(driver().memcpy_htod_async(card_from_, bytes_.data(), kBytes, stream()), CUDA_SUCCESS);
+    std::memcpy(pinned_->as<std::byte>(), bytes_.data(), kMemoryBytes);
+    ASSERT_EQ(driver().memcpy_htod_async(card_from_, bytes_.data(), kMemoryBytes, stream()), CUDA_SUCCESS);
     ASSERT_EQ(driver().stream_synchronize(stream()), CUDA_SUCCESS);
   }
 
@@ -93,11 +93,11 @@ class PlanFrameOnGpu : public testing::Test {
     std::vector<Move> moves;
     std::size_t at = 0;
     const auto any = [this](std::size_t below) { return random_() % below; };
-    while (moves.size() < count && at < kBytes / 2) {
+    while (moves.size() < count && at < kMemoryBytes / 2) {
       const auto form = static_cast<std::uint32_t>(any(3));
       std::size_t size = any(any(8) == 0 ? 200'000 : 3000);
       const std::size_t alignment = std::size_t{1} << any(6);
-      std::size_t offset = any(kBytes / 4);
+      std::size_t offset = any(kMemoryBytes / 4);
       if (any(4) != 0) {
         offset = offset / alignment * alignment;
         at = (at + alignment - 1) / alignment * alignment;
@@ -125,7 +125,7 @@ class PlanFrameOnGpu : public testing::Test {
   CUdeviceptr card_from_ = 0;
   CUdeviceptr card_to_ = 0;
   CUdeviceptr scratch_ = 0;
-  std::vector<std::byte> bytes_ = std::vector<std::byte>(kBytes);  // what lies in both sources
+  std::vector<std::byte> bytes_ = std::vector<std::byte>(kMemoryBytes);  // what lies in both sources
   std::unique_ptr<MappedMemory> pinned_;
   std::unique_ptr<MappedMemory> output_;
   std::unique_ptr<MappedMemory> control_;
@@ -172,29 +172,29 @@ TEST_F(PlanFrameOnGpu, NotesWhenItRanByAClockThatTheHostKnows) {
 }
 
 TEST_F(PlanFrameOnGpu, GathersFromAnywhereWithAnyAlignment) {
-  const HomedGraph graph = framed({kBytes}, {0});
+  const HomedGraph graph = framed({kMemoryBytes}, {0});
   const auto pinned = reinterpret_cast<std::uintptr_t>(pinned_->as<std::byte>());
   for (std::uint32_t round = 1; round <= 50; ++round) {
-    std::vector<std::byte> expected(kBytes, std::byte{0x5a});
-    ASSERT_EQ(driver().memset_d8_async(card_to_, 0x5a, kBytes, stream()), CUDA_SUCCESS);
+    std::vector<std::byte> expected(kMemoryBytes, std::byte{0x5a});
+    ASSERT_EQ(driver().memset_d8_async(card_to_, 0x5a, kMemoryBytes, stream()), CUDA_SUCCESS);
     ASSERT_EQ(driver().stream_synchronize(stream()), CUDA_SUCCESS);
     control(round, random_moves(round % 5 == 0 ? kMostMoves : round, pinned, card_from_, card_to_, expected), {});
     ASSERT_TRUE(graph.launch(stream()).ok());
     ASSERT_TRUE(end_is(round));
-    ASSERT_EQ(on_card(card_to_, kBytes), expected) << "round " << round;
+    ASSERT_EQ(on_card(card_to_, kMemoryBytes), expected) << "round " << round;
   }
 }
 
 TEST_F(PlanFrameOnGpu, ScattersBeforeTheEndIsSeen) {
-  const HomedGraph graph = framed({0}, {kBytes});
+  const HomedGraph graph = framed({0}, {kMemoryBytes});
   const auto to = reinterpret_cast<std::uintptr_t>(output_->as<std::byte>());
   for (std::uint32_t round = 1; round <= 200; ++round) {
-    std::vector<std::byte> expected(kBytes, static_cast<std::byte>(round));
-    std::memset(output_->as<std::byte>(), static_cast<int>(round), kBytes);
+    std::vector<std::byte> expected(kMemoryBytes, static_cast<std::byte>(round));
+    std::memset(output_->as<std::byte>(), static_cast<int>(round), kMemoryBytes);
     control(round, {}, random_moves(1 + round % 30, card_from_, card_from_, to, expected));
     ASSERT_TRUE(graph.launch(stream()).ok());
     ASSERT_TRUE(end_is(round)) << "the count was not set back";
-    ASSERT_EQ(std::memcmp(output_->as<std::byte>(), expected.data(), kBytes), 0) << "round " << round;
+    ASSERT_EQ(std::memcmp(output_->as<std::byte>(), expected.data(), kMemoryBytes), 0) << "round " << round;
   }
 }
 
@@ -210,7 +210,7 @@ TEST_F(PlanFrameOnGpu, ConversionsAreThoseOfTheHost) {
   std::memcpy(pinned_->as<std::byte>(), values.data(), values.size() * sizeof(float));
   const auto size = static_cast<std::uint32_t>(values.size() * 2);
   const auto from = reinterpret_cast<std::uintptr_t>(pinned_->as<std::byte>());
-  const HomedGraph graph = framed({kBytes}, {0});
+  const HomedGraph graph = framed({kMemoryBytes}, {0});
   control(1, {{from, card_to_, size, kFp32ToFp16}, {from + 2, card_to_ + size, size, kUint8ToFp16}}, {});
   ASSERT_TRUE(graph.launch(stream()).ok());
   ASSERT_TRUE(end_is(1));
@@ -230,7 +230,7 @@ TEST_F(PlanFrameOnGpu, ImagesBecomePlanesAsOnTheHost) {
     bytes[i] = static_cast<std::byte>(i % 4 == 3 ? 0x40 + random_() % 4 : random_() % 256);  // no NaN
   }
   const auto from = reinterpret_cast<std::uintptr_t>(bytes);
-  const HomedGraph graph = framed({kBytes}, {0});
+  const HomedGraph graph = framed({kMemoryBytes}, {0});
   std::uint32_t number = 0;
   for (const MoveForm conversion : {kFp32ToFp16, kUint8ToFp16, kFp16ToFp16}) {
     for (const std::uint32_t channels : {1U, kChannels}) {

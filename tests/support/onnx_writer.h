@@ -6,6 +6,9 @@
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <initializer_list>
+#include <iterator>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -18,6 +21,20 @@
 namespace tessera::test_support {
 
 using engine::WireWriter;
+
+inline std::span<const std::byte> span_of(const std::string& text) {
+  return std::as_bytes(std::span<const char>(text));
+}
+
+// A message put at the end of a path of message fields.
+inline std::string nested(std::initializer_list<std::uint32_t> path, std::string message) {
+  for (auto field = std::rbegin(path); field != std::rend(path); ++field) {
+    WireWriter outer;
+    outer.text(*field, message);
+    message = outer.bytes();
+  }
+  return message;
+}
 
 // The element types of ONNX (TensorProto.DataType).
 inline std::int64_t onnx_type(DType dtype) {
@@ -94,20 +111,20 @@ struct OnnxAttribute {
 };
 
 // A graph under construction. Owned by one thread.
-class OnnxModel {
+class OnnxWriter {
  public:
-  explicit OnnxModel(std::int64_t opset = 17) : opset_(opset) {}
+  explicit OnnxWriter(std::int64_t opset = 17) : opset_(opset) {}
 
-  OnnxModel& input(std::string_view name, DType dtype, const std::vector<OnnxDim>& shape) {
+  OnnxWriter& input(std::string_view name, DType dtype, const std::vector<OnnxDim>& shape) {
     graph_.text(11, value_info(name, dtype, shape));
     return *this;
   }
-  OnnxModel& output(std::string_view name, DType dtype, const std::vector<OnnxDim>& shape) {
+  OnnxWriter& output(std::string_view name, DType dtype, const std::vector<OnnxDim>& shape) {
     graph_.text(12, value_info(name, dtype, shape));
     return *this;
   }
-  OnnxModel& node(std::string_view op, const std::vector<std::string>& inputs, const std::vector<std::string>& outputs,
-                  const std::vector<OnnxAttribute>& attributes = {}) {
+  OnnxWriter& node(std::string_view op, const std::vector<std::string>& inputs, const std::vector<std::string>& outputs,
+                   const std::vector<OnnxAttribute>& attributes = {}) {
     WireWriter w;
     for (const std::string& name : inputs) {
       w.text(1, name);
@@ -124,16 +141,16 @@ class OnnxModel {
     return *this;
   }
   // `data`: the elements, little-endian and dense.
-  OnnxModel& initializer(std::string_view name, DType dtype, const std::vector<std::int64_t>& shape,
-                         std::string_view data) {
+  OnnxWriter& initializer(std::string_view name, DType dtype, const std::vector<std::int64_t>& shape,
+                          std::string_view data) {
     WireWriter w = tensor_head(name, dtype, shape);
     w.text(9, data);
     graph_.text(5, w.bytes());
     return *this;
   }
   // The elements lie in a file beside the model (or, in a malicious model, wherever `location` says).
-  OnnxModel& external_initializer(std::string_view name, DType dtype, const std::vector<std::int64_t>& shape,
-                                  std::string_view location, std::uint64_t offset, std::uint64_t length) {
+  OnnxWriter& external_initializer(std::string_view name, DType dtype, const std::vector<std::int64_t>& shape,
+                                   std::string_view location, std::uint64_t offset, std::uint64_t length) {
     WireWriter w = tensor_head(name, dtype, shape);
     const std::pair<std::string_view, std::string> entries[] = {
         {"location", std::string(location)}, {"offset", std::to_string(offset)}, {"length", std::to_string(length)}};
@@ -210,9 +227,9 @@ class OnnxModel {
 
 // Triton's `simple`: INPUT0, INPUT1 -> OUTPUT0 = sum, OUTPUT1 = difference, INT32 [16] (with a free batch dimension in
 // front when `batching`).
-inline OnnxModel add_sub_model(bool batching) {
+inline OnnxWriter add_sub_model(bool batching) {
   const std::vector<OnnxDim> shape = batching ? std::vector<OnnxDim>{"batch", 16} : std::vector<OnnxDim>{16};
-  OnnxModel model;
+  OnnxWriter model;
   model.input("INPUT0", DType::kInt32, shape).input("INPUT1", DType::kInt32, shape);
   model.output("OUTPUT0", DType::kInt32, shape).output("OUTPUT1", DType::kInt32, shape);
   model.node("Add", {"INPUT0", "INPUT1"}, {"OUTPUT0"}).node("Sub", {"INPUT0", "INPUT1"}, {"OUTPUT1"});
@@ -220,16 +237,16 @@ inline OnnxModel add_sub_model(bool batching) {
 }
 
 // INPUT0 -> OUTPUT0, any element type and shape.
-inline OnnxModel identity_model(DType dtype, const std::vector<OnnxDim>& shape) {
-  OnnxModel model;
+inline OnnxWriter identity_model(DType dtype, const std::vector<OnnxDim>& shape) {
+  OnnxWriter model;
   model.input("INPUT0", dtype, shape).output("OUTPUT0", dtype, shape).node("Identity", {"INPUT0"}, {"OUTPUT0"});
   return model;
 }
 
-inline OnnxModel string_identity_model() { return identity_model(DType::kBytes, {"batch", OnnxDim("length")}); }
-inline OnnxModel fp16_identity_model() { return identity_model(DType::kFp16, {"batch", 8}); }
+inline OnnxWriter string_identity_model() { return identity_model(DType::kBytes, {"batch", OnnxDim("length")}); }
+inline OnnxWriter fp16_identity_model() { return identity_model(DType::kFp16, {"batch", 8}); }
 // Every dimension is the request's choice.
-inline OnnxModel dynamic_identity_model() {
+inline OnnxWriter dynamic_identity_model() {
   return identity_model(DType::kFp32, {"batch", "height", OnnxDim::free(), -1});
 }
 
@@ -246,8 +263,8 @@ inline std::vector<float> small_numbers(std::size_t count, std::uint32_t seed, f
 
 // `layers` of x = Relu(x * W + b), FP32 [batch, width] -> [batch, width]: layers * width * (width + 1) * 4 bytes of
 // weights.
-inline OnnxModel matmul_chain_model(std::int64_t width, int layers) {
-  OnnxModel model;
+inline OnnxWriter matmul_chain_model(std::int64_t width, int layers) {
+  OnnxWriter model;
   model.input("INPUT0", DType::kFp32, {"batch", width}).output("OUTPUT0", DType::kFp32, {"batch", width});
   const auto as_bytes = [](const std::vector<float>& values) {
     return std::string_view(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float));

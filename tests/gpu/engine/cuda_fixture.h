@@ -67,14 +67,14 @@ class CudaEngineTest : public testing::Test {
     return options;
   }
 
-  LoadOptions options_for(const test_support::OnnxModel& model, std::int32_t max_batch_size = 4) const {
+  LoadOptions options_for(const test_support::OnnxWriter& model, std::int32_t max_batch_size = 4) const {
     model.save(folder_ / "model.onnx");
     LoadOptions options;
     options.file = folder_ / "model.onnx";
     options.max_batch_size = max_batch_size;
     return options;
   }
-  std::unique_ptr<LoadedModel> load(const test_support::OnnxModel& model, std::int32_t max_batch_size = 4) {
+  std::unique_ptr<LoadedModel> load(const test_support::OnnxWriter& model, std::int32_t max_batch_size = 4) {
     auto loaded = engine_->load(options_for(model, max_batch_size));
     EXPECT_TRUE(loaded.ok()) << loaded.error().message();
     return loaded.ok() ? *std::move(loaded) : nullptr;
@@ -116,10 +116,10 @@ class CudaEngineTest : public testing::Test {
   }
 
   // Two convolutions, pooling and a product: [batch,3,side,side] -> [batch,10].
-  static test_support::OnnxModel image_model(std::uint32_t seed = 7) {
+  static test_support::OnnxWriter image_model(std::uint32_t seed = 7) {
     std::mt19937 random(seed);
     const auto floats = [&](std::size_t count) { return random_weights(random, count); };
-    test_support::OnnxModel model;
+    test_support::OnnxWriter model;
     model.input("image", DType::kFp32, {"batch", 3, kSide, kSide}).output("scores", DType::kFp32, {"batch", 10});
     model.initializer("w1", DType::kFp32, {32, 3, 3, 3}, floats(32 * 27))
         .initializer("b1", DType::kFp32, {32}, floats(32));
@@ -134,9 +134,9 @@ class CudaEngineTest : public testing::Test {
   }
 
   // With outputs of 256 KB a row.
-  static test_support::OnnxModel map_model(std::uint32_t seed = 7) {
+  static test_support::OnnxWriter map_model(std::uint32_t seed = 7) {
     std::mt19937 random(seed);
-    test_support::OnnxModel model;
+    test_support::OnnxWriter model;
     model.input("image", DType::kFp32, {"batch", 3, kSide, kSide}).output("map", DType::kFp32, {"batch", 16, 64, 64});
     model.initializer("w1", DType::kFp32, {16, 3, 3, 3}, random_weights(random, 16 * 27));
     using A = test_support::OnnxAttribute;

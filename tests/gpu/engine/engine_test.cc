@@ -204,7 +204,7 @@ TEST_F(CudaEngineTest, WeightsExistOnceHoweverManySessions) {
 // Small constants, all of one size: each session loads them in an order of its own.
 TEST_F(CudaEngineTest, ConstantsOfOneBatchSizeAreNotThoseOfAnother) {
   constexpr int kSteps = 24;
-  test_support::OnnxModel steps;
+  test_support::OnnxWriter steps;
   steps.input("image", DType::kFp32, {"batch", 3, kSide, kSide})
       .output("scores", DType::kFp32, {"batch", 3, kSide, kSide});
   std::string last = "image";
@@ -271,7 +271,7 @@ TEST_F(CudaEngineTest, WhereMemoryDoesNotSufficeTheModelFailsAndTheCardGoesOn) {
 // all.
 TEST_F(CudaEngineTest, InputsAreConvertedOnTheirWay) {
   for (const std::int64_t side : {8, 64}) {
-    test_support::OnnxModel model;
+    test_support::OnnxWriter model;
     model.input("image", DType::kFp16, {"batch", 3, side, side}).output("out", DType::kFp32, {"batch", 3, side, side});
     model.node("Cast", {"image"}, {"out"}, {test_support::OnnxAttribute::integer("to", 1)});
     const std::size_t plane = static_cast<std::size_t>(side * side);
@@ -311,7 +311,7 @@ TEST_F(CudaEngineTest, InputsAreConvertedOnTheirWay) {
 }
 
 TEST_F(CudaEngineTest, FreeDimensionsAreRefusedByName) {
-  test_support::OnnxModel model;
+  test_support::OnnxWriter model;
   model.input("text", DType::kFp32, {"batch", "length"}).output("out", DType::kFp32, {"batch", "length"});
   model.node("Relu", {"text"}, {"out"});
   const auto loaded = engine_->load(options_for(model));

@@ -106,10 +106,10 @@ TEST(HogProcess, HoldsTheCardsMemory) {
 class FullCardTest : public CudaEngineTest {
  protected:
   // 128 MB of weights, of which a row's input uses little.
-  static test_support::OnnxModel large_model() {
+  static test_support::OnnxWriter large_model() {
     constexpr std::int64_t kWide = 2048;
     std::mt19937 random(3);
-    test_support::OnnxModel model;
+    test_support::OnnxWriter model;
     model.input("image", DType::kFp32, {"batch", kWide}).output("scores", DType::kFp32, {"batch", kWide});
     std::string last = "image";
     for (int layer = 0; layer < 8; ++layer) {
@@ -122,7 +122,7 @@ class FullCardTest : public CudaEngineTest {
     return model;
   }
   // What the first thing that fails of a load says; ok: it can serve.
-  Status try_to_load(const test_support::OnnxModel& model) {
+  Status try_to_load(const test_support::OnnxWriter& model) {
     auto loaded = engine_->load(options_for(model));
     if (!loaded.ok()) {
       return loaded.error();

@@ -9,11 +9,11 @@ class ShapesTest : public CudaEngineTest {
   static constexpr std::int64_t kWide = 48;
 
   // As image_model(), for images of any height and width.
-  static test_support::OnnxModel any_image_model() {
+  static test_support::OnnxWriter any_image_model() {
     std::mt19937 random(7);
     const auto floats = [&](std::size_t count) { return random_weights(random, count); };
     using A = test_support::OnnxAttribute;
-    test_support::OnnxModel model;
+    test_support::OnnxWriter model;
     model.input("image", DType::kFp32, {"batch", 3, "h", "w"}).output("map", DType::kFp32, {"batch", 16, "h", "w"});
     model.initializer("w1", DType::kFp32, {32, 3, 3, 3}, floats(32 * 27))
         .initializer("w2", DType::kFp32, {16, 32, 3, 3}, floats(16 * 32 * 9));

@@ -13,7 +13,7 @@ class UncapturedTest : public HoldTest {
  protected:
   static constexpr Slice kSlice{0, 2};
 
-  std::unique_ptr<LoadedModel> load_uncaptured(const test_support::OnnxModel& model, std::int32_t max_batch_size = 4,
+  std::unique_ptr<LoadedModel> load_uncaptured(const test_support::OnnxWriter& model, std::int32_t max_batch_size = 4,
                                                const Slice& slice = kSlice) {
     LoadOptions options = options_for(model, max_batch_size);
     options.uncaptured_in = slice;
@@ -39,8 +39,8 @@ class UncapturedTest : public HoldTest {
 
   // Where in a vector of 16 numbers there is one that is not zero: as many places as there are, which the host has to
   // ask for.
-  static test_support::OnnxModel places_model() {
-    test_support::OnnxModel model;
+  static test_support::OnnxWriter places_model() {
+    test_support::OnnxWriter model;
     model.input("numbers", DType::kFp32, {16}).output("places", DType::kInt64, {1, "found"});
     model.node("NonZero", {"numbers"}, {"places"});
     return model;
@@ -97,7 +97,7 @@ TEST_F(UncapturedTest, WhatTheHostHasToAskForCannotBeCapturedButRun) {
 }
 
 TEST_F(UncapturedTest, ShapesMayVaryFromRunToRun) {
-  test_support::OnnxModel model;
+  test_support::OnnxWriter model;
   model.input("text", DType::kFp32, {"batch", "length"}).output("out", DType::kFp32, {"batch", "length"});
   model.node("Neg", {"text"}, {"out"});
   const auto loaded = load_uncaptured(model);
@@ -121,7 +121,7 @@ TEST_F(UncapturedTest, ShapesMayVaryFromRunToRun) {
 }
 
 TEST_F(UncapturedTest, ARunThatItsMemoryLimitDoesNotAllowFailsAlone) {
-  test_support::OnnxModel model;
+  test_support::OnnxWriter model;
   model.input("text", DType::kFp32, {"batch", "length"}).output("out", DType::kFp32, {"batch", "length"});
   model.node("Neg", {"text"}, {"out"});
   LoadOptions options = options_for(model);

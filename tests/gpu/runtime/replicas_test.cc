@@ -82,7 +82,7 @@ class ReplicasOnGpu : public testing::Test {
     std::ofstream(folder_ / "net" / "config.pbtxt")
         << "max_batch_size: 1\nparameters { key: \"determinism\" value { string_value: \"" << determinism << "\" } }\n";
   }
-  static test_support::OnnxModel small_model() {
+  static test_support::OnnxWriter small_model() {
     std::mt19937 random(7);
     const auto floats = [&](std::size_t count) {
       std::string out;
@@ -93,7 +93,7 @@ class ReplicasOnGpu : public testing::Test {
       return out;
     };
     using A = test_support::OnnxAttribute;
-    test_support::OnnxModel model;
+    test_support::OnnxWriter model;
     model.input("image", DType::kFp32, {"batch", 3, 64, 64}).output("map", DType::kFp32, {"batch", 32, 64, 64});
     model.initializer("w1", DType::kFp32, {64, 3, 3, 3}, floats(64 * 27))
         .initializer("w2", DType::kFp32, {32, 64, 3, 3}, floats(32 * 64 * 9));

@@ -11,7 +11,7 @@
 namespace tessera::device::contract {
 namespace {
 
-constexpr unsigned kThreads = 64;
+constexpr unsigned kPingThreads = 64;
 constexpr int kTimes = 3;
 constexpr std::size_t kPing = 0;  // streams
 constexpr std::size_t kHog = 1;
@@ -72,7 +72,7 @@ class Sweep {
       const CUresult copied =
           kit_.driver().memcpy_dtod_async(kit_.memory() + CardKit::kBytes, kit_.memory(), CardKit::kBytes, on);
       const CUresult launched = kit_.driver().launch_kernel(kit_.probes().kernels().function("note_sms"), blocks, 1, 1,
-                                                            kThreads, 1, 1, 0, on, values.data(), nullptr);
+                                                            kPingThreads, 1, 1, 0, on, values.data(), nullptr);
       return std::max({set, copied, launched});
     });
     return kit_.homed(source.get(), kit_.context(slice));

@@ -9,7 +9,6 @@
 namespace tessera::model {
 namespace {
 
-using Lines = std::vector<std::string>;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 

@@ -27,6 +27,8 @@
 
 namespace tessera::model {
 
+using Lines = std::vector<std::string>;
+
 // A folder that goes away with the test.
 class Folder {
  public:

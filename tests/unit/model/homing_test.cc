@@ -11,8 +11,6 @@
 namespace tessera::model {
 namespace {
 
-using Lines = std::vector<std::string>;
-
 // Eight atoms: the slices that a model may be published with are 7+1, 6+1 and 6+2, in this order.
 class RefusedSlicesTest : public LifecycleTest {
  protected:

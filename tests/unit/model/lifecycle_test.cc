@@ -8,8 +8,6 @@
 namespace tessera::model {
 namespace {
 
-using Lines = std::vector<std::string>;
-
 TEST_F(LifecycleTest, AFolderWithOneFileIsARepository) {
   repository.write("net.onnx", "batched");
   begin(ControlMode::kNone);

@@ -6,6 +6,7 @@
 #include "model/config.h"
 #include "model/version_index.h"
 #include "model_config.pb.h"
+#include "tests/unit/model/fakes.h"
 
 namespace tessera::model {
 namespace {
@@ -82,8 +83,6 @@ std::vector<std::string> lines(const std::vector<IndexEntry>& entries) {
   }
   return out;
 }
-
-using Lines = std::vector<std::string>;
 
 TEST(MergedIndex, AVersionIsReadyWhereOneDeviceServesItAndTellsOfTheOthers) {
   const auto all = merged({{"cuda:0", {{"m", "1", "UNAVAILABLE", "out of memory"}, {"n", "1", "READY", ""}}},

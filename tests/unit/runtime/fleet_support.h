@@ -24,8 +24,6 @@ inline std::string model_text(const std::string& latency) {
   return "tessera-fake 1\ninput INPUT0 INT32 [4]\noutput OUTPUT0 INT32 [4] copy INPUT0\nlatency 1 1 " + latency + "\n";
 }
 
-using Lines = std::vector<std::string>;
-
 class FleetTest : public testing::Test {
  protected:
   FleetTest() {

@@ -12,8 +12,6 @@
 namespace tessera::runtime::test {
 namespace {
 
-using Lines = std::vector<std::string>;
-
 std::string text_of(std::int32_t bucket, LaneIndex lane, const Slice& slice) {
   return std::to_string(bucket) + "." + std::to_string(lane.value) + "@" + std::to_string(slice.first) + "+" +
          std::to_string(slice.count);

@@ -25,7 +25,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // Small slices are the most efficient ones.
-constexpr const char* kEcho =
+constexpr const char* kSmallSlicesEcho =
     "tessera-fake 1\n"
     "input INPUT0 INT32 [-1,4]\n"
     "output OUTPUT0 INT32 [-1,4] copy INPUT0\n"
@@ -49,7 +49,7 @@ class LoadingTest : public testing::Test {
   void model(const std::string& name, const std::string& more = "", const std::string& config = "",
              const std::string& version = "1") {
     fs::create_directories(root_ / name / version);
-    std::ofstream(root_ / name / version / "model.onnx") << kEcho << more;
+    std::ofstream(root_ / name / version / "model.onnx") << kSmallSlicesEcho << more;
     std::ofstream(root_ / name / "config.pbtxt") << "max_batch_size: 8\n" << config;
   }
 

@@ -30,6 +30,7 @@ namespace tessera::runtime::test {
 
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
+using Lines = std::vector<std::string>;
 
 // ---- Models ----
 

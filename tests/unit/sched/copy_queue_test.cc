@@ -10,15 +10,16 @@
 #include <set>
 #include <vector>
 
+#include "tests/support/virtual_world.h"
+
 namespace tessera::sched {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::at;
 
 constexpr std::uint64_t kKb = 1024;
 constexpr std::uint64_t kMb = 1024 * kKb;
-
-TimePoint at(Duration since_start) { return TimePoint(since_start); }
 
 bool add(CopyQueue& queue, std::uint64_t request, Duration deadline, InputRange range) {
   return queue.add({request}, at(deadline), std::vector{range});

@@ -3,12 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/virtual_world.h"
+
 namespace tessera::sched {
 namespace {
 
 using namespace std::chrono_literals;
-
-TimePoint at(Duration since_start) { return TimePoint(since_start); }
+using testing::at;
 
 OverdueWatch::Launch launch(std::uint64_t id, Slice slice, Duration limit = 2s, bool after_lane_only = false) {
   return {{id}, slice, after_lane_only, limit};

@@ -8,7 +8,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-ModelParams with_slo(SloPolicy policy) {
+ModelParams with_policy(SloPolicy policy) {
   ModelParams params;
   params.slo = milliseconds(50);
   params.slo_policy = policy;
@@ -28,7 +28,7 @@ TEST(Patience, ThePriorityOfARequestPicksItsQueuePolicy) {
 }
 
 TEST(Patience, TheEarliestEndsTheWait) {
-  const ModelParams rejects = with_slo(SloPolicy::kReject);
+  const ModelParams rejects = with_policy(SloPolicy::kReject);
   QueuePolicy policy;
   Patience patience = patience_of(rejects, policy, std::nullopt);
   EXPECT_EQ(patience.deadline, milliseconds(50));
@@ -45,7 +45,7 @@ TEST(Patience, TheEarliestEndsTheWait) {
 }
 
 TEST(Patience, ABestEffortIsOnlyEndedByATimeout) {
-  const Patience patience = patience_of(with_slo(SloPolicy::kBestEffort), {}, milliseconds(80));
+  const Patience patience = patience_of(with_policy(SloPolicy::kBestEffort), {}, milliseconds(80));
   EXPECT_EQ(patience.deadline, milliseconds(50));
   EXPECT_EQ(patience.ends, milliseconds(80));
   EXPECT_FALSE(patience.ends_by_objective);

@@ -6,59 +6,22 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <condition_variable>
-#include <mutex>
 #include <thread>
 
 #include "base/clock.h"
 #include "device/cuda/cuda_plan.h"
 #include "device/cuda/homed_graph.h"
 #include "tests/support/cuda/fake_cuda.h"
+#include "tests/unit/device/cuda/sink.h"
 
 namespace tessera::device {
 namespace {
 
 using std::chrono::milliseconds;
 using test::FakeCuda;
+using test::Sink;
 
 constexpr milliseconds kALongWhile{200};
-
-class Sink final : public CompletionSink {
- public:
-  void completed(const Completion& completion) override {
-    std::this_thread::sleep_for(hold_up_.exchange({}));
-    const std::lock_guard lock(mutex_);
-    completions_.push_back(completion);
-    changed_.notify_all();
-  }
-  void hold_up(milliseconds span) { hold_up_.store(span); }  // whoever reports next
-  void device_down(const Error& reason) override {
-    const std::lock_guard lock(mutex_);
-    downs_.push_back(reason);
-    changed_.notify_all();
-  }
-  std::vector<Completion> wait_for(std::size_t count) {
-    std::unique_lock lock(mutex_);
-    EXPECT_TRUE(changed_.wait_for(lock, std::chrono::seconds(30), [&] { return completions_.size() >= count; }));
-    return completions_;
-  }
-  std::vector<Error> wait_for_downs(std::size_t count) {
-    std::unique_lock lock(mutex_);
-    EXPECT_TRUE(changed_.wait_for(lock, std::chrono::seconds(30), [&] { return downs_.size() >= count; }));
-    return downs_;
-  }
-  std::size_t downs() {
-    const std::lock_guard lock(mutex_);
-    return downs_.size();
-  }
-
- private:
-  std::atomic<milliseconds> hold_up_{};
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::vector<Completion> completions_;
-  std::vector<Error> downs_;
-};
 
 // Runs the kernel "work", which lasts until the test lets it go.
 class WorkPlan final : public CudaPlan {
@@ -235,7 +198,7 @@ TEST_F(CudaDeviceTest, MakesAllContextsAndPinsAllMemoryAtTheStart) {
   const auto device = start();
   cuda_.forget_calls();
   ASSERT_TRUE(launch(*device, 1, {0, 4}).ok());
-  sink_.wait_for(1);
+  sink_.wait_for_launches(1);
   for (const Slice& slice : device->shape().ladder) {
     ASSERT_TRUE(device->context_of(slice).ok());
   }
@@ -266,7 +229,7 @@ TEST_F(CudaDeviceTest, EverythingIsGivenBack) {
   {
     const auto device = start();
     ASSERT_TRUE(launch(*device, 1, {0, 1}).ok());
-    sink_.wait_for(1);
+    sink_.wait_for_launches(1);
   }
   EXPECT_EQ(cuda_.alive(), 0U);
 }
@@ -276,7 +239,7 @@ TEST_F(CudaDeviceTest, ALaunchThatCannotBeQueuedIsItsOwnError) {
   cuda_.fail("cuLaunchKernel", CUDA_ERROR_INVALID_VALUE);
   ASSERT_TRUE(launch(*device, 1, {0, 1}).ok());
   ASSERT_TRUE(launch(*device, 2, {0, 1}).ok());
-  const auto completions = sink_.wait_for(2);
+  const auto completions = sink_.wait_for_launches(2);
   EXPECT_EQ(completions[0].id, LaunchId{1});
   EXPECT_EQ(completions[0].status.error().code(), ErrorCode::kInternal);
   EXPECT_TRUE(completions[1].status.ok());
@@ -294,7 +257,7 @@ TEST_F(CudaDeviceTest, ALaunchThatTheDriverDoesNotOrderTakesTheDeviceDown) {
       ASSERT_TRUE(launch(*device, 2, {1, 1}).ok());
       cuda_.fail(entry, CUDA_ERROR_INVALID_VALUE);
       ASSERT_TRUE(launch(*device, 3, {0, 2}).ok());
-      for (const Completion& completion : sink.wait_for(3)) {
+      for (const Completion& completion : sink.wait_for_launches(3)) {
         EXPECT_EQ(completion.status.error().code(), ErrorCode::kDeviceLost) << entry;
       }
       EXPECT_EQ(sink.wait_for_downs(1).size(), 1U);
@@ -309,11 +272,11 @@ TEST_F(CudaDeviceTest, ALaunchThatTheDriverDoesNotOrderTakesTheDeviceDown) {
 TEST_F(CudaDeviceTest, AFaultBetweenLaunchesShowsAtTheNext) {
   const auto device = start();
   ASSERT_TRUE(launch(*device, 1, {0, 1}).ok());
-  sink_.wait_for(1);
+  sink_.wait_for_launches(1);
   cuda_.break_down(CUDA_ERROR_ILLEGAL_ADDRESS);
   EXPECT_EQ(sink_.downs(), 0U);
   ASSERT_TRUE(launch(*device, 2, {0, 1}).ok());
-  EXPECT_EQ(sink_.wait_for(2)[1].status.error().code(), ErrorCode::kDeviceLost);
+  EXPECT_EQ(sink_.wait_for_launches(2)[1].status.error().code(), ErrorCode::kDeviceLost);
   EXPECT_EQ(sink_.wait_for_downs(1)[0].code(), ErrorCode::kDeviceLost);
 }
 
@@ -336,7 +299,7 @@ TEST_F(CudaDeviceTest, AFaultInOnePartOfACardTakesTheOthersDown) {
   ASSERT_TRUE(launch(*busy, 1, {0, 1}).ok());
   cuda_.break_down(CUDA_ERROR_LAUNCH_FAILED);
   EXPECT_EQ(idle_sink.wait_for_downs(1)[0].code(), ErrorCode::kDeviceLost);
-  EXPECT_EQ(busy_sink.wait_for(1)[0].status.error().code(), ErrorCode::kDeviceLost);
+  EXPECT_EQ(busy_sink.wait_for_launches(1)[0].status.error().code(), ErrorCode::kDeviceLost);
   EXPECT_EQ(busy_sink.wait_for_downs(1).size(), 1U);
   EXPECT_EQ(launch(*idle, 1, {0, 1}).error().code(), ErrorCode::kDeviceLost);
   without_sink->set_sink(sink_);
@@ -352,7 +315,7 @@ TEST_F(CudaDeviceTest, ALaunchStartsWhenTheLastThatItWaitedForWasSeenToEnd) {
   ASSERT_TRUE(launch(*device, 3, {0, 2}).ok());
   std::this_thread::sleep_for(milliseconds(5));
   go_.store(true);
-  const auto completions = sink_.wait_for(3);
+  const auto completions = sink_.wait_for_launches(3);
   EXPECT_EQ(completions[2].id, LaunchId{3});
   EXPECT_EQ(completions[2].started, std::max(completions[0].ended, completions[1].ended));
   EXPECT_GE(completions[0].started, before);
@@ -367,7 +330,7 @@ TEST_F(CudaDeviceTest, AnEndThatWasSeenLateSaysBySoMuch) {
   ASSERT_TRUE(launch(*device, 3, {1, 1}).ok());
   sink_.hold_up(kALongWhile);  // whoever hears of the first end
   go_.store(true);
-  const auto completions = sink_.wait_for(3);
+  const auto completions = sink_.wait_for_launches(3);
   EXPECT_LT(completions[0].blur, kALongWhile);
   EXPECT_GE(completions[1].blur, kALongWhile);
   EXPECT_GE(completions[2].blur, kALongWhile) << "seen late, or begun when one ended that was";
@@ -418,7 +381,7 @@ TEST_F(CudaQueueTest, CopiesGoAheadOfTheSliceButNotOfTheirLane) {
   std::this_thread::sleep_for(milliseconds(5));
   EXPECT_EQ(copied_.load(), 2) << "the first batch of the lane still reads what this would overwrite";
   go_.store(true);
-  const auto completions = sink_.wait_for(3);
+  const auto completions = sink_.wait_for_launches(3);
   EXPECT_EQ(copied_.load(), 3);
   for (std::size_t i = 0; i < completions.size(); ++i) {
     EXPECT_EQ(completions[i].id, LaunchId{i + 1});
@@ -438,9 +401,9 @@ TEST_F(CudaQueueTest, ARunWaitsForItsInputs) {
   cuda_.kernel("copied")->start = [&](void**, const test::Processors&) { return std::make_unique<Run>(engine_free); };
   ASSERT_TRUE(launch_in_lane(*device, plan, 1, 1, {0, 1}).ok());
   std::this_thread::sleep_for(milliseconds(5));
-  EXPECT_EQ(sink_.wait_for(0).size(), 0U);
+  EXPECT_EQ(sink_.wait_for_launches(0).size(), 0U);
   engine_free.store(true);
-  EXPECT_TRUE(sink_.wait_for(1)[0].status.ok());
+  EXPECT_TRUE(sink_.wait_for_launches(1)[0].status.ok());
 }
 
 TEST_F(CudaQueueTest, ABorrowedRunsTimeIsThatWithoutItsInputs) {
@@ -463,7 +426,7 @@ TEST_F(CudaQueueTest, WhereThePlanWritesTheEndTheStreamDoesNot) {
   const CopyingPlan plan(cuda_, driver_, reinterpret_cast<CUdeviceptr>(memory_.data()), true);
   for (std::uint64_t id = 1; id <= 3; ++id) {
     ASSERT_TRUE(launch_in_lane(*device, plan, id, 1, {0, 1}).ok());
-    EXPECT_TRUE(sink_.wait_for(id).back().status.ok());
+    EXPECT_TRUE(sink_.wait_for_launches(id).back().status.ok());
     device->retire({id});
   }
   EXPECT_EQ(cuda_.count("cuStreamWriteValue32"), 0U);
@@ -479,7 +442,7 @@ TEST_F(CudaQueueTest, OfAPlanThatCouldNotBeQueuedTheStreamWritesTheEnd) {
   const CopyingPlan plan(cuda_, driver_, reinterpret_cast<CUdeviceptr>(memory_.data()), true);
   cuda_.fail("cuLaunchKernel", CUDA_ERROR_INVALID_VALUE, 1);
   ASSERT_TRUE(launch_in_lane(*device, plan, 1, 1, {0, 1}).ok());
-  EXPECT_EQ(sink_.wait_for(1)[0].status.error().code(), ErrorCode::kInternal);
+  EXPECT_EQ(sink_.wait_for_launches(1)[0].status.error().code(), ErrorCode::kInternal);
   EXPECT_EQ(cuda_.count("cuStreamWriteValue32"), 1U);
 }
 
@@ -518,7 +481,7 @@ TEST_F(CudaDeviceTest, ThePollingThreadMaySleepBetweenLooks) {
   const auto device = start(options);
   for (std::uint64_t id = 1; id <= 20; ++id) {
     ASSERT_TRUE(launch(*device, id, {0, 1}).ok());
-    EXPECT_TRUE(sink_.wait_for(id).back().status.ok());
+    EXPECT_TRUE(sink_.wait_for_launches(id).back().status.ok());
     device->retire({id});
   }
 }
@@ -562,7 +525,7 @@ TEST_F(OutputsTest, TheirSliceIsFreeWhileTheyLeaveAndItsLaunchesCompleteInOrder)
   ASSERT_TRUE(launch_with(*device, 1, {0, 1}, large_).ok());
   wait_until_leaving();
   ASSERT_TRUE(launch_with(*device, 2, {1, 1}, small_).ok());
-  EXPECT_EQ(sink_.wait_for(1)[0].id, LaunchId{2}) << "nobody elsewhere waits";
+  EXPECT_EQ(sink_.wait_for_launches(1)[0].id, LaunchId{2}) << "nobody elsewhere waits";
   ASSERT_TRUE(launch_with(*device, 3, {0, 1}, small_).ok());
   for (int i = 0; i < 10000 && works_.load() < 3; ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
@@ -571,7 +534,7 @@ TEST_F(OutputsTest, TheirSliceIsFreeWhileTheyLeaveAndItsLaunchesCompleteInOrder)
   EXPECT_EQ(leaving_.finished.load(), 1);
   const TimePoint release = now();
   may_leave_.store(true);
-  const auto completions = sink_.wait_for(3);
+  const auto completions = sink_.wait_for_launches(3);
   EXPECT_EQ(completions[1].id, LaunchId{1});
   EXPECT_LT(completions[1].ended, release) << "the run's end, not its outputs'";
   EXPECT_EQ(completions[2].id, LaunchId{3});
@@ -600,7 +563,7 @@ TEST_F(OutputsTest, AFaultWhileTheyLeaveIsTheirLaunchsError) {
   ASSERT_TRUE(launch_with(*device, 2, {0, 1}, small_).ok());
   std::this_thread::sleep_for(kALongWhile);  // so that its end was seen, and nothing runs any more
   cuda_.break_down(CUDA_ERROR_LAUNCH_FAILED);
-  const auto completions = sink_.wait_for(2);
+  const auto completions = sink_.wait_for_launches(2);
   for (std::uint64_t i = 0; i < 2; ++i) {
     EXPECT_EQ(completions[i].id, LaunchId{i + 1});
     EXPECT_EQ(completions[i].status.error().code(), ErrorCode::kDeviceLost);
@@ -613,7 +576,7 @@ TEST_F(OutputsTest, ThatTheDriverDoesNotTakeLoseTheDevice) {
   const auto device = start();
   cuda_.fail("cuLaunchKernel", CUDA_ERROR_INVALID_VALUE, 1);  // the second one
   ASSERT_TRUE(launch_with(*device, 1, {0, 1}, large_).ok());
-  EXPECT_EQ(sink_.wait_for(1)[0].status.error().code(), ErrorCode::kDeviceLost);
+  EXPECT_EQ(sink_.wait_for_launches(1)[0].status.error().code(), ErrorCode::kDeviceLost);
   EXPECT_EQ(sink_.wait_for_downs(1).size(), 1U);
 }
 
@@ -625,7 +588,7 @@ TEST_F(OutputsTest, OnesThatLeaveAreSeenOutAtTheEnd) {
   std::this_thread::sleep_for(std::chrono::milliseconds(10));
   may_leave_.store(true);
   closing.join();
-  EXPECT_TRUE(sink_.wait_for(1)[0].status.ok());
+  EXPECT_TRUE(sink_.wait_for_launches(1)[0].status.ok());
 }
 
 // As they are compared with: see bench/without.
@@ -639,8 +602,8 @@ TEST_F(CudaDeviceTest, EndsMayBeWaitedForInTheDriverAndLoadsHaveTheDeviceAlone) 
   for (std::uint64_t id = 1; id <= 20; id += 2) {
     ASSERT_TRUE(launch(*device, id, {0, 1}).ok());
     ASSERT_TRUE(launch(*device, id + 1, {1, 1}).ok());
-    sink_.wait_for(id + 1);
-    EXPECT_TRUE(sink_.wait_for(id + 1).back().status.ok());
+    sink_.wait_for_launches(id + 1);
+    EXPECT_TRUE(sink_.wait_for_launches(id + 1).back().status.ok());
     device->retire({id});
     device->retire({id + 1});
   }

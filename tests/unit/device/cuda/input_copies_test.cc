@@ -5,72 +5,22 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <condition_variable>
 #include <cstring>
-#include <mutex>
 #include <thread>
 #include <vector>
 
 #include "device/cuda/cuda_device.h"
 #include "device/cuda/cuda_plan.h"
 #include "tests/support/cuda/fake_cuda.h"
+#include "tests/unit/device/cuda/sink.h"
 
 namespace tessera::device {
 namespace {
 
 using test::FakeCuda;
+using test::Sink;
 
 constexpr std::size_t kInput = 100'000;
-
-class Sink final : public CompletionSink {
- public:
-  void completed(const Completion& completion) override {
-    const std::lock_guard lock(mutex_);
-    completions_.push_back(completion);
-    changed_.notify_all();
-  }
-  void copied(const CopyEnd& end) override {
-    const std::lock_guard lock(mutex_);
-    copies_.push_back(end);
-    changed_.notify_all();
-  }
-  void device_down(const Error&) override {
-    const std::lock_guard lock(mutex_);
-    ++downs_;
-    changed_.notify_all();
-  }
-
-  std::vector<CopyEnd> wait_for_copies(std::size_t count) {
-    std::unique_lock lock(mutex_);
-    EXPECT_TRUE(changed_.wait_for(lock, kLong, [&] { return copies_.size() >= count; }));
-    return copies_;
-  }
-  std::vector<Completion> wait_for_launches(std::size_t count) {
-    std::unique_lock lock(mutex_);
-    EXPECT_TRUE(changed_.wait_for(lock, kLong, [&] { return completions_.size() >= count; }));
-    return completions_;
-  }
-  void wait_for_down() {
-    std::unique_lock lock(mutex_);
-    EXPECT_TRUE(changed_.wait_for(lock, kLong, [&] { return downs_ == 1; }));
-  }
-  std::size_t completions() {
-    const std::lock_guard lock(mutex_);
-    return completions_.size();
-  }
-  std::size_t copies() {
-    const std::lock_guard lock(mutex_);
-    return copies_.size();
-  }
-
- private:
-  static constexpr std::chrono::seconds kLong{30};
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::vector<CopyEnd> copies_;
-  std::vector<Completion> completions_;
-  int downs_ = 0;
-};
 
 // Carries its input from the slot on the card to a buffer there.
 class ReadPlan final : public CudaPlan {
@@ -142,7 +92,7 @@ TEST_F(InputCopiesTest, ALaunchQueuedBeforeItsCopyHasEndedReadsWhatWasCopied) {
   ASSERT_TRUE(device_->copy({.id = {1}, .bytes = input(0)}).ok());
   ASSERT_TRUE(launch(1, {1}).ok());
   a_while();
-  EXPECT_EQ(sink_.completions(), 0U) << "it did not wait for its input";
+  EXPECT_EQ(sink_.launches(), 0U) << "it did not wait for its input";
   EXPECT_EQ(sink_.copies(), 0U) << "its end was told before it was there";
   cuda_.hold_copies(false);
   EXPECT_TRUE(sink_.wait_for_launches(1)[0].status.ok());
@@ -168,7 +118,7 @@ TEST_F(InputCopiesTest, ThoseBeforeTheNamedCopyAreWaitedForToo) {
   ASSERT_TRUE(device_->copy({.id = {2}, .bytes = input(0).subspan(kInput / 2)}).ok());
   ASSERT_TRUE(launch(1, {2}).ok());
   a_while();
-  EXPECT_EQ(sink_.completions(), 0U);
+  EXPECT_EQ(sink_.launches(), 0U);
   cuda_.hold_copies(false);
   EXPECT_TRUE(sink_.wait_for_launches(1)[0].status.ok());
   EXPECT_TRUE(saw(9));
@@ -204,7 +154,7 @@ TEST_F(InputCopiesTest, OutstandingCopiesAreBounded) {
 TEST_F(InputCopiesTest, ACopyThatTheDriverDoesNotTakeLosesTheDevice) {
   cuda_.fail("cuMemcpyHtoDAsync", CUDA_ERROR_LAUNCH_FAILED);
   EXPECT_EQ(device_->copy({.id = {1}, .bytes = input(0)}).error().code(), ErrorCode::kDeviceLost);
-  sink_.wait_for_down();
+  sink_.wait_for_downs(1);
   EXPECT_EQ(launch(1, {1}).error().code(), ErrorCode::kDeviceLost);
 }
 
@@ -213,7 +163,7 @@ TEST_F(InputCopiesTest, ALostDeviceEndsItsCopiesWithAnError) {
   ASSERT_TRUE(device_->copy({.id = {1}, .bytes = input(0)}).ok());
   ASSERT_TRUE(launch(1, {1}).ok());
   cuda_.break_down(CUDA_ERROR_ECC_UNCORRECTABLE);
-  sink_.wait_for_down();
+  sink_.wait_for_downs(1);
   EXPECT_EQ(sink_.wait_for_copies(1)[0].status.error().code(), ErrorCode::kDeviceLost);
   EXPECT_EQ(sink_.wait_for_launches(1)[0].status.error().code(), ErrorCode::kDeviceLost);
 }

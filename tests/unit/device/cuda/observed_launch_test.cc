@@ -4,8 +4,6 @@
 #include <gtest/gtest.h>
 
 #include <array>
-#include <atomic>
-#include <mutex>
 #include <vector>
 
 #include "base/clock.h"
@@ -15,28 +13,13 @@
 #include "device/cuda/plan_frame.h"
 #include "tests/support/cuda/fake_cuda.h"
 #include "tests/support/cuda/fake_plan_kernels.h"
+#include "tests/unit/device/cuda/sink.h"
 
 namespace tessera::device {
 namespace {
 
 using test::FakeCuda;
-
-class Sink final : public CompletionSink {
- public:
-  void completed(const Completion& completion) override {
-    last_.store(completion.id.value);
-    last_.notify_all();
-  }
-  void device_down(const Error&) override {}
-  void wait_for(std::uint64_t id) {
-    for (std::uint64_t last = last_.load(); last < id; last = last_.load()) {
-      last_.wait(last);
-    }
-  }
-
- private:
-  std::atomic<std::uint64_t> last_{0};
-};
+using test::Sink;
 
 // A framed graph of one kernel, whose control block says what its launch asks for. One launch at a time.
 class FramedPlan final : public CudaPlan {
@@ -100,7 +83,7 @@ class ObservedLaunchTest : public testing::Test {
         device_
             ->launch({.id = {id}, .instance = {7}, .lane = {3}, .slice = kSlice, .plan = plan_.get(), .batch = &batch_})
             .ok());
-    sink_.wait_for(id);
+    sink_.wait_for_launches(id);
     device_->retire({id});
   }
   Status observe() {

@@ -32,12 +32,12 @@ class EngineTest : public testing::Test {
     engine_ = std::move(engine).value();
   }
 
-  std::filesystem::path save(const test_support::OnnxModel& model, std::string_view name = "model.onnx") const {
+  std::filesystem::path save(const test_support::OnnxWriter& model, std::string_view name = "model.onnx") const {
     model.save(folder_ / name);
     return folder_ / name;
   }
 
-  Result<std::unique_ptr<LoadedModel>> load(const test_support::OnnxModel& model, std::int32_t max_batch_size = 8) {
+  Result<std::unique_ptr<LoadedModel>> load(const test_support::OnnxWriter& model, std::int32_t max_batch_size = 8) {
     LoadOptions options;
     options.file = save(model);
     options.max_batch_size = max_batch_size;

@@ -5,7 +5,7 @@
 namespace tessera::engine {
 namespace {
 
-using test_support::OnnxModel;
+using test_support::OnnxWriter;
 
 class InspectTest : public EngineTest {
  protected:
@@ -58,7 +58,7 @@ TEST_F(InspectTest, EveryTypeOfTheProtocol) {
 }
 
 TEST_F(InspectTest, InitialisersListedAsInputsAreNone) {
-  OnnxModel model;
+  OnnxWriter model;
   const std::vector<float> one{1.0F};
   model.input("INPUT0", DType::kFp32, {"batch", 1})
       .input("W", DType::kFp32, {1})
@@ -81,7 +81,7 @@ TEST_F(InspectTest, BrokenFilesAreTheCallersMistake) {
 }
 
 TEST_F(InspectTest, AGraphThatMakesNoSenseIsRefusedWithTheParsersWords) {
-  OnnxModel model;
+  OnnxWriter model;
   model.input("INPUT0", DType::kFp32, {1}).output("OUTPUT0", DType::kFp32, {1});
   model.node("Add", {"INPUT0", "nowhere"}, {"OUTPUT0"});
   const Error error = error_of_load(save(model));
@@ -90,7 +90,7 @@ TEST_F(InspectTest, AGraphThatMakesNoSenseIsRefusedWithTheParsersWords) {
 }
 
 TEST_F(InspectTest, UnknownOperatorsAreNamed) {
-  OnnxModel model;
+  OnnxWriter model;
   model.input("INPUT0", DType::kFp32, {1})
       .output("OUTPUT0", DType::kFp32, {1})
       .node("Frobnicate", {"INPUT0"}, {"OUTPUT0"});
@@ -102,8 +102,8 @@ TEST_F(InspectTest, AMissingFileIsNotFound) {
   EXPECT_EQ(error_of(folder_).code(), ErrorCode::kInvalidArgument);
 }
 
-OnnxModel with_external(std::string_view location) {
-  OnnxModel model;
+OnnxWriter with_external(std::string_view location) {
+  OnnxWriter model;
   model.input("INPUT0", DType::kFp32, {"batch", 4}).output("OUTPUT0", DType::kFp32, {"batch", 4});
   model.external_initializer("W", DType::kFp32, {4}, location, 0, 16).node("Add", {"INPUT0", "W"}, {"OUTPUT0"});
   return model;

@@ -9,13 +9,13 @@
 namespace tessera::engine {
 namespace {
 
-using test_support::OnnxModel;
+using test_support::nested;
+using test_support::OnnxWriter;
+using test_support::span_of;
 using test_support::WireWriter;
 
-std::span<const std::byte> bytes_of(const std::string& text) { return std::as_bytes(std::span<const char>(text)); }
-
-OnnxModel with_three_initialisers() {
-  OnnxModel model;
+OnnxWriter with_three_initialisers() {
+  OnnxWriter model;
   model.input("INPUT0", DType::kFp32, {2}).input("overridable", DType::kFp32, {2}).output("OUTPUT0", DType::kFp32, {2});
   model.initializer("inline", DType::kInt64, {2, 1}, std::string(16, 'x'));
   model.external_initializer("outside", DType::kFp32, {3, 4}, "weights.bin", 4096, 48);
@@ -26,7 +26,7 @@ OnnxModel with_three_initialisers() {
 
 TEST(OnnxFileTest, FindsWhereInitialisersLie) {
   const std::string model = with_three_initialisers().bytes();
-  const auto found = read_initializers(bytes_of(model));
+  const auto found = read_initializers(span_of(model));
   ASSERT_TRUE(found.ok());
   ASSERT_EQ(found->size(), 2U);  // what an input can override is none
   EXPECT_EQ((*found)[0].name, "inline");
@@ -49,34 +49,28 @@ TEST(OnnxFileTest, ReadsPackedDimensions) {
   graph.text(5, tensor.bytes());
   WireWriter model;
   model.text(7, graph.bytes());
-  const auto found = read_initializers(bytes_of(model.bytes()));
+  const auto found = read_initializers(span_of(model.bytes()));
   ASSERT_TRUE(found.ok());
   EXPECT_EQ((*found)[0].dims, (std::vector<std::int64_t>{3, 128}));
 }
 
 // A tensor with a location, put at the end of a path of message fields.
-std::string nested(std::initializer_list<std::uint32_t> path, const std::string& location) {
+std::string located(std::initializer_list<std::uint32_t> path, const std::string& location) {
   WireWriter entry;
   entry.text(1, "location");
   entry.text(2, location);
   WireWriter tensor;
   tensor.text(13, entry.bytes());
-  std::string message = tensor.bytes();
-  for (auto field = std::rbegin(path); field != std::rend(path); ++field) {
-    WireWriter outer;
-    outer.text(*field, message);
-    message = outer.bytes();
-  }
-  return message;
+  return nested(path, tensor.bytes());
 }
 
 TEST(OnnxFileTest, FindsExternalDataWhereverItHides) {
   // model.graph.{initializer, sparse_initializer, node.attribute.{t, tensors, sparse_tensor, g, graphs}}, functions.
-  const std::string model = nested({7, 5}, "a") + nested({7, 15, 1}, "b") + nested({7, 15, 2}, "c") +
-                            nested({7, 1, 5, 5}, "d") + nested({7, 1, 5, 10}, "e") + nested({7, 1, 5, 22, 1}, "f") +
-                            nested({7, 1, 5, 6, 5}, "g") + nested({7, 1, 5, 11, 1, 5, 5}, "h") +
-                            nested({25, 7, 5, 5}, "i") + nested({25, 11, 5}, "j") + nested({7, 5}, "a");
-  const auto found = external_locations(bytes_of(model));
+  const std::string model = located({7, 5}, "a") + located({7, 15, 1}, "b") + located({7, 15, 2}, "c") +
+                            located({7, 1, 5, 5}, "d") + located({7, 1, 5, 10}, "e") + located({7, 1, 5, 22, 1}, "f") +
+                            located({7, 1, 5, 6, 5}, "g") + located({7, 1, 5, 11, 1, 5, 5}, "h") +
+                            located({25, 7, 5, 5}, "i") + located({25, 11, 5}, "j") + located({7, 5}, "a");
+  const auto found = external_locations(span_of(model));
   ASSERT_TRUE(found.ok());
   EXPECT_EQ(*found, (std::vector<std::string>{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j"}));
 }
@@ -94,7 +88,7 @@ TEST(OnnxFileTest, EndlessNestingIsRefused) {
   }
   WireWriter model;
   model.text(7, graph);
-  EXPECT_FALSE(external_locations(bytes_of(model.bytes())).ok());
+  EXPECT_FALSE(external_locations(span_of(model.bytes())).ok());
 }
 
 TEST(OnnxFileTest, DamagedBytesAreReadOrRefusedButNeverOverrun) {

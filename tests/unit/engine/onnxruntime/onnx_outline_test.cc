@@ -14,13 +14,13 @@ namespace tessera::engine {
 namespace {
 
 using test_support::MemoryFile;
-using test_support::OnnxModel;
+using test_support::nested;
+using test_support::OnnxWriter;
+using test_support::span_of;
 using test_support::WireWriter;
 
 // For small files: so little is left out and read at once.
 constexpr OutlineSizes kSmall{Bytes{8}, Bytes{OnnxFieldHead::kMostBytes}};
-
-std::span<const std::byte> bytes_of(const std::string& text) { return std::as_bytes(std::span<const char>(text)); }
 
 std::string text_of(const Result<OnnxOutline>& outline) {
   TESSERA_CHECK(outline.ok());
@@ -28,25 +28,15 @@ std::string text_of(const Result<OnnxOutline>& outline) {
 }
 
 std::string outline_of(const std::string& model, const OutlineSizes& sizes = {}) {
-  return text_of(read_outline(MemoryFile(bytes_of(model)).open(), sizes));
+  return text_of(read_outline(MemoryFile(span_of(model)).open(), sizes));
 }
 
 std::string disagreement(const std::string& model, const OutlineSizes& sizes = {}) {
-  return test_support::disagreement(MemoryFile(bytes_of(model)), bytes_of(model), sizes);
+  return test_support::disagreement(MemoryFile(span_of(model)), span_of(model), sizes);
 }
 
-// A message put at the end of a path of message fields.
-std::string nested(std::initializer_list<std::uint32_t> path, std::string message) {
-  for (auto field = std::rbegin(path); field != std::rend(path); ++field) {
-    WireWriter outer;
-    outer.text(*field, message);
-    message = outer.bytes();
-  }
-  return message;
-}
-
-OnnxModel with_initialisers(std::size_t size) {
-  OnnxModel model;
+OnnxWriter with_initialisers(std::size_t size) {
+  OnnxWriter model;
   model.input("INPUT0", DType::kFp32, {"batch", 2}).input("overridable", DType::kUint8, {2});
   model.initializer("long", DType::kUint8, {static_cast<std::int64_t>(size)}, std::string(size, 'x'));
   model.external_initializer("outside", DType::kFp32, {3, 4}, "weights.bin", 4096, 48);
@@ -60,7 +50,7 @@ TEST(OnnxOutlineTest, LeavesOutWhatIsLong) {
   EXPECT_EQ(disagreement(model), "");
   const std::string outline = outline_of(model);
   EXPECT_LT(outline.size(), 1024U);
-  const auto found = read_initializers(bytes_of(outline));
+  const auto found = read_initializers(span_of(outline));
   ASSERT_TRUE(found.ok());
   ASSERT_EQ(found->size(), 3U);
   EXPECT_EQ((*found)[0].name, "long");
@@ -80,11 +70,11 @@ TEST(OnnxOutlineTest, DoesNotReadWhatItLeavesOut) {
   };
   const std::string name = nested({8}, "W");
   const std::string before = head(7, kHole + 2 * 7 + name.size()) + head(5, kHole + 7 + name.size()) + head(9, kHole);
-  MemoryFile file(bytes_of(before));
-  file.put(before.size() + kHole, bytes_of(name));
+  MemoryFile file(span_of(before));
+  file.put(before.size() + kHole, span_of(name));
   const std::string outline = text_of(read_outline(file.open(), {.most = Bytes{1000}}));
   EXPECT_EQ(outline, head(7, 7 + name.size()) + head(5, name.size()) + name);
-  const auto found = read_initializers(bytes_of(outline));
+  const auto found = read_initializers(span_of(outline));
   ASSERT_TRUE(found.ok());
   EXPECT_EQ(found->at(0).name, "W");
 }
@@ -126,7 +116,7 @@ TEST(OnnxOutlineTest, AFileCutAnywhereIsRefusedAsAWhole) {
   for (std::size_t size = 0; size < model.size(); ++size) {
     EXPECT_EQ(disagreement(model.substr(0, size)), "") << size;
     EXPECT_EQ(disagreement(model.substr(0, size), kSmall), "") << size;
-    refused += read_outline(MemoryFile(bytes_of(model.substr(0, size))).open()).ok() ? 0 : 1;
+    refused += read_outline(MemoryFile(span_of(model.substr(0, size))).open()).ok() ? 0 : 1;
   }
   EXPECT_GT(refused, 100);
 }
@@ -143,7 +133,7 @@ TEST(OnnxOutlineTest, DamagedBytesGiveWhatTheWholeFileGives) {
       damaged[random() % damaged.size()] = static_cast<char>(random());
     }
     ASSERT_EQ(disagreement(damaged, kSmall), "") << "seed " << kSeed << " round " << round;
-    const auto outline = read_outline(MemoryFile(bytes_of(damaged)).open(), kSmall);
+    const auto outline = read_outline(MemoryFile(span_of(damaged)).open(), kSmall);
     refused += outline.ok() ? 0 : 1;
     left_out += outline.ok() && outline->bytes().size() < damaged.size() ? 1 : 0;
   }
@@ -155,7 +145,7 @@ TEST(OnnxOutlineTest, AFileThatShrinksIsUnavailable) {
   const std::string model = nested({2}, std::string(100'000, 'x')) + nested({7, 5, 9}, std::string(100'000, 'x'));
   // Cut within what is kept, within what is left out, and by its last byte.
   for (const std::size_t size : {std::size_t{0}, std::size_t{70'000}, std::size_t{150'000}, model.size() - 1}) {
-    MemoryFile file(bytes_of(model));
+    MemoryFile file(span_of(model));
     const ReadableFile opened = file.open();
     file.resize(size);
     const auto outline = read_outline(opened);
@@ -163,15 +153,15 @@ TEST(OnnxOutlineTest, AFileThatShrinksIsUnavailable) {
     EXPECT_EQ(outline.error().code(), ErrorCode::kUnavailable) << size;
   }
   // Whatever it looks like by then.
-  MemoryFile file(bytes_of(model));
+  MemoryFile file(span_of(model));
   const ReadableFile opened = file.open();
-  file.hold(bytes_of(std::string(50'000, '\xff')));
+  file.hold(span_of(std::string(50'000, '\xff')));
   EXPECT_EQ(read_outline(opened).error().code(), ErrorCode::kUnavailable);
 }
 
 TEST(OnnxOutlineTest, HasALimit) {
   const std::string model = nested({7, 1}, std::string(1000, 'x')) + nested({7, 5, 9}, std::string(9000, 'y'));
-  const MemoryFile file(bytes_of(model));
+  const MemoryFile file(span_of(model));
   const std::size_t size = outline_of(model).size();
   EXPECT_TRUE(read_outline(file.open(), {.most = Bytes{size}}).ok());
   const auto refused = read_outline(file.open(), {.most = Bytes{size - 1}});

@@ -8,12 +8,12 @@ namespace tessera::engine {
 namespace {
 
 using test_support::OnnxDim;
-using test_support::OnnxModel;
+using test_support::OnnxWriter;
 
 class RunTest : public EngineTest {
  protected:
   // Loads, runs in the first core, expects success.
-  Batch run(const OnnxModel& model, std::int32_t max_batch_size, Batch batch) {
+  Batch run(const OnnxWriter& model, std::int32_t max_batch_size, Batch batch) {
     auto loaded = load(model, max_batch_size);
     TESSERA_CHECK(loaded.ok());
     model_ = std::move(loaded).value();
@@ -21,7 +21,7 @@ class RunTest : public EngineTest {
     EXPECT_TRUE(status.ok()) << status.error().message();
     return batch;
   }
-  Error run_error(const OnnxModel& model, std::int32_t max_batch_size, Batch batch) {
+  Error run_error(const OnnxWriter& model, std::int32_t max_batch_size, Batch batch) {
     auto loaded = load(model, max_batch_size);
     TESSERA_CHECK(loaded.ok());
     model_ = std::move(loaded).value();
@@ -186,7 +186,7 @@ TEST_F(RunTest, EmptyTensorsAndScalars) {
 }
 
 TEST_F(RunTest, AnInputPassedStraightOnDoesNotDieWithTheRequest) {
-  OnnxModel model;
+  OnnxWriter model;
   model.input("INPUT0", DType::kInt32, {"batch", 16}).output("INPUT0", DType::kInt32, {"batch", 16});
   model.output("OUTPUT0", DType::kInt32, {"batch", 16}).node("Neg", {"INPUT0"}, {"OUTPUT0"});
   auto loaded = load(model);
@@ -203,7 +203,7 @@ TEST_F(RunTest, AnInputPassedStraightOnDoesNotDieWithTheRequest) {
 }
 
 TEST_F(RunTest, AConstantOutputDoesNotDieWithTheModel) {
-  OnnxModel model;
+  OnnxWriter model;
   const auto constant = sequence(1024, 1);
   model.input("INPUT0", DType::kInt32, {16}).output("OUTPUT0", DType::kInt32, {16}).output("C", DType::kInt32, {1024});
   model.initializer("C", DType::kInt32, {1024}, {reinterpret_cast<const char*>(constant.data()), 4096});
@@ -215,7 +215,7 @@ TEST_F(RunTest, AConstantOutputDoesNotDieWithTheModel) {
 }
 
 TEST_F(RunTest, AnOutputThatLostItsRowsIsAnError) {
-  OnnxModel model;
+  OnnxWriter model;
   model.input("INPUT0", DType::kFp32, {"batch", 4}).output("OUTPUT0", DType::kFp32, {OnnxDim::free(), 4});
   model.node("ReduceMax", {"INPUT0"}, {"OUTPUT0"}, {test_support::OnnxAttribute::integers("axes", {0})});
   const std::vector<float> rows(8, 1.0F);
@@ -224,7 +224,7 @@ TEST_F(RunTest, AnOutputThatLostItsRowsIsAnError) {
 }
 
 TEST_F(RunTest, AShapeThatTheGraphCannotDigestIsTheRequestsError) {
-  OnnxModel model;
+  OnnxWriter model;
   model.input("INPUT0", DType::kFp32, {"batch", "a"}).input("INPUT1", DType::kFp32, {"batch", "b"});
   model.output("OUTPUT0", DType::kFp32, {"batch", OnnxDim::free()}).node("Add", {"INPUT0", "INPUT1"}, {"OUTPUT0"});
   const std::vector<float> three(3, 1.0F);
@@ -250,7 +250,7 @@ TEST_F(RunTest, ARunThatWantsMoreMemoryThanThereIsFailsAlone) {
 #ifdef TESSERA_SANITIZED
   GTEST_SKIP() << "sanitizers end the process where memory is asked for that there cannot be";
 #endif
-  OnnxModel model;
+  OnnxWriter model;
   model.input("dims", DType::kInt64, {"rank"}).output("zeros", DType::kFp32, {"a", "b"});
   model.node("ConstantOfShape", {"dims"}, {"zeros"});
   auto loaded = load(model, 0).value();

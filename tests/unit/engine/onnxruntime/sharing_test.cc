@@ -82,9 +82,9 @@ TEST_F(SharingTest, PackedWeightsExistOnce) {
 }
 
 // Adds a constant that no kernel packs, so its bytes are read where they lie.
-test_support::OnnxModel biased_model(const std::vector<float>& bias) {
+test_support::OnnxWriter biased_model(const std::vector<float>& bias) {
   const auto width = static_cast<std::int64_t>(bias.size());
-  test_support::OnnxModel model;
+  test_support::OnnxWriter model;
   model.input("INPUT0", DType::kFp32, {"batch", width}).output("OUTPUT0", DType::kFp32, {"batch", width});
   model.initializer("bias", DType::kFp32, {width}, {reinterpret_cast<const char*>(bias.data()), bias.size() * 4});
   model.node("Add", {"INPUT0", "bias"}, {"OUTPUT0"});

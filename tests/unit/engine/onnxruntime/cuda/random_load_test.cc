@@ -26,7 +26,7 @@ class RandomLoadOnHostTest : public testing::Test {
   }
   ~RandomLoadOnHostTest() override { std::filesystem::remove_all(folder_); }
 
-  std::unique_ptr<LoadedModel> load(const test_support::OnnxModel& model) {
+  std::unique_ptr<LoadedModel> load(const test_support::OnnxWriter& model) {
     model.save(folder_ / "model.onnx");
     LoadOptions options;
     options.file = folder_ / "model.onnx";
@@ -61,7 +61,7 @@ TEST_F(RandomLoadOnHostTest, RightAnswersAreFoundRight) {
 
 TEST_F(RandomLoadOnHostTest, OneWrongPlanIsFound) {
   const auto model = load(test_support::add_sub_model(true));
-  test_support::OnnxModel other;
+  test_support::OnnxWriter other;
   other.input("INPUT0", DType::kInt32, {"batch", 16}).input("INPUT1", DType::kInt32, {"batch", 16});
   other.output("OUTPUT0", DType::kInt32, {"batch", 16}).output("OUTPUT1", DType::kInt32, {"batch", 16});
   other.node("Add", {"INPUT0", "INPUT1"}, {"OUTPUT0"}).node("Add", {"INPUT1", "INPUT0"}, {"OUTPUT1"});
