@@ -26,6 +26,10 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   target_compile_options(tessera_compiler INTERFACE
     -Wno-error=stringop-overflow -Wno-error=array-bounds -Wno-error=maybe-uninitialized -Wno-error=restrict
     -Wno-error=free-nonheap-object -Wno-error=dangling-pointer)
+  if(CMAKE_UNITY_BUILD)
+    # There it takes every source for a header, whose types should not be made of what only that file has.
+    target_compile_options(tessera_compiler INTERFACE -Wno-subobject-linkage)
+  endif()
 endif()
 
 if(TESSERA_SANITIZE)

@@ -91,6 +91,7 @@ function(tessera_proto name)
     list(APPEND generated ${outputs})
   endforeach()
   add_library(tessera_proto_${name} STATIC ${generated})
+  set_target_properties(tessera_proto_${name} PROPERTIES UNITY_BUILD OFF) # generated files define the same names
   target_include_directories(tessera_proto_${name} SYSTEM PUBLIC "${out}")
   target_compile_options(tessera_proto_${name} PRIVATE -w "-ffile-prefix-map=${CMAKE_SOURCE_DIR}/=")
   set(links ${arg_DEPS})

@@ -4,17 +4,12 @@
 #include <cmath>
 
 namespace tessera::sched {
-namespace {
-
-constexpr double kSeldom = 0.1;  // rows a second: who asks no more often has no say
-
-}  // namespace
 
 void Lending::look(const View& view, double demand, TimePoint now) {
   part_ = std::max(0.0, 1.0 - demand);
   for (const auto& instance : view.instances) {
     // Nothing that others leave would help a model whose objective cannot be met.
-    if (instance->params->slo && !instance->is_beyond_reach() && instance->rate.per_second(now) > kSeldom) {
+    if (instance->params->slo && !instance->is_beyond_reach() && !instance->is_idle(now)) {
       part_ = std::min(part_, instance->spares);
     }
   }
