@@ -744,6 +744,7 @@ Status Cuda::wait_for(const EndMark& end, bool by_host) const {
 
 }  // namespace
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param): devices that tell of launches keep it
 Status CudaDevice::observe(LaunchObserver /*observer*/) {
   return Error(ErrorCode::kUnsupported, "device " + shape().name + " tells nothing of its launches");
 }
