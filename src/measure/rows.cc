@@ -144,7 +144,7 @@ void score_refused(const std::vector<HomedCell>& cells, const std::string& remar
   for (const auto& [model, cause] : causes) {
     if (!cause.empty()) {
       ++refused;
-      note += model + ": " + cause + "; ";
+      note.append(model).append(": ").append(cause).append("; ");
     }
   }
   if (!causes.empty()) {
