@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Runs clang-tidy 14 over translation units, several at once, and skips those that passed unchanged before.
 
-usage: tidy.py --build FOLDER [--jobs N] [--quick] FILE...
+usage: tidy.py --build FOLDER [--jobs N] [--quick] [--minutes M] FILE...
 
 A unit is unchanged if clang-tidy, its configuration, the unit's compile command, itself and all headers of ours that it includes, directly
 or not, are. What passed is remembered in ~/.cache/tessera-tidy ($XDG_CACHE_HOME), for all checkouts together, and forgotten
 when nobody has asked for it for 30 days. --quick leaves out units that include Asio, Beast, gRPC or protobuf,
-and the static analyzer, which takes half the time.
+and the static analyzer, which takes half the time. --minutes: none begins later than that; what changed last comes first, and
+how many were left is said.
 """
 
 import argparse
@@ -65,6 +66,14 @@ def run(unit: str, command: str, build: str, quick: bool, version: str) -> tuple
     return "found", result.stdout + errors
 
 
+def last_changed_first(units: list) -> list:
+    log = subprocess.run(["git", "log", "-n", "300", "--format=", "--name-only"], cwd=ROOT, capture_output=True, text=True, check=False)
+    place = {}
+    for name in log.stdout.splitlines():
+        place.setdefault(os.path.join(ROOT, name), len(place))
+    return sorted(units, key=lambda unit: place.get(unit, len(place)))
+
+
 def forget_old() -> None:
     oldest = time.time() - KEPT_S
     for entry in os.scandir(CACHE):
@@ -77,6 +86,7 @@ def main() -> int:
     parser.add_argument("--build", required=True)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--minutes", type=float)
     parser.add_argument("files", nargs="+")
     arguments = parser.parse_args()
 
@@ -88,8 +98,15 @@ def main() -> int:
     units = [os.path.realpath(os.path.join(ROOT, name)) for name in arguments.files]
     known = [unit for unit in units if unit in commands]
     counts = {"not built here": len(units) - len(known)}
+    until = time.monotonic() + 60 * arguments.minutes if arguments.minutes else None
+
+    def in_time(unit: str) -> tuple:
+        if until and time.monotonic() > until:
+            return "left for want of time", ""
+        return run(unit, commands[unit], arguments.build, arguments.quick, version)
+
     with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
-        jobs = [pool.submit(run, unit, commands[unit], arguments.build, arguments.quick, version) for unit in known]
+        jobs = [pool.submit(in_time, unit) for unit in (last_changed_first(known) if until else known)]
         for job in concurrent.futures.as_completed(jobs):
             verdict, output = job.result()
             counts[verdict] = counts.get(verdict, 0) + 1

@@ -13,6 +13,7 @@ namespace {
 Spread spread_of(const std::vector<std::vector<Measured>>& rounds,
                  const std::function<double(const std::vector<Measured>&)>& value) {
   std::vector<double> values;
+  values.reserve(rounds.size());
   for (const auto& round : rounds) {
     values.push_back(value(round));
   }
