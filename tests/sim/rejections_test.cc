@@ -37,7 +37,7 @@ struct Mix {
 TEST(EarlyRejections, AreOfRequestsThatNoGapCouldHaveServed) {
   EarlyRejections all;
   for (const Mix mix : {Mix{4, 10, 8139}, Mix{8, 5, 5310}, Mix{8, 10, 8139}, Mix{16, 20, 10076}}) {
-    for (const double load : {0.9, 1.1, 1.5, 3.0}) {
+    for (const double load : kSanitized ? std::vector{1.1} : std::vector{0.9, 1.1, 1.5, 3.0}) {
       EarlyRejections sum;
       for (const std::uint64_t seed : seeds(3)) {
         const Cell cell{.device = gpu(), .tenants = gpu_mix(mix.tenants), .slo_factor = mix.slo_factor, .seed = seed};
@@ -51,7 +51,7 @@ TEST(EarlyRejections, AreOfRequestsThatNoGapCouldHaveServed) {
   test_support::figure("early_rejections", std::to_string(all.all));
   test_support::figure("early_rejections_right_percent", percent(all.right()));
   test_support::figure("early_rejections_not_missed_percent", percent(all.not_missed()));
-  EXPECT_GT(all.all, 100'000U);
+  EXPECT_GT(all.all, kSanitized ? 1'000U : 100'000U);
 }
 
 // What a policy turns away that keeps models in slices of their own, others often could have served.
