@@ -1,4 +1,3 @@
-
 #include "loadgen/text.h"
 #include "sim/fit.h"
 
