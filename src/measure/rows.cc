@@ -95,6 +95,7 @@ std::vector<double> ratios(const std::vector<std::vector<Measured>>& rounds,
 template <typename T, typename Value>
 std::vector<double> values(const std::vector<T>& all, const Value& value) {
   std::vector<double> found;
+  found.reserve(all.size());
   for (const T& one : all) {
     found.push_back(value(one));
   }

@@ -36,7 +36,8 @@ inline EarlyRejections early_rejections(World& world) {
   for (const Run& run : world.timeline().runs()) {
     launched.insert({run.instance, run.taken.from});
   }
-  for (const auto& [id, fate] : world.fates()) {
+  for (const auto& asked : world.fates()) {
+    const auto& fate = asked.second;
     const sched::ModelParams& params = world.params(fate.instance);
     if (!fate.rejected || fate.reason != sched::RejectReason::kDeadline ||
         *fate.rejected >= fate.arrival + *params.slo) {

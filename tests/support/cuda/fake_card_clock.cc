@@ -33,7 +33,7 @@ class Answers final : public FakeRun {
 
 void add_card_clock(FakeCuda& cuda, std::uint64_t ahead_ns) {
   cuda.add_kernel({.name = "tell_card_time",
-                   .arguments = {sizeof(ClockCalls*), sizeof(std::uint32_t)},
+                   .arguments = {sizeof(void*), sizeof(std::uint32_t)},
                    .start = [ahead_ns](void** values, const Processors&) -> std::unique_ptr<FakeRun> {
                      return std::make_unique<Answers>(*static_cast<ClockCalls**>(values[0]),
                                                       *static_cast<std::uint32_t*>(values[1]), ahead_ns);

@@ -78,8 +78,9 @@ TEST(LoopsTest, LaunchesBeyondThoseThatMayBeOnTheirWayWaitForTheirTurn) {
   const TwentyMilliseconds plan;
   std::array<Batch, 3> batches;
   std::vector<Loop> all;
-  for (std::uint16_t lane = 0; lane < batches.size(); ++lane) {
-    all.push_back({.plan = &plan, .batch = &batches.at(lane), .lane = {lane}, .slice = {lane, 1}});
+  for (Batch& batch : batches) {
+    const auto lane = static_cast<std::uint16_t>(all.size());
+    all.push_back({.plan = &plan, .batch = &batch, .lane = {lane}, .slice = {lane, 1}});
   }
   Loops loops(device);
   const auto beside = loops.run(all, milliseconds(300)).value();

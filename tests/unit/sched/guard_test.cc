@@ -9,10 +9,10 @@ namespace tessera::testing {
 namespace {
 
 struct Seen {
-  int launches = 0;    // that the guard had to let through
-  int loans = 0;       // likewise
-  int protected_ = 0;  // models that were looked at for these, in all
-  int kept_out = 0;    // of these, such as some other slice or a longer run would have kept out
+  int launches = 0;  // that the guard had to let through
+  int loans = 0;     // likewise
+  int guarded = 0;   // models that were looked at for these, in all
+  int kept_out = 0;  // of these, such as some other slice or a longer run would have kept out
 };
 
 // Looks at what a policy decides, before it is carried out. Works out for itself, from when each atom is free, what
@@ -97,7 +97,7 @@ class Watch final : public sched::Policy {
       }
       const Prospect without = prospect(view, *instance, now, {}, now);
       const Prospect with = prospect(view, *instance, now, taken, until);
-      ++seen_.protected_;
+      ++seen_.guarded;
       // Who could not be in time anyway, or not even on an idle device, loses nothing by it.
       EXPECT_TRUE(with.in_time || with.ends <= without.ends || !could_ever(view, *instance))
           << instance->params->name << " would end " << (with.ends - without.ends).count() << " ns later, at "
@@ -170,7 +170,7 @@ TEST(GuardProperty, NoRunThatItLetsBeginTakesTheLastChanceOfWhoeverMayCome) {
   }
   EXPECT_GT(seen.launches, 10'000);
   EXPECT_GT(seen.loans, 20);
-  EXPECT_GT(seen.protected_, seen.launches);
+  EXPECT_GT(seen.guarded, seen.launches);
   EXPECT_GT(seen.kept_out, 10'000) << "objectives so wide that nothing can hurt them prove nothing";
 }
 

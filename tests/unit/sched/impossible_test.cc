@@ -90,13 +90,11 @@ TEST_P(ImpossibleObjective, UnderBestEffortItsRequestsAreAnswered) {
 TEST_P(ImpossibleObjective, AnotherObjectiveIsHeldAgainstTheSameRuns) {
   const InstanceId m = w_.add_model(params(SloPolicy::kReject), Truth{.fixed = 10ms});
   EXPECT_TRUE(w_.fate(w_.request(m)).rejected);
-  sched::LiveParams wider = params(SloPolicy::kReject);
-  wider.slo = 60ms;
-  w_.send(sched::ParamsChanged{m, wider});
+  w_.send(sched::ParamsChanged{m, {.slo = 60ms}});
   const RequestId r = w_.request(m);
   w_.run_to_rest();
   EXPECT_TRUE(w_.fate(r).ended);
-  w_.send(sched::ParamsChanged{m, params(SloPolicy::kReject)});
+  w_.send(sched::ParamsChanged{m, {.slo = 5ms}});
   EXPECT_TRUE(w_.fate(w_.request(m)).rejected);
 }
 

@@ -17,7 +17,6 @@ using test_support::MemoryFile;
 using test_support::nested;
 using test_support::OnnxWriter;
 using test_support::span_of;
-using test_support::WireWriter;
 
 // For small files: so little is left out and read at once.
 constexpr OutlineSizes kSmall{Bytes{8}, Bytes{OnnxFieldHead::kMostBytes}};
