@@ -109,10 +109,11 @@ void Reader::tenant(const Json& entry, const TenantSpec& defaults, Workload& out
   if (status.ok() && spec.reserved_share > spec.max_share) {
     status = error_at(entry, file_, "'reserved_share' is more than 'max_share'");
   }
+  int number = 2;
   for (std::int64_t i = 0; i < count && status.ok(); ++i) {
     // As many as there are with the same name are numbered from the second on.
     spec.name = name;
-    for (int number = 2; !names_.insert(spec.name).second; ++number) {
+    for (; !names_.insert(spec.name).second; ++number) {
       spec.name = name + "_" + std::to_string(number);
     }
     out.tenants.push_back(spec);

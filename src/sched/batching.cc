@@ -57,10 +57,10 @@ bool may_reject_early(const ShapeQueue& queue, TimePoint now) {
 
 bool leads_its_instance(const ShapeQueue& queue) {
   const auto& queues = queue.instance().queues;
-  return std::all_of(queues.begin(), queues.end(), [&](const auto& entry) {
-    const ShapeQueue& other = *entry.second;
-    return &other == &queue || other.empty() || *queue.entries().begin() < *other.entries().begin();
-  });
+  return queues.size() == 1 || std::all_of(queues.begin(), queues.end(), [&](const auto& entry) {
+           const ShapeQueue& other = *entry.second;
+           return &other == &queue || other.empty() || *queue.entries().begin() < *other.entries().begin();
+         });
 }
 
 bool is_closed(const ShapeQueue& queue) {
@@ -69,6 +69,9 @@ bool is_closed(const ShapeQueue& queue) {
 
 bool may_be_next(const ShapeQueue& queue) {
   const Instance& instance = queue.instance();
+  if (instance.queues.size() == 1) {
+    return true;
+  }
   if (instance.params->preserve_ordering) {
     return leads_its_instance(queue);
   }

@@ -109,9 +109,9 @@ bool Guard::allows(const View& view, TimePoint now, const Slice& taken, TimePoin
 bool Guard::leaves_reserved(const View& view, TimePoint now, const Instance& taker, const Slice& taken,
                             TimePoint until) {
   const Occupancy& device = view.device;
-  for (const auto& owner : view.instances) {
+  for (const Instance* owner : view.reserving) {
     const ModelParams& params = *owner->params;
-    if (params.reserved_share <= 0.0 || owner.get() == &taker || owner->draining || owner->stuck > 0) {
+    if (owner == &taker || owner->draining || owner->stuck > 0) {
       continue;
     }
     // Of one that runs in one slice only, that slice is what it can have.

@@ -41,9 +41,12 @@ void LatencyTable::read(const Profile& profile, const CoRun& co_run, const Model
   margin_ = profile.margin();
   latencies_.assign(params.buckets.size() * groups_, Duration{0});
   fastest_.assign(params.buckets.size(), kForever);
-  known_ = true;
+  known_ = !profile.empty();
   processor_ns_per_row_ = 0;
   fastest_row_ = Duration{0};
+  if (!known_) {
+    return;
+  }
   std::int32_t most = 0;
   for (std::size_t group = groups.first; group < groups.end; ++group) {
     most = std::max(most, device.group_processors(group));
@@ -51,15 +54,12 @@ void LatencyTable::read(const Profile& profile, const CoRun& co_run, const Model
   fastest_measured_ = profile.fastest(most).value_or(Duration{0});
   double least = std::numeric_limits<double>::infinity();
   Duration fastest_row = kForever;
-  for (std::size_t bucket = 0; bucket < params.buckets.size(); ++bucket) {
-    for (std::size_t group = 0; group < groups_; ++group) {
-      const auto latency = profile.latency(params.buckets[bucket], device.group_processors(group));
-      if (!latency) {
-        known_ = false;
-        return;
-      }
-      const double factor = co_run.usual(device.others_share(group));
-      const Duration usual(static_cast<Duration::rep>(static_cast<double>(latency->count()) * factor));
+  for (std::size_t group = 0; group < groups_; ++group) {
+    Profile::Curve curve(profile, device.group_processors(group));
+    const double factor = co_run.usual(device.others_share(group));
+    for (std::size_t bucket = 0; bucket < params.buckets.size(); ++bucket) {
+      const auto latency = static_cast<double>(curve.at(params.buckets[bucket]).count());
+      const Duration usual(static_cast<Duration::rep>(latency * factor));
       latencies_[bucket * groups_ + group] = usual;
       if (!groups.contains(group)) {
         continue;
@@ -68,6 +68,8 @@ void LatencyTable::read(const Profile& profile, const CoRun& co_run, const Model
       const auto work = static_cast<double>(usual.count()) * device.group_processors(group);
       least = std::min(least, work / params.buckets[bucket]);
     }
+  }
+  for (std::size_t bucket = 0; bucket < params.buckets.size(); ++bucket) {
     fastest_row = std::min(fastest_row, fastest_[bucket] / params.buckets[bucket]);
   }
   processor_ns_per_row_ = least;
@@ -136,13 +138,6 @@ bool Instance::may_get_home(std::size_t slice, std::size_t bucket) const {
     }
   }
   return false;
-}
-
-bool Instance::any_free_lane() const {
-  if (params->preserve_ordering && launches > 0) {
-    return false;  // two batches at once could end out of order
-  }
-  return std::any_of(lanes.begin(), lanes.end(), [](const Lane& lane) { return lane.usable(); });
 }
 
 std::size_t Instance::usable_lanes() const {

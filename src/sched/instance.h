@@ -149,7 +149,12 @@ struct Instance {
   bool may_get_home(std::size_t slice, std::size_t bucket) const;
   // A usable lane with a plan for the bucket in that slice.
   std::optional<std::size_t> free_lane(std::size_t slice, std::size_t bucket) const;
-  bool any_free_lane() const;
+  bool any_free_lane() const {
+    if (params->preserve_ordering && launches > 0) {
+      return false;  // two batches at once could end out of order
+    }
+    return std::any_of(lanes.begin(), lanes.end(), [](const Lane& lane) { return lane.usable(); });
+  }
   std::size_t usable_lanes() const;
 };
 

@@ -443,7 +443,8 @@ void Profile::members(Archive& a, Self& self) {
     for (std::size_t left = a.count(); left > 0 && a.good(); --left) {
       Key key;
       journal::put(a, key);
-      cell_members(self.cells_[key]);
+      if (!self.cells_.empty() && key <= self.cells_.back().first) a.fail();
+      cell_members(self.cells_.emplace_back(key, Cell{}).second);
     }
   } else {
     a.whole(self.cells_.size());

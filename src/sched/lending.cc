@@ -16,18 +16,18 @@ void Lending::look(const View& view, double demand, TimePoint now) {
 }
 
 std::size_t Lending::groups_end(const View& view, const Instance& instance, TimePoint now) const {
-  std::uint32_t held = 0;
-  double used = 0;  // processor-seconds a second
-  for (const auto& other : view.instances) {
-    if (!other->params->slo && other->params->reserved_share <= 0) {
-      held += other->atoms_held;
-      used += other->service.per_second(now);
+  const auto add_up = [&](const auto& of) {
+    decltype(of(instance)) sum = 0;
+    for (const auto& other : view.instances) {
+      sum += !other->params->slo && other->params->reserved_share <= 0 ? of(*other) : 0;
     }
-  }
-  const std::size_t groups = view.device.groups();
+    return sum;
+  };
+  const std::uint32_t held = add_up([](const Instance& other) { return other.atoms_held; });
   auto atoms = static_cast<std::uint32_t>(std::lround(part_ * view.device.shape().atoms()));
-  if (atoms == 0 && used < part_ * view.device.group_processors(groups - 1)) {
-    atoms = 1;
+  if (atoms == 0) {
+    const double used = add_up([&](const Instance& other) { return other.service.per_second(now); });
+    atoms = used < part_ * view.device.group_processors(view.device.groups() - 1) ? 1 : 0;
   }
   std::size_t end = instance.groups.end;
   while (end > instance.groups.first &&

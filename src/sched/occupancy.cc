@@ -24,9 +24,24 @@ Occupancy::Occupancy(DeviceShape shape, std::uint16_t depth) : shape_(std::move(
     const auto at = std::lower_bound(group_processors_.begin(), group_processors_.end(), state.processors);
     state.group = static_cast<std::size_t>(at - group_processors_.begin());
     group_slices_[state.group].push_back(index);
+    halves_.push_back(halves_of(index));
   }
   atoms_.resize(shape_.atoms());
   idle_atoms_ = shape_.atoms();
+}
+
+std::optional<Occupancy::Halves> Occupancy::halves_of(std::size_t index) const {
+  const Slice whole = slices_[index].slice;
+  for (std::size_t first = 0; first < index; ++first) {
+    for (std::size_t second = 0; second < index; ++second) {
+      const Slice& one = slices_[first].slice;
+      const Slice& other = slices_[second].slice;
+      if (one.first == whole.first && one.end() == other.first && other.end() == whole.end()) {
+        return Halves{first, second};
+      }
+    }
+  }
+  return std::nullopt;
 }
 
 void Occupancy::set_depth(std::uint16_t depth) {
@@ -183,7 +198,16 @@ void Occupancy::refresh_slices() {
   for (std::uint16_t atom = 0; atom < shape_.atoms(); ++atom) {
     idle_atoms_ = static_cast<std::uint16_t>(idle_atoms_ + (atom_idle(atom) ? 1 : 0));
   }
-  for (SliceState& state : slices_) {
+  for (std::size_t index = 0; index < slices_.size(); ++index) {
+    SliceState& state = slices_[index];
+    if (halves_[index]) {
+      const SliceState& first = slices_[halves_[index]->first];
+      const SliceState& second = slices_[halves_[index]->second];
+      state.depth = std::max(first.depth, second.depth);
+      state.blocked = first.blocked || second.blocked;
+      state.free_at = std::max(first.free_at, second.free_at);
+      continue;
+    }
     state.depth = 0;
     state.blocked = false;
     state.free_at = TimePoint::min();

@@ -100,13 +100,21 @@ class Occupancy {
     bool closed() const { return blocked || lost > 0; }
   };
 
+  // A slice that two others, before it on the ladder, make up: what holds of it follows from them.
+  struct Halves {
+    std::size_t first = 0;
+    std::size_t second = 0;
+  };
+
   std::vector<Running>::iterator running(LaunchId launch);
   void predict_ends(TimePoint now);
+  std::optional<Halves> halves_of(std::size_t index) const;
   void refresh_slices();
 
   DeviceShape shape_;
   std::uint16_t depth_;
   std::vector<SliceState> slices_;
+  std::vector<std::optional<Halves>> halves_;   // by slice
   std::vector<std::int32_t> group_processors_;  // ascending
   std::vector<std::vector<std::size_t>> group_slices_;
   std::vector<Atom> atoms_;

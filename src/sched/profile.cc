@@ -38,7 +38,7 @@ Profile::Profile(const std::vector<ProfilePoint>& points) {
   for (const ProfilePoint& point : points) {
     TESSERA_CHECK(point.bucket > 0 && point.processors > 0);
     const double ns = nanoseconds(point.latency);
-    cells_[{point.bucket, point.processors}] = Cell{ns, ns, ns, 0};
+    cell_of({point.bucket, point.processors}) = Cell{ns, ns, ns, 0};
   }
   for (const auto& [key, cell] : cells_) {
     if (buckets_.empty() || buckets_.back() != key.first) {
@@ -47,42 +47,61 @@ Profile::Profile(const std::vector<ProfilePoint>& points) {
   }
 }
 
-std::optional<Duration> Profile::latency(std::int32_t bucket, std::int32_t processors) const {
-  if (cells_.empty()) {
-    return std::nullopt;
-  }
-  const double log_bucket = std::log(static_cast<double>(bucket));
-  const auto result = [](double log_ns) {
-    return Duration(static_cast<Duration::rep>(std::max(1.0, std::exp(log_ns))));
-  };
+Profile::Cells::const_iterator Profile::lower_bound(const Key& key) const {
+  return std::lower_bound(cells_.begin(), cells_.end(), key,
+                          [](const auto& one, const Key& of) { return one.first < of; });
+}
 
-  // Rows below `bucket` bound it from below: a running maximum keeps the curve monotone in rows.
-  double before = 0;
-  double before_log_bucket = 0;
-  bool have_before = false;
-  for (const std::int32_t known : buckets_) {
-    double value = row_log_latency(known, processors);
-    if (have_before) {
-      value = std::max(value, before);
-    }
-    const double known_log = std::log(static_cast<double>(known));
-    if (known >= bucket) {
-      if (known == bucket) {
-        return result(value);
-      }
-      if (!have_before) {
-        const std::int32_t next = buckets_.size() > 1 ? buckets_[1] : known;
-        return result(line(log_bucket, known_log, value, bucket_slope(known, next)));
-      }
-      const double slope = (value - before) / (known_log - before_log_bucket);
-      return result(line(log_bucket, before_log_bucket, before, slope));
-    }
-    before = value;
-    before_log_bucket = known_log;
-    have_before = true;
+Profile::Cells::const_iterator Profile::find(const Key& key) const {
+  const auto at = lower_bound(key);
+  return at != cells_.end() && at->first == key ? at : cells_.end();
+}
+
+Profile::Cell& Profile::cell_of(const Key& key) {
+  auto at = cells_.begin() + (lower_bound(key) - cells_.cbegin());
+  if (at == cells_.end() || at->first != key) {
+    at = cells_.emplace(at, key, Cell{});
   }
-  const std::int32_t previous = buckets_.size() > 1 ? buckets_[buckets_.size() - 2] : buckets_.back();
-  return result(line(log_bucket, before_log_bucket, before, bucket_slope(previous, buckets_.back())));
+  return at->second;
+}
+
+std::optional<Duration> Profile::latency(std::int32_t bucket, std::int32_t processors) const {
+  return empty() ? std::nullopt : std::optional(Curve(*this, processors).at(bucket));
+}
+
+// Rows below bound it from below: a running maximum keeps the curve monotone in rows.
+const Profile::Curve::Row& Profile::Curve::row(std::size_t index) {
+  while (rows_.size() <= index) {
+    const std::int32_t bucket = profile_.buckets_[rows_.size()];
+    const double value = profile_.row_log_latency(bucket, processors_);
+    rows_.push_back(
+        {std::log(static_cast<double>(bucket)), rows_.empty() ? value : std::max(value, rows_.back().log_ns)});
+  }
+  return rows_[index];
+}
+
+Duration Profile::Curve::at(std::int32_t bucket) {
+  const std::vector<std::int32_t>& known = profile_.buckets_;
+  const auto log_ns = [&] {
+    const double log_bucket = std::log(static_cast<double>(bucket));
+    const auto from = static_cast<std::size_t>(std::lower_bound(known.begin(), known.end(), bucket) - known.begin());
+    if (from < known.size() && known[from] == bucket) {
+      return row(from).log_ns;
+    }
+    if (from == 0) {
+      const double slope = profile_.bucket_slope(known.front(), known.size() > 1 ? known[1] : known.front());
+      return line(log_bucket, row(0).log_bucket, row(0).log_ns, slope);
+    }
+    const Row before = row(from - 1);
+    if (from == known.size()) {
+      const double slope = profile_.bucket_slope(known.size() > 1 ? known[from - 2] : known.back(), known.back());
+      return line(log_bucket, before.log_bucket, before.log_ns, slope);
+    }
+    const Row after = row(from);
+    const double slope = (after.log_ns - before.log_ns) / (after.log_bucket - before.log_bucket);
+    return line(log_bucket, before.log_bucket, before.log_ns, slope);
+  };
+  return Duration(static_cast<Duration::rep>(std::max(1.0, std::exp(log_ns()))));
 }
 
 std::optional<Duration> Profile::fastest(std::int32_t processors) const {
@@ -97,7 +116,7 @@ std::optional<Duration> Profile::fastest(std::int32_t processors) const {
 }
 
 std::optional<Duration> Profile::without_neighbours(std::int32_t bucket, std::int32_t processors) const {
-  const auto found = cells_.find({bucket, processors});
+  const auto found = find({bucket, processors});
   if (found == cells_.end()) {
     return std::nullopt;
   }
@@ -106,18 +125,18 @@ std::optional<Duration> Profile::without_neighbours(std::int32_t bucket, std::in
 }
 
 double Profile::row_log_latency(std::int32_t bucket, std::int32_t processors) const {
-  if (const auto exact = cells_.find({bucket, processors}); exact != cells_.end()) {
+  if (const auto exact = find({bucket, processors}); exact != cells_.end()) {
     return std::log(exact->second.latency_ns);
   }
   const double log_processors = std::log(static_cast<double>(processors));
-  const auto begin = cells_.lower_bound({bucket, 0});
-  const auto end = cells_.lower_bound({bucket + 1, 0});
+  const auto begin = lower_bound({bucket, 0});
+  const auto end = lower_bound({bucket + 1, 0});
   TESSERA_CHECK(begin != end);
   // A running minimum keeps the curve monotone in processors. Slopes stay at or above -1 outside the known points: no
   // slice is more than proportionally faster.
   double x0 = 0;
   double y0 = 0;
-  double slope = processor_slope();
+  double slope = 0;
   bool have = false;
   for (auto it = begin; it != end; ++it) {
     const double x1 = std::log(static_cast<double>(it->first.second));
@@ -131,7 +150,7 @@ double Profile::row_log_latency(std::int32_t bucket, std::int32_t processors) co
       }
       slope = std::clamp(between, -1.0, 0.0);
     } else if (std::next(it) == end) {
-      return line(log_processors, x1, y1, slope);
+      return line(log_processors, x1, y1, processor_slope());
     }
     x0 = x1;
     y0 = y1;
@@ -145,8 +164,8 @@ double Profile::processor_slope() const {
   double sum = 0;
   int rows = 0;
   for (const std::int32_t bucket : buckets_) {
-    const auto first = cells_.lower_bound({bucket, 0});
-    const auto last = std::prev(cells_.lower_bound({bucket + 1, 0}));
+    const auto first = lower_bound({bucket, 0});
+    const auto last = std::prev(lower_bound({bucket + 1, 0}));
     if (first == last) {
       continue;
     }
@@ -163,19 +182,19 @@ double Profile::bucket_slope(std::int32_t low, std::int32_t high) const {
   if (low == high) {
     return kDefaultBucketSlope;
   }
-  const std::int32_t at = cells_.lower_bound({high, 0})->first.second;
+  const std::int32_t at = lower_bound({high, 0})->first.second;
   const double run = std::log(static_cast<double>(high)) - std::log(static_cast<double>(low));
   return std::clamp((row_log_latency(high, at) - row_log_latency(low, at)) / run, 0.0, 1.0);
 }
 
 void Profile::add(const ProfilePoint& point) {
   TESSERA_CHECK(point.bucket > 0 && point.processors > 0);
-  Cell& cell = cells_[{point.bucket, point.processors}];
-  cell.prior_ns = nanoseconds(point.latency);
-  if (cell.observations > 0) {
+  Cell& its = cell_of({point.bucket, point.processors});
+  its.prior_ns = nanoseconds(point.latency);
+  if (its.observations > 0) {
     return;
   }
-  cell.latency_ns = cell.published_ns = std::max(1.0, cell.prior_ns * scale_);
+  its.latency_ns = its.published_ns = std::max(1.0, its.prior_ns * scale_);
   const auto at = std::lower_bound(buckets_.begin(), buckets_.end(), point.bucket);
   if (at == buckets_.end() || *at != point.bucket) {
     buckets_.insert(at, point.bucket);
@@ -188,7 +207,7 @@ void Profile::observe(std::int32_t bucket, std::int32_t processors, Duration too
   const double took_ns = nanoseconds(took);
   const Key key{bucket, processors};
   ++observations_;
-  const auto found = cells_.find(key);
+  const auto found = find(key);
   if (found == cells_.end()) {
     double first_ns = took_ns;
     if (!cells_.empty()) {
@@ -196,7 +215,7 @@ void Profile::observe(std::int32_t bucket, std::int32_t processors, Duration too
       record_error(took_ns + static_cast<double>(overhead.count()) - predicted_ns);
       first_ns = predicted_ns * std::clamp(took_ns / predicted_ns, 1.0 / kLargestCorrection, kLargestCorrection);
     }
-    cells_[key] = Cell{first_ns, 0, first_ns, 1};
+    cell_of(key) = Cell{first_ns, 0, first_ns, 1};
     const auto at = std::lower_bound(buckets_.begin(), buckets_.end(), bucket);
     if (at == buckets_.end() || *at != bucket) {
       buckets_.insert(at, bucket);
@@ -205,7 +224,7 @@ void Profile::observe(std::int32_t bucket, std::int32_t processors, Duration too
     ++version_;
     return;
   }
-  Cell& cell = found->second;
+  Cell& cell = cell_of(key);
   const double predicted_ns = prediction(key, cell);
   record_error(took_ns + static_cast<double>(overhead.count()) - predicted_ns);
   const bool settled = cell.observations >= kSeenOften;

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -31,6 +30,28 @@ class Profile {
   // 16 that do not. Between them and beyond, never shorter with fewer processors. At least 1 ns, whatever was observed:
   // others divide by it.
   std::optional<Duration> latency(std::int32_t bucket, std::int32_t processors) const;
+
+  // The same for one size of slices: rows are looked up once for all buckets, best asked for in ascending order. Of a
+  // profile that knows some point; good until it changes. Value, for one thread.
+  class Curve {
+   public:
+    Curve(const Profile& profile, std::int32_t processors) : profile_(profile), processors_(processors) {
+      rows_.reserve(profile.buckets_.size());
+    }
+    Duration at(std::int32_t bucket);
+
+   private:
+    struct Row {
+      double log_bucket;
+      double log_ns;  // no less than with fewer rows
+    };
+    const Row& row(std::size_t index);
+
+    const Profile& profile_;
+    std::int32_t processors_;
+    std::vector<Row> rows_;  // of the profile's buckets, as far as they were asked for
+  };
+  bool empty() const { return cells_.empty(); }
 
   // The shortest of all points' times, in whatever slice that is. Nothing until a slice with so many `processors` was
   // measured, or seen often: a larger one may be faster.
@@ -82,6 +103,11 @@ class Profile {
   };
   using Key = std::pair<std::int32_t, std::int32_t>;  // (bucket, processors)
 
+  using Cells = std::vector<std::pair<Key, Cell>>;
+
+  Cells::const_iterator lower_bound(const Key& key) const;
+  Cells::const_iterator find(const Key& key) const;
+  Cell& cell_of(const Key& key);  // a new one where there was none
   double prediction(const Key& key, Cell& cell) const;
   double row_log_latency(std::int32_t bucket, std::int32_t processors) const;
   double processor_slope() const;
@@ -92,7 +118,7 @@ class Profile {
   void note_jitter(double error_ns, double predicted_ns);
   void publish_if_moved(const Cell& cell, bool others);
 
-  std::map<Key, Cell> cells_;
+  Cells cells_;                        // ascending; few, and looked through with every run
   std::vector<std::int32_t> buckets_;  // those of cells_, ascending
   std::vector<double> errors_ns_;      // a ring of the last kErrors (observed - predicted)
   std::size_t next_error_ = 0;

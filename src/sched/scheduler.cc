@@ -45,9 +45,15 @@ void Scheduler::State::on_event(const Event& event, TimePoint now, Actions& out)
   out_ = nullptr;
 }
 
+std::size_t Scheduler::State::place_of(InstanceId id) const {
+  const auto at = std::lower_bound(instances_.begin(), instances_.end(), id,
+                                   [](const auto& one, InstanceId of) { return one.first < of; });
+  return static_cast<std::size_t>(at - instances_.begin());
+}
+
 Instance* Scheduler::State::find(InstanceId id) const {
-  const auto found = instances_.find(id);
-  return found == instances_.end() ? nullptr : found->second;
+  const std::size_t place = place_of(id);
+  return place < instances_.size() && instances_[place].first == id ? instances_[place].second : nullptr;
 }
 
 TimePoint Scheduler::State::deadline(RequestId id) const {
@@ -101,10 +107,21 @@ void Scheduler::State::handle(const ModelUp& event) {
   TESSERA_CHECK(event.params != nullptr && find(event.instance) == nullptr);
   auto instance = std::make_unique<Instance>(event, view_.device);
   instance->index = view_.instances.size();
-  instances_.emplace(event.instance, instance.get());
+  instances_.insert(instances_.begin() + static_cast<std::ptrdiff_t>(place_of(event.instance)),
+                    {event.instance, instance.get()});
   view_.instances.push_back(std::move(instance));
-  ++view_.instances_version;
+  note_instances();
   all_in_advance_ = all_in_advance_ && !event.lazy_homes;
+}
+
+void Scheduler::State::note_instances() {
+  ++view_.instances_version;
+  view_.reserving.clear();
+  for (const auto& instance : view_.instances) {
+    if (instance->params->reserved_share > 0) {
+      view_.reserving.push_back(instance.get());
+    }
+  }
 }
 
 void Scheduler::State::handle(const ModelDown& event) {
@@ -178,11 +195,11 @@ void Scheduler::State::let_go_of_drained() {
     for (const auto& [shape, queue] : instance.queues) {
       view_.give_slot(queue->slot);
     }
-    instances_.erase(InstanceId(instance.id));
+    instances_.erase(instances_.begin() + static_cast<std::ptrdiff_t>(place_of(instance.id)));
     std::swap(view_.instances[index], view_.instances.back());
     view_.instances[index]->index = index;
     view_.instances.pop_back();
-    ++view_.instances_version;
+    note_instances();
     --draining_;
   }
 }

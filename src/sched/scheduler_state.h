@@ -119,10 +119,12 @@ class Scheduler::State {
   void handle(const ModelDown& event);
   void handle(const DeviceDown&);
   void handle(const PolicyChanged& event);
+  void note_instances();
   void decide();
   void let_go_of_drained();
   void set_timer();
   Instance* find(InstanceId id) const;
+  std::size_t place_of(InstanceId id) const;  // in instances_, or where it would be
 
   // Of the nodes of queues and maps below, which it therefore outlives; so that a steady load allocates nothing.
   std::pmr::unsynchronized_pool_resource memory_;
@@ -136,7 +138,7 @@ class Scheduler::State {
   // Predicted work of requests_, by whether their model has an objective.
   double objectives_processor_ns_ = 0;
   double others_processor_ns_ = 0;
-  std::unordered_map<InstanceId, Instance*> instances_;
+  std::vector<std::pair<InstanceId, Instance*>> instances_;  // ascending: looked through with every event
   std::pmr::unordered_map<LaunchId, Launched> launches_{&memory_};
   std::uint64_t next_launch_ = 1;
   std::uint64_t next_sequence_ = 1;

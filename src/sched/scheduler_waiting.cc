@@ -134,7 +134,7 @@ void Scheduler::State::handle(const ParamsChanged& event) {
     set_times_anew(*request);
   }
   // What policies keep of the model by its objective and shares is stale.
-  ++view_.instances_version;
+  note_instances();
   all_in_advance_ = false;
 }
 

@@ -18,6 +18,9 @@ constexpr std::size_t kOptionBits = 64;  // options that can be ruled out one by
 }  // namespace
 
 std::uint16_t atoms_left(const Instance& instance, const Occupancy& device) {
+  if (instance.params->max_share >= 1.0 && device.shape().atoms() > instance.atoms_held) {
+    return static_cast<std::uint16_t>(device.shape().atoms() - instance.atoms_held);
+  }
   // At least what its smallest launch takes: with less it would wait for ever.
   const std::uint16_t least = instance.only_slice ? device.slice(*instance.only_slice).slice.count : 1;
   const std::uint32_t most = std::max(least, atoms_of(instance.params->max_share, device));

@@ -8,8 +8,6 @@
 namespace tessera::sched {
 namespace {
 
-constexpr Duration kTargetAge = std::chrono::milliseconds(100);  // then rates are looked at again
-
 constexpr double kMuchAlone = 0.25;     // of the device
 constexpr double kNearlyNothing = 0.1;  // likewise
 constexpr double kMuchMore = 1.5;       // than if everybody got the same part of what it asks
@@ -33,31 +31,6 @@ bool Headroom::leaves_time(Duration latency, std::int64_t rows, Duration slack) 
 
 bool Headroom::leaves_lanes(Duration latency, std::int64_t rows) const {
   return ns(latency) <= lane_ns_per_row_ * static_cast<double>(rows);
-}
-
-Target& Targets::of(const View& view, const ShapeQueue& queue, const Pressure& pressure, TimePoint now) {
-  if (kept_.size() < view.slots()) {
-    kept_.resize(view.slots());
-  }
-  Kept& kept = kept_[queue.slot];
-  if (kept.serial != queue.serial()) {
-    kept = Kept{};
-    kept.serial = queue.serial();
-  }
-  const Instance& instance = queue.instance();
-  const std::uint32_t table_version = instance.table.version();
-  if (kept.table_version != table_version || now >= kept.until) {
-    kept.table_version = table_version;
-    kept.until = now + kTargetAge;
-    kept.version = 0;
-    aim(view, queue, pressure, kept.target, now);
-  }
-  const bool by_others = instance.params->preserve_ordering && instance.queues.size() > 1;
-  if (kept.version != queue.version() || by_others) {
-    kept.version = queue.version();
-    set_times(view, queue, kept.target);
-  }
-  return kept.target;
 }
 
 const Target& Targets::last(const ShapeQueue& queue) const {
@@ -207,10 +180,10 @@ void Targets::set_times(const View& view, const ShapeQueue& queue, Target& targe
     target.full = true;
     return;
   }
-  const std::size_t least = instance.bucket_for(head.arrival.rows);
-  target.fastest = view.scaled(instance.table.fastest(least), queue.factor());
+  target.least_bucket = instance.bucket_for(head.arrival.rows);
+  target.fastest = view.scaled(instance.table.fastest(target.least_bucket), queue.factor());
   target.full = closed || target.rows >= params.buckets[target.bucket];
-  const std::size_t bucket = std::max(std::min(instance.bucket_for(target.rows), target.bucket), least);
+  const std::size_t bucket = std::max(std::min(instance.bucket_for(target.rows), target.bucket), target.least_bucket);
   const Duration latency = view.predicted(queue, bucket, target.group);
   target.margin = bounded_margin(instance.table.margin(), *params.slo, latency);
   target.latest = target.deadline - latency - target.margin;

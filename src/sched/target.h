@@ -47,13 +47,14 @@ struct Target {
   bool known = false;  // the model's latency is
   std::size_t bucket = 0;
   std::size_t group = 0;
-  std::size_t least_group = 0;  // smaller slices are not used
-  double score = 0;             // rows per processor-second
-  double rate = 0;              // rows per second to be served
-  std::int64_t rows = 0;        // that wait, at most the model's largest batch
-  bool full = false;            // they reach the bucket
-  TimePoint deadline = kNever;  // of the head
-  TimePoint latest = kNever;    // latest start
+  std::size_t least_group = 0;   // smaller slices are not used
+  double score = 0;              // rows per processor-second
+  double rate = 0;               // rows per second to be served
+  std::int64_t rows = 0;         // that wait, at most the model's largest batch
+  bool full = false;             // they reach the bucket
+  std::size_t least_bucket = 0;  // that holds the head
+  TimePoint deadline = kNever;   // of the head
+  TimePoint latest = kNever;     // latest start
   Duration margin{0};
   Duration fastest{0};  // of the head alone, in any slice
   bool lost = false;    // the head cannot be in time by what is predicted; set anew in every decision
@@ -73,7 +74,24 @@ struct Pressure {
 // makes those behind a burst wait less than several slow ones.
 class Targets {
  public:
-  Target& of(const View& view, const ShapeQueue& queue, const Pressure& pressure, TimePoint now);
+  // `pressure_on`: the Pressure on an instance, asked for only where the target is derived anew.
+  template <typename PressureOn>
+  Target& of(const View& view, const ShapeQueue& queue, const PressureOn& pressure_on, TimePoint now) {
+    Kept& kept = kept_of(view, queue);
+    const Instance& instance = queue.instance();
+    if (kept.table_version != instance.table.version() || now >= kept.until) {
+      kept.table_version = instance.table.version();
+      kept.until = now + kAge;
+      kept.version = 0;
+      aim(view, queue, pressure_on(instance), kept.target, now);
+    }
+    const bool by_others = instance.queues.size() > 1 && instance.params->preserve_ordering;
+    if (kept.version != queue.version() || by_others) {
+      kept.version = queue.version();
+      set_times(view, queue, kept.target);
+    }
+    return kept.target;
+  }
   // The last one derived, however old; score 0 where there is none.
   const Target& last(const ShapeQueue& queue) const;
   // Processors that the queue's arrivals take, by that one; nothing for a model without an objective.
@@ -83,6 +101,8 @@ class Targets {
   static double best_score(const View& view, const ShapeQueue& queue, double arriving, const GroupRange& groups);
 
  private:
+  static constexpr Duration kAge = std::chrono::milliseconds(100);  // then rates are looked at again
+
   struct Kept {
     std::uint64_t serial = 0;  // of the queue
     std::uint64_t version = 0;
@@ -91,6 +111,17 @@ class Targets {
     Target target;
   };
 
+  Kept& kept_of(const View& view, const ShapeQueue& queue) {
+    if (queue.slot >= kept_.size()) {
+      kept_.resize(view.slots());
+    }
+    Kept& kept = kept_[queue.slot];
+    if (kept.serial != queue.serial()) {
+      kept = Kept{};
+      kept.serial = queue.serial();
+    }
+    return kept;
+  }
   void aim(const View& view, const ShapeQueue& queue, const Pressure& pressure, Target& target, TimePoint now) const;
   bool has_device_alone(const View& view, const ShapeQueue& queue, double demand, TimePoint now) const;
   static void aim_without_headroom(const View& view, const ShapeQueue& queue, double arriving, Target& target);

@@ -22,6 +22,7 @@ class View {
   Occupancy device;
   std::vector<std::unique_ptr<Instance>> instances;  // those that are up, in no particular order
   std::vector<ShapeQueue*> active;                   // queues with waiting requests, likewise
+  std::vector<const Instance*> reserving;            // those that have a reserved share, in the order of instances
   std::uint64_t instances_version = 0;               // changes when one comes, goes, or its table is read anew
   std::uint64_t use_version = 0;                     // changes when one is used again after a pause
 

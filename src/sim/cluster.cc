@@ -48,7 +48,6 @@ Status Cluster::build(std::vector<loadgen::Tenant> tenants) {
   for (std::size_t i = 0; i < nodes; ++i) {
     nodes_[i].first_device = static_cast<std::uint32_t>(i * options_.devices_per_node);
     nodes_[i].holders.resize(tenants_.size());
-    nodes_[i].routed.resize(tenants_.size());
     nodes_[i].residences.resize(tenants_.size());
     nodes_[i].waiting.resize(tenants_.size());
   }
@@ -76,8 +75,7 @@ Status Cluster::add_device(std::uint32_t index) {
   const Node& node = nodes_[index / options_.devices_per_node];
   const auto place = static_cast<std::uint32_t>(index % options_.devices_per_node);
   for (std::uint32_t tenant = 0; tenant < tenants_.size(); ++tenant) {
-    const auto& holders = node.holders[tenant];
-    if (std::find(holders.begin(), holders.end(), place) != holders.end()) {
+    if (holds(node.holders[tenant], place)) {
       add_model(index, tenant);
     }
   }
@@ -238,22 +236,30 @@ std::optional<std::uint32_t> Cluster::choose_node(std::uint32_t index) {
   return best;
 }
 
+Cluster::Holders::iterator Cluster::holder_at(Holders& holders, std::uint32_t place) {
+  return std::lower_bound(holders.begin(), holders.end(), place,
+                          [](const Holder& holder, std::uint32_t of) { return holder.place < of; });
+}
+
+bool Cluster::holds(const Holders& holders, std::uint32_t place) {
+  return std::any_of(holders.begin(), holders.end(), [&](const Holder& holder) { return holder.place == place; });
+}
+
 std::uint32_t Cluster::choose_device(Node& node, std::uint32_t tenant) {
-  const auto& holders = node.holders[tenant];
-  auto& routed = node.routed[tenant];
+  Holders& holders = node.holders[tenant];
   std::size_t chosen = 0;
   if (holders.size() > 1) {
     candidates_.clear();
-    for (std::size_t i = 0; i < holders.size(); ++i) {
-      const sched::Scheduler& scheduler = devices_[node.first_device + holders[i]]->scheduler();
+    for (const Holder& holder : holders) {
+      const sched::Scheduler& scheduler = devices_[node.first_device + holder.place]->scheduler();
       const sched::DeviceLoad load = scheduler.load(loop_.time());
       candidates_.push_back({tenants_[tenant].spec.slo ? load.free_for_objectives : load.free_at,
-                             scheduler.load(InstanceId{tenant + 1}), routed[i]});
+                             scheduler.load(InstanceId{tenant + 1}), holder.routed});
     }
     chosen = router_.choose(candidates_, loop_.time(), serial_);
   }
-  ++routed[chosen];
-  return node.first_device + holders[chosen];
+  ++holders[chosen].routed;
+  return node.first_device + holders[chosen].place;
 }
 
 std::uint32_t Cluster::slot_of(RequestId id) { return static_cast<std::uint32_t>(id.value & kPlaceMask); }

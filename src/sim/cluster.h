@@ -117,13 +117,17 @@ class Cluster final : private Observer, private Loop::Target {
     TimePoint since{};
     bool loads = false;  // and does not serve yet
   };
+  struct Holder {
+    std::uint32_t place = 0;   // of its device in the node
+    std::uint64_t routed = 0;  // requests sent there
+  };
+  using Holders = std::vector<Holder>;  // by place, ascending
   struct Node {
     std::uint32_t first_device = 0;
     std::uint64_t open = 0;                                      // requests
     std::vector<std::uint32_t> held;                             // tenants
     std::vector<std::vector<bool>> allowed;                      // by place in `held` and device; empty: all
-    std::vector<std::vector<std::uint32_t>> holders;             // by tenant: places of devices, empty: none
-    std::vector<std::vector<std::uint64_t>> routed;              // likewise: requests sent to each
+    std::vector<Holders> holders;                                // by tenant
     std::vector<std::map<std::uint32_t, Residence>> residences;  // by tenant and place: holders, and those that load
     std::vector<std::vector<std::uint32_t>> waiting;             // by tenant: requests, until its model is there
   };
@@ -185,6 +189,8 @@ class Cluster final : private Observer, private Loop::Target {
   bool send(std::uint32_t slot);
   void send(std::uint32_t slot, std::uint32_t node);
   std::optional<std::uint32_t> choose_node(std::uint32_t tenant);
+  static Holders::iterator holder_at(Holders& holders, std::uint32_t place);  // or where it would be
+  static bool holds(const Holders& holders, std::uint32_t place);
   std::uint32_t choose_device(Node& node, std::uint32_t tenant);
   static std::uint32_t slot_of(RequestId id);
   Request close(RequestId id);

@@ -38,12 +38,7 @@ void Cluster::change(const DeviceChange& change) {
     devices_[change.device]->lose();
     const std::uint32_t place = change.device - node.first_device;
     for (std::uint32_t tenant = 0; tenant < tenants_.size(); ++tenant) {
-      auto& holders = node.holders[tenant];
-      const auto held = std::find(holders.begin(), holders.end(), place);
-      if (held != holders.end()) {
-        node.routed[tenant].erase(node.routed[tenant].begin() + (held - holders.begin()));
-        holders.erase(held);
-      }
+      std::erase_if(node.holders[tenant], [&](const Holder& holder) { return holder.place == place; });
       if (node.residences[tenant].erase(place) > 0 && options_.moved) {
         options_.moved({loop_.time(), tenant, change.device, false});
       }

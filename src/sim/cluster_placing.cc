@@ -61,8 +61,8 @@ sched::PlacerModel Cluster::placer_model(const Node& node, std::uint32_t index, 
   model.bytes = models_[index].profile->memory;
   model.rate = tenant.rate;
   model.loaded.resize(devices);
-  for (const std::uint32_t holder : node.holders[index]) {
-    model.loaded[holder] = true;
+  for (const Holder& holder : node.holders[index]) {
+    model.loaded[holder.place] = true;
   }
   if (!evictable() || devices_.empty()) {
     return model;
@@ -107,13 +107,12 @@ void Cluster::carry_out(Node& node, std::uint32_t tenant, const sched::PlacerAct
   const auto place = static_cast<std::uint32_t>(action.device);
   const std::uint32_t device = node.first_device + place;
   const bool loads = action.kind == sched::PlacerAction::Kind::kLoad;
-  auto& holders = node.holders[tenant];
-  const auto at = std::lower_bound(holders.begin(), holders.end(), place);
+  Holders& holders = node.holders[tenant];
+  const auto at = holder_at(holders, place);
   if (options_.moved) {
     options_.moved({loop_.time(), tenant, device, loads});
   }
   if (!loads) {  // what waits there is finished
-    node.routed[tenant].erase(node.routed[tenant].begin() + (at - holders.begin()));
     holders.erase(at);
     node.residences[tenant].erase(place);
     return;
@@ -121,8 +120,7 @@ void Cluster::carry_out(Node& node, std::uint32_t tenant, const sched::PlacerAct
   const bool starts = devices_.empty();
   node.residences[tenant][place] = {loop_.time(), !starts};
   if (starts) {
-    node.routed[tenant].insert(node.routed[tenant].begin() + (at - holders.begin()), 0);
-    holders.insert(at, place);
+    holders.insert(at, {place, 0});
   } else {
     loadings_.push_back({device, tenant});
     loop_.at(loop_.time() + options_.load_time, *this, token(Moment::kLoaded, loadings_.size() - 1));
@@ -213,17 +211,16 @@ void Cluster::load(const Loading& loading) {
   const auto number = loading.device / static_cast<std::uint32_t>(options_.devices_per_node);
   Node& node = nodes_[number];
   const std::uint32_t place = loading.device - node.first_device;
-  auto& holders = node.holders[loading.tenant];
-  auto& routed = node.routed[loading.tenant];
-  const auto before = std::lower_bound(holders.begin(), holders.end(), place);
-  if (before != holders.end() && *before == place) {  // asked for twice
+  Holders& holders = node.holders[loading.tenant];
+  if (holds(holders, place)) {  // asked for twice
     return;
   }
   add_model(loading.device, loading.tenant);
   // Where little else differs, the one that was asked least goes first: not until it has caught up with the others.
-  const std::uint64_t least = routed.empty() ? 0 : *std::min_element(routed.begin(), routed.end());
-  routed.insert(routed.begin() + (before - holders.begin()), least);
-  holders.insert(before, place);
+  const auto least = std::min_element(holders.begin(), holders.end(),
+                                      [](const Holder& one, const Holder& than) { return one.routed < than.routed; });
+  const std::uint64_t routed = least == holders.end() ? 0 : least->routed;
+  holders.insert(holder_at(holders, place), {place, routed});
   node.residences[loading.tenant][place].loads = false;
   for (const std::uint32_t other : tenants_[loading.tenant].nodes) {
     for (const std::uint32_t slot : take_waiting(nodes_[other], loading.tenant)) {

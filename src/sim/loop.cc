@@ -5,17 +5,15 @@
 namespace tessera::sim {
 
 void Loop::at(TimePoint when, Target& target, std::uint64_t token) {
-  heap_.push_back({std::max(when, time_), sequence_++, &target, token});
-  std::push_heap(heap_.begin(), heap_.end(), Later());
+  heap_.push({std::max(when, time_), sequence_++, &target, token});
 }
 
 bool Loop::step(TimePoint limit) {
-  if (heap_.empty() || heap_.front().when > limit) {
+  if (heap_.empty() || heap_.top().when > limit) {
     return false;
   }
-  std::pop_heap(heap_.begin(), heap_.end(), Later());
-  const Due due = heap_.back();
-  heap_.pop_back();
+  const Due due = heap_.top();
+  heap_.pop();
   time_ = due.when;
   due.target->due(due.token);
   return true;

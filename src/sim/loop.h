@@ -1,8 +1,8 @@
 // Virtual time: what is to happen, in the order of (time, sequence).
 #pragma once
 
+#include <boost/heap/d_ary_heap.hpp>
 #include <cstdint>
-#include <vector>
 
 #include "base/time.h"
 
@@ -22,7 +22,7 @@ class Loop {
   void at(TimePoint when, Target& target, std::uint64_t token);
 
   bool empty() const { return heap_.empty(); }
-  TimePoint next() const { return heap_.empty() ? kNever : heap_.front().when; }
+  TimePoint next() const { return heap_.empty() ? kNever : heap_.top().when; }
   TimePoint time() const { return time_; }
 
   // The next event, if there is one no later than `limit`.
@@ -43,7 +43,8 @@ class Loop {
     }
   };
 
-  std::vector<Due> heap_;
+  // Wide and flat: with thousands of events most of what a step costs is memory that it looks at.
+  boost::heap::d_ary_heap<Due, boost::heap::arity<4>, boost::heap::compare<Later>> heap_;
   std::uint64_t sequence_ = 0;
   TimePoint time_{};
 };

@@ -36,8 +36,9 @@ struct Candidate {
   const ShapeQueue* queue = nullptr;
   const Target* target = nullptr;
   Tier tier = Tier::kDue;
-  double used = 0;  // orders Tier::kSpare: weighted service so far
-  TimePoint due{};  // orders the others: its latest start, moved by Balance
+  double used = 0;             // orders Tier::kSpare: weighted service so far
+  TimePoint due{};             // orders the others: its latest start, moved by Balance
+  std::uint64_t sequence = 0;  // of the head; orders those that are alike
 };
 
 // Owned by the scheduler.
@@ -53,14 +54,18 @@ class Tessera final : public Policy {
   void keep_house(const View& view, TimePoint now, Decisions& out);
   void add_up_demand(const View& view, TimePoint now);
   bool overloaded() const { return demand_ > kOverload * processors_; }
-  Pressure pressure_on(const Instance& instance) const {
-    return {demand_ / processors_, asked_[instance.index].given, turns_.on()};
+  Target& target_of(const View& view, const ShapeQueue& queue, TimePoint now) {
+    const auto pressure_on = [this](const Instance& instance) {
+      return Pressure{demand_ / processors_, asked_[instance.index].given, turns_.on()};
+    };
+    return targets_.of(view, queue, pressure_on, now);
   }
   void share_out();
   bool turn_away(const View& view, const ShapeQueue& queue, Target& target, TimePoint now, Decisions& out) const;
   bool is_lost(const View& view, const ShapeQueue& queue, const Target& target) const;
   void sort_in(const View& view, const ShapeQueue& queue, const Target& target, TimePoint now, Decisions& out);
   TimePoint leaves_at(const View& view, const ShapeQueue& queue, const Target& target, TimePoint now);
+  static bool is_within_reserve(const View& view, const Instance& instance);
   Tier tier_of(const View& view, const Instance& instance, const Target& target, TimePoint now) const;
   std::optional<Option> option_now(const View& view, const Candidate& candidate, std::size_t groups, TimePoint now,
                                    Decisions& out);
@@ -110,7 +115,7 @@ void Tessera::decide(const View& view, TimePoint now, Decisions& out) {
   due_.clear();
   early_.clear();
   for (const ShapeQueue* queue : view.active) {
-    Target& target = targets_.of(view, *queue, pressure_on(queue->instance()), now);
+    Target& target = target_of(view, *queue, now);
     if (!turn_away(view, *queue, target, now, out) && may_be_next(*queue)) {
       sort_in(view, *queue, target, now, out);
     }
@@ -119,7 +124,7 @@ void Tessera::decide(const View& view, TimePoint now, Decisions& out) {
     return;
   }
   const auto by_slack = [](const Candidate& a, const Candidate& b) {
-    const auto order = [](const Candidate& c) { return std::tuple(c.tier, c.used, c.due, c.queue->head().sequence); };
+    const auto order = [](const Candidate& c) { return std::tuple(c.tier, c.used, c.due, c.sequence); };
     return order(a) < order(b);
   };
   std::sort(due_.begin(), due_.end(), by_slack);
@@ -235,13 +240,17 @@ bool Tessera::is_lost(const View& view, const ShapeQueue& queue, const Target& t
   if (add_saturating(choice_.last_start(), target.fastest) <= target.deadline) {
     return false;
   }
-  const std::size_t bucket = queue.instance().bucket_for(queue.head().arrival.rows);
-  TimePoint soonest = kNever;
+  bool any = false;
   const GroupRange groups = queue.instance().groups;
-  for (std::size_t group = groups.first; group < groups.end; ++group) {
-    soonest = std::min(soonest, add_saturating(choice_.group_start(group), view.predicted(queue, bucket, group)));
+  for (std::size_t group = groups.end; group-- > groups.first;) {
+    const TimePoint start = choice_.group_start(group);
+    const TimePoint ends = add_saturating(start, view.predicted(queue, target.least_bucket, group));
+    if (ends <= target.deadline) {
+      return false;
+    }
+    any = any || ends != kNever;
   }
-  return soonest > target.deadline && soonest != kNever;
+  return any;
 }
 
 void Tessera::sort_in(const View& view, const ShapeQueue& queue, const Target& target, TimePoint now, Decisions& out) {
@@ -249,45 +258,55 @@ void Tessera::sort_in(const View& view, const ShapeQueue& queue, const Target& t
   if (!instance.any_free_lane() || atoms_left(instance, view.device) == 0) {
     return;
   }
-  Candidate candidate{&queue, &target, tier_of(view, instance, target, now)};
-  candidate.due = target.latest == kNever ? kNever : target.latest - balance_.lead(instance);
-  if (candidate.tier == Tier::kSpare) {
-    candidate.used = instance.service.faded_sum(now) / instance.params->weight;
-    early_.push_back(candidate);
-  } else if (const TimePoint leaves = leaves_at(view, queue, target, now); leaves <= now) {
-    due_.push_back(candidate);
-  } else {
+  const bool spare = !instance.params->slo && !is_within_reserve(view, instance);
+  const TimePoint leaves = spare ? kNever : leaves_at(view, queue, target, now);
+  if (leaves > now) {
     out.wake_up = std::min(out.wake_up, leaves);
-    early_.push_back(candidate);
   }
+  if (!choice_.anything_open()) {
+    return;
+  }
+  Candidate candidate{&queue, &target, spare ? Tier::kSpare : tier_of(view, instance, target, now)};
+  candidate.due = target.latest == kNever ? kNever : target.latest - balance_.lead(instance);
+  candidate.sequence = queue.head().sequence;
+  if (spare) {
+    candidate.used = instance.service.faded_sum(now) / instance.params->weight;
+  }
+  (leaves <= now ? due_ : early_).push_back(candidate);
 }
 
 // When a batch of the queue has to leave: at its own time, or at that of a shape that it keeps from being next.
 TimePoint Tessera::leaves_at(const View& view, const ShapeQueue& queue, const Target& target, TimePoint now) {
   TimePoint leaves = target.full ? now : target.latest;
+  if (queue.instance().queues.size() == 1) {
+    return leaves;
+  }
   for (const auto& [shape, other] : queue.instance().queues) {
     if (other.get() != &queue && !other->empty() && leaves > now && !may_be_next(*other)) {
-      const Target& behind = targets_.of(view, *other, pressure_on(other->instance()), now);
+      const Target& behind = target_of(view, *other, now);
       leaves = std::min(leaves, behind.full ? now : behind.latest);
     }
   }
   return leaves;
 }
 
+// Whether it holds less than is reserved for it.
+bool Tessera::is_within_reserve(const View& view, const Instance& instance) {
+  const double share = instance.params->reserved_share;
+  return share > 0.0 && instance.atoms_held < atoms_of(share, view.device);
+}
+
+// Of one that is not spare.
 Tier Tessera::tier_of(const View& view, const Instance& instance, const Target& target, TimePoint now) const {
-  const ModelParams& params = *instance.params;
-  if (params.reserved_share > 0.0 && instance.atoms_held < atoms_of(params.reserved_share, view.device)) {
+  if (is_within_reserve(view, instance)) {
     return Tier::kDue;
-  }
-  if (!params.slo) {
-    return Tier::kSpare;
   }
   const bool late = target.lost || target.deadline < now;
   if (!overloaded() || weights_ <= 0) {
     return late ? Tier::kLate : Tier::kDue;
   }
   const double used = instance.service.faded_sum(now);
-  const double entitled = served_ * params.weight / weights_;
+  const double entitled = served_ * instance.params->weight / weights_;
   // Who is late for having got less than its part is not to wait behind those who had more.
   if (late) {
     return kOverEntitled * used < entitled ? Tier::kDue : Tier::kLate;
