@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <exception>
 
+#include "apps/fatal_signals.h"
 #include "apps/fit.h"
 #include "apps/load.h"
 #include "apps/profile.h"
@@ -98,6 +99,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  tessera::apps::report_fatal_signals();
   try {
     return run(argc, argv);
   } catch (const std::exception& error) {
