@@ -15,6 +15,7 @@ constexpr double kLessForMiss = 0.125;  // of the device
 constexpr double kMoreInTime = 0.0005;  // likewise: what is spared stays as it is where four in a thousand miss
 constexpr double kLately = 0.003;       // weight of one request in the share of those that were not in time
 constexpr Duration kUsedLately = std::chrono::seconds(5);
+constexpr double kSeldom = 0.1;             // rows a second
 constexpr double kNoticeableFactor = 0.02;  // change of the co-run factor that is worth reading the profile again
 
 GroupRange groups_of(const Occupancy& device, std::optional<std::size_t> only_slice) {
@@ -109,6 +110,8 @@ void Instance::hold(const Slice& slice, int launches) {
 bool Instance::is_idle(TimePoint now) const {
   return last_arrival == TimePoint::min() || now - last_arrival > kUsedLately;
 }
+
+bool Instance::is_seldom_called(TimePoint now) const { return rate.per_second(now) < kSeldom; }
 
 std::size_t Instance::place_of(std::int32_t bucket) const {
   const auto at = std::lower_bound(params->buckets.begin(), params->buckets.end(), bucket);

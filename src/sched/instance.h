@@ -109,6 +109,8 @@ struct Instance {
   TimePoint last_arrival = TimePoint::min();
   // Nobody calls it: it says nothing of how others fare, and does not hold them up.
   bool is_idle(TimePoint now) const;
+  // What it asks for matters to nobody. The rate fades, so this is so a few seconds after a single call.
+  bool is_seldom_called(TimePoint now) const;
   TimePoint last_launch = TimePoint::min();
   TimePoint try_again_at = TimePoint::min();  // of an objective that nothing measured meets; min: not asked for yet
   std::optional<ShapeId> base_shape;          // the one whose runs correct the profile itself

@@ -11,7 +11,6 @@ namespace {
 constexpr double kMuchAlone = 0.25;     // of the device
 constexpr double kNearlyNothing = 0.1;  // likewise
 constexpr double kMuchMore = 1.5;       // than if everybody got the same part of what it asks
-constexpr double kSeldomCalled = 0.1;   // requests a second
 constexpr double kTightPart = 0.25;     // of an objective: what the largest batch takes on the whole device
 
 }  // namespace
@@ -56,9 +55,8 @@ bool Targets::has_device_alone(const View& view, const ShapeQueue& queue, double
   }
   for (const auto& other : view.instances) {
     // Smaller batches leave its part sooner; and what has no objective asks for more than `demand` says.
-    const bool needs_room =
-        other->params->reserved_share > 0 ||
-        (!other->params->slo && (other->waiting > 0 || other->rate.per_second(now) > kSeldomCalled));
+    const bool needs_room = other->params->reserved_share > 0 ||
+                            (!other->params->slo && (other->waiting > 0 || !other->is_seldom_called(now)));
     if (other.get() != &instance && needs_room) {
       return false;
     }

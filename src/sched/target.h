@@ -112,7 +112,7 @@ class Targets {
   };
 
   Kept& kept_of(const View& view, const ShapeQueue& queue) {
-    if (queue.slot >= kept_.size()) {
+    if (kept_.size() < view.slots()) {  // all at once: targets of one decision stay where they are
       kept_.resize(view.slots());
     }
     Kept& kept = kept_[queue.slot];

@@ -9,7 +9,6 @@ constexpr double kBegin = 1.03;      // what turns may take of the device, of wh
 constexpr double kEnd = 1.08;        // likewise, once they have begun
 constexpr double kLearning = 0.2;    // weight of one look
 constexpr double kMuchDemand = 0.3;  // of the device: below, slices do nobody harm
-constexpr double kSeldomRows = 0.1;  // rows a second
 
 }  // namespace
 
@@ -20,13 +19,13 @@ void Turns::look(const View& view, double demand, TimePoint now) {
   bool possible = demand > kMuchDemand && whole_group > 0;
   for (const auto& instance : view.instances) {
     possible = possible && instance->params->reserved_share <= 0;
-    const double rate = instance->is_refused() ? 0 : instance->rate.per_second(now);
-    if (rate < kSeldomRows) {
+    if (instance->is_refused() || instance->is_seldom_called(now)) {
       continue;
     }
     possible = possible && instance->table.known() && instance->params->slo && instance->params->max_share >= 1.0 &&
                !instance->only_slice;
     for (auto queue = instance->queues.begin(); possible && queue != instance->queues.end(); ++queue) {
+      const double rate = instance->rate.per_second(now);
       const double rows = rate / static_cast<double>(instance->queues.size());
       const double in_slices = Targets::best_score(view, *queue->second, rate / demand, {0, whole_group});
       const double in_whole = Targets::best_score(view, *queue->second, rate / demand, {whole_group, whole_group + 1});

@@ -40,9 +40,9 @@ TEST_F(ControlTest, WhatIsWrongChangesNothing) {
   EXPECT_EQ(s->policy(), "tessera");
 }
 
-// The one that waits behind a run of 300 ms is rejected once its objective is shorter than that, and not before.
+// The one that waits behind a run of a second is rejected once its objective is shorter than that, and not before.
 TEST_F(ControlTest, WaitingRequestsFollow) {
-  model("m", "300ms", "instance_group [{ kind: KIND_GPU count: 1 }] " + slo("60000"));
+  model("m", "1s", "instance_group [{ kind: KIND_GPU count: 1 }] " + slo("60000"));
   const auto s = service(1);
   ASSERT_TRUE(s->start().ok());
   ASSERT_TRUE(infer(*s, "m").ok());
