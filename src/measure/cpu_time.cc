@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <sstream>
 #include <string>
 #include <system_error>
@@ -56,7 +55,8 @@ double busiest_thread_seconds(std::string_view name_end) {
   std::error_code failed;  // threads come and go meanwhile
   for (fs::directory_iterator task("/proc/self/task", failed), end; !failed && task != end; task.increment(failed)) {
     std::ifstream file(task->path() / "stat");
-    const std::string stat{std::istreambuf_iterator<char>(file), {}};
+    std::string stat;
+    std::getline(file, stat, '\0');  // of a thread that has ended since, nothing is read
     if (name_in(stat).ends_with(name_end)) {
       most = std::max(most, seconds_in(stat));
     }

@@ -116,7 +116,7 @@ Status Loops::copy_inputs(Batch& batch) {
   return ok_status();
 }
 
-Status Loops::dispatch(const std::vector<Loop>& loops, std::size_t most, std::vector<Took>& took) {
+Status Loops::dispatch(const std::vector<Loop>& loops, std::size_t most, std::vector<Took>& took, std::latch& begun) {
   std::vector<std::pair<LaunchId, TimePoint>> running(loops.size());
   std::vector<TimePoint> free_at(loops.size());  // of its slice, kept at the first loop there
   std::vector<TimePoint> ready_at(loops.size());
@@ -124,7 +124,9 @@ Status Loops::dispatch(const std::vector<Loop>& loops, std::size_t most, std::ve
   std::size_t count = 0;
   Status failed;
   for (const Loop& loop : loops) {
-    TESSERA_RETURN_IF_ERROR(copy_inputs(*loop.batch));
+    if (failed.ok()) {
+      failed = copy_inputs(*loop.batch);
+    }
     ready_at[waiting.size()] = now();
     waiting.push_back(waiting.size());
   }
@@ -152,6 +154,7 @@ Status Loops::dispatch(const std::vector<Loop>& loops, std::size_t most, std::ve
     }
   };
   launch_those_that_may();
+  begun.count_down();
   while (count > 0 && !sink_->down()) {
     for (const device::Completion& ended : sink_->wait()) {
       device_.retire(ended.id);
@@ -180,8 +183,10 @@ Result<std::vector<LoopTimes>> Loops::run(const std::vector<Loop>& loops, Durati
   std::vector<Took> took(loops.size());
   sink_->stop.store(false);
   Status dispatched;
+  std::latch begun(1);  // a busy machine may keep the other thread from its turn for as long as `meanwhile` takes
+  std::thread dispatcher([&] { dispatched = dispatch(loops, most, took, begun); });
+  begun.wait();
   const TimePoint begin = now();
-  std::thread dispatcher([&] { dispatched = dispatch(loops, most, took); });
   const Status done = meanwhile ? meanwhile() : ok_status();
   if (done.ok()) {
     std::this_thread::sleep_for(begin + at_least - now());

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <latch>
 #include <limits>
 #include <memory>
 #include <vector>
@@ -47,10 +48,10 @@ class Loops {
   Loops(const Loops&) = delete;
   Loops& operator=(const Loops&) = delete;
 
-  // All loops on a thread of their own while `meanwhile` does its work on this one, and for `at_least`; `most` launches
-  // are on their way at a time, those that wait for their turn come in the order in which they ended. Error: that of
-  // `meanwhile`, or the first launch that failed. Inputs that a server would copy to the device ahead of their launch
-  // (more than 32 KB) lie there before the first one.
+  // All loops on a thread of their own and, once they are under way, `meanwhile` on this one, for `at_least`; `most`
+  // launches are on their way at a time, those that wait for their turn come in the order in which they ended. Error:
+  // that of `meanwhile`, or the first launch that failed. Inputs that a server would copy to the device ahead of their
+  // launch (more than 32 KB) lie there before the first one.
   Result<std::vector<LoopTimes>> run(const std::vector<Loop>& loops, Duration at_least,
                                      const std::function<Status()>& meanwhile = {},
                                      std::size_t most = std::numeric_limits<std::size_t>::max());
@@ -63,7 +64,8 @@ class Loops {
     std::vector<Duration> in_slice;
     std::vector<Duration> whole;
   };
-  Status dispatch(const std::vector<Loop>& loops, std::size_t most, std::vector<Took>& took);
+  // `begun` counts down once the first launches are on their way, or cannot be.
+  Status dispatch(const std::vector<Loop>& loops, std::size_t most, std::vector<Took>& took, std::latch& begun);
   static LoopTimes times_of(Took took, Duration length);
 
   device::Device& device_;

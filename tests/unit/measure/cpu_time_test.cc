@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <pthread.h>
 
+#include <atomic>
+#include <chrono>
 #include <thread>
 
 #include "base/clock.h"
@@ -27,6 +29,22 @@ double seen_of(const char* name, std::string_view name_end) {
 TEST(CpuTimeTest, ThreadsAreFoundByTheEndOfTheirNames) {
   EXPECT_GE(seen_of("a (b) c:poll", ":poll"), 0.05);
   EXPECT_EQ(seen_of("other", ":poll"), 0);
+}
+
+// Reading the numbers of one that ended after it was found fails.
+TEST(CpuTimeTest, ThreadsThatEndMeanwhileAreLeftOut) {
+  std::atomic<bool> stop{false};
+  std::thread maker([&] {
+    while (!stop.load()) {
+      std::thread([] {}).join();
+    }
+  });
+  const TimePoint until = now() + std::chrono::milliseconds(300);
+  while (now() < until) {
+    EXPECT_EQ(busiest_thread_seconds(":poll"), 0);
+  }
+  stop.store(true);
+  maker.join();
 }
 
 }  // namespace
