@@ -48,12 +48,13 @@ Result<std::unique_ptr<CudaEngine>> CudaEngine::create(device::CudaDevice& devic
                 .allocator = allocator,
                 .kernels = std::move(kernels),
                 .replicas = others.empty() ? std::make_shared<Replicas>() : others.front().replicas,
+                .handles = nullptr,
                 .scratch = nullptr});
   parts->scratch = std::make_unique<Registered<HeapSource>>(*allocator, std::move(scratch));
   TESSERA_RETURN_IF_ERROR(check_provider(*parts));
   const device::CurrentContext current(*gpu);
   TESSERA_RETURN_IF_ERROR(current.status());
-  TESSERA_RETURN_IF_ERROR(ProviderCalls::install());
+  TESSERA_ASSIGN_OR_RETURN(parts->handles, ProviderCalls::install());
   if (sibling == others.end()) {
     if (const Status done = run_libraries_once(*parts); !done.ok()) {
       TESSERA_RETURN_IF_ERROR(check_first_run(*gpu, done.error()));

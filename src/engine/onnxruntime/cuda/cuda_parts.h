@@ -47,6 +47,7 @@ struct CudaParts {
   std::shared_ptr<DeviceAllocator> allocator;
   std::shared_ptr<const device::PlanKernels> kernels;
   std::shared_ptr<Replicas> replicas;  // of all gpus of this process
+  std::unique_ptr<ProviderCalls::LoaderHandles> handles;
   // For what first runs leave behind in a session, and for searching algorithms: no lane's memory. The loader thread's.
   std::unique_ptr<Registered<HeapSource>> scratch;
 

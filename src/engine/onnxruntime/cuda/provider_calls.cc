@@ -103,6 +103,7 @@ Result<CudaCalls> calls_of(const LoadedLibrary& provider) {
 
 // What one thread has of one card. Owned by that thread, but for `of`, which the pool guards.
 struct ProviderCalls::Handles {
+  const int device;
   std::map<Library, void*> of;
   void* copy_stream = nullptr;
 };
@@ -117,11 +118,23 @@ class ProviderCalls::HandlePool {
       idle_.erase(found);
       return handles;
     }
-    return all_.emplace_back(std::make_unique<Handles>()).get();
+    return add(device);
   }
-  void give_back(int device, Handles* handles) {
+  void give_back(Handles* handles) {
     const std::lock_guard lock(mutex_);
-    idle_.emplace(device, handles);
+    idle_.emplace(handles->device, handles);
+  }
+
+  void count_loaders(int device, int more) {
+    const std::lock_guard lock(mutex_);
+    loaders_[device] += more;
+  }
+  // Empty handles where the card has too few for all threads that may load and one that runs; else nullptr.
+  Handles* lease_missing(int device) {
+    const std::lock_guard lock(mutex_);
+    const auto there =
+        std::count_if(all_.begin(), all_.end(), [&](const auto& handles) { return handles->device == device; });
+    return there <= loaders_[device] ? add(device) : nullptr;
   }
 
   void* find(const Handles& handles, Library library) {
@@ -142,10 +155,21 @@ class ProviderCalls::HandlePool {
   }
 
  private:
+  Handles* add(int device) {
+    return all_.emplace_back(std::make_unique<Handles>(Handles{.device = device, .of = {}})).get();
+  }
+
   std::mutex mutex_;
   std::vector<std::unique_ptr<Handles>> all_;
-  std::multimap<int, Handles*> idle_;  // by card
+  std::multimap<int, Handles*> idle_;      // by card
+  std::map<int, std::ptrdiff_t> loaders_;  // likewise, how many threads may load
 };
+
+ProviderCalls::LoaderHandles::LoaderHandles(std::shared_ptr<HandlePool> pool, int device)
+    : pool_(std::move(pool)), device_(device) {
+  pool_->count_loaders(device_, 1);
+}
+ProviderCalls::LoaderHandles::~LoaderHandles() { pool_->count_loaders(device_, -1); }
 
 ProviderCalls::ProviderCalls(const CudaCalls& calls) : calls_(calls), handles_(std::make_shared<HandlePool>()) {}
 
@@ -153,7 +177,7 @@ ProviderCalls::Load::Load(void* stream, MemorySource& memory)
     : stream_(stream), memory_(memory), outer_(std::exchange(t_load, this)) {}
 ProviderCalls::Load::~Load() { t_load = outer_; }
 
-Status ProviderCalls::install() {
+Result<std::unique_ptr<ProviderCalls::LoaderHandles>> ProviderCalls::install() {
   static std::mutex installing;
   const std::lock_guard lock(installing);
   TESSERA_ASSIGN_OR_RETURN(const LoadedLibrary provider, LoadedLibrary::find(kProvider));
@@ -185,23 +209,28 @@ Status ProviderCalls::install() {
 
 const ProviderCalls* ProviderCalls::installed() { return g_calls.load(std::memory_order_acquire); }
 
-Status ProviderCalls::make_handles() {
+Result<std::unique_ptr<ProviderCalls::LoaderHandles>> ProviderCalls::make_handles() {
   int device = 0;
   if (calls_.get_device(&device) != 0) {
     return unavailable("CUDA's runtime does not say which card is current");
   }
-  Handles* const handles = handles_->lease(device);
-  Status made = calls_.stream_create(&handles->copy_stream, kNonBlocking) == 0
-                    ? ok_status()
-                    : Status(internal_error("no stream can be made for copies of weights"));
-  for (const Library library : {Library::kBlas, Library::kBlasLt, Library::kDnn}) {
-    if (made.ok()) {
-      const auto handle = handle_of(*handles, library);
-      made = handle.ok() ? ok_status() : Status(handle.error());
-    }
+  auto loader = std::make_unique<LoaderHandles>(handles_, device);
+  while (Handles* const missing = handles_->lease_missing(device)) {
+    const Status made = make_all(*missing);
+    handles_->give_back(missing);
+    TESSERA_RETURN_IF_ERROR(made);
   }
-  handles_->give_back(device, handles);
-  return made;
+  return loader;
+}
+
+Status ProviderCalls::make_all(Handles& handles) {
+  if (calls_.stream_create(&handles.copy_stream, kNonBlocking) != 0) {
+    return internal_error("no stream can be made for copies of weights");
+  }
+  for (const Library library : {Library::kBlas, Library::kBlasLt, Library::kDnn}) {
+    TESSERA_RETURN_IF_ERROR(handle_of(handles, library));
+  }
+  return ok_status();
 }
 
 ProviderCalls::Counts ProviderCalls::counts() const {
@@ -220,7 +249,7 @@ ProviderCalls::Handles* ProviderCalls::handles_of_thread() {
     ~Leases() {
       for (const auto& [key, lease] : held) {
         if (const auto pool = lease.pool.lock()) {
-          pool->give_back(key.second, lease.handles);
+          pool->give_back(lease.handles);
         }
       }
     }

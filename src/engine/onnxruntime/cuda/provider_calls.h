@@ -51,10 +51,14 @@ class ProviderCalls {
   ProviderCalls(const ProviderCalls&) = delete;
   ProviderCalls& operator=(const ProviderCalls&) = delete;
 
-  // Has the provider, which ONNX Runtime has loaded, call this process's one object from now on, and makes handles for
-  // the next thread that loads something on the current card: to be called before anybody is served.
+  // As long as it lives the current card has handles for one more thread that loads, and, beside those of all of them,
+  // for one that runs a model kernel by kernel. Any thread.
+  class LoaderHandles;
+
+  // Has the provider, which ONNX Runtime has loaded, call this process's one object from now on, and makes an engine's
+  // handles on the current card: to be called before anybody is served.
   // Error: kUnavailable where the provider is not as it should be.
-  static Status install();
+  static Result<std::unique_ptr<LoaderHandles>> install();
   static const ProviderCalls* installed();  // nullptr: not yet
 
   // While it lives the calling thread loads something: `stream` is where it queues, `memory` where its memory comes
@@ -97,12 +101,12 @@ class ProviderCalls {
   // cuDNN is opened by the provider where it is first needed, so its functions are known late.
   void found_dnn(int (*create)(void**), int (*destroy)(void*));
 
-  // Handles of the current card for a thread to come.
-  Status make_handles();
+  Result<std::unique_ptr<LoaderHandles>> make_handles();
 
  private:
   class HandlePool;
   struct Handles;
+  Status make_all(Handles& handles);
 
   Handles* handles_of_thread();
   Result<void*> handle_of(Handles& handles, Library library);
@@ -113,6 +117,18 @@ class ProviderCalls {
   std::map<void*, MemorySource*> blocks_;
 
   std::atomic<std::uint64_t> handles_made_{0}, handles_given_{0}, copies_{0}, waits_{0}, blocks_given_{0};
+};
+
+class ProviderCalls::LoaderHandles {
+ public:
+  LoaderHandles(std::shared_ptr<HandlePool> pool, int device);
+  ~LoaderHandles();
+  LoaderHandles(const LoaderHandles&) = delete;
+  LoaderHandles& operator=(const LoaderHandles&) = delete;
+
+ private:
+  const std::shared_ptr<HandlePool> pool_;
+  const int device_;
 };
 
 }  // namespace tessera::engine

@@ -162,21 +162,37 @@ TEST_F(ProviderCallsTest, MemoryOfALoadComesFromItsSource) {
   EXPECT_EQ(asked->frees, 1);
 }
 
-TEST_F(ProviderCallsTest, HandlesMadeAheadAreTheNextThreads) {
+TEST_F(ProviderCallsTest, HandlesMadeAheadAreForThreadsThatLoadAndOneThatRuns) {
   calls_->found_dnn(make_handle, destroy_handle);
-  ASSERT_TRUE(calls_->make_handles().ok());
-  EXPECT_EQ(asked->handles, 3);
-  EXPECT_EQ(asked->streams, 1);
-  std::thread([&] {
+  const auto use_all = [&] {
     for (const Library library : {Library::kBlas, Library::kBlasLt, Library::kDnn}) {
       made(library);
     }
     Memory memory;
     const ProviderCalls::Load load(numbered(5), memory);
     EXPECT_EQ(calls_->memcpy(nullptr, nullptr, 0, 1), 0);
+  };
+  auto first = calls_->make_handles();
+  ASSERT_TRUE(first.ok());
+  EXPECT_EQ(asked->handles, 6);
+  EXPECT_EQ(asked->streams, 2);
+  std::thread([&] {
+    use_all();
+    std::thread(use_all).join();
+    const auto second = calls_->make_handles();
+    ASSERT_TRUE(second.ok());
+    EXPECT_EQ(asked->handles, 9) << "both are taken: one more of those that load";
+    EXPECT_EQ(asked->streams, 3);
+    std::thread([&] {
+      use_all();
+      std::thread(use_all).join();
+    }).join();
+    EXPECT_EQ(asked->handles, 9);
+    EXPECT_EQ(asked->streams, 3);
   }).join();
-  EXPECT_EQ(asked->handles, 3);
-  EXPECT_EQ(asked->streams, 1);
+  first->reset();
+  ASSERT_TRUE(calls_->make_handles().ok());
+  EXPECT_EQ(asked->handles, 9) << "those of engines that are gone are there";
 }
 
 TEST(ProviderCallsInstall, NeedsTheProvider) { EXPECT_FALSE(ProviderCalls::install().ok()) << "it is not loaded here"; }
