@@ -31,6 +31,7 @@ class CudaEngineTest : public testing::Test {
   static constexpr std::int64_t kSide = 64;
 
   void SetUp() override {
+    set_up_log(LogFormat::kText, LogLevel::kInfo);  // what an engine says is kept of a test that fails
     const auto driver = device::Driver::open();
     if (!driver.ok()) {
       GTEST_SKIP() << driver.error().message();

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <csignal>
+#include <cstdint>
 
 #include "base/check.h"
 
@@ -10,6 +11,20 @@ namespace tessera::apps {
 namespace {
 
 // A sanitizer has its own word on the others.
+#ifndef TESSERA_SANITIZED
+TEST(FatalSignalsDeathTest, AJumpToNowhereShowsWhatTheStackHas) {
+  EXPECT_EXIT(
+      {
+        report_fatal_signals();
+        volatile std::uintptr_t nowhere = 16;
+        reinterpret_cast<void (*)()>(nowhere)();  // NOLINT: that is the fault
+      },
+      testing::KilledBySignal(SIGSEGV),
+      "fault of its own: Segmentation fault(.|\n)*nothing \\[0x10\\](.|\n)*cannot be followed(.|\n)*"
+      "unit_apps\\(\\+0x[0-9a-f]+\\)");
+}
+#endif
+
 TEST(FatalSignalsDeathTest, AFailedCheckSaysWhereItWasAndStillAborts) {
   EXPECT_EXIT(
       {
