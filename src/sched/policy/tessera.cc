@@ -4,7 +4,8 @@
 // early where atoms would idle and the guard holds. Among those that are to leave, least slack is first; among the
 // shapes of one model, priority is. What leaves takes the most efficient slice that still meets its deadline: at the
 // latest start that is the smallest one that does. The whole device is one of the slices; where slices would save
-// nothing, it is the only one (turns.h). Models without an objective have what the others do not need (lending.h).
+// nothing, it is the only one (turns.h). Models without an objective have what the others do not need (lending.h), and
+// early batches that outlast another's slack no more than they ask for (restraint.h).
 #include <algorithm>
 #include <iterator>
 #include <tuple>
@@ -14,6 +15,7 @@
 #include "sched/guard.h"
 #include "sched/lending.h"
 #include "sched/policy/registry.h"
+#include "sched/restraint.h"
 #include "sched/sacrifice.h"
 #include "sched/slice_choice.h"
 #include "sched/target.h"
@@ -70,6 +72,7 @@ class Tessera final : public Policy {
   std::optional<Option> option_now(const View& view, const Candidate& candidate, std::size_t groups, TimePoint now,
                                    Decisions& out);
   bool leaves_room(const View& view, const Option& option, TimePoint now);
+  bool may_leave_early(const View& view, const Candidate& candidate, const Option& option, TimePoint now);
   static bool is_its_turn(const View& view, const std::optional<Option>& option, TimePoint now);
   static bool worth_waiting(const Option& now, const Option& soon);
   bool try_due(const View& view, const Candidate& candidate, TimePoint now, Decisions& out);
@@ -85,6 +88,7 @@ class Tessera final : public Policy {
   Targets targets_;
   Balance balance_;
   Lending lending_;
+  Restraint restraint_;
   Turns turns_;
   SliceChoice choice_;
   Outlook outlook_;
@@ -163,6 +167,7 @@ void Tessera::keep_house(const View& view, TimePoint now, Decisions& out) {
     turns_.look(view, demand_ / processors_, now);
     balance_.look(view, now);
     lending_.look(view, demand_ / processors_, now);
+    restraint_.look(view, targets_, now);
   }
 }
 
@@ -337,6 +342,15 @@ bool Tessera::leaves_room(const View& view, const Option& option, TimePoint now)
   return guard_.allows(view, now, view.device.slice(option.slice).slice, ends);
 }
 
+bool Tessera::may_leave_early(const View& view, const Candidate& candidate, const Option& option, TimePoint now) {
+  if (!leaves_room(view, option, now)) {
+    return false;
+  }
+  const TimePoint ends = view.device.start_on(option.slice, now) + option.latency;
+  return candidate.tier == Tier::kSpare || turns_.on() ||
+         restraint_.allows(view, candidate.queue->instance(), view.device.slice(option.slice).slice, ends, now);
+}
+
 // While all take turns nobody is served sooner by a small slice, unless the whole device takes nothing: some of it is
 // lent or lost, or the batch has no home there yet.
 bool Tessera::is_its_turn(const View& view, const std::optional<Option>& option, TimePoint now) {
@@ -440,7 +454,7 @@ bool Tessera::try_early(const View& view, const Candidate& candidate, TimePoint 
     if (!alone && candidate.target->known && candidate.tier != Tier::kSpare && !keeps_up(candidate, *option, now)) {
       return false;
     }
-    if (alone || leaves_room(view, *option, now)) {
+    if (alone || may_leave_early(view, candidate, *option, now)) {
       launch(view, *candidate.queue, *option, candidate.queue->entries().begin(), out);
       return true;
     }
