@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "base/log.h"
 #include "device/cuda/cuda_device.h"
 #include "engine/onnxruntime/cuda/cuda_engine.h"
 #include "tests/support/onnx_writer.h"
