@@ -2,6 +2,7 @@
 
 #include <onnxruntime_session_options_config_keys.h>
 
+#include <mutex>
 #include <string>
 
 #include "base/log.h"
@@ -27,7 +28,7 @@ Environment::Environment()
       cpu_(Ort::MemoryInfo::CreateCpu(OrtDeviceAllocator, OrtMemTypeDefault)),
       run_memory_(std::make_shared<RunMemory>()) {
   env_.DisableTelemetryEvents();
-  // Fails where another engine of this process registered its own memory; then sessions keep arenas of their own.
+  // Fails where somebody else in this process registered memory; then sessions keep arenas of their own.
   registered_ = to_status(Ort::GetApi().RegisterAllocator(env_, run_memory_->for_onnxruntime()), Blame::kUs).ok();
 }
 
@@ -38,9 +39,19 @@ Environment::~Environment() {
 }
 
 Result<std::shared_ptr<const Environment>> Environment::create() {
-  return guarded(Blame::kUs, [] {
+  static std::mutex making;
+  static std::weak_ptr<const Environment> last;
+  const std::lock_guard lock(making);
+  if (auto there = last.lock()) {
+    return there;
+  }
+  auto made = guarded(Blame::kUs, [] {
     return std::shared_ptr<const Environment>(new Environment());  // NOLINT: the constructor is private
   });
+  if (made) {
+    last = *made;
+  }
+  return made;
 }
 
 Ort::SessionOptions Environment::session_options() const {

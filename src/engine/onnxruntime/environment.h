@@ -8,10 +8,11 @@
 
 namespace tessera::engine {
 
-// Thread-safe. Shared by the engine and its models; ONNX Runtime keeps one environment a process, so a second engine
-// gets the same one.
+// Thread-safe. Shared by all engines of a process and their models, as ONNX Runtime shares its own: a second one's
+// memory would take the place of the first one's in every session made from then on, and go with that engine.
 class Environment {
  public:
+  // The one that is there, or the first.
   static Result<std::shared_ptr<const Environment>> create();
   ~Environment();
   Environment(const Environment&) = delete;

@@ -185,17 +185,18 @@ TEST_F(TuningTest, BuiltAndReplacedBesideReplays) {
   run("tuning_beside_replays", std::move(model), {1, 2}, {4, 8});
 }
 
+// One that all options suit: cuDNN refuses some of them for others, such as the fused ones for resnet50.
 TEST_F(TuningTest, ARealModelIsBuiltAndReplacedBesideReplays) {
-  const auto file = test_support::real_model("resnet50");
+  const auto file = test_support::real_model("mobilenet_v2");
   if (!file) {
-    GTEST_SKIP() << "TESSERA_GPU_MODELS names no repository with resnet50";
+    GTEST_SKIP() << "TESSERA_GPU_MODELS names no repository with mobilenet_v2";
   }
   LoadOptions options;
   options.file = *file;
   options.max_batch_size = 8;
   auto loaded = engine_->load(options);
   ASSERT_TRUE(loaded.ok()) << loaded.error().message();
-  run("tuning_resnet50_beside_replays", *std::move(loaded), {1, 4}, {8});
+  run("tuning_mobilenet_v2_beside_replays", *std::move(loaded), {1, 4}, {8});
 }
 
 }  // namespace
