@@ -162,17 +162,14 @@ std::atomic<std::uintptr_t> g_stack{0};
 [[noreturn]] void end() {
   const int signal = g_first.load();
   std::signal(signal, SIG_DFL);
-  sigset_t just_it;
-  ::sigemptyset(&just_it);
-  ::sigaddset(&just_it, signal);
-  ::raise(signal);
-  ::pthread_sigmask(SIG_UNBLOCK, &just_it, nullptr);
+  ::raise(signal);  // it is not blocked
   ::_exit(128 + signal);
 }
 
 void report(int signal, siginfo_t*, void* context) {
   pid_t nobody = 0;
-  if (!g_reporting.compare_exchange_strong(nobody, ::gettid()) && nobody != ::gettid()) {
+  const bool first = g_reporting.compare_exchange_strong(nobody, ::gettid());
+  while (!first && nobody != ::gettid()) {
     ::pause();  // another thread ends the process
   }
   switch (g_faults.fetch_add(1)) {
@@ -214,7 +211,7 @@ void report_fatal_signals() {
     }
     struct sigaction action {};
     action.sa_sigaction = report;
-    action.sa_flags = static_cast<int>(SA_SIGINFO | SA_NODEFER);
+    action.sa_flags = SA_SIGINFO | SA_NODEFER;  // a fault of the report itself comes through, too
     ::sigaction(signal, &action, nullptr);
   }
 }

@@ -13,7 +13,7 @@ constexpr int kMuchTighter = 4;  // times: nobody whose own objective is close i
 }  // namespace
 
 bool Restraint::is_much_tighter(const Instance& than, const Instance& instance) {
-  return *than.params->slo <= *instance.params->slo / kMuchTighter;
+  return instance.params->slo && *than.params->slo <= *instance.params->slo / kMuchTighter;
 }
 
 void Restraint::look(const View& view, const Targets& targets, TimePoint now) {

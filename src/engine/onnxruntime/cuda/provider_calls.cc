@@ -218,7 +218,9 @@ Result<std::unique_ptr<ProviderCalls::LoaderHandles>> ProviderCalls::make_handle
   while (Handles* const missing = handles_->lease_missing(device)) {
     const Status made = make_all(*missing);
     handles_->give_back(missing);
-    TESSERA_RETURN_IF_ERROR(made);
+    if (!made.ok()) {
+      return made.error();
+    }
   }
   return loader;
 }
